@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine:
+#   make run PHOTOS=~/Pictures    a dry run: shows the duplicates, changes nothing
+#   make test                     every test
+# Both need nothing but Python 3.11 or newer and make.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PHOTOS ?=
+ARGS   ?=
+# Tests use two processes at least: many of them wait for programs they started.
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))')
+
+.PHONY: run test check format bench clean
+
+$(VENV)/run.stamp: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3"; exit 2; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3"; exit 2; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp
+
+run: $(VENV)/run.stamp  ## a dry run over PHOTOS
+	@test -n "$(PHOTOS)" || { echo "Say which folder: make run PHOTOS=~/Pictures"; exit 2; }
+	@$(BIN)/py-image-dedup deduplicate --dry-run $(ARGS) -- "$(PHOTOS)"
+
+test: $(VENV)/dev.stamp  ## every test
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+check: $(VENV)/dev.stamp  ## lint, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp  ## put the code into its usual form
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp  ## every benchmark; prints what docs/benchmarks.md records
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

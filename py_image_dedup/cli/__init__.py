@@ -1,0 +1,1 @@
+"""The command line: arguments become settings, a run, a report, an exit code."""

@@ -1,0 +1,1 @@
+"""Every option once, from file, environment and command line."""

@@ -1,0 +1,1 @@
+"""File events become settled batches, and these become runs."""

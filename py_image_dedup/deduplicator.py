@@ -1,0 +1,1 @@
+"""The seven phases in order, over injected parts: the Python API."""

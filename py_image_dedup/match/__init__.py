@@ -1,0 +1,1 @@
+"""Matches by class, their verification, and the groups that they form."""

@@ -1,0 +1,104 @@
+"""What a run tells while it runs. Progress bars and metrics are made from these events and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from py_image_dedup.model.failure import Failure, Phase
+from py_image_dedup.model.match import RankedGroup
+from py_image_dedup.model.removal import Outcome
+from py_image_dedup.model.result import PhaseSummary, RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins."""
+
+    run: str
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A phase begins. ``total`` is how many steps it will take, if that is known; ``unit`` names a step."""
+
+    phase: Phase
+    total: int | None = None
+    unit: str = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseAdvanced:
+    """``steps`` more steps of a phase are done."""
+
+    phase: Phase
+    steps: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnalysed:
+    """A file was read. ``seconds`` is the time of its thread; ``decoded`` is false if its content was known."""
+
+    size: int
+    seconds: float
+    decoded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed:
+    """A file could not be handled; it is in the result's failures too."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFound:
+    """A group was ranked."""
+
+    group: RankedGroup
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFinished:
+    """An action of the plan was carried out, skipped, or shown in a dry run."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseFinished:
+    """A phase is over."""
+
+    summary: PhaseSummary
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run is over; nothing follows."""
+
+    result: RunResult
+
+
+Event: TypeAlias = (
+    RunStarted
+    | PhaseStarted
+    | PhaseAdvanced
+    | FileAnalysed
+    | FileFailed
+    | GroupFound
+    | ActionFinished
+    | PhaseFinished
+    | RunFinished
+)
+
+
+class Observer(Protocol):
+    """Listens to a run. Called from several threads at once: an observer locks what it shares."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event; must not raise and must not wait."""
+
+
+def ignore(event: Event, /) -> None:
+    """Listen to nothing."""

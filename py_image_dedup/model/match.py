@@ -1,0 +1,140 @@
+"""Which photos are the same, and which of them stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from py_image_dedup.model.photo import IndexEntry
+
+
+class MatchClass(StrEnum):
+    """How sure it is that two files are the same photo, surest first; each class has rights of its own."""
+
+    IDENTICAL = "identical"
+    SAME_PIXELS = "same-pixels"
+    SIMILAR = "similar"
+    PARTIAL = "partial"
+
+
+class Orientation(IntEnum):
+    """The eight turns and mirrorings; the value is the EXIF orientation tag that asks for that turn.
+
+    ``Match.orientation`` is the turn that makes the left picture look like the right one.
+    """
+
+    UPRIGHT = 1
+    MIRROR = 2
+    ROTATE_180 = 3
+    FLIP = 4
+    TRANSPOSE = 5
+    ROTATE_90 = 6
+    TRANSVERSE = 7
+    ROTATE_270 = 8
+
+    @property
+    def label(self) -> str:
+        """The name in reports: ``rotate-90`` (clockwise), ``mirror`` (left-right), ``flip`` (top-bottom)."""
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the alignment of two pictures shows; see ``match.verify``.
+
+    Attributes:
+        words: For a person: "crop: 43 % of the keeper", "mirrored", "with a border".
+        inliers: Local features that agree on one alignment.
+        bad_share: Share of the overlap's blocks whose pixels differ (0 to 1).
+        coverage_left: Share of the left picture that the right one shows (0 to 1).
+        coverage_right: Share of the right picture that the left one shows (0 to 1).
+    """
+
+    words: tuple[str, ...]
+    inliers: int = 0
+    bad_share: float = 0.0
+    coverage_left: float = 1.0
+    coverage_right: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two files that show the same photo.
+
+    Attributes:
+        left: One file.
+        right: Another file, never the same one.
+        match_class: How it is known.
+        distance: Of the signatures, 0 the same to 1 unlike; 0 for ``identical`` and ``same-pixels``.
+        orientation: The turn that makes ``left`` look like ``right``.
+        evidence: What the verification saw, if there was one.
+    """
+
+    left: IndexEntry
+    right: IndexEntry
+    match_class: MatchClass
+    distance: float = 0.0
+    orientation: Orientation = Orientation.UPRIGHT
+    evidence: Evidence | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a file as its own duplicate."""
+        if self.left.stat.path == self.right.stat.path:
+            raise ValueError(f"{self.left.stat.path} cannot match itself")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files joined by matches, directly or through others; groups are disjoint.
+
+    Attributes:
+        entries: At least two, in the order of their paths.
+    """
+
+    entries: tuple[IndexEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """The first rule that decided between two files, with what it saw.
+
+    Attributes:
+        rule: The rule's published name; ``path`` when every rule called it a tie.
+        keeper_value: What the rule compared, in words for a person ("4000 x 3000").
+        redundant_value: The same of the other file.
+    """
+
+    rule: str
+    keeper_value: str
+    redundant_value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redundant:
+    """A file that its keeper makes superfluous.
+
+    Attributes:
+        match: From the keeper (``left``) to this file (``right``), always direct.
+        reason: Why the keeper is the better one.
+    """
+
+    match: Match
+    reason: Reason
+
+    @property
+    def entry(self) -> IndexEntry:
+        """The redundant file."""
+        return self.match.right
+
+
+@dataclass(frozen=True, slots=True)
+class RankedGroup:
+    """One keeper and the files that match it directly.
+
+    Attributes:
+        keeper: The file that stays.
+        redundant: In the order of rank, best first; never empty.
+    """
+
+    keeper: IndexEntry
+    redundant: tuple[Redundant, ...]

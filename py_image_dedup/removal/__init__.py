@@ -1,0 +1,1 @@
+"""Plan, verify, journal, act, undo."""

@@ -1,0 +1,1 @@
+"""A run's result, for people and for programs."""

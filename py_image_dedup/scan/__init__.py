@@ -1,0 +1,1 @@
+"""Which files count, and the one walk that finds them."""

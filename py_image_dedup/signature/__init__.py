@@ -1,0 +1,1 @@
+"""Pixels become a perceptual signature; exact search over signatures."""

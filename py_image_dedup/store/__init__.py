@@ -1,0 +1,1 @@
+"""The index: what is known about files, and the search over it."""

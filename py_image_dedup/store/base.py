@@ -1,0 +1,149 @@
+"""The contract of the index: what every store does, in words that one suite of tests checks for all of them.
+
+An index keeps *entries*, one a path, and knows that entries with the same digest have one *content*: contents have
+numbers, signatures belong to contents, and the search runs over contents, so that 500 copies cost one search.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from py_image_dedup.model.file import Stamp
+from py_image_dedup.model.match import Orientation
+from py_image_dedup.model.photo import IndexEntry, Signature, Versions
+from py_image_dedup.signature.pairs import PairBlock
+
+
+class StoreError(Exception):
+    """The index cannot be used; the message says which one, why, and what to do. A retry will not help."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - a state, and the name is a promise
+    """The index cannot be reached or is busy just now; a retry may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One answer of ``similar``.
+
+    Attributes:
+        number: Of the content that was found.
+        distance: 0 to the bound.
+        orientation: The turn that makes the query look like what was found.
+    """
+
+    number: int
+    distance: float
+    orientation: Orientation
+
+
+class Store(ABC):
+    """The index.
+
+    Every method but ``close`` raises ``StoreUnavailable`` or ``StoreError``; a failure is never an empty answer.
+
+    ``under`` is a sequence of absolute folders; an entry is under a folder when its path lies anywhere below it
+    (``/a/b`` is not above ``/a/bc/d``). An empty sequence means nothing, not everything; ``None`` means everything.
+
+    Thread-safety: one thread at a time; the caller serialises. Another process may use the same index.
+    """
+
+    @abstractmethod
+    def get(self, path: Path) -> IndexEntry | None:
+        """Return the entry of a path, or ``None``."""
+
+    @abstractmethod
+    def put(self, entries: Sequence[IndexEntry]) -> None:
+        """Insert or replace entries by path, as one batch.
+
+        A crash loses this batch at most, and never an older entry. When it returns, the batch survives a killed
+        process. Of two entries for one path in a batch the last wins.
+        """
+
+    @abstractmethod
+    def remove(self, paths: Iterable[Path]) -> int:
+        """Forget entries; unknown paths are no error.
+
+        Returns:
+            How many there were.
+        """
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget everything."""
+
+    @abstractmethod
+    def stamps(self, under: Sequence[Path] | None) -> Iterator[tuple[bytes, Stamp, Versions]]:
+        """Stream ``(raw path, stamp, versions)`` of every entry, in no particular order: the cheapest look.
+
+        Equal ``Versions`` are the same object, so that a caller can compare once and remember.
+        """
+
+    @abstractmethod
+    def entries(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """Stream the entries in the order of their raw paths. Memory does not grow with their number."""
+
+    @abstractmethod
+    def count(self, under: Sequence[Path] | None) -> int:
+        """Return how many entries there are."""
+
+    @abstractmethod
+    def known(self, digests: Iterable[bytes]) -> Mapping[bytes, IndexEntry]:
+        """Return, for each of these digests that is known anywhere in the index, one entry that has it.
+
+        What has been decoded once, under whatever name, need not be decoded again. May be an entry whose file is gone.
+        """
+
+    @abstractmethod
+    def failed(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """Stream the entries that have a failure, in the order of their raw paths."""
+
+    @abstractmethod
+    def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
+        """Stream the sets of two and more entries with the same digest, each in the order of raw paths.
+
+        Entries without a digest are in none.
+        """
+
+    @abstractmethod
+    def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
+        """Stream every pair of different contents under ``under`` whose signatures are within the distance.
+
+        Exact: all pairs with ``distance <= max_distance`` in any of the 8 orientations, each once, none beyond.
+        Contents without a signature are in none. Blocks are bounded, so memory grows with the contents, not with the
+        pairs. What was searched in an earlier call is not searched again.
+
+        Numbers are valid until the store is closed, if nothing is put or removed meanwhile.
+        """
+
+    @abstractmethod
+    def similar(
+        self, signatures: Sequence[Signature], max_distance: float, under: Sequence[Path] | None
+    ) -> Sequence[Sequence[Neighbour]]:
+        """Return for each signature every content under ``under`` within the distance, nearest first, ties by number.
+
+        Exact, as ``pairs``. The content of the queried picture itself is in the answer if it is in the index.
+        """
+
+    @abstractmethod
+    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
+        """Return the entries under ``under`` that have these contents, each in the order of raw paths."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back; closing twice is no error."""
+
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()

@@ -1,0 +1,1 @@
+"""The one module that knows all rooms: settings become a ready ``Deduplicator``."""
