@@ -13,10 +13,11 @@ from py_image_dedup.model.result import PhaseSummary, RunResult
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins."""
+    """A run begins. ``full`` is false for the daemon's batches, which look at some files only."""
 
     run: str
     dry_run: bool
+    full: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,52 @@ class RunFinished:
     result: RunResult
 
 
+@dataclass(frozen=True, slots=True)
+class FileEventSeen:
+    """The watched folders changed: ``kind`` is ``created``, ``modified``, ``moved``, ``deleted`` or ``overflow``."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """Paths wait to settle or to be processed. ``oldest_seconds`` is how long the oldest has waited."""
+
+    pending: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherChanged:
+    """Watching a root began, ended or was begun again after it had died."""
+
+    alive: int
+    wanted: int
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The index did not answer; the work waits and nothing is removed."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexMeasured:
+    """The size of the index. ``size`` is bytes on disk, if the store can tell."""
+
+    entries: int
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """A run ended with an error instead of a result; nothing follows."""
+
+    message: str
+
+
 Event: TypeAlias = (
     RunStarted
     | PhaseStarted
@@ -90,6 +137,12 @@ Event: TypeAlias = (
     | ActionFinished
     | PhaseFinished
     | RunFinished
+    | RunFailed
+    | FileEventSeen
+    | QueueChanged
+    | WatcherChanged
+    | StoreFailed
+    | IndexMeasured
 )
 
 
