@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, Summary
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector, Summary
 
 from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.match import MatchClass
@@ -89,6 +89,7 @@ class Instruments:
             registry=registry,
         )  # fmt: skip
         Info(f"{own}build", "The version of the program", registry=registry).info({"version": version})
+        ProcessCollector(registry=registry)
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:

@@ -1,0 +1,37 @@
+# py-image-dedup: the daemon in a container.
+#   docker build -t py-image-dedup .
+#   docker run -e PUID=1000 -e PGID=1000 -v ~/Pictures:/data/in -v dedup-state:/state -p 8000:8000 py-image-dedup
+
+FROM python:3.11-slim-bookworm AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+RUN python3 -m venv /opt/venv
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY py_image_dedup py_image_dedup
+# dumb-init is the first process: it passes signals on and collects processes that lost their parent.
+RUN /opt/venv/bin/pip install --quiet "dumb-init>=1.2,<2" . \
+    && /opt/venv/bin/python -m compileall -q /opt/venv
+
+FROM python:3.11-slim-bookworm
+LABEL org.opencontainers.image.title="py-image-dedup" \
+      org.opencontainers.image.description="Finds the duplicates of a photo library and removes them safely" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /opt/venv /opt/venv
+COPY deploy/docker/entrypoint.sh deploy/docker/healthcheck.py /opt/py-image-dedup/
+RUN mkdir -p /data/in /data/out /state && chmod 0755 /opt/py-image-dedup/entrypoint.sh
+# Nothing is removed until somebody says so: the dry run is the default here too.
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/state \
+    PUID=1000 \
+    PGID=1000 \
+    PY_IMAGE_DEDUP_STATE_DIRECTORY=/state \
+    PY_IMAGE_DEDUP_ANALYSIS_SOURCE_DIRECTORIES=/data/in \
+    PY_IMAGE_DEDUP_STATS_ADDRESS=0.0.0.0 \
+    PY_IMAGE_DEDUP_STATS_PORT=8000
+VOLUME ["/data/in", "/data/out", "/state"]
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "/opt/py-image-dedup/healthcheck.py"]
+ENTRYPOINT ["/opt/venv/bin/dumb-init", "--", "/opt/py-image-dedup/entrypoint.sh"]
+CMD ["daemon"]
