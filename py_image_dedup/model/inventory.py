@@ -16,8 +16,10 @@ class Inventory:
     """Every file that counts, once, as one walk saw it.
 
     Attributes:
-        roots: What was walked; nested roots included.
-        stamps: By raw absolute path. Of two names of one inode the lesser path is here, the other in ``aliases``.
+        roots: What was walked, each folder once; nested roots included. ``protected`` is set too for a root that lies
+            in a protected one.
+        stamps: By raw absolute path. Of two names of one inode the one under a protected root, or else the lesser
+            path, is here, the other in ``aliases``.
         aliases: Other names of a file that is in ``stamps``: raw path to the raw path in ``stamps``.
         skipped: How many files and folders were passed over, by reason.
         failures: Folders that could not be read and files that could not be looked at.

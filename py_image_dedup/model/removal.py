@@ -9,6 +9,9 @@ from pathlib import Path
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import MatchClass
 
+QUARANTINE_NAME = ".py-image-dedup-quarantine"
+"""The folder in a root where removed files wait; a scan never enters it."""
+
 
 class ActionKind(StrEnum):
     """What is done with a redundant file."""
