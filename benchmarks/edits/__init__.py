@@ -1,0 +1,1 @@
+"""The edits of the ladder, picture to picture, by kind."""
