@@ -4,6 +4,8 @@
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# For builds behind a proxy with its own certificates: --build-arg PIP_CERT=/path/in/the/build
+ARG PIP_CERT
 WORKDIR /build
 RUN python3 -m venv /opt/venv
 COPY pyproject.toml setup.py README.md LICENSE ./
