@@ -1,1 +1,1 @@
-"""Which files count, and the one walk that finds them."""
+"""Which files count, and one walk that finds them."""
