@@ -1,0 +1,235 @@
+"""Watches the roots and tells which paths changed, whatever happens to the roots meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserver
+
+from py_image_dedup.model.events import FileEventSeen, WatcherChanged
+from py_image_dedup.model.events import Observer as RunObserver
+
+_LOG = logging.getLogger(__name__)
+_KINDS = {"created": "created", "modified": "modified", "closed": "modified", "moved": "moved", "deleted": "deleted"}
+_OVERFLOW_WORDS = "queue overflowed"
+_EMPTY_IS_UNMOUNTED = "is empty: it looks like the mount point of a file system that is not mounted"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something changed at a path.
+
+    Attributes:
+        raw_path: Absolute.
+        folder: The path is, or was, a folder: everything below it has changed.
+    """
+
+    raw_path: bytes
+    folder: bool = False
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One root: ``observer`` is none while the root cannot be watched."""
+
+    root: Path
+    observer: BaseObserver | None = None
+    identity: tuple[int, int] | None = None
+    problem: str | None = None
+    retry_at: float = 0.0
+    was_up: bool = False
+
+
+class Watcher:
+    """Keeps one watchdog observer a root alive, so that a root that fails does not take the others along.
+
+    ``tend`` does the work and is called by one thread, every second or so; ``on_change`` and ``on_gap`` are called by
+    the observers' threads too.
+
+    Args:
+        roots: Folders to watch.
+        polling: Look at the folders now and then instead of asking the kernel: for network shares.
+        recursive: Watch the folders below too.
+        on_change: Takes every change.
+        on_gap: Takes a root whose changes may have been missed: only a full run can say what is there.
+        observer: Is told counts.
+        clock: Seconds, never going back.
+        retry_seconds: How long a root that could not be watched is left alone.
+        polling_seconds: How often a polled root is looked at.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        *,
+        polling: bool,
+        recursive: bool,
+        on_change: Callable[[Change], None],
+        on_gap: Callable[[Path], None],
+        observer: RunObserver,
+        clock: Callable[[], float],
+        retry_seconds: float = 30.0,
+        polling_seconds: float = 10.0,
+    ) -> None:
+        self._watches = [_Watch(root) for root in roots]
+        self._polling = polling
+        self._recursive = recursive
+        self._on_change = on_change
+        self._on_gap = on_gap
+        self._observer = observer
+        self._clock = clock
+        self._retry_seconds = retry_seconds
+        self._polling_seconds = polling_seconds
+        self._overflow = _OverflowListener(self._overflowed)
+        logging.getLogger("watchdog").addHandler(self._overflow)
+        self._tell()
+
+    @property
+    def problems(self) -> dict[Path, str]:
+        """The roots that are not watched, and why in words."""
+        return {watch.root: watch.problem for watch in self._watches if watch.problem is not None}
+
+    def tend(self) -> None:
+        """Begin to watch what can be watched, stop what cannot, and begin again what has died."""
+        for watch in self._watches:
+            identity = _identity(watch.root)
+            if watch.observer is not None and identity != watch.identity:
+                self._end(watch, f"{watch.root} was unmounted, moved or replaced")
+            elif watch.observer is not None and not _is_alive(watch.observer):
+                self._end(watch, f"the watcher of {watch.root} died")
+            if watch.observer is None and self._clock() >= watch.retry_at:
+                self._begin(watch, identity)
+
+    def close(self) -> None:
+        """Stop all watching."""
+        logging.getLogger("watchdog").removeHandler(self._overflow)
+        for watch in self._watches:
+            self._stop(watch)
+
+    def _begin(self, watch: _Watch, identity: tuple[int, int] | None) -> None:
+        if identity is None:
+            self._failed(watch, f"{watch.root} is not there or is no folder")
+            return
+        if watch.was_up and _is_empty(watch.root):
+            self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}")
+            return
+        handler = _Handler(self._changed)
+        watched: BaseObserver = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
+        try:
+            watched.schedule(handler, os.fspath(watch.root), recursive=self._recursive)
+            watched.start()
+        except OSError as error:
+            _stop(watched)
+            self._failed(watch, _explain(error, watch.root))
+            return
+        restarted, watch.was_up = watch.was_up, True
+        watch.observer, watch.identity, watch.problem = watched, identity, None
+        _LOG.info("watching %s%s", watch.root, " again" if restarted else "")
+        self._tell(restarted=restarted)
+        # Between the last full run and this moment nobody looked.
+        self._on_gap(watch.root)
+
+    def _failed(self, watch: _Watch, problem: str) -> None:
+        if problem != watch.problem:
+            _LOG.warning("%s; trying again every %d s", problem, self._retry_seconds)
+        watch.problem = problem
+        watch.retry_at = self._clock() + self._retry_seconds
+        self._tell()
+
+    def _end(self, watch: _Watch, problem: str) -> None:
+        _LOG.warning("%s; watching begins again when it is there", problem)
+        self._stop(watch)
+        watch.problem = problem
+        self._tell()
+
+    def _stop(self, watch: _Watch) -> None:
+        observer, watch.observer, watch.identity = watch.observer, None, None
+        if observer is not None:
+            _stop(observer)
+
+    def _changed(self, kind: str, change: Change) -> None:
+        self._observer(FileEventSeen(kind))
+        self._on_change(change)
+
+    def _overflowed(self) -> None:
+        self._observer(FileEventSeen("overflow"))
+        _LOG.warning("the kernel dropped file events: a full run will look at everything")
+        for watch in self._watches:
+            self._on_gap(watch.root)
+
+    def _tell(self, *, restarted: bool = False) -> None:
+        alive = sum(watch.observer is not None for watch in self._watches)
+        self._observer(WatcherChanged(alive, len(self._watches), restarted))
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns watchdog's events into changes; what only looks at a file (opening, reading) is none."""
+
+    def __init__(self, changed: Callable[[str, Change], None]) -> None:
+        self._changed = changed
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        kind = _KINDS.get(event.event_type)
+        if kind is None or (event.is_directory and kind == "modified"):
+            return
+        for path in (event.src_path, event.dest_path):
+            if path:
+                self._changed(kind, Change(os.fsencode(path), event.is_directory))
+
+
+class _OverflowListener(logging.Handler):
+    """Hears the only sign that watchdog gives of dropped events: a line in its log."""
+
+    def __init__(self, heard: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _OVERFLOW_WORDS in record.msg and "events were lost" in record.msg:
+            self._heard()
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    try:
+        status = root.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if root.is_dir() else None
+
+
+def _is_empty(root: Path) -> bool:
+    try:
+        with os.scandir(root) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
+
+
+def _is_alive(observer: BaseObserver) -> bool:
+    return observer.is_alive() and bool(observer.emitters) and all(e.is_alive() for e in observer.emitters)
+
+
+def _stop(observer: BaseObserver) -> None:
+    observer.unschedule_all()
+    if observer.is_alive():
+        observer.stop()
+        observer.join(5)
+
+
+def _explain(error: OSError, root: Path) -> str:
+    if error.errno == errno.ENOSPC:
+        return (
+            f"{root} has more folders than this system may watch: raise fs.inotify.max_user_watches with sysctl, "
+            "or set daemon.file_observer to polling; until then only the full runs see its changes"
+        )
+    if error.errno == errno.EMFILE:
+        return f"{root} cannot be watched: raise fs.inotify.max_user_instances with sysctl"
+    return f"{root} cannot be watched: {error.strerror or error}"

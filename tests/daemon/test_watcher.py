@@ -1,0 +1,217 @@
+"""What the watcher tells of real folders."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from py_image_dedup.daemon.watcher import Change, Watcher
+from py_image_dedup.model.events import Event, FileEventSeen, WatcherChanged
+
+
+class Listener:
+    """Keeps what it is told, and turns the clock by hand where a test wants a retry."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.gaps: list[Path] = []
+        self.events: list[Event] = []
+        self.skipped = 0.0
+
+    def clock(self) -> float:
+        return time.monotonic() + self.skipped
+
+    def saw(self, path: Path) -> bool:
+        return any(change.raw_path == bytes(path) for change in self.changes)
+
+    @property
+    def watched(self) -> WatcherChanged:
+        return [event for event in self.events if isinstance(event, WatcherChanged)][-1]
+
+
+def until(fact: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture(params=["inotify", "polling"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def watch(listener: Listener) -> Iterator[Callable[..., Watcher]]:
+    begun: list[Watcher] = []
+
+    def begin(*roots: Path, kind: str = "inotify") -> Watcher:
+        watcher = Watcher(
+            roots, polling=kind == "polling", recursive=True, on_change=listener.changes.append,
+            on_gap=listener.gaps.append, observer=listener.events.append, clock=listener.clock, polling_seconds=0.1,
+        )  # fmt: skip
+        begun.append(watcher)
+        watcher.tend()
+        return watcher
+
+    yield begin
+    for watcher in begun:
+        watcher.close()
+
+
+def test_a_new_a_changed_and_a_deleted_file_are_told(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher], kind: str
+) -> None:
+    watch(tmp_path, kind=kind)
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(b"1")
+    until(lambda: listener.saw(photo))
+    listener.changes.clear()
+    time.sleep(0.15 if kind == "polling" else 0)
+    photo.write_bytes(b"22")
+    until(lambda: listener.saw(photo))
+    listener.changes.clear()
+    photo.unlink()
+    until(lambda: listener.saw(photo))
+    assert FileEventSeen("deleted") in listener.events
+
+
+def test_both_names_of_a_renamed_file_are_told(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher], kind: str
+) -> None:
+    before = tmp_path / "a.jpg"
+    before.write_bytes(b"1")
+    watch(tmp_path, kind=kind)
+    after = before.rename(tmp_path / "b.jpg")
+    until(lambda: listener.saw(before) and listener.saw(after))
+
+
+def test_a_folder_tree_that_is_moved_in_is_told(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher], kind: str
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    outside = tmp_path / "outside" / "deep"
+    outside.mkdir(parents=True)
+    (outside / "a.jpg").write_bytes(b"1")
+    watch(root, kind=kind)
+    inside = outside.parent.rename(root / "inside")
+    until(lambda: listener.saw(inside))
+    assert any(change.folder for change in listener.changes if change.raw_path == bytes(inside))
+    (inside / "deep" / "b.jpg").write_bytes(b"2")
+    until(lambda: listener.saw(inside / "deep" / "b.jpg"))
+
+
+def test_reading_a_file_is_no_change(tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(b"1")
+    watch(tmp_path)
+    photo.read_bytes()
+    marker = tmp_path / "marker"
+    marker.write_bytes(b"")
+    until(lambda: listener.saw(marker))
+    assert not listener.saw(photo)
+
+
+def test_a_name_that_is_not_utf_8_is_told_as_it_is(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]
+) -> None:
+    watch(tmp_path)
+    raw = bytes(tmp_path) + b"/caf\xe9.jpg"
+    with open(raw, "wb") as file:  # noqa: PTH123 - pathlib takes no bytes
+        file.write(b"1")
+    until(lambda: any(change.raw_path == raw for change in listener.changes))
+
+
+def test_a_root_that_is_not_there_yet_is_watched_as_soon_as_it_is(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]
+) -> None:
+    root = tmp_path / "later"
+    watcher = watch(root)
+    assert str(root) in watcher.problems[root]
+    assert listener.watched == WatcherChanged(0, 1)
+    root.mkdir()
+    listener.skipped += 60
+    watcher.tend()
+    assert watcher.problems == {}
+    assert listener.gaps == [root]
+    assert listener.watched.alive == 1
+
+
+def test_a_root_that_was_replaced_is_watched_again_and_asks_for_a_full_run(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.jpg").write_bytes(b"1")
+    watcher = watch(root)
+    root.rename(tmp_path / "away")
+    watcher.tend()
+    assert root in watcher.problems
+    assert listener.watched.alive == 0
+    (tmp_path / "away").rename(root)
+    listener.skipped += 60
+    watcher.tend()
+    assert watcher.problems == {}
+    assert listener.watched == WatcherChanged(1, 1, restarted=True)
+    assert listener.gaps == [root, root]
+    (root / "b.jpg").write_bytes(b"1")
+    until(lambda: listener.saw(root / "b.jpg"))
+
+
+def test_an_empty_mount_point_is_not_taken_for_the_library(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.jpg").write_bytes(b"1")
+    watcher = watch(root)
+    root.rename(tmp_path / "away")
+    root.mkdir()
+    watcher.tend()
+    assert "not mounted" in watcher.problems[root]
+    assert listener.gaps == [root]
+
+
+def test_a_watcher_that_died_is_begun_again(tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    watcher = watch(tmp_path)
+    observer = watcher._watches[0].observer
+    assert observer is not None
+    observer.stop()
+    observer.join(5)
+    watcher.tend()
+    assert listener.watched == WatcherChanged(1, 1, restarted=True)
+    (tmp_path / "b.jpg").write_bytes(b"1")
+    until(lambda: listener.saw(tmp_path / "b.jpg"))
+
+
+def test_one_root_that_fails_leaves_the_others_watched(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]
+) -> None:
+    good = tmp_path / "good"
+    good.mkdir()
+    watcher = watch(tmp_path / "missing", good)
+    assert list(watcher.problems) == [tmp_path / "missing"]
+    (good / "a.jpg").write_bytes(b"1")
+    until(lambda: listener.saw(good / "a.jpg"))
+
+
+def test_dropped_events_ask_for_a_full_run_of_every_root(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]
+) -> None:
+    watch(tmp_path)
+    listener.gaps.clear()
+    # What watchdog writes when the kernel's queue overflows; filling the real queue takes 16,384 unread events.
+    logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
+    assert listener.gaps == [tmp_path]
+    assert FileEventSeen("overflow") in listener.events
