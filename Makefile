@@ -12,7 +12,7 @@ ARGS   ?=
 # Tests use two processes at least: many of them wait for programs they started.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))')
 
-.PHONY: run test check format bench clean
+.PHONY: run test image-test soak check format bench clean
 
 $(VENV)/run.stamp: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3"; exit 2; }
@@ -28,10 +28,16 @@ $(VENV)/dev.stamp: pyproject.toml
 
 run: $(VENV)/run.stamp  ## a dry run over PHOTOS
 	@test -n "$(PHOTOS)" || { echo "Say which folder: make run PHOTOS=~/Pictures"; exit 2; }
-	@$(BIN)/py-image-dedup deduplicate --dry-run $(ARGS) -- "$(PHOTOS)"
+	@$(BIN)/py-image-dedup deduplicate --dry-run $(ARGS) -- "$(patsubst ~%,$(HOME)%,$(PHOTOS))"
 
 test: $(VENV)/dev.stamp  ## every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+image-test: $(VENV)/dev.stamp  ## builds the container image and runs it; needs root, buildah and debootstrap
+	$(BIN)/python -m pytest -m image $(ARGS)
+
+soak: $(VENV)/dev.stamp  ## the daemon under random events for 20 minutes
+	PY_IMAGE_DEDUP_SOAK_SECONDS=1200 $(BIN)/python -m pytest -m soak $(ARGS)
 
 check: $(VENV)/dev.stamp  ## lint, types, import rules
 	$(BIN)/ruff check .
