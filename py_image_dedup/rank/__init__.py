@@ -1,1 +1,1 @@
-"""Which file of a group stays, and why."""
+"""Which of several files is the best, and why: the prioritisation rules and the ranker."""
