@@ -1,1 +1,1 @@
-"""Matches by class, their verification, and the groups that they form."""
+"""Which files are the same photo, how surely, and the groups that they form."""
