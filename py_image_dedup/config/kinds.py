@@ -1,0 +1,214 @@
+"""The kinds of values that options have: how each is read from YAML or from text, and how it is written back.
+
+Every ``read`` takes what YAML made of a value, or the text of an environment variable, and raises ``ValueError`` with a
+cause in words that a person can act on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pytimeparse.timeparse import timeparse
+
+_PLAIN_SECONDS = re.compile(r"\d+(\.\d+)?")
+_TRUE = frozenset({"true", "yes", "on", "y", "t", "1"})
+_FALSE = frozenset({"false", "no", "off", "n", "f", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is read and written.
+
+    Attributes:
+        read: From YAML or text to the value of the settings; raises ``ValueError``.
+        write: From the value of the settings to what YAML can hold.
+    """
+
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any] = lambda value: value
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean x?`` with the known name that resembles this one most, or nothing."""
+    names = list(known)
+    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.55)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE | _FALSE:
+        return text in _TRUE
+    raise ValueError(f"{value!r} is neither true nor false")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | list | dict):
+        raise ValueError(f"{_brief(value)} is not a text")  # noqa: TRY004 - one kind of error for every wrong value
+    return str(value)
+
+
+def _brief(value: Any) -> str:
+    """A value in a message; lists and sections by name, because YAML's own classes print badly."""
+    if isinstance(value, dict):
+        return "a section"
+    return "a list" if isinstance(value, list) else repr(value)
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    if least is not None and most is not None:
+        return f"from {least} to {most}"
+    return f"of {least} or more" if least is not None else f"of at most {most}"
+
+
+def _within(value: float, least: float | None, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def integer(least: int, most: int | None = None) -> Kind:
+    """A whole number within bounds; text is accepted."""
+
+    def read(value: Any) -> int:
+        wanted = f"a whole number {_bounds(least, most)}"
+        if isinstance(value, bool | float | list | dict):
+            raise ValueError(f"{_brief(value)} is not {wanted}")  # noqa: TRY004 - as above
+        try:
+            number = int(str(value).strip().replace("_", ""))
+        except ValueError:
+            raise ValueError(f"{value!r} is not {wanted}") from None
+        if not _within(number, least, most):
+            raise ValueError(f"{number} is not {wanted}")
+        return number
+
+    return Kind(read)
+
+
+def number(least: float, most: float) -> Kind:
+    """A number within bounds; text and percentages are accepted."""
+
+    def read(value: Any) -> float:
+        wanted = f"a number {_bounds(least, most)}"
+        text = str(value).strip()
+        try:
+            found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            raise ValueError(f"{_brief(value)} is not {wanted}") from None
+        if isinstance(value, bool) or not _within(found, least, most):
+            raise ValueError(f"{_brief(value)} is not {wanted}")
+        return found
+
+    return Kind(read)
+
+
+def choice(*names: str) -> Kind:
+    """One of some names."""
+
+    def read(value: Any) -> str:
+        text = str(value).strip().lower().replace("_", "-") if not isinstance(value, list | dict) else ""
+        if text not in names:
+            raise ValueError(f"{_brief(value)} is none of {', '.join(names)}{nearest(text, names)}")
+        return text
+
+    return Kind(read)
+
+
+def many(item: Kind) -> Kind:
+    """A list of values; text is split at its commas, as an environment variable needs it."""
+
+    def read(value: Any) -> tuple[Any, ...]:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{_brief(value)} is not a list")  # noqa: TRY004 - one kind of error for every wrong value
+        found, causes = [], []
+        for part in value:
+            try:
+                found.append(item.read(part))
+            except ValueError as error:
+                causes.append(str(error))
+        if causes:
+            raise ValueError("; ".join(causes))
+        return tuple(dict.fromkeys(found))
+
+    return Kind(read, lambda value: [item.write(part) for part in value])
+
+
+def _duration(value: Any) -> timedelta:
+    text = str(value).strip()
+    if _PLAIN_SECONDS.fullmatch(text):
+        return timedelta(seconds=float(text))
+    seconds = None if isinstance(value, bool | list | dict) else timeparse(text)
+    if seconds is None or seconds < 0:
+        raise ValueError(f"{_brief(value)} is not a length of time such as 30s, 5m, 24h or 0:05:00")
+    return timedelta(seconds=seconds)
+
+
+def _duration_words(value: timedelta) -> str:
+    seconds = value.total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size and seconds % size == 0 and (unit != "d" or seconds > size):
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def _path(value: Any) -> Path:
+    text = _text(value)
+    if not text.strip():
+        raise ValueError("an empty path")
+    if "\0" in text:
+        raise ValueError(f"{text!r} is not a path")
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+    path = path.absolute()
+    # Only `..` needs the disk: everything else stays as the user wrote it, links included.
+    return path.resolve() if ".." in path.parts else path
+
+
+def _directory(value: Any) -> Path:
+    path = _path(value)
+    if path.is_file():
+        raise ValueError(f"{path} is a file, not a folder")
+    return path
+
+
+def _file(value: Any) -> Path:
+    path = _path(value)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a file")
+    return path
+
+
+def _pattern(value: Any) -> re.Pattern[str]:
+    text = _text(value)
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+
+
+def _extension(value: Any) -> str:
+    text = _text(value).strip().lower()
+    name = text.removeprefix("*").removeprefix(".")
+    if not name or "/" in name or "*" in name:
+        raise ValueError(f"{text!r} is not a file extension such as .jpg")
+    return f".{name}"
+
+
+BOOLEAN = Kind(_boolean)
+TEXT = Kind(_text)
+DURATION = Kind(_duration, _duration_words)
+DIRECTORY = Kind(_directory, str)
+FILE = Kind(_file, str)
+DIRECTORIES = many(DIRECTORY)
+PATTERNS = many(Kind(_pattern, lambda pattern: pattern.pattern))
+SUFFIXES = many(Kind(_extension))

@@ -1,0 +1,232 @@
+"""Where values come from: a YAML file, the environment, the command line.
+
+Each source is one of container-app-conf's, checked before its values are used: keys that do not exist are problems,
+old names become the new ones, and every value knows its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from container_app_conf.source import DataSource
+from container_app_conf.source.env_source import EnvSource
+from container_app_conf.source.yaml_source import YamlSource
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from py_image_dedup.config.catalogue import MAIN, OLD_NAMES, OPTIONS, SECTIONS, Entry
+from py_image_dedup.config.kinds import nearest
+from py_image_dedup.config.problem import ConfigError, Problem
+
+PREFIX = f"{MAIN}_".upper()
+
+# Container engines set these for a service that happens to be named like the program.
+_FROM_ENGINES = re.compile(r"SERVICE_(HOST|PORT)(_\w+)?|(PORT|NAME)|PORT_\d+_(TCP|UDP)(_\w+)?|ENV_\w+")
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return ".".join(path)
+
+
+class _Checked(DataSource):  # type: ignore[misc]
+    """What the sources share.
+
+    Attributes:
+        problems: Found while loading.
+        warnings: For the user; the values are used.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
+
+    def place(self, path: tuple[str, ...]) -> str:
+        """Where this option's value stands."""
+        raise NotImplementedError
+
+    def problem(self, path: tuple[str, ...], cause: str) -> None:
+        """Remember what is wrong."""
+        self.problems.append(Problem(_dotted(path), cause, self.place(path)))
+
+    def renamed(self, old: tuple[str, ...], new: tuple[str, ...], *, both: bool) -> None:
+        """Tell the user about an old name."""
+        which = "is ignored, because it is the old name of" if both else "is the old name of"
+        self.warnings.append(f"{_dotted(old)} {which} {_dotted(new)} ({self.place(old)})")
+
+
+class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]
+    """The YAML file: the given one, or ``py_image_dedup.yaml`` in the current folder, ``~/.config`` or ``~``.
+
+    Attributes:
+        file: Which one it was; ``None`` if there is none.
+    """
+
+    def __init__(self, given: Path | None = None) -> None:
+        super().__init__(MAIN)
+        self.file = given
+        self._lines: dict[tuple[str, ...], int] = {}
+
+    def _find_config_file(self) -> str | None:
+        if self.file is None:
+            found = super()._find_config_file()
+            self.file = Path(found) if found else None
+        return str(self.file) if self.file else None
+
+    def place(self, path: tuple[str, ...]) -> str:
+        """The file and the line."""
+        line = self._lines.get(path)
+        return f"{self.file}, line {line}" if line else str(self.file)
+
+    def _load_file(self, file_path: str) -> dict[str, Any]:
+        try:
+            text = Path(file_path).read_text(encoding="utf-8")
+            tree = self.yaml.load(text)
+        except (OSError, UnicodeDecodeError) as error:
+            cause = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError([Problem("", cause, file_path)]) from error
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = f"{file_path}, line {mark.line + 1}" if mark else file_path
+            raise ConfigError([Problem("", f"not valid YAML: {error.problem or error.context}", place)]) from error
+        except YAMLError as error:
+            raise ConfigError([Problem("", f"not valid YAML: {' '.join(str(error).split())}", file_path)]) from error
+        if tree is None:
+            return {}
+        if not isinstance(tree, CommentedMap):
+            raise ConfigError([Problem("", f"it must begin with the key `{MAIN}:`", file_path)])
+        for key in tree:
+            if key != MAIN:
+                self._lines[(str(key),)] = tree.lc.key(key)[0] + 1
+                hint = nearest(str(key), [MAIN]) or f"; everything belongs under `{MAIN}:`"
+                self.problem((str(key),), f"unknown key{hint}")
+        return {MAIN: self._section(tree.get(MAIN), ())}
+
+    def _section(self, found: Any, above: tuple[str, ...]) -> dict[str, Any]:
+        """Return what is known and right of a section; the rest becomes problems."""
+        if found is None:
+            return {}
+        if not isinstance(found, CommentedMap):
+            self.problem(above, "must hold keys, not a single value")
+            return {}
+        section: dict[str, Any] = {}
+        for key, value in found.items():
+            path = (*above, str(key))
+            self._lines[path] = found.lc.key(key)[0] + 1
+            if path in SECTIONS:
+                section[path[-1]] = self._section(value, path)
+            elif path in OPTIONS:
+                section[path[-1]] = value
+            elif path in OLD_NAMES:
+                self._lines.setdefault(OLD_NAMES[path], self._lines[path])
+                section[path[-1]] = value
+            else:
+                known = [_dotted(each) for each in (*OPTIONS, *SECTIONS) if each]
+                self.problem(path, f"unknown key{nearest(_dotted(path), known)}")
+        return section
+
+    def load(self) -> None:
+        """Read the file and give the values of old names to the new ones."""
+        super().load()
+        for old, new in OLD_NAMES.items():
+            value = self._take(old)
+            if value is not None:
+                both = self._at(new) is not None
+                self.renamed(old, new, both=both)
+                if not both:
+                    self._set(new, value)
+
+    def _parent(self, path: tuple[str, ...]) -> dict[str, Any]:
+        level: dict[str, Any] = self.root.setdefault(MAIN, {})
+        for key in path[:-1]:
+            level = level.setdefault(key, {})
+        return level
+
+    def _at(self, path: tuple[str, ...]) -> Any:
+        return self._parent(path).get(path[-1])
+
+    def _take(self, path: tuple[str, ...]) -> Any:
+        return self._parent(path).pop(path[-1], None)
+
+    def _set(self, path: tuple[str, ...], value: Any) -> None:
+        self._parent(path)[path[-1]] = value
+
+
+def variable(path: tuple[str, ...]) -> str:
+    """Return the name of an option's environment variable."""
+    return PREFIX + "_".join(path).upper()
+
+
+class Environment(EnvSource, _Checked):  # type: ignore[misc]
+    """Environment variables; an empty one counts as not set."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__()
+        self._variables = variables
+
+    def place(self, path: tuple[str, ...]) -> str:
+        """The variable that was used, which may have the option's old name."""
+        names = [variable(path), *(variable(old) for old, new in OLD_NAMES.items() if new == path)]
+        return "environment variable " + next((name for name in names if self._variables.get(name)), names[0])
+
+    def _load(self) -> dict[str, str]:
+        found = {name: value for name, value in self._variables.items() if name.startswith(PREFIX) and value.strip()}
+        for old, new in OLD_NAMES.items():
+            if variable(old) in found:
+                self.renamed(old, new, both=variable(new) in found)
+                found.setdefault(variable(new), found.pop(variable(old)))
+                found.pop(variable(old), None)
+        known = {variable(path) for path in OPTIONS}
+        for name in sorted(found.keys() - known):
+            self._unknown(name, known)
+        return found
+
+    def _unknown(self, name: str, known: set[str]) -> None:
+        """A misspelt variable is a problem; one that resembles nothing may belong to another program."""
+        rest = name.removeprefix(PREFIX)
+        if _FROM_ENGINES.fullmatch(rest):
+            return
+        by_rest = {each.removeprefix(PREFIX).lower(): each for each in known}
+        hint = nearest(rest, by_rest)
+        ours = any(rest.startswith(f"{section[0].upper()}_") for section in SECTIONS if section)
+        if hint or ours:
+            for short, full in by_rest.items():
+                hint = hint.replace(f" {short}?", f" {full}?")
+            self.problems.append(Problem(name, f"unknown name{hint}", "environment variable"))
+        else:
+            self.warnings.append(f"{name} is no option of this program and is ignored (environment variable)")
+
+
+class CommandLine(_Checked):
+    """Values that the command line gives, by dotted key path; ``None`` means not given."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._values = values
+
+    def place(self, path: tuple[str, ...]) -> str:  # noqa: ARG002 - there is one place only
+        """Always the command line."""
+        return "command line"
+
+    def _load(self) -> dict[str, Any]:
+        return {key: value for key, value in self._values.items() if value is not None}
+
+    def has(self, entry: Entry) -> bool:
+        """Whether the option was given."""
+        return _dotted(entry.path) in self.root
+
+    def get(self, entry: Entry) -> Any:
+        """What was given."""
+        return self.root[_dotted(entry.path)]
+
+
+def sources_of(
+    file: Path | None, variables: Mapping[str, str], command_line: Mapping[str, Any]
+) -> Iterator[ConfigFile | Environment | CommandLine]:
+    """Make the three sources, the strongest first."""
+    yield CommandLine(command_line)
+    yield Environment(variables)
+    yield ConfigFile(file)
