@@ -1,0 +1,112 @@
+"""The eight orientations of a picture, as they act on its signature.
+
+Turning a picture moves the grid points and so moves the 272 differences among themselves; a difference that is seen
+from its other end afterwards changes its sign. So a turned picture needs no second decode: its signature is a signed
+permutation of the one that is known.
+
+That is exact on the grid. A picture's own turn comes beside it, because image-match rounds grid points and windows
+towards the upper left: 0.13 on photographs of 341 x 256 pixels. ``media.canonical`` has the sizes at which nothing is
+rounded and both agree.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from py_image_dedup.model.match import Orientation
+from py_image_dedup.model.photo import SIGNATURE_LENGTH
+from py_image_dedup.signature.grid import GRID, NEIGHBOUR, POINT
+from py_image_dedup.signature.pairs import Int8Array, UInt8Array
+
+ORIENTATIONS: tuple[Orientation, ...] = tuple(Orientation)
+"""All eight, by their values; ``UPRIGHT`` first."""
+
+
+def turn_grey(grey: UInt8Array, orientation: Orientation) -> UInt8Array:
+    """Turn a picture.
+
+    Args:
+        grey: Shape ``(height, width, ...)``.
+        orientation: The turn; the EXIF tag that asks a viewer for it.
+
+    Returns:
+        A view of the picture, turned.
+    """
+    if orientation is Orientation.UPRIGHT:
+        return grey
+    if orientation is Orientation.MIRROR:
+        return grey[:, ::-1]
+    if orientation is Orientation.ROTATE_180:
+        return grey[::-1, ::-1]
+    if orientation is Orientation.FLIP:
+        return grey[::-1]
+    if orientation is Orientation.TRANSPOSE:
+        return grey.swapaxes(0, 1)
+    if orientation is Orientation.ROTATE_90:
+        return grey[::-1].swapaxes(0, 1)
+    if orientation is Orientation.TRANSVERSE:
+        return grey[::-1, ::-1].swapaxes(0, 1)
+    return grey[:, ::-1].swapaxes(0, 1)
+
+
+def _tables() -> tuple[npt.NDArray[np.intp], Int8Array]:
+    """Return for each orientation, by its value, where each turned value is taken from, and with which sign."""
+    place = np.zeros((GRID * GRID, GRID * GRID), dtype=np.intp)
+    sign = np.zeros((GRID * GRID, GRID * GRID), dtype=np.int8)
+    place[POINT, NEIGHBOUR] = place[NEIGHBOUR, POINT] = np.arange(SIGNATURE_LENGTH)
+    sign[POINT, NEIGHBOUR], sign[NEIGHBOUR, POINT] = 1, -1
+    points = np.arange(GRID * GRID, dtype=np.uint8).reshape(GRID, GRID)
+    sources = np.zeros((9, SIGNATURE_LENGTH), dtype=np.intp)
+    signs = np.zeros((9, SIGNATURE_LENGTH), dtype=np.int8)
+    for orientation in ORIENTATIONS:
+        turned = turn_grey(points, orientation).ravel()
+        sources[orientation] = place[turned[POINT], turned[NEIGHBOUR]]
+        signs[orientation] = sign[turned[POINT], turned[NEIGHBOUR]]
+    sources.setflags(write=False)
+    signs.setflags(write=False)
+    return sources, signs
+
+
+SOURCES, SIGNS = _tables()
+"""``turned[k] == SIGNS[orientation, k] * values[SOURCES[orientation, k]]``; shape ``(9, 272)``, row 0 unused,
+read-only."""
+
+
+def turn(values: Int8Array, orientation: Orientation) -> Int8Array:
+    """Return the signatures of the turned pictures.
+
+    Args:
+        values: int8, shape ``(..., 272)``.
+        orientation: The turn.
+
+    Returns:
+        A new int8 array of the same shape.
+    """
+    turned: Int8Array = values[..., SOURCES[orientation]] * SIGNS[orientation]
+    return turned
+
+
+def compose(first: Orientation, second: Orientation) -> Orientation:
+    """Return the one turn that does both, ``first`` before ``second``."""
+    return _BY_CORNERS[_corners(first, second)]
+
+
+def inverse(orientation: Orientation) -> Orientation:
+    """Return the turn that undoes this one."""
+    return _INVERSE.get(orientation, orientation)
+
+
+def _corners(*turns: Orientation) -> bytes:
+    """What the turns, one after the other, make of the numbered corners of a picture."""
+    corners = np.array([[0, 1], [2, 3]], dtype=np.uint8)
+    for orientation in turns:
+        corners = turn_grey(corners, orientation)
+    return corners.tobytes()
+
+
+_BY_CORNERS = {_corners(orientation): orientation for orientation in ORIENTATIONS}
+_INVERSE = {
+    Orientation.ROTATE_90: Orientation.ROTATE_270,
+    Orientation.ROTATE_270: Orientation.ROTATE_90,
+}
