@@ -29,7 +29,7 @@ def test_a_turned_picture_has_the_turned_signature(width: int, height: int) -> N
         # The greys of a window are added in another order, which decides where a difference lies on a border; in
         # windows of four pixels many do.
         assert np.abs(found.astype(int) - expected).max() <= 1
-        assert distance(found, expected) < (0.02 if min(width, height) > 50 else 0.06)
+        assert distance(found, expected) < 0.06
 
 
 def test_turned_photographs_have_the_turned_signature(photos: Path) -> None:
