@@ -79,6 +79,7 @@ class AnalysisSettings:
         "Which files may match each other: all of them, those of one source directory, or those of one folder.",
     )
     file_extensions: tuple[str, ...] = option(
+        SUFFIXES,
         _extensions,
         "Files with other extensions are not looked at.",
         example=[".png", ".jpg", ".jpeg"],
@@ -86,7 +87,6 @@ class AnalysisSettings:
     )
     exclusions: tuple[re.Pattern[str], ...] = option(
         PATTERNS,
-        SUFFIXES,
         (),
         "Regular expressions; a file or folder whose path contains a match of one is not looked at.",
         example=[".*/excluded/.*"],
