@@ -1,0 +1,181 @@
+"""The embedded index: one SQLite file, nothing to install, nothing to start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from py_image_dedup.model.file import Stamp
+from py_image_dedup.model.photo import IndexEntry, Signature, Versions
+from py_image_dedup.signature.pairs import PairBlock
+from py_image_dedup.store.base import Neighbour, Store
+from py_image_dedup.store.folder_ranges import FolderRanges
+from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, Row, batched
+from py_image_dedup.store.sqlite_rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
+from py_image_dedup.store.sqlite_writer import put_entries
+
+_STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
+_STAMPS_A_PAGE = 20_000
+_ENTRIES_A_PAGE = 500
+
+
+class SqliteStore(Store):
+    """The contract on one SQLite file.
+
+    Streams read a page at a time and keep no cursor open: the caller may put and remove between two steps of one, and
+    another process may read (a ``status``) while this one writes.
+
+    Thread-safety: as the contract; calls may come from different threads, one at a time.
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: float = 10.0) -> None:
+        """Open the index, or make it with its folder.
+
+        Args:
+            path: The file.
+            busy_seconds: How long to wait for another process that is writing.
+
+        Raises:
+            StoreUnavailable: Another process writes for longer than that.
+            StoreError: The file cannot be opened, is damaged, of a newer format, or another program's.
+        """
+        self._database = Database(path, busy_seconds=busy_seconds)
+        self._versions = VersionTable(self._database)
+
+    @property
+    def path(self) -> Path:
+        """The file of the index."""
+        return self._database.path
+
+    def get(self, path: Path) -> IndexEntry | None:
+        """See ``Store.get``."""
+        rows = self._database.rows(f"{ENTRY} WHERE f.path = ?", (os.fsencode(path),))
+        return self._entry(rows[0]) if rows else None
+
+    def put(self, entries: Sequence[IndexEntry]) -> None:
+        """See ``Store.put``."""
+        by_path = {entry.stat.raw_path: entry for entry in entries}
+        with self._database.transaction():
+            put_entries(self._database, self._versions, by_path)
+
+    def remove(self, paths: Iterable[Path]) -> int:
+        """See ``Store.remove``. Every few hundred paths are one batch."""
+        removed = 0
+        for some in batched(map(os.fsencode, paths), MAX_PARAMETERS):
+            with self._database.transaction():
+                removed += self._database.execute_in("DELETE FROM files WHERE path IN (?)", some)
+        return removed
+
+    def clear(self) -> None:
+        """See ``Store.clear``. The file shrinks."""
+        with self._database.transaction():
+            for table in ("files", "contents", "features", "departed", "unsearched", "crowded", "pairs"):
+                self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+        self._database.execute("VACUUM")
+
+    def stamps(self, under: Sequence[Path] | None) -> Iterator[tuple[bytes, Stamp, Versions]]:
+        """See ``Store.stamps``."""
+        versions = self._versions
+        for page in self._pages(_STAMP, under, _STAMPS_A_PAGE):
+            for path, size, mtime_ns, device, inode, version_id in page:
+                yield path, (size, mtime_ns, device % WORD, inode % WORD), versions[version_id]
+
+    def entries(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """See ``Store.entries``."""
+        for page in self._pages(ENTRY, under, _ENTRIES_A_PAGE):
+            yield from map(self._entry, page)
+
+    def count(self, under: Sequence[Path] | None) -> int:
+        """See ``Store.count``."""
+        if under is None:
+            return int(self._database.rows("SELECT count(*) FROM files")[0][0])
+        within = "SELECT count(*) FROM files WHERE path >= ? AND path < ?"
+        return sum(self._database.rows(within, bounds)[0][0] for bounds in FolderRanges.of(under))
+
+    def known(self, digests: Iterable[bytes]) -> Mapping[bytes, IndexEntry]:
+        """See ``Store.known``."""
+        found: dict[bytes, IndexEntry] = {}
+        for some in batched(dict.fromkeys(digests), MAX_PARAMETERS):
+            found |= self._by_digest(FIRST_ENTRY, some)
+            found |= self._by_digest(DEPARTED_ENTRY, [digest for digest in some if digest not in found])
+        return found
+
+    def failed(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """See ``Store.failed``. Holds the paths of the failed, not their entries."""
+        ranges = FolderRanges.of(under)
+        rows = self._database.rows(
+            """
+            SELECT path FROM files WHERE failure_reason IS NOT NULL
+            UNION ALL
+            SELECT f.path FROM contents c CROSS JOIN files f ON f.content = c.number WHERE c.failure_reason IS NOT NULL
+            """
+        )
+        paths = sorted(path for (path,) in rows if path in ranges)
+        for some in batched(paths, MAX_PARAMETERS):
+            for entry in map(self._entry, self._database.rows_in(f"{ENTRY} WHERE f.path IN (?) ORDER BY f.path", some)):
+                # It may have been put anew since the stream began.
+                if entry.failure is not None:
+                    yield entry
+
+    def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
+        """See ``Store.identical``. Holds the numbers of the contents in question, not their entries."""
+        ranges = FolderRanges.of(under)
+        rows = self._database.rows(
+            "SELECT content FROM files WHERE content IS NOT NULL GROUP BY content HAVING count(*) > 1"
+        )
+        for some in batched((number for (number,) in rows), MAX_PARAMETERS):
+            for same in self._copies(some, ranges).values():
+                if len(same) > 1:
+                    yield same
+
+    def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
+        """See ``Store.pairs``."""
+        raise NotImplementedError
+
+    def similar(
+        self, signatures: Sequence[Signature], max_distance: float, under: Sequence[Path] | None
+    ) -> Sequence[Sequence[Neighbour]]:
+        """See ``Store.similar``."""
+        raise NotImplementedError
+
+    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
+        """See ``Store.contents``."""
+        ranges = FolderRanges.of(under)
+        found: dict[int, tuple[IndexEntry, ...]] = {}
+        for some in batched(dict.fromkeys(numbers), MAX_PARAMETERS):
+            found |= self._copies(some, ranges)
+        return found
+
+    def close(self) -> None:
+        """See ``Store.close``."""
+        self._database.close()
+
+    def _entry(self, row: Row) -> IndexEntry:
+        return entry_of(row, self._versions, self.path)
+
+    def _by_digest(self, query: str, digests: Sequence[bytes]) -> dict[bytes, IndexEntry]:
+        entries = map(self._entry, self._database.rows_in(f"{query} WHERE c.digest IN (?)", digests))
+        return {entry.digest: entry for entry in entries if entry.digest is not None}
+
+    def _copies(self, numbers: Sequence[int], ranges: FolderRanges) -> dict[int, tuple[IndexEntry, ...]]:
+        """The entries of at most ``MAX_PARAMETERS`` contents, by their numbers, in the order of paths."""
+        query = f"{ENTRY} WHERE f.content IN (?) ORDER BY f.content, f.path"
+        rows = (row for row in self._database.rows_in(query, numbers) if row[0] in ranges)
+        return {number: tuple(map(self._entry, same)) for number, same in groupby(rows, itemgetter(1))}
+
+    def _pages(self, query: str, under: Sequence[Path] | None, size: int) -> Iterator[list[Row]]:
+        """Stream rows that begin with a path, in the order of paths, each page a query of its own."""
+        for low, high in FolderRanges.of(under):
+            page = self._page(query, ">=", low, high, size)
+            while page:
+                yield page
+                page = self._page(query, ">", page[-1][0], high, size) if len(page) == size else []
+
+    def _page(self, query: str, comparison: str, low: bytes, high: bytes | None, size: int) -> list[Row]:
+        bounded = (
+            f"{query} WHERE f.path {comparison} ? {'' if high is None else 'AND f.path < ?'} ORDER BY f.path LIMIT ?"
+        )
+        return self._database.rows(bounded, (low, size) if high is None else (low, high, size))
