@@ -83,6 +83,10 @@ class Settler:
         """Drop a path that somebody else takes care of."""
         self._waiting.pop(raw_path, None)
 
+    def pending(self) -> frozenset[bytes]:
+        """The paths that wait."""
+        return frozenset(self._waiting)
+
     def next_due(self) -> float | None:
         """When the next path could be ready, by the clock; ``None`` if none waits."""
         for waiting in self._waiting.values():
