@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def entry(
 ) -> IndexEntry:
     """An entry of a photo with the content of this name (by default its own)."""
     digest = hashlib.sha256((content or path).encode("utf-8", "surrogateescape")).digest()
-    number = inode if inode is not None else int.from_bytes(hashlib.sha256(path.encode()).digest()[:6], "big")
+    number = inode if inode is not None else int.from_bytes(hashlib.sha256(os.fsencode(path)).digest()[:6], "big")
     return IndexEntry(
         stat=FileStat(Path(path), size, int(mtime * 1_000_000_000), 1, number),
         versions=VERSIONS,

@@ -91,3 +91,12 @@ class Ownership:
                 return None
             folder = folder.rpartition(b"/")[0]
         return self._roots[folder]
+
+
+def topmost(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the folders that are in none of the others, in the order of their paths."""
+    chosen: list[tuple[bytes, Path]] = []
+    for raw, folder in sorted((os.fsencode(folder).rstrip(b"/") + b"/", folder) for folder in folders):
+        if not chosen or not raw.startswith(chosen[-1][0]):
+            chosen.append((raw, folder))
+    return tuple(folder for _, folder in chosen)
