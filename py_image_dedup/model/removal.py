@@ -72,12 +72,16 @@ class Plan:
         roots: The folders that were searched.
         actions: In the order in which they will be carried out.
         prune: Folders that the run empties are removed afterwards.
+        protected: Folders whose files may be keepers and are never sources.
+        target_directory: Where ``move`` moves to; files below it are never sources.
     """
 
     run: str
     roots: tuple[Path, ...]
     actions: tuple[Action, ...]
     prune: bool = False
+    protected: tuple[Path, ...] = ()
+    target_directory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,117 @@
+"""Acts, carried out some at a time, so that they wait for the disk together."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from py_image_dedup.model.removal import Action, Outcome, OutcomeStatus
+from py_image_dedup.removal.act import Act
+from py_image_dedup.removal.durable import flush
+from py_image_dedup.removal.place import NotAsPlanned, Stranded
+
+BATCH: Final = 32
+"""Actions whose intents are flushed together. Each may hold five descriptors; a process has 256 at the least."""
+
+STOPPED: Final = "not reached: the run was stopped; run again to go on"
+
+_ADVICE: Final = {
+    errno.ENOSPC: "make room there and run again",
+    errno.EDQUOT: "make room there and run again",
+    errno.EFBIG: "the file system takes no file of this size; choose another target",
+    errno.EROFS: "mount it for writing and run again",
+    errno.EACCES: "give this user the right to write there and run again",
+    errno.EPERM: "give this user the right to write there and run again",
+    errno.EXDEV: "they are on different file systems; choose another action",
+    errno.ENAMETOOLONG: "choose a target directory with a shorter path",
+    errno.EIO: "the disk may be failing: look at its health first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An action whose intent is on the disk.
+
+    Attributes:
+        action: What.
+        begin: Starts it.
+    """
+
+    action: Action
+    begin: Callable[[], Act]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    action: Action
+    act: Act
+    descriptors: tuple[int, ...] = ()
+
+
+def carry_out(
+    turns: Iterable[Turn],
+    finished: Callable[[Outcome], None],
+    should_stop: Callable[[], bool],
+    verb: str = "removed",
+) -> None:
+    """Carry out acts; what goes wrong with one is told and the others go on.
+
+    Args:
+        turns: In the order in which they begin. Those not begun when ``should_stop`` says so are skipped.
+        finished: Is told each outcome. What it raises ends the batch, and acts that wait take back what they did.
+        should_stop: Asked before each begins.
+        verb: What could not be done, in the words of a failure.
+    """
+    waiting: list[_Waiting] = []
+    try:
+        for turn in turns:
+            if should_stop():
+                finished(Outcome(turn.action, OutcomeStatus.SKIPPED, message=STOPPED))
+                continue
+            begun = _Waiting(turn.action, turn.begin())
+            waiting.append(begun)
+            if _go_on(begun, finished, verb):
+                waiting.remove(begun)
+        while waiting:
+            failure = _flush_all(waiting)
+            waiting = [one for one in waiting if not _go_on(one, finished, verb, failure)]
+    finally:
+        for one in waiting:
+            one.act.close()
+
+
+def _flush_all(waiting: Iterable[_Waiting]) -> OSError | None:
+    try:
+        flush(descriptor for one in waiting for descriptor in one.descriptors)
+    except OSError as error:
+        return error
+    return None
+
+
+def _go_on(one: _Waiting, finished: Callable[[Outcome], None], verb: str, failure: OSError | None = None) -> bool:
+    """Let an act go on; tell whether it came to its end."""
+    outcome: Outcome
+    try:
+        one.descriptors = next(one.act) if failure is None else one.act.throw(failure)
+    except StopIteration as end:
+        outcome = Outcome(one.action, OutcomeStatus.DONE, end.value)
+    except NotAsPlanned as error:
+        outcome = Outcome(one.action, OutcomeStatus.SKIPPED, message=str(error))
+    except Stranded as error:
+        outcome = Outcome(one.action, OutcomeStatus.FAILED, error.at, str(error))
+    except OSError as error:
+        outcome = Outcome(one.action, OutcomeStatus.FAILED, message=in_words(error, one.action, verb))
+    else:
+        return False
+    finished(outcome)
+    return True
+
+
+def in_words(error: OSError, action: Action, verb: str = "removed") -> str:
+    """Say what an error of the system means for an action, and what to do."""
+    cause = error.strerror or str(error) or type(error).__name__
+    where = f" ({error.filename})" if error.filename else ""
+    advice = _ADVICE.get(error.errno or 0, "it stays where it is")
+    return f"{action.source.path} could not be {verb} ({action.kind.value}): {cause}{where}; {advice}"

@@ -1,0 +1,170 @@
+"""Carries a plan out, or shows what it would do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced, ignore
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.removal import Action, Outcome, OutcomeStatus, Plan
+from py_image_dedup.removal.act import Scene, act
+from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out, in_words
+from py_image_dedup.removal.facts import FileFacts
+from py_image_dedup.removal.guard import Fence, expected_file
+from py_image_dedup.removal.history import Entry, State, outcome_of, read_history
+from py_image_dedup.removal.invariants import PlanError, check_plan
+from py_image_dedup.removal.journal import Journal, JournalError, Step, no_step
+from py_image_dedup.removal.place import NotAsPlanned, missing_folders
+from py_image_dedup.removal.recovery import recover
+
+_NO_JOURNAL: Final = "nothing was done with it: "
+
+
+def never() -> bool:
+    """Never stop."""
+    return False
+
+
+def execute(
+    plan: Plan,
+    run_directory: Path,
+    *,
+    dry_run: bool,
+    observer: Observer = ignore,
+    should_stop: Callable[[], bool] = never,
+    step: Step = no_step,
+) -> tuple[Outcome, ...]:
+    """Carry out a plan, file by file, each checked against its keeper at the moment it is its turn.
+
+    A file that is not as planned is skipped and one that the disk refuses fails, each with words; the next ones go on.
+    Nothing is done that the journal could not take. A plan that was carried out in part, by a killed process or an
+    earlier call, is gone on with: what is done is not done twice.
+
+    Args:
+        plan: Checked again first.
+        run_directory: Where ``journal.jsonl`` is written; made if it is not there. The caller holds the run lock.
+        dry_run: Nothing is looked at and nothing is done.
+        observer: Is told every outcome.
+        should_stop: Asked before each file.
+        step: Is told each step of each action.
+
+    Returns:
+        One outcome an action, in the order of the plan.
+
+    Raises:
+        PlanError: The plan breaks an invariant, or the journal is of another plan.
+        JournalError: The journal cannot be opened. If it fails later, the outcomes say so.
+    """
+    check_plan(plan)
+    if dry_run:
+        outcomes = tuple(Outcome(action, OutcomeStatus.PLANNED, action.target) for action in plan.actions)
+        for outcome in outcomes:
+            _announce(observer, outcome)
+        return outcomes
+    return _Execution(plan, run_directory, observer, should_stop, step).run()
+
+
+def _announce(observer: Observer, outcome: Outcome) -> None:
+    observer(ActionFinished(outcome))
+    observer(PhaseAdvanced(Phase.REMOVE))
+
+
+class _Execution:
+    def __init__(
+        self, plan: Plan, run_directory: Path, observer: Observer, should_stop: Callable[[], bool], step: Step
+    ) -> None:
+        self._plan = plan
+        self._directory = run_directory
+        self._observer = observer
+        self._should_stop = should_stop
+        self._step = step
+        anchors = (*plan.roots, *((plan.target_directory,) if plan.target_directory else ()))
+        self._scene = Scene(plan.run, anchors, step)
+        self._fence = Fence(plan)
+        self._outcomes: dict[int, Outcome] = {}
+        self._folders: set[Path] = set()
+
+    def run(self) -> tuple[Outcome, ...]:
+        recover(self._directory, step=self._step)
+        history = read_history(self._directory)
+        self._folders.update(history.folders)
+        left = [action for action in self._plan.actions if not self._is_done(action, history.entries)]
+        with Journal.of(self._plan, self._directory) as journal:
+            try:
+                for batch in _batches(left):
+                    if self._should_stop():
+                        break
+                    self._batch(batch, journal)
+                journal.flush()
+                reason = STOPPED
+            except JournalError as error:
+                reason = f"{_NO_JOURNAL}{error}"
+        for action in left:
+            if action.number not in self._outcomes:
+                self._take(Outcome(action, OutcomeStatus.SKIPPED, message=reason))
+        return tuple(self._outcomes[action.number] for action in self._plan.actions)
+
+    def _is_done(self, action: Action, entries: dict[int, Entry]) -> bool:
+        entry = entries.get(action.number)
+        if entry is None:
+            return False
+        if entry.action.source.path != action.source.path:
+            raise PlanError(
+                f"{self._directory} has the journal of another plan, whose action {action.number} was "
+                f"{entry.action.source.path} and not {action.source.path}; give the plan a run of its own"
+            )
+        if entry.state in {State.NOT_DONE, State.UNDONE}:
+            return False
+        self._take(outcome_of(entry))
+        return True
+
+    def _batch(self, batch: Sequence[Action], journal: Journal) -> None:
+        """Write all intents of a batch, flush them together, then act."""
+
+        def finished(outcome: Outcome) -> None:
+            self._take(outcome)  # first: it is true whether it can be written or not
+            journal.tell(outcome)
+
+        turns: list[Turn] = []
+        for action in batch:
+            try:
+                facts = self._look(action, journal)
+            except NotAsPlanned as error:
+                finished(Outcome(action, OutcomeStatus.SKIPPED, message=str(error)))
+            except OSError as error:
+                finished(Outcome(action, OutcomeStatus.FAILED, message=in_words(error, action)))
+            else:
+                turns.append(Turn(action, partial(act, action, facts, self._scene)))
+        if not turns:
+            return
+        self._step("intents written")
+        journal.flush()
+        self._step("intents flushed")
+        carry_out(turns, finished, self._should_stop)
+
+    def _look(self, action: Action, journal: Journal) -> FileFacts:
+        path = action.source.path
+        self._fence.check(path)
+        expected_file(path.lstat() if os.path.lexists(path) else None, action.source, str(path))
+        if action.target is not None and os.path.lexists(action.target):
+            raise NotAsPlanned(f"{action.target} is there already; nothing is ever overwritten")
+        facts = FileFacts.of(path)
+        if path.parent not in self._folders:
+            self._folders.add(path.parent)
+            journal.folder("folder", path.parent, FileFacts.of(path.parent))
+        new_folders = () if action.target is None else missing_folders(action.target)
+        journal.intend(action, facts, new_folders)
+        return facts
+
+    def _take(self, outcome: Outcome) -> None:
+        self._outcomes[outcome.action.number] = outcome
+        _announce(self._observer, outcome)
+
+
+def _batches(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
+    for start in range(0, len(actions), BATCH):
+        yield actions[start : start + BATCH]

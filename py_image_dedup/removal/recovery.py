@@ -1,0 +1,185 @@
+"""After a kill: what the disk says of every action whose end the journal does not know."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from py_image_dedup.model.removal import Action, ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.removal.act import Scene
+from py_image_dedup.removal.batch import in_words
+from py_image_dedup.removal.content import digest_of
+from py_image_dedup.removal.history import State, read_history
+from py_image_dedup.removal.journal import Journal, Step, no_step
+from py_image_dedup.removal.place import CREATED_MODE, NotAsPlanned, Place, Stranded, is_file, is_planned, open_place
+from py_image_dedup.removal.rename import put_back
+from py_image_dedup.removal.trash import find_in_trash
+
+_NOT_DONE = "not done: the run was killed while it was its turn; run again to go on"
+
+
+def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]:
+    """Find out what became of the actions that a killed run had begun, and complete its journal.
+
+    What was half done is taken back, or completed where only a name was left to take away: a copy that is not whole is
+    removed, a file that was taken aside gets its name again. May itself be killed and called again; a journal that is
+    complete is not touched. An undoing that was killed is gone on with by ``undo``.
+
+    Args:
+        run_directory: The folder of the run. The caller holds the run lock.
+        step: Is told each step.
+
+    Returns:
+        One outcome for each such action: ``done``, ``skipped`` (it is where it was) or ``failed`` (the message says
+        where it is). One that the disk does not let be looked at is ``failed`` and stays open in the journal.
+
+    Raises:
+        JournalError: The journal cannot be read or written.
+    """
+    history = read_history(run_directory)
+    begun = [entry for entry in history.unfinished if entry.state is State.INTENDED]
+    if not begun:
+        return ()
+    outcomes: list[Outcome] = []
+    scene = Scene(history.run, history.anchors, step)
+    with Journal(run_directory, history.run, history.anchors) as journal:
+        for entry in begun:
+            try:
+                outcome = _truth(entry.action, scene)
+            except OSError as error:
+                outcomes.append(
+                    Outcome(entry.action, OutcomeStatus.FAILED, message=in_words(error, entry.action, "looked at"))
+                )
+                continue
+            step("recover: found")
+            journal.tell(outcome)
+            outcomes.append(outcome)
+        journal.flush()
+    return tuple(outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Traces:
+    """The names that an action may have left. A name in a folder that is gone is ``None``."""
+
+    source: Place | None
+    aside: Place | None
+    target: Place | None
+    part: Place | None
+    keeper: Place | None
+
+
+def _truth(action: Action, scene: Scene) -> Outcome:
+    with ExitStack() as stack:
+
+        def place(path: Path | None) -> Place | None:
+            try:
+                return None if path is None else stack.enter_context(open_place(path, scene.anchors))
+            except NotAsPlanned:
+                return None
+
+        source, target = place(action.source.path), place(action.target)
+        beside = source if action.kind is ActionKind.HARDLINK else target
+        traces = _Traces(
+            source=source,
+            aside=source and source.beside(scene.aside_name(action.number)),
+            target=target,
+            part=beside and beside.beside(scene.part_name(action.number)),
+            keeper=place(action.keeper.path),
+        )
+        try:
+            outcome = _settle(action, traces, scene)
+        except Stranded as error:
+            outcome = Outcome(action, OutcomeStatus.FAILED, error.at, str(error))
+        _remove_part(action, traces, scene)
+        return outcome
+
+
+def _settle(action: Action, traces: _Traces, scene: Scene) -> Outcome:
+    source = _look(traces.source)
+    aside = _look(traces.aside)
+    if is_planned(source, action.source):
+        return _back(action, traces, scene)
+    if traces.source is not None and traces.aside is not None and is_planned(aside, action.source):
+        if _is_complete(action, traces):
+            scene.step("recover: unlink")
+            traces.aside.unlink()
+            return _done(action)
+        scene.step("recover: put back")
+        put_back(traces.aside, traces.source)
+        return _back(action, traces, scene)
+    if _is_complete(action, traces):
+        return _done(action)
+    if source is not None and (source.st_ino == action.source.inode or action.kind is not ActionKind.DELETE):
+        return Outcome(action, OutcomeStatus.SKIPPED, message=_NOT_DONE)
+    if action.kind in {ActionKind.DELETE, ActionKind.TRASH}:
+        return _done(action)
+    message = f"{action.source.path} is neither at its place nor at {action.target or action.keeper.path}"
+    return Outcome(action, OutcomeStatus.FAILED, message=message)
+
+
+def _back(action: Action, traces: _Traces, scene: Scene) -> Outcome:
+    """The source is at its place: take away second names and copies of it."""
+    for extra in (traces.aside, traces.target):
+        status = _look(extra)
+        if extra is None or status is None or not is_file(status):
+            continue
+        second_name = status.st_ino == action.source.inode and is_planned(status, action.source)
+        empty_claim = status.st_size == 0 < action.source.size and stat.S_IMODE(status.st_mode) == CREATED_MODE
+        if second_name or empty_claim or _has_bytes(extra, action.source.size, action.source_digest):
+            scene.step("recover: unlink")
+            extra.unlink()
+    return Outcome(action, OutcomeStatus.SKIPPED, message=_NOT_DONE)
+
+
+def _is_complete(action: Action, traces: _Traces) -> bool:
+    """Tell whether what should be instead of the source is there."""
+    if action.kind in {ActionKind.MOVE, ActionKind.QUARANTINE}:
+        return is_planned(_look(traces.target), action.source) or _has_bytes(
+            traces.target, action.source.size, action.source_digest
+        )
+    if action.kind is ActionKind.HARDLINK:
+        source, keeper = _look(traces.source), _look(traces.keeper)
+        return source is not None and keeper is not None and os.path.samestat(source, keeper)
+    if action.kind is ActionKind.TRASH:
+        return find_in_trash(action.source.path, action.source.stamp) is not None
+    return False
+
+
+def _done(action: Action) -> Outcome:
+    if action.kind is ActionKind.TRASH:
+        where = find_in_trash(action.source.path, action.source.stamp)
+        message = "" if where else f"{action.source.path} is gone and was not found in the trash; look for it there"
+        return Outcome(action, OutcomeStatus.DONE, where, message)
+    where = action.target if action.kind in {ActionKind.MOVE, ActionKind.QUARANTINE} else None
+    return Outcome(action, OutcomeStatus.DONE, where)
+
+
+def _remove_part(action: Action, traces: _Traces, scene: Scene) -> None:
+    """Remove a copy that is not whole, or a link that has no name yet: both are of our making and extra."""
+    part = traces.part
+    status = _look(part)
+    if part is None or status is None or not is_file(status):
+        return
+    seen = [_look(place) for place in (traces.source, traces.aside, traces.target)]
+    if status.st_nlink > 1 or any(one is not None and one.st_ino == action.source.inode for one in seen):
+        scene.step("recover: unlink")
+        part.unlink()
+
+
+def _look(place: Place | None) -> os.stat_result | None:
+    return None if place is None else place.look()
+
+
+def _has_bytes(place: Place | None, size: int, digest: bytes) -> bool:
+    status = _look(place)
+    if place is None or status is None or not is_file(status) or status.st_size != size:
+        return False
+    descriptor = place.open()
+    try:
+        return digest_of(descriptor) == digest
+    finally:
+        os.close(descriptor)
