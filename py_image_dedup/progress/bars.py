@@ -1,0 +1,122 @@
+"""Progress as bars at a terminal: one a phase, with the rate and the time that is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.progress.tally import TITLES, Tally, duration_words
+
+_REFRESH = 0.1
+"""Seconds between two looks at the figures; a step between them costs an addition."""
+
+
+class _Figures(ProgressColumn):
+    """``1,234 of 5,678 files``."""
+
+    def render(self, task: Task) -> Text:
+        of = f" of {task.total:,.0f}" if task.total is not None else ""
+        return Text(f"{task.completed:,.0f}{of} {task.fields['unit']}")
+
+
+class _Pace(ProgressColumn):
+    """``210/s, 0:42 left``; when the phase is over, how long it took."""
+
+    def render(self, task: Task) -> Text:
+        passed = task.finished_time if task.finished else task.elapsed
+        rate = f"{task.completed / passed:,.0f}/s" if passed and passed > 0.5 and task.completed else ""
+        if task.fields["over"]:
+            return Text(f"{rate}  {duration_words(passed or 0)}" if rate else "", style="dim")
+        left: float | None = task.fields["left"]
+        return Text(rate + (f", {duration_words(left)} left" if left is not None and rate else ""))
+
+
+class ProgressBars:
+    """An observer that draws a bar for each phase. Use it as a context manager.
+
+    Safe to be called from several threads.
+
+    Args:
+        console: The terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=24),
+            _Figures(),
+            _Pace(),
+            console=console,
+            refresh_per_second=1 / _REFRESH,
+        )
+        self._lock = threading.Lock()
+        self._tallies: dict[Phase, tuple[TaskID, Tally]] = {}
+        self._drawn = 0.0
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Draw a last time and give the terminal back."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Give the terminal back; stopping twice is no error."""
+        self._progress.stop()
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event."""
+        if isinstance(event, PhaseAdvanced):
+            with self._lock:
+                found = self._tallies.get(event.phase)
+                if found is not None:
+                    found[1].done += event.steps
+                    if time.monotonic() - self._drawn > _REFRESH:
+                        self._draw(*found)
+        elif isinstance(event, PhaseStarted):
+            self._start(event)
+        elif isinstance(event, PhaseFinished):
+            self._finish(event)
+
+    def _start(self, event: PhaseStarted) -> None:
+        with self._lock:
+            task = self._progress.add_task(
+                TITLES[event.phase],
+                total=event.total,
+                visible=event.total != 0,
+                unit=event.unit,
+                left=None,
+                over=False,
+            )
+            self._tallies[event.phase] = (task, Tally(event.phase, time.monotonic(), event.total, event.unit))
+
+    def _draw(self, task: TaskID, tally: Tally) -> None:
+        self._drawn = time.monotonic()
+        self._progress.update(task, completed=tally.done, left=tally.left(self._drawn))
+
+    def _finish(self, event: PhaseFinished) -> None:
+        with self._lock:
+            found = self._tallies.pop(event.summary.phase, None)
+            if found is None:
+                return
+            task, tally = found
+            if tally.total == 0 or (tally.total is None and tally.done == 0):
+                self._progress.update(task, visible=False)
+                return
+            # A phase that was stopped keeps the bar that it had.
+            total = tally.done if tally.total is None else tally.total
+            self._progress.update(task, total=total, completed=tally.done, left=None, over=True)
+            self._progress.stop_task(task)

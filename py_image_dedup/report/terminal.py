@@ -1,0 +1,231 @@
+"""A run's result for a person at a terminal: what is the same, which one stays and why, and what it adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from py_image_dedup.model.failure import Failure
+from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
+from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.removal import ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.totals import outcomes_by_source, totals_of
+from py_image_dedup.report.words import below, common_folder, count_words, readable, seconds_words, size_words
+
+WhyItStays = Callable[[RankedGroup, Redundant], str | None]
+"""Says why a redundant file has no action."""
+
+_LISTED = 5
+"""So many failures of one reason are listed; a report file has all."""
+
+_VERB = 10
+"""Width of the column of verbs."""
+
+_DONE = {
+    ActionKind.MOVE: "moved",
+    ActionKind.QUARANTINE: "quarantined",
+    ActionKind.DELETE: "deleted",
+    ActionKind.TRASH: "trashed",
+    ActionKind.HARDLINK: "linked",
+}
+_STYLES = {
+    OutcomeStatus.PLANNED: "yellow",
+    OutcomeStatus.DONE: "yellow",
+    OutcomeStatus.SKIPPED: "bold red",
+    OutcomeStatus.FAILED: "bold red",
+}
+_INDENT = " " * (_VERB + 4)
+
+
+def reason_words(reason: Reason, comparison: str) -> str:
+    """Return why a keeper is better, with both values, after a word such as ``best by``."""
+    if reason.rule == "path":
+        return "every rule is a tie, so the path decides"
+    return f"{comparison} {reason.rule}: {reason.keeper_value} against {reason.redundant_value}"
+
+
+def match_words(match: Match) -> str:
+    """Return the class of a match, the distance if there is one, and the turn if there is one."""
+    words = [match.match_class.value]
+    if match.match_class in (MatchClass.SIMILAR, MatchClass.PARTIAL):
+        words.append(f"distance {match.distance:.3f}")
+    if match.orientation is not Orientation.UPRIGHT:
+        words.append(match.orientation.label)
+    if match.evidence is not None:
+        words.extend(match.evidence.words)
+    return ", ".join(words)
+
+
+def entry_words(entry: IndexEntry) -> str:
+    """Return resolution, size and format of a file."""
+    facts = entry.facts
+    words = [size_words(entry.stat.size)]
+    if facts is not None:
+        words = [f"{facts.width} x {facts.height}", *words, facts.format]
+    if entry.failure is not None:
+        words.append(entry.failure.reason.value)
+    return ", ".join(words)
+
+
+class TerminalReport:
+    """Prints a result. Paths are whole, one a line, so that they can be searched for and copied.
+
+    Args:
+        console: Where to.
+        why_it_stays: Says why a redundant file has no action.
+    """
+
+    def __init__(self, console: Console, why_it_stays: WhyItStays | None = None) -> None:
+        self._console = console
+        self._why_it_stays = why_it_stays
+        self._folder: Path | None = None
+
+    def print(self, result: RunResult) -> None:
+        """Print everything: groups, what could not be done or read, totals."""
+        self.print_groups(result)
+        self.print_reported(result.reported)
+        self._print_not_carried_out(result.outcomes)
+        self._print_failures(result.failures)
+        self.print_totals(result)
+
+    def print_groups(self, result: RunResult) -> None:
+        """Print each group, its keeper first."""
+        self._folder = common_folder(result.roots)
+        if not result.groups:
+            return
+        if self._folder is not None:
+            self._line(f"Paths are below {readable(self._folder)}", "dim")
+            self._line()
+        outcomes = outcomes_by_source(result)
+        for number, group in enumerate(result.groups, start=1):
+            self._print_group(number, len(result.groups), group, outcomes, dry_run=result.dry_run)
+
+    def _print_group(
+        self, number: int, of: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], *, dry_run: bool
+    ) -> None:
+        self._line(f"Group {number:,} of {of:,}", "bold")
+        told = group.redundant[0].reason
+        self._file("keep" if dry_run else "kept", group.keeper.stat.path, "green")
+        self._detail(entry_words(group.keeper))
+        self._detail(reason_words(told, "best by"))
+        for redundant in group.redundant:
+            outcome = outcomes.get(redundant.entry.stat.path)
+            self._file(*_verb(redundant, outcome))
+            self._detail(f"{match_words(redundant.match)}; {entry_words(redundant.entry)}")
+            if redundant.reason.rule != told.rule:
+                self._detail(reason_words(redundant.reason, "worse by"))
+            self._print_what_happens(group, redundant, outcome)
+        self._line()
+
+    def _print_what_happens(self, group: RankedGroup, redundant: Redundant, outcome: Outcome | None) -> None:
+        if outcome is None:
+            why = self._why_it_stays(group, redundant) if self._why_it_stays else None
+            if why:
+                self._detail(f"stays: {why}")
+            return
+        if outcome.message:
+            self._detail(outcome.message, "red")
+        target = outcome.target or outcome.action.target
+        if target is not None and outcome.status in (OutcomeStatus.PLANNED, OutcomeStatus.DONE):
+            self._detail(f"to {below(target, self._folder)}")
+
+    def print_reported(self, matches: Sequence[Match]) -> None:
+        """Print matches that are shown and never removed."""
+        if not matches:
+            return
+        self._line("Shown only, never removed", "bold")
+        for match in matches:
+            self._file("", match.left.stat.path)
+            self._file("", match.right.stat.path)
+            self._detail(match_words(match))
+        self._line()
+
+    def _print_not_carried_out(self, outcomes: Sequence[Outcome]) -> None:
+        for status in (OutcomeStatus.SKIPPED, OutcomeStatus.FAILED):
+            found = [outcome for outcome in outcomes if outcome.status is status]
+            if found:
+                self._line(f"{status.value.capitalize()}: {count_words(len(found), 'removal')}", "bold red")
+                self._listed([(each.action.source.path, each.message) for each in found])
+                self._line()
+
+    def _print_failures(self, failures: Sequence[Failure]) -> None:
+        if not failures:
+            return
+        self._line(f"Not readable: {count_words(len(failures), 'file')}", "bold")
+        ordered = sorted(failures, key=lambda failure: failure.reason.value)
+        for reason, group in groupby(ordered, key=lambda failure: failure.reason):
+            found = list(group)
+            self._line(f"  {reason.value}: {len(found):,}")
+            self._listed([(each.path, each.message) for each in found])
+        self._line()
+
+    def _listed(self, items: Sequence[tuple[Path, str]]) -> None:
+        for path, message in items[:_LISTED]:
+            words = readable(message)
+            name = "" if readable(path) in words else f"{below(path, self._folder)}: "
+            self._line(f"    {name}{words}")
+        if len(items) > _LISTED:
+            self._line(f"    and {len(items) - _LISTED:,} more; --report FILE.json lists all", "dim")
+
+    def print_totals(self, result: RunResult) -> None:
+        """Print what it adds up to."""
+        for name, words in totals_lines(result):
+            self._console.print(Text.assemble((f"{name:<14}", "bold"), words), soft_wrap=True)
+
+    def _file(self, verb: str, path: Path, style: str = "") -> None:
+        words = Text.assemble(f"  {verb:<{_VERB}}  ", below(path, self._folder), style=style)
+        self._console.print(words, soft_wrap=True)
+
+    def _detail(self, words: str, style: str = "dim") -> None:
+        self._line(_INDENT + words, style)
+
+    def _line(self, words: str = "", style: str = "") -> None:
+        self._console.print(Text(words, style=style), soft_wrap=True)
+
+
+def _verb(redundant: Redundant, outcome: Outcome | None) -> tuple[str, Path, str]:
+    """What is, was or is not done with a file, in one word."""
+    path = redundant.entry.stat.path
+    if outcome is None:
+        return "stays", path, ""
+    verb = outcome.action.kind.value
+    if outcome.status is OutcomeStatus.DONE:
+        verb = _DONE[outcome.action.kind]
+    elif outcome.status is not OutcomeStatus.PLANNED:
+        verb = outcome.status.value.upper()
+    return verb, path, _STYLES[outcome.status]
+
+
+def totals_lines(result: RunResult) -> Iterator[tuple[str, str]]:
+    """Return the totals as names and values."""
+    totals = totals_of(result)
+    yield "Files", f"{totals.files:,}"
+    if result.groups or result.outcomes:
+        classes = ", ".join(f"{totals.classes[each]:,} {each.value}" for each in MatchClass if totals.classes.get(each))
+        yield "Groups", f"{totals.groups:,}"
+        yield "Redundant", f"{count_words(totals.redundant, 'file')}, {size_words(totals.bytes_redundant)} ({classes})"
+    done = [outcome for outcome in result.outcomes if outcome.status is OutcomeStatus.DONE]
+    if done:
+        kinds = ", ".join(
+            f"{sum(each.action.kind is kind for each in done):,} {word}"
+            for kind, word in _DONE.items()
+            if any(each.action.kind is kind for each in done)
+        )
+        yield "Removed", f"{count_words(len(done), 'file')}, {size_words(totals.bytes_reclaimable)} ({kinds})"
+    elif totals.outcomes.get("planned"):
+        yield "To gain", f"{size_words(totals.bytes_reclaimable)} in {count_words(totals.outcomes['planned'], 'file')}"
+    stopped = [f"{totals.outcomes[each]:,} {each}" for each in ("skipped", "failed") if totals.outcomes.get(each)]
+    if stopped:
+        yield "Left alone", ", ".join(stopped)
+    if result.pruned_folders:
+        yield "Emptied", f"{count_words(len(result.pruned_folders), 'folder')} removed"
+    if totals.failures:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.failures.items()))
+        yield "Not readable", f"{sum(totals.failures.values()):,} ({reasons})"
+    phases = ", ".join(f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases)
+    yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)

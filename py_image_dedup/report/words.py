@@ -1,0 +1,61 @@
+"""Values in words: paths that any terminal can show, sizes, times."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+# What would move the cursor, ring, colour, or turn the reading direction of the rest of the line.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def readable(path: Path | str) -> str:
+    """Return a path for a person: bytes that are no UTF-8 become U+FFFD, control characters are written out."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def size_words(size: int) -> str:
+    """Return a size in bytes as ``312 KiB``."""
+    amount = float(size)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if abs(amount) < 1000 or unit == "TiB":
+            break
+        amount /= 1024
+    if unit == "bytes":
+        return f"{size} byte{'' if size == 1 else 's'}"
+    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+
+
+def seconds_words(seconds: float) -> str:
+    """Return a length of time as ``0.12 s``, ``45 s``, ``3 min 5 s`` or ``2 h 10 min``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count_words(count: int, one: str, many: str = "") -> str:
+    """Return ``1 file`` or ``1,234 files``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def common_folder(roots: Sequence[Path]) -> Path | None:
+    """Return the folder that all roots are in, or ``None`` if that is the root of the file system."""
+    if not roots:
+        return None
+    folder = Path(os.path.commonpath(roots))
+    return folder if len(folder.parts) > 1 else None
+
+
+def below(path: Path, folder: Path | None) -> str:
+    """Return a readable path, relative to a folder if it is below it."""
+    if folder is not None and path != folder and path.is_relative_to(folder):
+        return readable(path.relative_to(folder))
+    return readable(path)

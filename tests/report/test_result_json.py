@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.read_json import ResultFileError, from_dict, load_result
+from py_image_dedup.report.result_json import as_dict, as_json, write_result
+from tests.report.results import IDENTICAL, PARTIAL, ROOT, TURNED, entry, result
+
+SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
+
+PLANNED, DONE, SKIPPED, FAILED = OutcomeStatus
+RESULTS = {
+    "a dry run": result(PLANNED, PLANNED),
+    "a real run": result(DONE, SKIPPED, dry_run=False, messages=("", "it changed")),
+    "an empty run": result(groups=(), failures=()),
+    "an interrupted run": result(interrupted=True),
+    "a failed run": replace(result(), error="the disk is full"),
+    "a saved plan": replace(result(DONE, FAILED, dry_run=False, messages=("", "no permission")), groups=()),
+    "partial matches": replace(result(), reported=(PARTIAL,)),
+    "names that are not UTF-8": replace(
+        result(), roots=(ROOT, Path("/mnt/\udcff")), pruned_folders=(Path("/mnt/\udcff/a"),)
+    ),
+    "an unreadable copy": replace(
+        result(), reported=(replace(PARTIAL, right=replace(entry("x"), facts=None, digest=None)),)
+    ),
+}
+
+
+@pytest.fixture(params=RESULTS.values(), ids=list(RESULTS))
+def example(request: pytest.FixtureRequest) -> RunResult:
+    found: RunResult = request.param
+    return found
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_every_result_keeps_to_the_schema(example: RunResult) -> None:
+    jsonschema.validate(json.loads(as_json(example)), SCHEMA)
+
+
+def test_a_result_survives_the_way_to_json_and_back(example: RunResult) -> None:
+    assert from_dict(json.loads(as_json(example))) == example
+
+
+@pytest.mark.parametrize(
+    ("change", "value"), [("version", 2), ("groups", None), ("extra", 1), ("failures", [{"path": "/a"}])]
+)
+def test_the_schema_refuses_what_is_no_result(change: str, value: Any) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**as_dict(result()), change: value}, SCHEMA)
+
+
+def test_a_redundant_file_says_what_is_known_and_what_happens() -> None:
+    found = as_dict(result(DONE, PLANNED))["groups"][0]["redundant"]
+    assert (found[0]["class"], found[0]["distance"], found[0]["action"]) == ("identical", 0, "delete")
+    assert (found[0]["outcome"], found[0]["target"]) == ("done", None)
+    assert (found[1]["class"], found[1]["distance"], found[1]["orientation"]) == ("similar", 0.0712, "rotate-90")
+    assert (found[1]["action"], found[1]["outcome"]) == ("quarantine", "planned")
+    assert found[1]["target"] == str(ROOT / ".quarantine/run/x.jpg")
+    assert (found[2]["action"], found[2]["outcome"]) == (None, None)
+
+
+def test_the_keepers_reason_is_the_one_against_the_runner_up() -> None:
+    assert as_dict(result())["groups"][0]["keeper"]["reason"] == {
+        "rule": "shorter-folder-path",
+        "keeper": "24 characters",
+        "redundant": "26 characters",
+    }
+
+
+def test_a_path_that_is_not_utf8_has_its_bytes_beside_it() -> None:
+    found = as_dict(result())["groups"][0]["redundant"]
+    assert "path_bytes" not in found[0]
+    assert base64.b64decode(found[1]["path_bytes"]) == bytes(ROOT) + b"/wh\xffats\x1b[31m\napp/x.jpg"
+    assert found[1]["path"] == f"{ROOT}/wh\ufffdats\x1b[31m\napp/x.jpg"
+
+
+def test_totals_count_what_is_removed_or_would_be() -> None:
+    sizes = IDENTICAL.entry.stat.size, TURNED.entry.stat.size
+    dry = as_dict(result(PLANNED, PLANNED))["totals"]
+    assert (dry["groups"], dry["redundant"], dry["bytes_reclaimable"]) == (1, 3, sum(sizes))
+    assert dry["bytes_redundant"] == sum(sizes) + 9_000_000
+    assert dry["failures"] == {"truncated": 8, "no-permission": 1}
+    half = as_dict(result(DONE, SKIPPED))["totals"]
+    assert half["bytes_reclaimable"] == sizes[0]
+    assert half["outcomes"] == {"done": 1, "skipped": 1}
+
+
+def test_a_written_file_can_be_read(tmp_path: Path) -> None:
+    write_result(result(DONE, DONE), tmp_path / "result.json")
+    assert load_result(tmp_path / "result.json") == result(DONE, DONE)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_failed_write_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "result.json"
+    write_result(result(), file)
+    before = file.read_bytes()
+
+    def full(self: Path, *_: object, **__: object) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_result(result(DONE, DONE), file)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "is not the result of a run"),
+        ("{}", "it is not the result of a run"),
+        ('{"version": 2}', "version 2, this program reads 1"),
+        ('{"version": 1}', "not the whole result"),
+    ],
+)
+def test_a_file_that_is_no_result_is_refused_with_its_name(tmp_path: Path, text: str, cause: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    with pytest.raises(ResultFileError, match=cause) as caught:
+        load_result(file)
+    assert "x.json" in str(caught.value)

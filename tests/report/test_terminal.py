@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from py_image_dedup.model.failure import Failure, FailureReason, Phase
+from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
+from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.terminal import TerminalReport, WhyItStays
+from tests.report.results import GROUP, KEEPER, PARTIAL, ROOT, entry, result
+
+PLANNED, DONE, SKIPPED, FAILED = OutcomeStatus
+
+
+def printed(run: RunResult, why_it_stays: WhyItStays | None = None, width: int = 80) -> list[str]:
+    out = io.StringIO()
+    TerminalReport(Console(file=out, width=width, highlight=False), why_it_stays).print(run)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_a_group_reads_keeper_first_with_the_reason_and_both_values() -> None:
+    lines = printed(result(PLANNED, PLANNED), lambda group, redundant: "matches of class same-pixels are not removed")
+    start = lines.index("Group 1 of 1")
+    assert lines[start + 1 : start + 16] == [
+        "  keep        2019/IMG_0001.jpg",
+        "              4000 x 3000, 3.1 MiB, JPEG",
+        "              best by shorter-folder-path: 24 characters against 26 characters",
+        "  delete      copies/IMG_0001 [1].jpg",
+        "              identical; 4000 x 3000, 3.1 MiB, JPEG",
+        "  quarantine  wh\ufffdats\\x1b[31m\\napp/x.jpg",
+        "              similar, distance 0.071, rotate-90; 1200 x 1600, 303 KiB, JPEG",
+        "              worse by higher-pixel-count: 4000 x 3000 against 1200 x 1600",
+        "              to .quarantine/run/x.jpg",
+        "  stays       kept/same.png",
+        "              same-pixels; 4000 x 3000, 8.6 MiB, JPEG",
+        "              every rule is a tie, so the path decides",
+        "              stays: matches of class same-pixels are not removed",
+        "",
+        "Not readable: 9 files",
+    ]
+
+
+def test_a_real_run_says_what_was_done_and_what_was_not() -> None:
+    lines = printed(result(DONE, SKIPPED, dry_run=False, messages=("", "it changed since it was analysed")))
+    assert "  kept        2019/IMG_0001.jpg" in lines
+    assert "  deleted     copies/IMG_0001 [1].jpg" in lines
+    assert "  SKIPPED     wh\ufffdats\\x1b[31m\\napp/x.jpg" in lines
+    assert "Skipped: 1 removal" in lines
+    assert "    wh\ufffdats\\x1b[31m\\napp/x.jpg: it changed since it was analysed" in lines
+    assert "Removed       1 file, 3.1 MiB (1 deleted)" in lines
+    assert "Left alone    1 skipped" in lines
+
+
+def test_totals_are_given() -> None:
+    lines = printed(result(PLANNED, PLANNED))
+    assert lines[-6:] == [
+        "Files         1,234",
+        "Groups        1",
+        "Redundant     3 files, 12 MiB (1 identical, 1 same-pixels, 1 similar)",
+        "To gain       3.4 MiB in 2 files",
+        "Not readable  9 (1 no-permission, 8 truncated)",
+        "Time          1 min 5 s (count 0.02 s, analyse 1 min 5 s)",
+    ]
+
+
+def test_failures_are_listed_by_reason_and_not_all_of_them() -> None:
+    lines = printed(result())
+    assert "  truncated: 8" in lines
+    assert "    bad0.jpg: it ends after 0 bytes" in lines
+    assert "    and 3 more; --report FILE.json lists all" in lines
+    assert "    bad5.jpg: it ends after 5 bytes" not in lines
+    # A message that names the file itself is not given the name again.
+    assert f"    {ROOT}/closed cannot be opened" in lines
+
+
+def test_long_paths_are_neither_cut_nor_broken() -> None:
+    long = entry("a" * 100 + "/" + "b" * 100 + ".jpg")
+    group = RankedGroup(KEEPER, (Redundant(Match(KEEPER, long, MatchClass.IDENTICAL), Reason("path", "", "")),))
+    lines = printed(result(groups=(group,), failures=()), width=40)
+    assert f"  stays       {'a' * 100}/{'b' * 100}.jpg" in lines
+
+
+def test_paths_outside_of_all_roots_are_whole() -> None:
+    lines = printed(replace(result(PLANNED, PLANNED), roots=(ROOT / "2019", ROOT / "copies")))
+    assert f"Paths are below {ROOT}" in lines
+    lines = printed(replace(result(PLANNED, PLANNED), roots=(ROOT, ROOT.parents[2] / "mnt")))
+    assert f"  keep        {ROOT}/2019/IMG_0001.jpg" in lines
+
+
+def test_markup_and_smileys_in_names_are_names() -> None:
+    odd = entry("[bold]x[/bold] :smile:.jpg")
+    group = RankedGroup(odd, (Redundant(Match(odd, KEEPER, MatchClass.IDENTICAL), Reason("path", "", "")),))
+    assert "  keep        [bold]x[/bold] :smile:.jpg" in printed(result(groups=(group,)))
+
+
+def test_a_turned_copy_says_how_it_is_turned_and_an_upright_one_does_not() -> None:
+    turned = Redundant(
+        Match(KEEPER, entry("m.jpg"), MatchClass.SIMILAR, 0.05, Orientation.MIRROR), Reason("path", "", "")
+    )
+    lines = printed(result(groups=(RankedGroup(KEEPER, (turned,)),)))
+    assert "              similar, distance 0.050, mirror; 4000 x 3000, 3.1 MiB, JPEG" in lines
+    assert not any("upright" in line for line in printed(result()))
+
+
+def test_matches_that_are_only_shown_are_shown() -> None:
+    lines = printed(replace(result(), reported=(PARTIAL,)))
+    assert "Shown only, never removed" in lines
+    assert "              partial, distance 0.400, crop: 43 % of it" in lines
+
+
+def test_a_file_that_is_not_whole_says_so() -> None:
+    failure = Failure(ROOT / "half.jpg", Phase.ANALYSE, FailureReason.TRUNCATED, "half of it is missing")
+    half = Redundant(
+        Match(KEEPER, entry("half.jpg", failure=failure), MatchClass.SIMILAR, 0.01), Reason("path", "", "")
+    )
+    lines = printed(result(groups=(RankedGroup(KEEPER, (half,)),), failures=()))
+    assert "              similar, distance 0.010; 4000 x 3000, 3.1 MiB, JPEG, truncated" in lines
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def coloured() -> bool:
+        out = io.StringIO()
+        TerminalReport(Console(file=out, force_terminal=True, width=80)).print(result(groups=(GROUP,)))
+        return "\x1b[32m" in out.getvalue()
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert coloured()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not coloured()
+
+
+def test_nothing_found_is_short() -> None:
+    assert printed(result(groups=(), failures=())) == [
+        "Files         1,234",
+        "Time          1 min 5 s (count 0.02 s, analyse 1 min 5 s)",
+    ]
