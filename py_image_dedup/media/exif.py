@@ -1,0 +1,158 @@
+"""What a camera wrote beside the pixels, read leniently: broken EXIF loses its facts, never the picture.
+
+EXIF is a small TIFF file: directories of entries of 12 bytes (Exif 2.32, section 4.6). Pillow reads it too, but warns
+through a process-wide channel when it is damaged, and interprets every field; here only what the index keeps is looked
+at, and nothing is ever raised.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+ReadAt: TypeAlias = Callable[[int, int], bytes]
+"""``(offset, length) -> bytes``, shorter or empty beyond the end."""
+
+_Field: TypeAlias = tuple[int, int, bytes]
+"""``(type, count, the four bytes of the value or of its offset)``."""
+
+_EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
+_POINTERS = frozenset({_EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROP_DIRECTORY, 0x014A})
+_MAKE, _MODEL, _ORIENTATION = 0x010F, 0x0110, 0x0112
+_TAKEN, _DIGITISED = 0x9003, 0x9004
+_LATITUDE, _LONGITUDE = 2, 4
+_SHORT = 3
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_MAX_ENTRIES = 1000
+
+_LAYOUT = frozenset(
+    {254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291, 292}
+    | {293, 317, 320, 322, 323, 324, 325, 332, 333, 334, 336, 337, 338, 339, 340, 341, 347, 512, 513, 514, 515, 517}
+    | {518, 519, 520, 521, 529, 530, 531, 532, 34675}
+)
+"""Tags that describe how a TIFF file stores its pixels, which say nothing about the photo."""
+
+_DATE = re.compile(rb"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class ExifFacts:
+    """What EXIF says, as far as it can be read.
+
+    Attributes:
+        fields: Number of tags in the main, EXIF, GPS and interoperability directories, pointers between them and the
+            pixel layout of a TIFF file not counted.
+        orientation: 1 to 8, as EXIF numbers them; 1 if missing or out of range.
+        captured: ``DateTimeOriginal``, else ``DateTimeDigitized``; never the time of an edit.
+        camera: Maker and model, the maker not twice.
+        has_gps: A latitude and a longitude are there and are numbers.
+    """
+
+    fields: int = 0
+    orientation: int = 1
+    captured: datetime | None = None
+    camera: str | None = None
+    has_gps: bool = False
+
+
+def read_exif(block: bytes) -> ExifFacts:
+    """Read an EXIF block as JPEG, PNG, WebP, HEIF and AVIF files carry it, with or without the ``Exif`` prefix."""
+    if block.startswith(b"Exif\0\0"):
+        block = block[6:]
+    return read_tiff(lambda offset, length: block[offset : offset + length])
+
+
+def read_tiff(read: ReadAt) -> ExifFacts:
+    """Read the EXIF of a TIFF file, whose main directory is the file's own first one."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(read(0, 4))
+    if order is None:
+        return ExifFacts()
+    reader = _Reader(read, order)
+    main = reader.directory(reader.number(read(4, 4)))
+    exif = reader.directory(reader.pointer(main.get(_EXIF_DIRECTORY)))
+    gps = reader.directory(reader.pointer(main.get(_GPS_DIRECTORY)))
+    interop = reader.directory(reader.pointer(exif.get(_INTEROP_DIRECTORY)))
+    return ExifFacts(
+        fields=sum(len(tags.keys() - _POINTERS) for tags in (exif, gps, interop))
+        + len(main.keys() - _POINTERS - _LAYOUT),
+        orientation=reader.orientation(main.get(_ORIENTATION)),
+        captured=_date(reader.value(exif.get(_TAKEN))) or _date(reader.value(exif.get(_DIGITISED))),
+        camera=_camera(_text(reader.value(main.get(_MAKE))), _text(reader.value(main.get(_MODEL)))),
+        has_gps=reader.is_position(gps.get(_LATITUDE)) and reader.is_position(gps.get(_LONGITUDE)),
+    )
+
+
+class _Reader:
+    """Directories and values at offsets that may be lies."""
+
+    def __init__(self, read: ReadAt, order: str) -> None:
+        self._read = read
+        self._order = order
+        self._seen: set[int] = set()
+
+    def number(self, four: bytes) -> int:
+        """Four bytes as an offset; 0, which is none, if there are fewer."""
+        return int(struct.unpack(self._order + "I", four)[0]) if len(four) == 4 else 0
+
+    def pointer(self, field: _Field | None) -> int:
+        """The offset that a field holds."""
+        return 0 if field is None else self.number(field[2])
+
+    def directory(self, offset: int) -> dict[int, _Field]:
+        """The entries of the directory at an offset, each tag once; empty at 0, and when it was visited before."""
+        if offset < 8 or offset in self._seen:
+            return {}
+        self._seen.add(offset)
+        length = self._read(offset, 2)
+        if len(length) < 2:
+            return {}
+        count = min(struct.unpack(self._order + "H", length)[0], _MAX_ENTRIES)
+        block = self._read(offset + 2, 12 * count)
+        fields = struct.iter_unpack(self._order + "HHI4s", block[: len(block) // 12 * 12])
+        return {tag: (kind, many, value) for tag, kind, many, value in fields if kind in _SIZES}
+
+    def value(self, field: _Field | None) -> bytes:
+        """The bytes of a value, at most 256."""
+        if field is None:
+            return b""
+        kind, count, inline = field
+        size = count * _SIZES[kind]
+        return inline[:size] if size <= 4 else self._read(self.number(inline), min(size, 256))
+
+    def orientation(self, field: _Field | None) -> int:
+        """The orientation tag, 1 if it makes no sense."""
+        if field is None:
+            return 1
+        kind, _, value = field
+        found = int(struct.unpack(self._order + ("H2x" if kind == _SHORT else "I"), value)[0])
+        return found if 1 <= found <= 8 else 1
+
+    def is_position(self, field: _Field | None) -> bool:
+        """Whether a field is degrees, minutes and seconds; phones without a fix write zero by zero."""
+        value = self.value(field)
+        return len(value) == 24 and all(struct.unpack(self._order + "6I", value)[1::2])
+
+
+def _date(value: bytes) -> datetime | None:
+    found = _DATE.match(value)
+    if found is None:
+        return None
+    try:
+        return datetime(*(int(part) for part in found.groups()))  # type: ignore[arg-type]  # noqa: DTZ001 - camera time
+    except ValueError:
+        return None
+
+
+def _text(value: bytes) -> str:
+    words = value.split(b"\0", 1)[0].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in words).split())
+
+
+def _camera(make: str, model: str) -> str | None:
+    if model.lower().startswith(make.lower()):
+        return model or None
+    return f"{make} {model}".strip()

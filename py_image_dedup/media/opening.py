@@ -1,0 +1,162 @@
+"""Opening a picture of a known format without touching any state that Pillow shares between its users.
+
+``Image.open`` compares the size with the process-wide ``Image.MAX_IMAGE_PIXELS`` and warns or raises; the program that
+uses this package may have set it for reasons of its own. The formats' own classes know nothing of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+from typing import BinaryIO
+
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+
+IN_THREAD = frozenset({"JPEG", "PNG"})
+"""Formats whose decoders (libjpeg-turbo, zlib) are trusted inside this process; all others are guarded."""
+
+_PLUGINS = {
+    "AVIF": "Avif",
+    "BLP": "Blp",
+    "BMP": "Bmp",
+    "CUR": "Cur",
+    "DCX": "Dcx",
+    "DDS": "Dds",
+    "FLI": "Fli",
+    "GIF": "Gif",
+    "ICNS": "Icns",
+    "ICO": "Ico",
+    "JPEG2000": "Jpeg2K",
+    "MSP": "Msp",
+    "PCD": "Pcd",
+    "PCX": "Pcx",
+    "PPM": "Ppm",
+    "PSD": "Psd",
+    "QOI": "Qoi",
+    "SGI": "Sgi",
+    "SUN": "Sun",
+    "TGA": "Tga",
+    "TIFF": "Tiff",
+    "WEBP": "WebP",
+    "XBM": "Xbm",
+    "XPM": "Xpm",
+}
+
+_EXTRA_BYTES = {
+    # What a decoder holds per pixel besides the picture that Pillow makes: measured peaks, rounded up.
+    "AVIF": 12,
+    "DDS": 8,
+    "GIF": 8,
+    "HEIF": 12,
+    "JPEG2000": 20,
+    "PNG": 0,
+    "WEBP": 12,
+}
+_MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+_MANY_SCANS = 100
+_MUCH_WORK = 3_000_000_000
+
+
+class Jpeg(JpegImagePlugin.JpegImageFile):
+    """A JPEG file whose EXIF Pillow leaves alone while it opens it: only for a resolution in dots per inch."""
+
+    def getexif(self) -> Image.Exif:
+        """Return no EXIF; ``media.exif`` reads it without warnings."""
+        return Image.Exif()
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is stored in several scans, so that libjpeg holds every coefficient until the last one is in."""
+        if "progressive" in self.info:
+            return True
+        stream = self.fp
+        if stream is None:
+            return False
+        place = stream.tell()
+        length = 6 + 2 * 4  # the longest header of a scan, without its marker
+        stream.seek(max(0, place - length - 2))
+        header = stream.read(length + 2)
+        stream.seek(place)
+        return header[header.rfind(b"\xff\xda") + 4 :][:1] != bytes([self.layers])
+
+    @property
+    def coefficient_bytes(self) -> int:
+        """What libjpeg holds of the whole picture: nothing for the usual one-scan file."""
+        if not self.passes:
+            return 0
+        widest = max((h * v for _, h, v, _ in self.layer), default=1) or 1
+        samples = sum(h * v for _, h, v, _ in self.layer) / widest
+        return int(2 * samples * self.width * self.height)
+
+
+def open_picture(stream: BinaryIO, kind: str) -> Image.Image:
+    """Read the header of a picture; its pixels are decoded by ``load``.
+
+    Args:
+        stream: At its beginning; stays in use until the pixels are loaded.
+        kind: What ``formats.recognise`` said; ``MPO`` for a JPEG file whose further pictures are wanted too.
+
+    Raises:
+        Exception: Whatever the format's plugin raises; ``errors.explain`` knows what it means.
+    """
+    if kind == "JPEG":
+        return Jpeg(stream)
+    if kind == "PNG":
+        return PngImagePlugin.PngImageFile(stream)
+    if kind == "HEIF":
+        # Not at the top: it loads a large library, and only the guarded process ever needs it.
+        from pillow_heif import HeifImageFile
+
+        picture: Image.Image = HeifImageFile(stream)  # type: ignore[no-untyped-call]
+        return picture
+    if kind == "MPO":
+        return _open_several(stream)
+    importlib.import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
+    return Image.OPEN[kind][0](stream, "")
+
+
+def _open_several(stream: BinaryIO) -> Image.Image:
+    """Open a JPEG file with more pictures behind the first; as a plain one if its table of pictures is wrong."""
+    from PIL import MpoImagePlugin  # like the other plugins, loaded when it is needed
+
+    try:
+        return MpoImagePlugin.MpoImageFile(stream)
+    except (SyntaxError, OSError, ValueError):
+        stream.seek(0)
+        return Jpeg(stream)
+
+
+def needed_bytes(picture: Image.Image, kind: str) -> int:
+    """Estimate what decoding takes at its peak; for JPEG after the scale was chosen.
+
+    Args:
+        picture: Opened and not loaded.
+        kind: Its format.
+    """
+    pixels = picture.width * picture.height
+    if isinstance(picture, Jpeg):
+        return pixels * _MODE_BYTES.get(picture.mode, 4)
+    return pixels * (_MODE_BYTES.get(picture.mode, 4) + _EXTRA_BYTES.get(kind, 4))
+
+
+def open_here(data: bytes, kind: str) -> Image.Image | None:
+    """Open a file that may be decoded in this process, or return ``None`` for one that must be guarded.
+
+    Guarded are all formats but JPEG and PNG, animated PNG, and JPEG files that are so large in so many scans (each scan
+    of some bytes costs a pass over every coefficient) that only the end of a process could stop them.
+
+    Args:
+        data: The whole file.
+        kind: Its format.
+
+    Raises:
+        Exception: As ``open_picture``.
+    """
+    if kind not in IN_THREAD or (kind == "PNG" and data.find(b"acTL", 0, max(0, data.find(b"IDAT"))) >= 0):
+        return None
+    picture = open_picture(io.BytesIO(data), kind)
+    if isinstance(picture, Jpeg) and picture.passes:
+        scans = data.count(b"\xff\xda")
+        if scans > _MANY_SCANS or scans * picture.width * picture.height > _MUCH_WORK:
+            return None
+    return picture

@@ -1,0 +1,73 @@
+"""The messages between this process and the guarded decoder: a length, a JSON object, and bytes.
+
+Nothing else crosses, in particular nothing that is executed or unpickled: what comes back was made by a process that
+may have been taken over by a hostile file.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Mapping
+from typing import TypeAlias, cast
+
+Message: TypeAlias = Mapping[str, object]
+
+_HEADER = struct.Struct(">II")
+_MAX_JSON = 1 << 20
+_MAX_BODY = 1 << 30
+
+
+class Closed(Exception):  # noqa: N818 - a state of the connection
+    """The other side is gone."""
+
+
+def send(connection: socket.socket, message: Message, body: bytes | memoryview = b"") -> None:
+    """Send a message and its bytes.
+
+    Raises:
+        Closed: Nobody is there.
+        TimeoutError: The connection's timeout passed.
+    """
+    text = json.dumps(message).encode()
+    try:
+        connection.sendall(_HEADER.pack(len(text), len(body)) + text)
+        if body:
+            connection.sendall(body)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise Closed from error
+
+
+def receive(connection: socket.socket) -> tuple[Message, bytes]:
+    """Wait for a message and its bytes.
+
+    Raises:
+        Closed: Nobody is there, or what came is no message.
+        TimeoutError: The connection's timeout passed.
+    """
+    text_length, body_length = _HEADER.unpack(_exactly(connection, _HEADER.size))
+    if text_length > _MAX_JSON or body_length > _MAX_BODY:
+        raise Closed
+    try:
+        message = json.loads(_exactly(connection, text_length))
+    except ValueError as error:
+        raise Closed from error
+    if not isinstance(message, dict):
+        raise Closed
+    return cast("Message", message), _exactly(connection, body_length)
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    data = bytearray(length)
+    view = memoryview(data)
+    got = 0
+    while got < length:
+        try:
+            count = connection.recv_into(view[got:])
+        except ConnectionResetError as error:
+            raise Closed from error
+        if count == 0:
+            raise Closed
+        got += count
+    return bytes(data)
