@@ -1,0 +1,64 @@
+"""Habits of the project that a machine can check."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+MODULES = sorted((PROJECT / "py_image_dedup").rglob("*.py"))
+
+
+def names(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names)
+def test_a_module_is_short_enough_to_be_read_at_once(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names)
+def test_no_module_is_named_for_nothing(module: Path) -> None:
+    assert module.stem not in {"util", "utils", "common", "helper", "helpers", "misc", "manager", "base_manager"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names)
+def test_no_exception_is_swallowed_without_a_word(module: Path) -> None:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    silent = [
+        handler.lineno
+        for handler in ast.walk(tree)
+        if isinstance(handler, ast.ExceptHandler) and all(isinstance(step, ast.Pass) for step in handler.body)
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names)
+def test_classes_are_nouns_of_the_field(module: Path) -> None:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    empty_words = re.compile(r"(Manager|Handler|Helper|Processor|Info|Data)$")
+    named = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and empty_words.search(node.name) and not node.name.startswith("_")
+    ]
+    assert named == []
+
+
+def test_the_repository_holds_no_paths_of_one_machine() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    machine = re.compile(r"(?<![\w.])/(?:wor[k]|roo[t])/")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = PROJECT / name
+        if path.is_file() and path.stat().st_size < 400_000:
+            text = path.read_bytes().decode(errors="replace")
+            found += [f"{name}: {match}" for match in machine.findall(text)]
+    assert found == []
