@@ -103,6 +103,13 @@ class Store(ABC):
     def failed(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
         """Stream the entries that have a failure, in the order of their raw paths."""
 
+    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """Stream the entries of whole pictures without a signature (flat ones), in the order of raw paths.
+
+        This one asks every entry; a store that keeps an index of them answers at once.
+        """
+        return (entry for entry in self.entries(under) if entry.decoded_whole and entry.signature is None)
+
     @abstractmethod
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
         """Stream the sets of two and more entries with the same digest, each in the order of raw paths.

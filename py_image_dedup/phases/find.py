@@ -1,0 +1,239 @@
+"""The find phase: which files of this run belong together."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+from py_image_dedup.match.components import Components
+from py_image_dedup.match.pairing import Pairing, Scope, scope_key
+from py_image_dedup.match.relation import DistanceRelation, Relation
+from py_image_dedup.media.limits import Limits
+from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.match import Group, Orientation
+from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.phases.cleanup import is_current
+from py_image_dedup.phases.pixel_comparison import NEAR, PixelComparison, near_candidates
+from py_image_dedup.scan.roots import Ownership, topmost
+from py_image_dedup.store.base import Store
+
+_CONTENTS_AT_ONCE = 2000
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FindOptions:
+    """What counts as a duplicate.
+
+    Attributes:
+        max_distance: Of signatures, 0 (the same) to 1 (unlike).
+        scope: Among which files duplicates are looked for.
+        max_file_modification_time_diff: Seconds; files further apart in time are no duplicates.
+        compare_pixels: Tell files with the same pixels from similar ones. It decodes candidates whole, once ever.
+        threads: How many candidates are decoded at a time.
+        limits: What one may cost.
+    """
+
+    max_distance: float = 0.10
+    scope: Scope = Scope.ROOT
+    max_file_modification_time_diff: float | None = None
+    compare_pixels: bool = True
+    threads: int = 2
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def pairing(self) -> Pairing:
+        """Which files may match at all."""
+        seconds = self.max_file_modification_time_diff
+        return Pairing(None if seconds is None else round(seconds * _NANOSECONDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files that belong together.
+
+    Attributes:
+        groups: Disjoint, in the order of their first paths. Files of different groups do not match; of one group they
+            match directly or through others, or not at all where times keep them apart.
+        relation: What makes two files of a group match.
+        summary: Groups, their files, and the pictures whose pixels were compared.
+    """
+
+    groups: tuple[Group, ...]
+    relation: Relation
+    summary: PhaseSummary
+
+
+def find(
+    inventory: Inventory,
+    store: Store,
+    current: Versions,
+    options: FindOptions,
+    *,
+    observer: Observer,
+    should_stop: Callable[[], bool],
+) -> Found:
+    """Find the groups of files that may be duplicates of each other.
+
+    Only files of the inventory take part, and only with an entry that describes them as they are now. Memory grows with
+    the contents of the index and the files in groups, not with the pairs.
+
+    Args:
+        inventory: The files of this run.
+        store: The index.
+        current: The versions of a current entry.
+        options: What counts as a duplicate.
+        observer: Told of the beginning, every picture whose pixels are compared, and the end.
+        should_stop: When it says so the phase ends early, and what it found is not complete.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    begin = perf_counter()
+    observer(PhaseStarted(Phase.FIND, unit="pictures compared"))
+    search = _Search(inventory, store, current, options, should_stop)
+    groups = search.groups()
+    compared = 0
+    if options.compare_pixels:
+        comparison = PixelComparison(store, options.threads, options.limits, observer, should_stop)
+        digests = comparison.digests(search.candidates)
+        compared = len(digests)
+        groups = [[_with_pixels(entry, digests) for entry in group] for group in groups]
+        groups += _flat_groups(search.flat, digests)
+    found = tuple(
+        Group(tuple(sorted(group, key=lambda entry: entry.stat.raw_path))) for group in groups if len(group) > 1
+    )
+    found = tuple(sorted(found, key=lambda group: group.entries[0].stat.raw_path))
+    counts = {"groups": len(found), "files": sum(len(group.entries) for group in found), "compared": compared}
+    summary = PhaseSummary(Phase.FIND, perf_counter() - begin, counts)
+    observer(PhaseFinished(summary))
+    return Found(found, DistanceRelation(options.max_distance, options.pairing), summary)
+
+
+class _Search:
+    """The groups of one run, and what of them is worth a look at the pixels."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        store: Store,
+        current: Versions,
+        options: FindOptions,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._stamps = inventory.stamps
+        self._store = store
+        self._current = current
+        self._options = options
+        self._should_stop = should_stop
+        self._under = topmost(root.path for root in inventory.roots)
+        self._key = scope_key(options.scope, Ownership(inventory.roots))
+        self.candidates: list[IndexEntry] = []
+        self.flat: list[list[IndexEntry]] = []
+
+    def groups(self) -> list[list[IndexEntry]]:
+        """Return the files that belong together by signatures or bytes, flat pictures apart."""
+        seen: set[bytes | None] = set()
+        groups: list[list[IndexEntry]] = []
+        for entries, near in self._alike():
+            seen.update(entry.digest for entry in entries)
+            for group in self._by_scope(entries):
+                groups.append(group)
+                if self._options.compare_pixels:
+                    self.candidates += near_candidates(group, near)
+        if self._options.compare_pixels:
+            self._take_flat(seen)
+        for same in self._store.identical(self._under):
+            if self._should_stop():
+                break
+            if same[0].digest not in seen:
+                groups += self._by_scope(entry for entry in same if self._counts(entry))
+        return groups
+
+    def _alike(self) -> Iterator[tuple[list[IndexEntry], Callable[[IndexEntry], Hashable]]]:
+        """Yield the files of each set of contents that similar pairs join, and what tells which of them are near."""
+        bound = self._options.max_distance
+        joined, close = Components(), Components()
+        for block in self._store.pairs(max(bound, NEAR) if self._options.compare_pixels else bound, self._under):
+            if self._should_stop():
+                return
+            joined.join(block.left, block.right)
+            near = (block.distance <= NEAR) & (block.orientation == Orientation.UPRIGHT)
+            close.join(block.left[near], block.right[near])
+        for batch in _batches([int(number) for number in members] for members in joined.members()):
+            if self._should_stop():
+                return
+            found = self._store.contents([number for members in batch for number in members], self._under)
+            for members in batch:
+                tops: dict[bytes | None, int] = {}
+                entries: list[IndexEntry] = []
+                for number in members:
+                    mine = [entry for entry in found.get(number, ()) if self._counts(entry)]
+                    entries += mine
+                    if mine:
+                        tops[mine[0].digest] = close.top(number)
+                if len(entries) > 1:
+                    yield entries, _lookup(tops)
+
+    def _take_flat(self, seen: set[bytes | None]) -> None:
+        """Sort the pictures without a signature by shown size: only pixels can tell whether they are the same."""
+        by_size: dict[Hashable, list[IndexEntry]] = defaultdict(list)
+        for entry in self._store.flat(self._under):
+            if self._should_stop():
+                return
+            if self._counts(entry) and entry.facts is not None:
+                facts = entry.facts
+                key = (self._key(entry.stat.raw_path), facts.width, facts.height, facts.frames)
+                by_size[key].append(entry)
+                seen.add(entry.digest)
+        self.flat = [entries for entries in by_size.values() if len(entries) > 1]
+        for entries in self.flat:
+            self.candidates += near_candidates(entries, lambda _: None)
+
+    def _by_scope(self, entries: Iterable[IndexEntry]) -> Iterator[list[IndexEntry]]:
+        apart: dict[Hashable, list[IndexEntry]] = defaultdict(list)
+        for entry in entries:
+            apart[self._key(entry.stat.raw_path)].append(entry)
+        return (group for group in apart.values() if len(group) > 1)
+
+    def _counts(self, entry: IndexEntry) -> bool:
+        """Whether the file is in the inventory, and the entry tells what it is now."""
+        stat = entry.stat
+        return self._stamps.get(os.fsencode(stat.path)) == stat.stamp and is_current(entry.versions, self._current)
+
+
+def _lookup(tops: dict[bytes | None, int]) -> Callable[[IndexEntry], Hashable]:
+    return lambda entry: tops[entry.digest]
+
+
+def _batches(components: Iterable[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+    batch: list[Sequence[int]] = []
+    size = 0
+    for members in components:
+        batch.append(members)
+        size += len(members)
+        if size >= _CONTENTS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _with_pixels(entry: IndexEntry, digests: dict[bytes, bytes]) -> IndexEntry:
+    found = digests.get(entry.digest) if entry.digest is not None else None
+    return entry if found is None or found == entry.pixel_digest else replace(entry, pixel_digest=found)
+
+
+def _flat_groups(flat: Iterable[Sequence[IndexEntry]], digests: dict[bytes, bytes]) -> Iterator[list[IndexEntry]]:
+    for entries in flat:
+        same: dict[bytes | None, list[IndexEntry]] = defaultdict(list)
+        for entry in entries:
+            known = _with_pixels(entry, digests)
+            same[known.pixel_digest or known.digest].append(known)
+        yield from same.values()

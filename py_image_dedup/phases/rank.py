@@ -1,0 +1,90 @@
+"""The rank phase: each group gets its keepers, and every redundant file the reason why it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from py_image_dedup.match.relation import Relation
+from py_image_dedup.match.stars import form_stars
+from py_image_dedup.model.events import GroupFound, Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.match import Group, Match, MatchClass, RankedGroup, Redundant
+from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.rank.ranker import Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Who stays and who need not.
+
+    Attributes:
+        groups: Disjoint, in the order of their keepers' paths.
+        reported: Matches between files that both stay, in the order of their paths.
+        summary: Figures.
+    """
+
+    groups: tuple[RankedGroup, ...]
+    reported: tuple[Match, ...]
+    summary: PhaseSummary
+
+
+def rank(
+    groups: Sequence[Group],
+    relation: Relation,
+    ranker: Ranker,
+    removable: frozenset[MatchClass],
+    *,
+    observer: Observer,
+    should_stop: Callable[[], bool],
+) -> Ranked:
+    """Cut groups into keepers and the files that match them directly.
+
+    Args:
+        groups: As the phase ``find`` returns them.
+        relation: As the phase ``find`` returns it.
+        ranker: Says which file is better.
+        removable: Classes of matches that make a file redundant; others are reported.
+        observer: Told of the beginning, every ranked group, and the end.
+        should_stop: When it says so the rest is left out.
+    """
+    begin = perf_counter()
+    observer(PhaseStarted(Phase.RANK, len(groups), "groups"))
+    ranked: list[RankedGroup] = []
+    reported: list[Match] = []
+    for group in groups:
+        if should_stop():
+            break
+        ranking = ranker.rank(group.entries)
+        stars = form_stars(ranking.entries, relation, removable=removable, is_protected=ranker.is_protected)
+        for star in stars.stars:
+            redundant = tuple(
+                Redundant(_lean(match), ranking.reason(star.keeper, match.right)) for match in star.matches
+            )
+            ranked.append(RankedGroup(redundant[0].match.left, redundant))
+            observer(GroupFound(ranked[-1]))
+        reported += map(_lean, stars.reported)
+        observer(PhaseAdvanced(Phase.RANK))
+    ranked.sort(key=lambda group: group.keeper.stat.raw_path)
+    reported.sort(key=lambda match: (match.left.stat.raw_path, match.right.stat.raw_path))
+    counts = {
+        "groups": len(ranked),
+        "redundant": sum(len(group.redundant) for group in ranked),
+        "reported": len(reported),
+    }
+    summary = PhaseSummary(Phase.RANK, perf_counter() - begin, counts)
+    observer(PhaseFinished(summary))
+    return Ranked(tuple(ranked), tuple(reported), summary)
+
+
+def _lean(match: Match) -> Match:
+    """Leave out what only matching needs: a result must not hold kilobytes a file."""
+    if match.left.features is None and match.right.features is None:
+        return match
+    return replace(match, left=_without_features(match.left), right=_without_features(match.right))
+
+
+def _without_features(entry: IndexEntry) -> IndexEntry:
+    return replace(entry, features=None)
