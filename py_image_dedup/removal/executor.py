@@ -127,7 +127,8 @@ class _Execution:
 
         def finished(outcome: Outcome) -> None:
             self._take(outcome)  # first: it is true whether it can be written or not
-            journal.tell(outcome)
+            if outcome.message != STOPPED:  # what was not reached stays open: the run is not over
+                journal.tell(outcome)
 
         turns: list[Turn] = []
         for action in batch:

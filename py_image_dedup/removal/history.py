@@ -41,20 +41,20 @@ class Entry:
     Attributes:
         action: What was meant.
         facts: Of its source, before.
-        new_folders: That were made for its target, outermost first.
         state: How far it came.
         where: Where the file is, if it is neither at its source nor gone.
         message: Why it was skipped or failed.
         at: When its outcome was told.
+        expired: It was deleted from the quarantine, its days being over.
     """
 
     action: Action
     facts: FileFacts
-    new_folders: tuple[Path, ...]
     state: State = State.INTENDED
     where: Path | None = None
     message: str = ""
     at: datetime | None = None
+    expired: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +69,7 @@ class History:
         outcomes: The last outcome of every action that has one, begun or not.
         folders: Folders as they were before they were touched.
         pruned: Folders that were removed, or that may have been.
+        new_folders: Folders that were made for targets, or that may have been.
         damaged: Lines that cannot be read and are not the torn end of a killed run.
     """
 
@@ -79,6 +80,7 @@ class History:
     outcomes: dict[int, OutcomeStatus] = field(default_factory=dict)
     folders: dict[Path, FileFacts] = field(default_factory=dict)
     pruned: dict[Path, FileFacts] = field(default_factory=dict)
+    new_folders: set[Path] = field(default_factory=set)
     damaged: int = 0
 
     @property
@@ -139,18 +141,21 @@ def _take(history: History, record: Json, where: str, path: Path) -> None:
     elif kind == "intent":
         entry = _intent(record, where)
         history.entries[entry.action.number] = entry
+        history.new_folders.update(path_from_json(folder, where) for folder in record.get("new_folders", ()))
     elif kind in _FOLDERS:
         _folder(history, kind, record, where)
     elif kind in {"outcome", "undone"}:
         _told(history, kind, record, where)
     elif kind in _MARKS:
-        history.entries[field_of(record, "number", int, where)].state = _MARKS[kind]
+        entry = history.entries[field_of(record, "number", int, where)]
+        entry.state = _MARKS[kind]
+        entry.expired |= kind == "expired"
     else:
         raise FormError(f"{where}: {kind!r} is no kind of record")
 
 
 _FOLDERS: Final = frozenset({"folder", "prune", "pruned", "kept", "restored"})
-_MARKS: Final = {"undo": State.UNDOING, "expire": State.EXPIRING, "expired": State.EXPIRED}
+_MARKS: Final = {"undo": State.UNDOING, "expire": State.EXPIRING, "expired": State.EXPIRED, "waits": State.DONE}
 
 
 def _opened(history: History, record: Json, where: str, path: Path) -> None:
@@ -170,7 +175,6 @@ def _intent(record: Json, where: str) -> Entry:
     return Entry(
         action=action_from_json(record.get("action"), f"{where}.action"),
         facts=facts_from_json(record.get("facts"), f"{where}.facts"),
-        new_folders=tuple(path_from_json(folder, where) for folder in record.get("new_folders", ())),
     )
 
 

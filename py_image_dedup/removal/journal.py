@@ -113,7 +113,7 @@ class Journal:
         )
 
     def mark(self, kind: str, number: int) -> None:
-        """Tell of an action that something begins or is over: ``undo``, ``expire``, ``expired``."""
+        """Tell of an action that something begins or is over: ``undo``, ``expire``, ``expired``, ``waits``."""
         self._write({"kind": kind, "number": number, "at": now()})
 
     def folder(self, kind: str, path: Path, facts: FileFacts | None = None) -> None:

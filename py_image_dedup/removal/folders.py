@@ -1,0 +1,129 @@
+"""Folders that a run emptied: removed, and made again by an undo."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from py_image_dedup.model.removal import ActionKind, Outcome, OutcomeStatus, Plan
+from py_image_dedup.removal.facts import FileFacts
+from py_image_dedup.removal.history import History, read_history
+from py_image_dedup.removal.journal import Journal, Step, no_step
+from py_image_dedup.removal.place import NotAsPlanned, open_place
+
+
+def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step: Step = no_step) -> tuple[Path, ...]:
+    """Remove the folders that this run emptied, and those above them that become empty by it.
+
+    Never a root, nothing under a protected folder, and no folder with anything in it, hidden or not: a marker such as
+    ``.stfolder`` keeps its folder.
+
+    Args:
+        plan: Of the run.
+        outcomes: What was done.
+        run_directory: Its journal is told before and after.
+        step: Is told each step.
+
+    Returns:
+        The folders that are gone, in the order in which they went.
+
+    Raises:
+        JournalError: The journal cannot be written; nothing more was removed.
+    """
+    level = {
+        outcome.action.source.path.parent
+        for outcome in outcomes
+        if outcome.status is OutcomeStatus.DONE and outcome.action.kind is not ActionKind.HARDLINK
+    }
+    seen = set(read_history(run_directory).folders)
+    gone: list[Path] = []
+    with Journal.of(plan, run_directory) as journal:
+        while level := {folder for folder in level if _may_go(folder, plan) and _is_empty(folder)}:
+            # the deepest first, so that one whose only content they are is looked at when they are gone
+            depth = max(len(folder.parts) for folder in level)
+            now = sorted(folder for folder in level if len(folder.parts) == depth)
+            _tell(now, journal, seen)
+            step("prune: intents written")
+            journal.flush()
+            removed = [folder for folder in now if _remove(folder, plan, journal, step)]
+            gone.extend(removed)
+            level = (level - set(now)) | {folder.parent for folder in removed}
+        journal.flush()
+    return tuple(gone)
+
+
+def _may_go(folder: Path, plan: Plan) -> bool:
+    parents = folder.parents
+    return (
+        folder not in plan.roots
+        and folder != plan.target_directory
+        and any(root in parents for root in plan.roots)
+        and not any(guarded == folder or guarded in parents for guarded in plan.protected)
+    )
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as names:
+            return not folder.is_symlink() and next(names, None) is None
+    except OSError:
+        return False  # gone, or not to be looked at: it stays
+
+
+def _tell(folders: Iterable[Path], journal: Journal, seen: set[Path]) -> None:
+    for folder in folders:
+        if folder.parent not in seen:
+            seen.add(folder.parent)
+            journal.folder("folder", folder.parent, FileFacts.of(folder.parent))
+        journal.folder("prune", folder, FileFacts.of(folder))
+
+
+def _remove(folder: Path, plan: Plan, journal: Journal, step: Step) -> bool:
+    try:
+        with open_place(folder, plan.roots) as place:
+            step("prune: rmdir")
+            os.rmdir(place.name, dir_fd=place.folder)
+            step("prune: removed")
+    except (OSError, NotAsPlanned):
+        journal.folder("kept", folder)  # something came into it, or it is a mount point
+        return False
+    journal.folder("pruned", folder)
+    return True
+
+
+def make_again(history: History, step: Step = no_step) -> None:
+    """Make the folders again that a run removed, outermost first; where that cannot be, the files in it will say so."""
+    for folder in sorted(history.pruned, key=lambda path: len(path.parts)):
+        if os.path.lexists(folder):
+            continue
+        with suppress(OSError, NotAsPlanned), open_place(folder, history.anchors) as place:
+            step("undo: make folder")
+            os.mkdir(place.name, dir_fd=place.folder)
+
+
+def give_facts_back(folders: Iterable[Path], history: History, journal: Journal) -> None:
+    """Give folders that were made again their modes, owners and times, when everything in them is back.
+
+    Innermost first: what is done in a folder changes its time.
+    """
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        facts = history.folders.get(folder) or history.pruned.get(folder)
+        if facts is None or not folder.is_dir() or folder.is_symlink():
+            continue
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                facts.give_to(descriptor)
+            finally:
+                os.close(descriptor)
+        if folder in history.pruned:
+            journal.folder("restored", folder)
+
+
+def remove_if_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for moved files and have nothing in them any more, innermost first."""
+    for folder in sorted(set(folders), key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,145 @@
+"""Takes a run back: every file that it removed is where it was, with its times, or the outcome says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.removal import ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.removal.act import Scene
+from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out
+from py_image_dedup.removal.copies import KnownCopies
+from py_image_dedup.removal.executor import never
+from py_image_dedup.removal.folders import give_facts_back, make_again, remove_if_empty
+from py_image_dedup.removal.history import Entry, History, State, read_history
+from py_image_dedup.removal.journal import Journal, JournalError, Step, no_step
+from py_image_dedup.removal.place import missing_folders
+from py_image_dedup.removal.quarantine import quarantine_of
+from py_image_dedup.removal.recovery import recover
+from py_image_dedup.removal.undo_act import Back
+
+
+def undo(
+    run_directory: Path,
+    *,
+    observer: Observer = ignore,
+    should_stop: Callable[[], bool] = never,
+    step: Step = no_step,
+) -> tuple[Outcome, ...]:
+    """Bring back what a run removed, the last first.
+
+    Moved, quarantined and trashed files are moved back, deleted ones copied from their keeper or from any other file
+    with their bytes that a journal knows, hard links made files of their own again, emptied folders made again. Nothing
+    is overwritten. Journaled like the removal itself: may be killed at any step and called again.
+
+    Args:
+        run_directory: The folder of the run. The caller holds the run lock.
+        observer: Is told a ``PhaseAdvanced`` a file.
+        should_stop: Asked before each file.
+        step: Is told each step.
+
+    Returns:
+        One outcome for each action that was begun, in reverse order: ``done`` with the path as target; ``skipped`` if
+        there was nothing to do (never done, or undone already) or the undo was stopped; ``failed`` with the reason and,
+        as target, where the file is.
+
+    Raises:
+        JournalError: There is no journal, or it cannot be read or written.
+    """
+    recover(run_directory, step=step)
+    history = read_history(run_directory)
+    if not history.run:
+        raise JournalError(f"{run_directory} has no journal: this run removed nothing that could be brought back")
+    return _Undoing(run_directory, history, observer, should_stop, step).run()
+
+
+class _Undoing:
+    def __init__(
+        self, directory: Path, history: History, observer: Observer, should_stop: Callable[[], bool], step: Step
+    ) -> None:
+        self._directory = directory
+        self._history = history
+        self._observer = observer
+        self._should_stop = should_stop
+        self._step = step
+        self._scene = Scene(history.run, history.anchors, step)
+        self._copies = KnownCopies(directory, history)
+        self._outcomes: dict[int, Outcome] = {}
+        self._made: set[Path] = set(history.pruned)
+
+    def run(self) -> tuple[Outcome, ...]:
+        entries = [self._history.entries[number] for number in sorted(self._history.entries, reverse=True)]
+        left: list[Entry] = []
+        for entry in entries:
+            reason = _nothing_to_do(entry)
+            if reason is None:
+                left.append(entry)
+            else:
+                self._take(Outcome(entry.action, OutcomeStatus.SKIPPED, message=reason))
+        if left or self._history.pruned:
+            self._bring_back(left)
+        self._tidy()
+        return tuple(self._outcomes[entry.action.number] for entry in entries)
+
+    def _bring_back(self, left: Sequence[Entry]) -> None:
+        reason = STOPPED
+        with Journal(self._directory, self._history.run, self._history.anchors) as journal:
+            try:
+                make_again(self._history, self._step)
+                for start in range(0, len(left), BATCH):
+                    if self._should_stop():
+                        break
+                    self._batch(left[start : start + BATCH], journal)
+                give_facts_back(self._made, self._history, journal)
+                journal.flush()
+            except JournalError as error:
+                reason = f"nothing was done with it: {error}"
+        for entry in left:
+            if entry.action.number not in self._outcomes:
+                self._take(Outcome(entry.action, OutcomeStatus.SKIPPED, entry.where, reason))
+
+    def _batch(self, batch: Sequence[Entry], journal: Journal) -> None:
+        wheres = {entry.action.number: entry.where for entry in batch}
+
+        def finished(outcome: Outcome) -> None:
+            if outcome.status is not OutcomeStatus.DONE and outcome.message != STOPPED:
+                where = outcome.target or wheres[outcome.action.number]
+                outcome = replace(outcome, status=OutcomeStatus.FAILED, target=where)
+            self._take(outcome)
+            journal.tell(outcome, "undone")
+
+        for entry in batch:
+            self._made.update(missing_folders(entry.action.source.path))
+            journal.mark("undo", entry.action.number)
+        self._step("undo: intents written")
+        journal.flush()
+        self._step("undo: intents flushed")
+        turns = [Turn(one.action, partial(Back(one, self._scene, self._copies.of).act)) for one in batch]
+        carry_out(turns, finished, self._should_stop, "brought back")
+
+    def _tidy(self) -> None:
+        """Remove the folders that were made for the removed files, and those that were made for nothing just now."""
+        made = self._history.new_folders | (self._made - set(self._history.pruned))
+        for entry in self._history.entries.values():
+            if entry.action.kind is ActionKind.QUARANTINE and entry.action.target is not None:
+                made.add(quarantine_of(entry.action.root, entry.action.target))
+        remove_if_empty(made)
+
+    def _take(self, outcome: Outcome) -> None:
+        self._outcomes[outcome.action.number] = outcome
+        self._observer(PhaseAdvanced(Phase.REMOVE))
+
+
+def _nothing_to_do(entry: Entry) -> str | None:
+    path = entry.action.source.path
+    if entry.state is State.UNDONE:
+        return f"{path} was brought back already"
+    if entry.state is State.NOT_DONE:
+        return f"{path} was not removed: {entry.message}"
+    if entry.state is State.INTENDED:
+        return f"{path}: what became of it could not be found out; see the journal"
+    return None
