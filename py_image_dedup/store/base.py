@@ -48,7 +48,18 @@ class Store(ABC):
     Every method but ``close`` raises ``StoreUnavailable`` or ``StoreError``; a failure is never an empty answer.
 
     ``under`` is a sequence of absolute folders; an entry is under a folder when its path lies anywhere below it
-    (``/a/b`` is not above ``/a/bc/d``). An empty sequence means nothing, not everything; ``None`` means everything.
+    (``/a/b`` is not above ``/a/bc/d``). Nested and repeated folders are no error, and nothing comes twice for them. An
+    empty sequence means nothing, not everything; ``None`` means everything.
+
+    What depends on the bytes alone belongs to the content: versions, facts, signature, pixel digest, features, and the
+    failure of an entry that has a digest. Who puts entries of one digest that disagree in it gets, for all of them,
+    either what was put last or what was put with each.
+
+    A failure's path is that of its entry, whatever path it was put with.
+
+    While a stream (``stamps``, ``entries``, ``failed``, ``identical``) is read, the caller may put and remove. Entries
+    that are not touched are streamed as if nothing had happened; those that are may be in the stream as they were, as
+    they are, or not at all, but never twice. A stream that is not read to its end holds nothing back.
 
     Thread-safety: one thread at a time; the caller serialises. Another process may use the same index.
     """
@@ -63,11 +74,16 @@ class Store(ABC):
 
         A crash loses this batch at most, and never an older entry. When it returns, the batch survives a killed
         process. Of two entries for one path in a batch the last wins.
+
+        Raises:
+            ValueError: An entry without a digest has facts, a signature, a pixel digest or features. Nothing is put.
         """
 
     @abstractmethod
     def remove(self, paths: Iterable[Path]) -> int:
         """Forget entries; unknown paths are no error.
+
+        Of many paths, those that come later may still be there when an error is raised.
 
         Returns:
             How many there were.
@@ -125,7 +141,15 @@ class Store(ABC):
         Contents without a signature are in none. Blocks are bounded, so memory grows with the contents, not with the
         pairs. What was searched in an earlier call is not searched again.
 
-        Numbers are valid until the store is closed, if nothing is put or removed meanwhile.
+        Numbers are valid until the store is closed, if nothing is put or removed meanwhile. Neither may be done between
+        two blocks.
+
+        Args:
+            max_distance: 0 to 1.
+            under: As everywhere.
+
+        Raises:
+            ValueError: The distance is not from 0 to 1.
         """
 
     @abstractmethod
@@ -134,12 +158,23 @@ class Store(ABC):
     ) -> Sequence[Sequence[Neighbour]]:
         """Return for each signature every content under ``under`` within the distance, nearest first, ties by number.
 
-        Exact, as ``pairs``. The content of the queried picture itself is in the answer if it is in the index.
+        Exact, as ``pairs``. The content of the queried picture itself is in the answer if it is in the index. Among
+        equal distances of one content, the orientation with the least value is told.
+
+        Raises:
+            ValueError: The distance is not from 0 to 1.
         """
 
     @abstractmethod
     def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
-        """Return the entries under ``under`` that have these contents, each in the order of raw paths."""
+        """Return the entries under ``under`` that have these contents, each in the order of raw paths.
+
+        A number of which there is none is not in the answer.
+        """
+
+    def size(self) -> int | None:
+        """Return the bytes of the index on disk, or ``None`` if the store cannot tell."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -11,12 +12,18 @@ from pathlib import Path
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.pairs import PairBlock
-from py_image_dedup.store.base import Neighbour, Store
+from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
 from py_image_dedup.store.folder_ranges import FolderRanges
+from py_image_dedup.store.join import neighbours, within_bounds
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, Row, batched
+from py_image_dedup.store.sqlite_pairs import PairSearch
 from py_image_dedup.store.sqlite_rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
+from py_image_dedup.store.sqlite_schema import refuse_foreign
+from py_image_dedup.store.sqlite_signatures import SignatureTable
+from py_image_dedup.store.sqlite_upkeep import count_changes, drop_orphans
 from py_image_dedup.store.sqlite_writer import put_entries
 
+_COMPANIONS = ("", "-wal", "-shm", "-journal")
 _STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
 _STAMPS_A_PAGE = 20_000
 _ENTRIES_A_PAGE = 500
@@ -44,6 +51,8 @@ class SqliteStore(Store):
         """
         self._database = Database(path, busy_seconds=busy_seconds)
         self._versions = VersionTable(self._database)
+        self._table = SignatureTable(self._database)
+        self._pairs = PairSearch(self._database, self._table)
 
     @property
     def path(self) -> Path:
@@ -60,6 +69,8 @@ class SqliteStore(Store):
         by_path = {entry.stat.raw_path: entry for entry in entries}
         with self._database.transaction():
             put_entries(self._database, self._versions, by_path)
+            count_changes(self._database, len(by_path))
+        drop_orphans(self._database)
 
     def remove(self, paths: Iterable[Path]) -> int:
         """See ``Store.remove``. Every few hundred paths are one batch."""
@@ -67,6 +78,8 @@ class SqliteStore(Store):
         for some in batched(map(os.fsencode, paths), MAX_PARAMETERS):
             with self._database.transaction():
                 removed += self._database.execute_in("DELETE FROM files WHERE path IN (?)", some)
+                count_changes(self._database, len(some))
+        drop_orphans(self._database)
         return removed
 
     def clear(self) -> None:
@@ -74,7 +87,11 @@ class SqliteStore(Store):
         with self._database.transaction():
             for table in ("files", "contents", "features", "departed", "unsearched", "crowded", "pairs"):
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-        self._database.execute("VACUUM")
+            self._database.set_fact("search_epoch", self._database.fact("search_epoch") + 1)
+        self._table.forget()
+        # Another process that is reading keeps the file from shrinking now; the space is used again all the same.
+        with suppress(StoreUnavailable):
+            self._database.execute("VACUUM")
 
     def stamps(self, under: Sequence[Path] | None) -> Iterator[tuple[bytes, Stamp, Versions]]:
         """See ``Store.stamps``."""
@@ -133,13 +150,19 @@ class SqliteStore(Store):
 
     def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
         """See ``Store.pairs``."""
-        raise NotImplementedError
+        return self._pairs.pairs(within_bounds(max_distance), FolderRanges.of(under))
 
     def similar(
         self, signatures: Sequence[Signature], max_distance: float, under: Sequence[Path] | None
     ) -> Sequence[Sequence[Neighbour]]:
-        """See ``Store.similar``."""
-        raise NotImplementedError
+        """See ``Store.similar``. The signatures stay in memory for the next call, 280 bytes each."""
+        ranges = FolderRanges.of(under)
+        self._table.refresh()
+        found = neighbours(signatures, self._table.numbers, self._table.values, within_bounds(max_distance))
+        numbers = {neighbour.number for some in found for neighbour in some}
+        query = "SELECT content, path FROM files WHERE content IN (?)"
+        inside = {number for number, path in self._database.rows_in(query, numbers) if path in ranges}
+        return [tuple(neighbour for neighbour in some if neighbour.number in inside) for some in found]
 
     def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
         """See ``Store.contents``."""
@@ -149,8 +172,29 @@ class SqliteStore(Store):
             found |= self._copies(some, ranges)
         return found
 
+    def size(self) -> int | None:
+        """See ``Store.size``. The log that is not yet in the file counts."""
+        return sum(file.stat().st_size for file in _files(self.path) if file.exists())
+
+    @staticmethod
+    def discard(path: Path) -> None:
+        """Delete an index that cannot be opened, so that the next one is made anew; nothing there is no error.
+
+        ``clear`` needs an index that works; this does not. No other process may have it open.
+
+        Raises:
+            StoreError: The file is another program's database, or cannot be deleted.
+        """
+        refuse_foreign(path)
+        for file in _files(path):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise StoreError(f"{file} cannot be deleted: {error.strerror}. Delete it by hand") from error
+
     def close(self) -> None:
         """See ``Store.close``."""
+        self._table.forget()
         self._database.close()
 
     def _entry(self, row: Row) -> IndexEntry:
@@ -179,3 +223,8 @@ class SqliteStore(Store):
             f"{query} WHERE f.path {comparison} ? {'' if high is None else 'AND f.path < ?'} ORDER BY f.path LIMIT ?"
         )
         return self._database.rows(bounded, (low, size) if high is None else (low, high, size))
+
+
+def _files(path: Path) -> list[Path]:
+    """The file of an index and those that SQLite has beside it."""
+    return [path.with_name(path.name + suffix) for suffix in _COMPANIONS]

@@ -17,14 +17,19 @@ from py_image_dedup.store.sqlite_errors import START_ANEW
 APPLICATION_ID: Final = 0x70696464
 """Marks a database as ours in SQLite's own header ("pidd"), so that no other program's is ever written."""
 
+_MAGIC = b"SQLite format 3\x00"
+_APPLICATION_ID_END = 72
+_FOREIGN = "{path} is a database of another program and stays as it is. Choose another folder with --state-directory"
+
 _FIRST = (
     # Numbers and marks of the index as a whole:
     #   next_number         the number of the next content; a number is never given twice, and the signature of a
     #                       number never changes (a content with a new signature takes a new number)
     #   searched_distance   the distance that the searched contents were searched at
     #   search_epoch        grows whenever the set of searched contents grows or starts anew
+    #   changes             entries put and removed since the contents without a file were last counted
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
-    "INSERT INTO facts VALUES ('next_number', 1), ('searched_distance', 0.0), ('search_epoch', 0)",
+    "INSERT INTO facts VALUES ('next_number', 1), ('searched_distance', 0.0), ('search_epoch', 0), ('changes', 0)",
     """
     CREATE TABLE versions (
         id INTEGER PRIMARY KEY, media INTEGER NOT NULL, signature INTEGER NOT NULL, features INTEGER NOT NULL,
@@ -114,13 +119,30 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Seq
             raise
 
 
+def refuse_foreign(path: Path) -> None:
+    """Look at a file's first bytes, without opening it as a database, whether it is another program's.
+
+    Raises:
+        StoreError: It is a database with another program's mark, or cannot be read. A file that is no database, or
+            one whose first bytes are damaged, is nobody's.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_APPLICATION_ID_END)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Look at it, and delete it by hand") from error
+    application = int.from_bytes(head[_APPLICATION_ID_END - 4 :], "big")
+    if len(head) == _APPLICATION_ID_END and head.startswith(_MAGIC) and application != APPLICATION_ID:
+        raise StoreError(_FOREIGN.format(path=path))
+
+
 def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID and (application or version or _tables(connection)):
-        raise StoreError(
-            f"{path} is a database of another program and stays as it is. Choose another folder with --state-directory"
-        )
+        raise StoreError(_FOREIGN.format(path=path))
     if version > known:
         raise StoreError(
             f"The index {path} has format {version}, and this program knows the formats up to {known}: a newer "

@@ -1,0 +1,31 @@
+"""Numbers of contents out of the SQLite index, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from py_image_dedup.signature.pairs import Int64Array
+from py_image_dedup.store.folder_ranges import FolderRanges
+from py_image_dedup.store.sqlite_database import Database
+
+
+def numbers_of(database: Database, query: str, parameters: Sequence[object] = ()) -> Int64Array:
+    """Return the one column of a query as int64."""
+    rows = database.rows(query, parameters)
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(rows))
+
+
+def contents_within(database: Database, ranges: FolderRanges) -> Int64Array:
+    """Return the content of each file in these ranges, in no particular order, once a file."""
+    found = [np.empty(0, dtype=np.int64)]
+    for low, high in ranges:
+        if high is None:
+            query = "SELECT content FROM files WHERE content IS NOT NULL"
+            found.append(numbers_of(database, query))
+        else:
+            query = "SELECT content FROM files WHERE path >= ? AND path < ? AND content IS NOT NULL"
+            found.append(numbers_of(database, query, (low, high)))
+    return np.concatenate(found)

@@ -1,0 +1,36 @@
+"""The SQLite index keeps the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from py_image_dedup.store import sqlite_pair_rows, sqlite_pairs, sqlite_signatures, stored_pairs
+from py_image_dedup.store.sqlite import SqliteStore
+from tests.store.contract import StoreContract, StoreOpener
+from tests.store.contract_search import SearchContract
+
+
+class TestSqliteStore(StoreContract):
+    examples = 60
+
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> StoreOpener:
+        return lambda: SqliteStore(tmp_path / "index.sqlite3")
+
+
+class TestSqliteStoreWithSmallLimits(SearchContract):
+    """The same answers when few pictures are a crowd, a search takes many steps, and a row holds few pairs."""
+
+    examples = 60
+
+    @pytest.fixture
+    def open_store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreOpener:
+        monkeypatch.setattr(stored_pairs, "MAX_DEGREE", 2)
+        monkeypatch.setattr(stored_pairs, "_PAIRS_AT_ONCE", 3)
+        monkeypatch.setattr(sqlite_pairs, "CONTENTS_A_STEP", 4)
+        monkeypatch.setattr(sqlite_pair_rows, "PAIRS_A_ROW", 4)
+        monkeypatch.setattr(sqlite_pair_rows, "_MANY_SMALL_ROWS", 2)
+        monkeypatch.setattr(sqlite_signatures, "_ROWS_A_PAGE", 5)
+        return lambda: SqliteStore(tmp_path / "index.sqlite3")
