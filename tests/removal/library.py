@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from blake3 import blake3
@@ -89,3 +90,8 @@ def snapshot(*folders: Path) -> dict[str, Seen | None]:
 def contents(*folders: Path) -> set[bytes]:
     """The bytes of every file below these folders."""
     return {seen.content for seen in snapshot(*folders).values() if seen is not None}
+
+
+def in_days(days: float) -> datetime:
+    """The time so many days from now."""
+    return datetime.now(UTC) + timedelta(days=days)
