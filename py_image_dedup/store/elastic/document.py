@@ -1,0 +1,218 @@
+"""An entry as a document of the index, and back.
+
+What the program reads is packed (``look``, ``content``, ``rest``, ``features``) and survives unchanged whatever the
+bytes are; what people search for stands beside it in plain fields.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from blake3 import blake3
+
+from py_image_dedup.model.failure import Failure, FailureReason, Phase
+from py_image_dedup.model.file import FileStat
+from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Signature, Versions
+from py_image_dedup.store.base import StoreError
+from py_image_dedup.store.elastic.invariants import invariants
+from py_image_dedup.store.elastic.packing import pack_content, pack_look, unpack_content, unpack_look, unpack_values
+
+READ: Final = ("look", "content", "rest", "features")
+"""The fields that ``entry_of`` needs."""
+
+SLOTS: Final = 1 << 31
+"""Every entry has a slot below this, by chance: what is too much for one answer is asked for in ranges of slots."""
+
+ORDER_LENGTH: Final = 16_000
+"""How many bytes of a path take part in sorting on the server, which takes terms of 32,766 bytes at most."""
+
+
+def entry_id(raw_path: bytes) -> str:
+    """Derive the id of an entry: indexing the same path again replaces it, whoever does it."""
+    return blake3(raw_path).hexdigest(length=20)
+
+
+def folder_id(raw_folder: bytes) -> str:
+    """Derive the term that every entry below this folder carries."""
+    return blake3(raw_folder).hexdigest(length=16)
+
+
+def folders_above(raw_path: bytes) -> Iterator[bytes]:
+    """Every folder that the path lies below, the file itself left out."""
+    at = raw_path.find(b"/")
+    while at >= 0:
+        yield raw_path[:at] or b"/"
+        at = raw_path.find(b"/", at + 1)
+
+
+def order_of(raw_path: bytes) -> str:
+    """A text that sorts as the raw path does, as far as ``ORDER_LENGTH``: Latin-1 gives each byte one character."""
+    return raw_path[:ORDER_LENGTH].decode("latin-1")
+
+
+def within(under: Sequence[Path] | None) -> Mapping[str, Any]:
+    """The query for the entries under some folders, of any bytes and length; ``None``: for all."""
+    if under is None:
+        return {"match_all": {}}
+    return {"terms": {"folders": [folder_id(os.fsencode(folder)) for folder in under]}}
+
+
+def check(entry: IndexEntry) -> None:
+    """Refuse an entry that the contract refuses.
+
+    Raises:
+        ValueError: It describes a picture and has no digest.
+    """
+    if entry.digest is None and (entry.facts or entry.signature or entry.pixel_digest or entry.features):
+        raise ValueError(f"the entry of {entry.stat.path} describes a picture and has no digest")
+
+
+def documents(entries: Sequence[IndexEntry]) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+    """Make documents: id, raw path, fields."""
+    signed = [entry.signature.values for entry in entries if entry.signature is not None]
+    numbers = iter(
+        invariants(np.frombuffer(b"".join(signed), dtype=np.int8).reshape(len(signed), -1)) if signed else ()
+    )
+    for entry in entries:
+        raw_path = entry.stat.raw_path
+        fields = _fields(entry, raw_path)
+        if entry.signature is not None:
+            fields["signature"] = entry.signature.values.hex()
+            fields["invariants"] = next(numbers).tobytes().hex()
+        yield entry_id(raw_path), raw_path, fields
+
+
+def _fields(entry: IndexEntry, raw_path: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "path": readable(str(entry.stat.path)),
+        "folders": [folder_id(folder) for folder in folders_above(raw_path)],
+        "order": order_of(raw_path),
+        "slot": int.from_bytes(blake3(raw_path, derive_key_context="py-image-dedup slot").digest(length=4)) % SLOTS,
+        "look": pack_look(entry.stat, entry.versions),
+        "size": entry.stat.size,
+    }
+    if 0 <= entry.stat.mtime_ns < 1 << 62:
+        fields["modified"] = datetime.fromtimestamp(entry.stat.mtime_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if entry.digest is not None:
+        values = entry.signature.values if entry.signature else None
+        fields["content"] = pack_content(entry.digest, entry.versions.signature, values)
+        fields["digest"] = entry.digest.hex()
+    rest = _rest(entry)
+    if rest:
+        fields["rest"] = _base64(json.dumps(rest).encode("ascii"))
+        fields |= _for_people(entry)
+    if entry.features is not None:
+        fields["features"] = _base64(entry.features)
+    return fields
+
+
+def _rest(entry: IndexEntry) -> dict[str, Any]:
+    """What is neither searched nor scanned, as JSON that keeps halves of surrogates."""
+    rest: dict[str, Any] = {}
+    facts = entry.facts
+    if facts is not None:
+        captured = facts.captured.isoformat() if facts.captured else None
+        rest["facts"] = [
+            facts.format, facts.width, facts.height, facts.exif_fields, captured, facts.camera, facts.has_gps,
+            facts.frames,
+        ]  # fmt: skip
+    if entry.failure is not None:
+        rest["failure"] = [entry.failure.phase.value, entry.failure.reason.value, entry.failure.message]
+    if entry.pixel_digest is not None:
+        rest["pixels"] = entry.pixel_digest.hex()
+    return rest
+
+
+def _for_people(entry: IndexEntry) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    facts, failure = entry.facts, entry.failure
+    if facts is not None:
+        shown["facts"] = {
+            "format": readable(facts.format),
+            "width": facts.width,
+            "height": facts.height,
+            "exif_fields": facts.exif_fields,
+            "has_gps": facts.has_gps,
+            "frames": facts.frames,
+        }
+        if facts.captured is not None:
+            shown["facts"]["captured"] = facts.captured.isoformat(timespec="seconds")
+        if facts.camera is not None:
+            shown["facts"]["camera"] = readable(facts.camera)
+    if failure is not None:
+        shown["failure"] = {
+            "phase": failure.phase.value,
+            "reason": failure.reason.value,
+            "message": readable(failure.message),
+        }
+    return shown
+
+
+def entry_of(fields: Mapping[str, Any], versions: dict[tuple[int, int, int], Versions]) -> IndexEntry:
+    """Make an entry of a document.
+
+    Args:
+        fields: At least those of ``READ`` that the document has.
+        versions: Those met so far; equal ones become the same object.
+
+    Raises:
+        StoreError: The document cannot have been written by this program.
+    """
+    try:
+        return _entry_of(fields, versions)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise StoreError(
+            f"a document of the index is damaged ({error!r}): {str(fields.get('path', ''))!r}; "
+            "empty the index with `py-image-dedup clear` and run again"
+        ) from error
+
+
+def _entry_of(fields: Mapping[str, Any], versions: dict[tuple[int, int, int], Versions]) -> IndexEntry:
+    raw_path, stamp, made_with = unpack_look(fields["look"])
+    stat = FileStat.of(raw_path, stamp)
+    rest = json.loads(binascii.a2b_base64(fields["rest"])) if "rest" in fields else {}
+    digest = signature = facts = failure = None
+    if "content" in fields:
+        digest, _, packed = unpack_content(fields["content"])
+        signature = Signature(unpack_values([packed])[0].tobytes()) if packed else None
+    if "facts" in rest:
+        kind, width, height, exif_fields, captured, camera, has_gps, frames = rest["facts"]
+        when = datetime.fromisoformat(captured) if captured else None
+        facts = PhotoFacts(kind, width, height, exif_fields, when, camera, has_gps, frames)
+    if "failure" in rest:
+        phase, reason, message = rest["failure"]
+        failure = Failure(stat.path, Phase(phase), FailureReason(reason), message)
+    return IndexEntry(
+        stat=stat,
+        versions=shared(versions, made_with),
+        digest=digest,
+        facts=facts,
+        signature=signature,
+        pixel_digest=bytes.fromhex(rest["pixels"]) if "pixels" in rest else None,
+        features=binascii.a2b_base64(fields["features"]) if "features" in fields else None,
+        failure=failure,
+    )
+
+
+def shared(versions: dict[tuple[int, int, int], Versions], made_with: tuple[int, int, int]) -> Versions:
+    """The one object for these versions."""
+    found = versions.get(made_with)
+    if found is None:
+        found = versions[made_with] = Versions(*made_with)
+    return found
+
+
+def readable(text: str) -> str:
+    """The text for people, without what is not Unicode."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode("ascii")

@@ -1,0 +1,145 @@
+"""Reading entries: by path, by digest, in order; and when the server has to refresh for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.store.elastic.connection import Connection, whole
+from py_image_dedup.store.elastic.document import READ, entry_id, entry_of, within
+from py_image_dedup.store.elastic.explain import explain_answer
+from py_image_dedup.store.elastic.packing import DIGEST_LENGTH, unpack_content
+from py_image_dedup.store.elastic.scan import DOCUMENTS_A_PAGE, EVERYTHING, Hit, Query, Reading, column, pages
+
+TERMS: Final = 1_000
+"""Digests a query; a server takes 65,536."""
+
+ENTRIES_AT_ONCE: Final = 2_000
+"""About how many copies are fetched together."""
+
+UNSEEN: Final = 20_000
+"""After so many writes a refresh costs less than remembering them."""
+
+
+class EntryReader:
+    """Reads the entries of one index. One thread at a time.
+
+    What was written is seen by a search after a refresh only. A refresh makes a small segment on the server, so it is
+    asked for where a phase reads what was written, and not for every look-up between two writes: the digests written
+    since the last refresh are remembered here, and their entries fetched by id, which needs none.
+    """
+
+    def __init__(self, connection: Connection, index: str) -> None:
+        self.versions: dict[tuple[int, int, int], Versions] = {}
+        self._connection = connection
+        self._index = index
+        self._unseen: dict[bytes, str] = {}
+
+    def note(self, entries: Iterable[IndexEntry]) -> None:
+        """Remember what was just written."""
+        for entry in entries:
+            if entry.digest is not None:
+                self._unseen[entry.digest] = entry_id(entry.stat.raw_path)
+
+    def fresh(self) -> str:
+        """The index, such that a search sees what was written, by whomever; costs a millisecond if nothing was."""
+        answer = self._connection.call("refresh", lambda client: client.indices.refresh(index=self._index))
+        whole(answer, self._connection.options)
+        self._unseen.clear()
+        return self._index
+
+    def pages(self, under: Sequence[Path] | None, reading: Reading) -> Iterator[Sequence[Hit]]:
+        """Stream the documents of a query that lie under some folders."""
+        if under is not None and not under:
+            return iter(())
+        query: Query = {"bool": {"filter": [within(under), reading.query]}}
+        return pages(self._connection, self.fresh(), replace(reading, query=query))
+
+    def in_order(self, under: Sequence[Path] | None, query: Query = EVERYTHING) -> Iterator[IndexEntry]:
+        """Stream entries in the order of raw paths. The server sorts by the start of the path; ends are sorted here."""
+        reading = Reading(query, source=READ, sort="order", size=DOCUMENTS_A_PAGE)
+        hits = (hit for some in self.pages(under, reading) for hit in some)
+        for _, same_start in groupby(hits, key=lambda hit: hit["sort"][0]):
+            yield from sorted(map(self._entry, same_start), key=lambda entry: entry.stat.raw_path)
+
+    def count(self, query: Query) -> int:
+        """How many documents a query has."""
+        index = self.fresh()
+        answer = self._connection.call("count", lambda client: client.count(index=index, query=query))
+        whole(answer, self._connection.options)
+        return int(answer["count"])
+
+    def by_ids(self, ids: Sequence[str]) -> list[IndexEntry]:
+        """The entries with these ids that are there, as they are at this moment, refreshed or not."""
+        answer = self._connection.call(
+            "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=list(READ))
+        )
+        for document in answer["docs"]:
+            if "error" in document:
+                error = document["error"]
+                raise explain_answer(404, error["type"], error["reason"], self._connection.options, "read")
+        return [self._entry(document) for document in answer["docs"] if document.get("found")]
+
+    def known(self, digests: Iterable[bytes]) -> dict[bytes, IndexEntry]:
+        """One entry of each digest that is known: one just written, or else the first by path."""
+        if len(self._unseen) > UNSEEN:
+            self.fresh()
+        found: dict[bytes, IndexEntry] = {}
+        remaining = iter(dict.fromkeys(digests))
+        while some := list(islice(remaining, TERMS)):
+            found |= _by_digest(self._first_by_path(some))
+            waiting = [self._unseen[digest] for digest in some if digest in self._unseen]
+            found |= _by_digest(self.by_ids(waiting) if waiting else ())
+        return found
+
+    def _first_by_path(self, digests: Sequence[bytes]) -> Iterator[IndexEntry]:
+        body = {
+            "query": {"terms": {"digest": [digest.hex() for digest in digests]}},
+            "collapse": {"field": "digest"},
+            "sort": [{"order": "asc"}],
+            "size": len(digests),
+            "_source": list(READ),
+            "track_total_hits": False,
+        }
+        answer = self._connection.call(
+            "search", lambda client: client.search(index=self._index, body=body, allow_partial_search_results=False)
+        )
+        whole(answer, self._connection.options)
+        return map(self._entry, answer["hits"]["hits"])
+
+    def repeated(self, under: Sequence[Path] | None) -> Iterator[dict[bytes, tuple[IndexEntry, ...]]]:
+        """Stream the entries of digests that several have. Holds the digests, 32 bytes an entry, not the entries."""
+        reading = Reading({"exists": {"field": "digest"}}, columns=("content",))
+        read = [
+            b"".join(unpack_content(column(hit, "content"))[0] for hit in hits) for hits in self.pages(under, reading)
+        ]
+        unique, counts = np.unique(np.frombuffer(b"".join(read), dtype=f"S{DIGEST_LENGTH}"), return_counts=True)
+        digests = unique.view(f"V{DIGEST_LENGTH}")  # text of numpy would lose zero bytes at the end
+        several = np.flatnonzero(counts > 1)
+        part = np.cumsum(counts[several]) // ENTRIES_AT_ONCE
+        for places in np.split(several, np.flatnonzero(np.diff(part)) + 1):
+            for start in range(0, len(places), TERMS):
+                yield self.copies([digests[place].tobytes() for place in places[start : start + TERMS]], under)
+
+    def copies(self, digests: Sequence[bytes], under: Sequence[Path] | None) -> dict[bytes, tuple[IndexEntry, ...]]:
+        """The entries under some folders that have these digests, each in the order of raw paths."""
+        query = {"terms": {"digest": [digest.hex() for digest in digests]}}
+        found: dict[bytes, list[IndexEntry]] = {}
+        for hits in self.pages(under, Reading(query, source=READ, size=DOCUMENTS_A_PAGE)):
+            for entry in map(self._entry, hits):
+                if entry.digest is not None:
+                    found.setdefault(entry.digest, []).append(entry)
+        return {digest: tuple(sorted(same, key=lambda e: e.stat.raw_path)) for digest, same in sorted(found.items())}
+
+    def _entry(self, hit: Hit) -> IndexEntry:
+        return entry_of(hit["_source"], self.versions)
+
+
+def _by_digest(entries: Iterable[IndexEntry]) -> dict[bytes, IndexEntry]:
+    return {entry.digest: entry for entry in entries if entry.digest is not None}

@@ -1,0 +1,1 @@
+"""Real Elasticsearch servers for tests and benchmarks."""

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from py_image_dedup.store.base import Store
+from py_image_dedup.store.elastic import ElasticStore
+from tests.servers.sites import Site
+from tests.store.contract import StoreContract, StoreOpener
+
+
+@pytest.mark.elasticsearch
+class TestElasticStore(StoreContract):
+    examples: ClassVar[int] = 5
+
+    @pytest.fixture
+    def open_store(self, elastic_site: Site, emptied_index: str) -> StoreOpener:
+        def open_store() -> Store:
+            return ElasticStore(elastic_site.options(emptied_index))
+
+        return open_store
