@@ -66,8 +66,6 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"BLP1", "BLP"),
     (b"BLP2", "BLP"),
     (b"icns", "ICNS"),
-    (b"\0\0\1\0", "ICO"),
-    (b"\0\0\2\0", "CUR"),
     (b"\x01\xda", "SGI"),
     (b"\x59\xa6\x6a\x95", "SUN"),
     (b"\xb1\x68\xde\x3a", "DCX"),
@@ -149,6 +147,10 @@ def _in_container(head: bytes) -> str | None:
 def _weakly_marked(head: bytes) -> str | None:
     if head[:1] == b"P" and re.match(rb"P[1-6fF]\s", head):
         return "PPM"
+    if head[4:6] not in {b"", b"\0\0"}:  # how many; none is how most TGA files begin
+        kind = {b"\0\0\1\0": "ICO", b"\0\0\2\0": "CUR"}.get(head[:4])
+        if kind is not None:
+            return kind
     if len(head) > 128 and head[0] == 10 and head[1] in {0, 2, 3, 5} and head[2] in {0, 1}:
         return "PCX"
     if len(head) > 128 and head[4:6] in {b"\x11\xaf", b"\x12\xaf"}:

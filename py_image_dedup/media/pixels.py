@@ -51,13 +51,13 @@ def digest_pixels(picture: Image.Image, kind: str, limits: Limits, admit: Admit)
     admit(needed + copies * picture.width * picture.height)
     hasher = blake3(b"py-image-dedup pixels 1\n")
     frames = 0
-    timing = []
+    timing: list[int] = []
     for frame in _frames(picture, kind):
         limits.check_size(*frame.size)
         _refuse_deep_colour(frame, kind)
         frame.load()
         _add(hasher, upright(frame, orientation_of(frame, kind)), colour_space(frame.info))
-        timing.append(str(frame.info.get("duration", 0)))
+        timing.append(round(float(frame.info.get("duration") or 0)))
         frames += 1
     if frames > 1:
         hasher.update(f"{frames} frames {timing} {picture.info.get('loop')}".encode())

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeAlias, TypeVar
 
+_LOOK_SECONDS = 0.1
+"""How often to look for what is overdue."""
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -116,8 +119,7 @@ class Pool(Generic[Job, Result]):
                 now = time.monotonic()
                 if now >= deadline:
                     return []
-                ends = min((hand.ends for hand in self._hands if hand.job), default=deadline)
-                self._news.wait(max(0.001, min(deadline, ends) - now))
+                self._news.wait(min(deadline - now, _LOOK_SECONDS))
 
     def withdraw(self) -> list[Job]:
         """Take back all jobs that were not begun."""

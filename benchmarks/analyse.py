@@ -1,0 +1,158 @@
+"""How near the first analysis of phone photos is to what merely decoding them costs.
+
+    python benchmarks/analyse.py [PHOTOS]
+
+PHOTOS is a folder with JPEG photos of a phone (12 megapixels and more); without it, ``phone`` of the development
+photographs, which PY_IMAGE_DEDUP_PHOTOS may name. Each photo is copied ten times with other bytes behind its end, so
+that no two files are identical. Compared are
+
+- the limit: Pillow opens each file and decodes it at 1/8 DCT scale, in colour and in grey, with as many threads;
+- ours: read, BLAKE3, type, EXIF, decode, canonical grey, signature, and an entry in an SQLite index.
+
+All three take turns, each round in another order, and medians are printed; ratios within a round cancel what else the
+machine does, and CPU time says what a ratio cannot. The goal is 1.3 times the colour limit, and memory under 200 MB.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from py_image_dedup.model.events import ignore
+from py_image_dedup.model.file import FileStat
+from py_image_dedup.phases.analyse import AnalyseOptions, analyse
+from py_image_dedup.store.sqlite import SqliteStore
+
+COPIES = 10
+ROUNDS = 7
+ONCE = "--once"
+GOAL_RATIO = 1.3
+GOAL_PEAK_MB = 200
+
+
+def main() -> int:
+    if sys.argv[1:2] == [ONCE]:
+        return analyse_once(Path(sys.argv[2]))
+    source = photos()
+    if source is None:
+        print("No photos: say where some are (benchmarks/analyse.py FOLDER), or set PY_IMAGE_DEDUP_PHOTOS.")
+        return 0
+    threads = AnalyseOptions().threads
+    with tempfile.TemporaryDirectory(prefix="py-image-dedup-") as name:
+        files = phone_set(source, Path(name) / "photos")
+        if not files:
+            print(f"No JPEG photos in {source}.")
+            return 2
+        stale = [stat_of(file) for file in files]
+        size = sum(stat.size for stat in stale)
+        print(f"{len(files)} files of {source}, {size / 1e6:.0f} MB, {threads} threads, {ROUNDS} rounds")
+        contestants: dict[str, Callable[[], None]] = {
+            "limit, colour": lambda: decode_all(files, "RGB", threads),
+            "limit, grey": lambda: decode_all(files, "L", threads),
+            "first analysis": lambda: analyse_all(stale, Path(name)),
+        }
+        peak = peak_of_analysis(Path(name))
+        wall, cpu = race(contestants)
+    print(f"{'':16}{'wall s':>8}{'CPU s':>8}{'/ colour':>10}{'/ grey':>8}")
+    for contestant in contestants:
+        print(
+            f"{contestant:16}{statistics.median(wall[contestant]):8.3f}{statistics.median(cpu[contestant]):8.3f}"
+            f"{ratio(wall, contestant, 'limit, colour'):10.2f}{ratio(wall, contestant, 'limit, grey'):8.2f}"
+        )
+    reached = ratio(wall, "first analysis", "limit, colour")
+    print(f"peak memory of the analysis: {peak:.0f} MB (goal: under {GOAL_PEAK_MB})")
+    print(f"first analysis / limit: {reached:.2f} (goal: at most {GOAL_RATIO})")
+    return 0 if reached <= GOAL_RATIO and peak < GOAL_PEAK_MB else 1
+
+
+def photos() -> Path | None:
+    if len(sys.argv) > 1:
+        return Path(sys.argv[1])
+    given = os.environ.get("PY_IMAGE_DEDUP_PHOTOS")
+    folder = (Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "photos") / "phone"
+    return folder if folder.is_dir() else None
+
+
+def phone_set(source: Path, target: Path) -> list[Path]:
+    target.mkdir()
+    files = []
+    for number, photo in enumerate(sorted(source.rglob("*.jpg"))):
+        data = photo.read_bytes()
+        for copy in range(COPIES):
+            file = target / f"{number}-{copy}.jpg"
+            file.write_bytes(data + f"copy {copy}".encode())
+            files.append(file)
+    return files
+
+
+def stat_of(path: Path) -> FileStat:
+    seen = path.lstat()
+    return FileStat(path, seen.st_size, seen.st_mtime_ns, seen.st_dev, seen.st_ino)
+
+
+def decode_all(files: list[Path], mode: str, threads: int) -> None:
+    def decode(file: Path) -> None:
+        with Image.open(file) as image:
+            image.draft(mode, (image.width // 8, image.height // 8))
+            image.load()
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(decode, files))
+
+
+def analyse_all(stale: list[FileStat], folder: Path) -> None:
+    index = folder / "index.sqlite3"
+    with SqliteStore(index) as store:
+        done = analyse(stale, store, AnalyseOptions(), observer=ignore, should_stop=lambda: False)
+        assert done.summary.counts["analysed"] == len(stale), done.failures
+    for left in folder.glob("index.sqlite3*"):
+        left.unlink()
+
+
+def peak_of_analysis(folder: Path) -> float:
+    """In megabytes, of a process of its own, where nothing but the analysis was ever held."""
+    run = subprocess.run((sys.executable, __file__, ONCE, str(folder)), check=True, capture_output=True, text=True)
+    return float(run.stdout)
+
+
+def analyse_once(folder: Path) -> int:
+    analyse_all([stat_of(file) for file in sorted((folder / "photos").iterdir())], folder)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+    return 0
+
+
+def race(contestants: dict[str, Callable[[], None]]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    wall: dict[str, list[float]] = {name: [] for name in contestants}
+    cpu: dict[str, list[float]] = {name: [] for name in contestants}
+    names = list(contestants)
+    for turn in range(ROUNDS + 1):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            before, used = time.perf_counter(), cpu_seconds()
+            contestants[name]()
+            if turn:  # the first round warms the cache of the disk
+                wall[name].append(time.perf_counter() - before)
+                cpu[name].append(cpu_seconds() - used)
+    return wall, cpu
+
+
+def cpu_seconds() -> float:
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in usage)
+
+
+def ratio(times: dict[str, list[float]], name: str, to: str) -> float:
+    return statistics.median(a / b for a, b in zip(times[name], times[to], strict=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

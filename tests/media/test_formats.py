@@ -1,0 +1,79 @@
+"""The type of a file is its content."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.formats import EXTENSIONS, recognise
+from py_image_dedup.model.failure import FailureReason
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "WEBP"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIF"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", "AVIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIF"),
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"P6 2 2 255\n", "PPM"),
+        (b"/* comment */ #define a_width 3", None),
+        (b"#define a_width 3\n#define a_height 3\n", "XBM"),
+        (b"hello", None),
+        (b"", None),
+        (b"\0\0\1\0\1\0\x20\x20", "ICO"),
+    ],
+)
+def test_content_decides(head: bytes, kind: str | None) -> None:
+    if kind is None:
+        with pytest.raises(MediaError) as caught:
+            recognise(head, head, ".jpg")
+        assert caught.value.reason is FailureReason.NOT_AN_IMAGE
+    else:
+        assert recognise(head, head, ".txt") == kind
+
+
+@pytest.mark.parametrize(
+    ("head", "word"),
+    [
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "video"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "RAW"),
+        (b"II*\0\x10\0\0\0CR\2\0", "RAW"),
+        (b"RIFF\x10\0\0\0AVI LIST", "video"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"),
+        (b"\xd7\xcd\xc6\x9a\0\0", "metafile"),
+        (b"\xff\x0a\xfa", "JPEG XL"),
+    ],
+)
+def test_what_is_not_decoded_is_named(head: bytes, word: str) -> None:
+    with pytest.raises(MediaError, match=word) as caught:
+        recognise(head, head, ".jpg")
+    assert caught.value.reason is FailureReason.UNSUPPORTED
+
+
+def test_tga_without_a_mark_needs_its_name() -> None:
+    head = bytes([0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 4, 0, 24, 0])
+    assert recognise(head, head, ".TGA") == "TGA"
+    with pytest.raises(MediaError):
+        recognise(head, head, ".jpg")
+
+
+def test_extensions_are_lower_case_with_a_dot() -> None:
+    assert {".jpg", ".jpeg", ".png", ".webp", ".tiff", ".gif", ".bmp", ".jp2", ".heic", ".avif"} <= EXTENSIONS
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in EXTENSIONS)
+    assert not {".eps", ".wmf", ".pdf", ".svg", ".cr2", ".dng", ".mp4", ".mpg"} & EXTENSIONS
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.binary(max_size=64), st.binary(max_size=64))
+def test_any_bytes_are_a_known_format_or_none(head: bytes, tail: bytes) -> None:
+    try:
+        found = recognise(head, tail, ".tga")
+    except MediaError as error:
+        found = error.reason.name
+    assert found.isupper()

@@ -1,0 +1,170 @@
+"""A decoder that hangs, crashes or eats memory costs one message."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from py_image_dedup.media.decode import Decoder
+from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.guarded import Guard
+from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.source import read_source
+from py_image_dedup.model.failure import FailureReason
+from tests.pictures import picture, write
+
+HOSTILE = """
+import os, sys, time
+from py_image_dedup.media import guard
+guard._GRACE_SECONDS = 0.5
+def examine(stream, kind, limits, admit):
+    how = stream.read().rsplit(b"#", 1)[-1]
+    stream.seek(0)
+    if how == b"hang":
+        while True: time.sleep(60)
+    if how == b"abort":
+        os.abort()
+    if how == b"exit":
+        os._exit(3)
+    if how == b"memory":
+        admit(64 << 20)
+        blocks = [bytearray(1 << 20) for _ in range(2000)]
+    if how == b"lie":
+        return {"facts": {}, "width": 10, "height": 10}, b"short"
+    return guard._examine(stream, kind, limits, admit)
+guard.serve({"examine": examine, "digest": guard._digest})
+"""
+COMMAND = (sys.executable, "-c", HOSTILE)
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    limits = Limits(timeout_seconds=1.5)
+    with Decoder(limits, guard=Guard(limits, COMMAND)) as hostile:
+        yield hostile
+
+
+def file(folder: Path, how: str) -> Path:
+    path = write(folder / f"{how}.webp", picture(1, 64, 48))
+    with path.open("ab") as stream:
+        stream.write(b"#" + how.encode())
+    return path
+
+
+def refusal(decoder: Decoder, path: Path) -> MediaError:
+    with read_source(path) as source, pytest.raises(MediaError) as caught:
+        decoder.decode(source)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "words"),
+    [
+        ("abort", FailureReason.CRASHED, "SIGABRT"),
+        ("exit", FailureReason.CRASHED, "exit code 3"),
+        ("hang", FailureReason.TIMEOUT, "1.5 seconds"),
+        ("memory", FailureReason.TOO_LARGE, "memory"),
+        ("lie", FailureReason.CRASHED, "no sense"),
+    ],
+)
+def test_the_file_gets_a_reason_and_the_next_one_is_decoded(
+    how: str, reason: FailureReason, words: str, tmp_path: Path, decoder: Decoder
+) -> None:
+    if how == "memory" and not Path("/proc/self/statm").exists():
+        pytest.skip("this system does not bound memory")
+    error = refusal(decoder, file(tmp_path, how))
+    assert error.reason is reason
+    assert words in error.message
+    with read_source(write(tmp_path / "good.webp", picture(2, 64, 48))) as source:
+        assert decoder.decode(source).facts.width == 64
+
+
+def test_nothing_is_started_for_jpeg_png_and_what_is_no_picture(tmp_path: Path) -> None:
+    limits = Limits()
+    with Decoder(limits, guard=Guard(limits, ("/nonexistent/program",))) as decoder:
+        for name in ("a.jpg", "a.png"):
+            with read_source(write(tmp_path / name, picture(1))) as source:
+                assert decoder.decode(source).facts.width == 320
+        (tmp_path / "a.txt").write_text("no picture")
+        assert refusal(decoder, tmp_path / "a.txt").reason is FailureReason.NOT_AN_IMAGE
+
+
+def test_a_decoder_that_cannot_be_started_is_not_held_against_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.webp", picture(1))
+    for command in (("/nonexistent/program",), (sys.executable, "-c", "raise SystemExit(1)")):
+        limits = Limits()
+        with Decoder(limits, guard=Guard(limits, command)) as decoder:
+            error = refusal(decoder, path)
+        assert error.reason is FailureReason.IO_ERROR
+        assert "could not be started" in error.message
+
+
+def test_a_jpeg_of_too_many_scans_is_guarded(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jpg", picture(1), progressive=True)
+    data = path.read_bytes()
+    last = data.rfind(b"\xff\xda")
+    path.write_bytes(data[:last] + data[last:-2] * 200 + b"\xff\xd9")
+    limits = Limits()
+    with Decoder(limits, guard=Guard(limits, ("/nonexistent/program",))) as decoder:
+        assert "could not be started" in refusal(decoder, path).message
+
+
+def test_a_closed_decoder_leaves_no_process(tmp_path: Path) -> None:
+    decoder = Decoder()
+    with read_source(write(tmp_path / "a.webp", picture(1))) as source:
+        decoder.decode(source)
+        process = decoder._guard._process
+        assert process is not None
+        assert process.poll() is None
+        decoder.close()
+        assert process.returncode == 0
+        decoder.close()
+        assert decoder.decode(source).facts.format == "WEBP"  # and starts another one when it is needed again
+        decoder.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")
+@pytest.mark.parametrize("how", ["idle", "hang"])
+def test_the_guarded_process_ends_with_a_killed_parent(how: str, tmp_path: Path) -> None:
+    code = f"""
+import sys, threading, time
+from pathlib import Path
+from py_image_dedup.media.decode import Decoder
+from py_image_dedup.media.guarded import Guard
+from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.source import read_source
+limits = Limits(timeout_seconds=1)
+decoder = Decoder(limits, guard=Guard(limits, {COMMAND!r}))
+decoder.decode(read_source(Path(sys.argv[1])))
+print(decoder._guard._process.pid, flush=True)
+if sys.argv[2] == "hang":
+    threading.Thread(target=lambda: decoder.decode(read_source(Path(sys.argv[3])))).start()
+time.sleep(60)
+"""
+    good, bad = write(tmp_path / "good.webp", picture(1)), file(tmp_path, "hang")
+    with subprocess.Popen(
+        (sys.executable, "-c", code, good, how, bad), stdout=subprocess.PIPE, text=True
+    ) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        guard = int(parent.stdout.readline())
+        assert alive(guard)
+        time.sleep(0.2)
+        os.kill(parent.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while alive(guard) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(guard)
