@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +35,8 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.phases.find import FindOptions
 from py_image_dedup.phases.options import Options
-from py_image_dedup.phases.run import Confirm, Parts, Run
+from py_image_dedup.phases.parts import Confirm, Parts
+from py_image_dedup.phases.run import Run
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite import SqliteStore
 
@@ -83,13 +84,21 @@ class Deduplicator:
         """
         return Run(self._parts, roots, dry_run=True).analyse()
 
-    def deduplicate(self, roots: Sequence[Root], *, dry_run: bool, skip_analyse: bool = False) -> RunResult:
+    def deduplicate(
+        self,
+        roots: Sequence[Root],
+        *,
+        dry_run: bool,
+        skip_analyse: bool = False,
+        without: Collection[bytes] = frozenset(),
+    ) -> RunResult:
         """Find the duplicates under the roots and remove them: all phases.
 
         Args:
             roots: What is searched.
             dry_run: Everything is planned and nothing is changed but the index and the folder of the run.
             skip_analyse: New and changed files are left out instead of read.
+            without: Raw paths that this run leaves alone, such as files that are still being written.
 
         Returns:
             What was done; with ``error`` if it could not be done, and ``interrupted`` if it was stopped.
@@ -98,9 +107,36 @@ class Deduplicator:
             StoreError: The index cannot be used; nothing was removed.
             ValueError: A real run has no state directory to keep its journal in.
         """
+        self._check_journal(dry_run)
+        return Run(self._parts, roots, dry_run=dry_run, without=without).deduplicate(skip_analyse=skip_analyse)
+
+    def process(
+        self, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool
+    ) -> RunResult:
+        """Do what ``deduplicate`` does for some files only: its cost follows them, not the library.
+
+        The files are read, compared with everything in the index under the roots, and what matches them directly is
+        ranked together with them.
+
+        Args:
+            roots: The folders that the files and their partners are in.
+            ready: Raw paths of files that are new or have changed.
+            gone: Raw paths of files and folders that are no more.
+            dry_run: As for ``deduplicate``.
+
+        Returns:
+            What was done; ``files`` counts the ready ones.
+
+        Raises:
+            StoreError: The index cannot be used; nothing was removed.
+            ValueError: A real run has no state directory to keep its journal in.
+        """
+        self._check_journal(dry_run)
+        return Run(self._parts, roots, dry_run=dry_run).batch(ready, gone)
+
+    def _check_journal(self, dry_run: bool) -> None:  # noqa: FBT001 - the caller's word
         if not dry_run and self._parts.options.state_directory is None:
             raise ValueError("files are removed only with a state directory, where the journal of the run is kept")
-        return Run(self._parts, roots, dry_run=dry_run).deduplicate(skip_analyse=skip_analyse)
 
 
 def find_duplicates(

@@ -19,9 +19,9 @@ from py_image_dedup.model.match import Group, Orientation
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.phases.cleanup import is_current
+from py_image_dedup.phases.neighbourhood import Searched
 from py_image_dedup.phases.pixel_comparison import NEAR, PixelComparison, near_candidates
 from py_image_dedup.scan.roots import Ownership, topmost
-from py_image_dedup.store.base import Store
 
 _CONTENTS_AT_ONCE = 2000
 _NANOSECONDS = 1_000_000_000
@@ -72,7 +72,7 @@ class Found:
 
 def find(
     inventory: Inventory,
-    store: Store,
+    store: Searched,
     current: Versions,
     options: FindOptions,
     *,
@@ -86,7 +86,7 @@ def find(
 
     Args:
         inventory: The files of this run.
-        store: The index.
+        store: The index, or the part of it that a batch concerns.
         current: The versions of a current entry.
         options: What counts as a duplicate.
         observer: Told of the beginning, every picture whose pixels are compared, and the end.
@@ -122,7 +122,7 @@ class _Search:
     def __init__(
         self,
         inventory: Inventory,
-        store: Store,
+        store: Searched,
         current: Versions,
         options: FindOptions,
         should_stop: Callable[[], bool],

@@ -14,8 +14,8 @@ from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.phases.neighbourhood import Searched
 from py_image_dedup.phases.pool import Finished, Pool
-from py_image_dedup.store.base import Store
 
 NEAR = 0.10
 """Signatures of the same pixels in a JPEG and in another format are not further apart than this.
@@ -74,7 +74,7 @@ class PixelComparison:
         should_stop: When it says so, files in hand are finished and kept.
     """
 
-    store: Store
+    store: Searched
     threads: int
     limits: Limits
     observer: Observer

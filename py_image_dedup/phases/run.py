@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
 
-from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, RunFinished, RunStarted
+from py_image_dedup.model.events import PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.inventory import Inventory
-from py_image_dedup.model.match import RankedGroup
-from py_image_dedup.model.removal import Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.removal import Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.phases.analyse import VERSIONS, analyse
 from py_image_dedup.phases.cleanup import cleanup
 from py_image_dedup.phases.count import count
 from py_image_dedup.phases.find import find
-from py_image_dedup.phases.options import Options
+from py_image_dedup.phases.neighbourhood import Neighbourhood, Searched, forget_gone, gather, is_known, look_at
+from py_image_dedup.phases.parts import Parts
+from py_image_dedup.phases.pixel_comparison import NEAR
 from py_image_dedup.phases.prune import prune
 from py_image_dedup.phases.rank import rank
 from py_image_dedup.phases.remove import plan_removal, remove
@@ -34,36 +34,14 @@ from py_image_dedup.removal.planner import make_plan
 from py_image_dedup.removal.quarantine import expire
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.runs import RUNS_NAME
-from py_image_dedup.scan.roots import Ownership
-from py_image_dedup.store.base import Store, StoreError
-
-Confirm: TypeAlias = Callable[[Plan, Sequence[RankedGroup]], bool]
-"""Asked once, before anything is removed; ``False`` makes the run a dry one."""
+from py_image_dedup.scan.roots import Ownership, topmost
+from py_image_dedup.store.base import StoreError
 
 _log = logging.getLogger(__name__)
 
 
 class _Stopped(Exception):  # noqa: N818 - the user's wish, no error
     """The user wants no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run works with.
-
-    Attributes:
-        store: The index.
-        options: What it does.
-        observer: Told of everything, from several threads.
-        should_stop: Polled by all long work.
-        confirm: Asked once, before anything is removed.
-    """
-
-    store: Store
-    options: Options
-    observer: Observer
-    should_stop: Callable[[], bool]
-    confirm: Confirm | None = None
 
 
 class Run:
@@ -73,11 +51,16 @@ class Run:
         parts: What it works with.
         roots: What is searched.
         dry_run: Nothing is changed but the index and the folder of the run.
+        without: Raw paths that are left alone: files that are still being written.
     """
 
-    def __init__(self, parts: Parts, roots: Sequence[Root], *, dry_run: bool) -> None:
+    def __init__(
+        self, parts: Parts, roots: Sequence[Root], *, dry_run: bool, without: Collection[bytes] = frozenset()
+    ) -> None:
         self._parts = parts
         self._roots = tuple(roots)
+        self._without = without
+        self._full = True
         self._started = datetime.now(UTC)
         self._phases: list[PhaseSummary] = []
         self._failures: list[Failure] = []
@@ -103,14 +86,42 @@ class Run:
         Raises:
             StoreError: The index cannot be used; nothing was removed.
         """
+        parts = self._parts
 
         def work() -> None:
             self._recover()
             inventory, stale = self._look()
             if not skip_analyse:
                 self._read(stale)
-            self._find_and_rank(inventory)
+            self._find_and_rank(inventory, parts.store)
             self._remove(inventory)
+
+        return self._carry_out(work)
+
+    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> RunResult:
+        """All phases, for some files and what is near them in the index.
+
+        Args:
+            ready: Raw paths of files that are new or have changed.
+            gone: Raw paths of files and folders that are no more.
+
+        Raises:
+            StoreError: The index cannot be used; nothing was removed.
+        """
+        parts, options = self._parts, self._parts.options
+        self._full = False
+
+        def work() -> None:
+            inventory = look_at(ready, self._roots, options.walked)
+            self._failures.extend(inventory.failures)
+            self._know(files=len(inventory))
+            forget_gone(gone, inventory, parts.store, parts.should_stop)
+            self._read([stat for stat in inventory if not is_known(stat, parts.store, VERSIONS)])
+            bound = max(options.find.max_distance, NEAR)
+            near = gather(inventory.stamps, parts.store, bound, topmost(root.path for root in inventory.roots))
+            around = look_at([entry.stat.raw_path for entry in near], self._roots, options.walked)
+            self._find_and_rank(around, Neighbourhood(near, parts.store))
+            self._remove(around)
 
         return self._carry_out(work)
 
@@ -120,7 +131,7 @@ class Run:
         try:
             with RunLock(state) if state is not None else nullcontext():
                 self._take_name()
-                self._parts.observer(RunStarted(self._result.run, self._result.dry_run))
+                self._parts.observer(RunStarted(self._result.run, self._result.dry_run, self._full))
                 work()
         except StoreError:
             raise
@@ -165,6 +176,9 @@ class Run:
         parts = self._parts
         counted = count(self._roots, parts.options.walked, observer=parts.observer, should_stop=parts.should_stop)
         inventory = counted.inventory
+        if self._without:
+            stamps = {raw: stamp for raw, stamp in inventory.stamps.items() if raw not in self._without}
+            inventory = replace(inventory, stamps=stamps)
         self._phases.append(counted.summary)
         self._failures.extend(inventory.failures)
         self._know(files=len(inventory))
@@ -189,10 +203,10 @@ class Run:
         self._failures.extend(analysed.failures)
         self._go_on()
 
-    def _find_and_rank(self, inventory: Inventory) -> None:
+    def _find_and_rank(self, inventory: Inventory, searched: Searched) -> None:
         parts, options = self._parts, self._parts.options
         found = find(
-            inventory, parts.store, VERSIONS, options.find, observer=parts.observer, should_stop=parts.should_stop
+            inventory, searched, VERSIONS, options.find, observer=parts.observer, should_stop=parts.should_stop
         )
         self._phases.append(found.summary)
         self._go_on()
