@@ -1,1 +1,147 @@
-"""The one module that knows all rooms: settings become a ready ``Deduplicator``."""
+"""The one module that knows all rooms: settings become the parts of a run, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from py_image_dedup.config import Settings
+from py_image_dedup.deduplicator import INDEX_NAME, Confirm, Deduplicator, Options, never
+from py_image_dedup.match.pairing import Scope
+from py_image_dedup.media.limits import Limits
+from py_image_dedup.model.events import Observer, ignore
+from py_image_dedup.model.file import Root
+from py_image_dedup.model.match import MatchClass
+from py_image_dedup.phases.analyse import AnalyseOptions
+from py_image_dedup.phases.find import FindOptions
+from py_image_dedup.rank.rule import Rule
+from py_image_dedup.rank.rules import parse_rule
+from py_image_dedup.removal.planner import ActionChoice, RemovalOptions
+from py_image_dedup.removal.runs import RUNS_NAME
+from py_image_dedup.scan.selector import Selector
+from py_image_dedup.store.base import Store
+from py_image_dedup.store.sqlite import SqliteStore
+
+_RULES_ABOUT_EXIF = frozenset(
+    {
+        "more-exif-data",
+        "less-exif-data",
+        "oldest-capture-date",
+        "newest-capture-date",
+        "has-gps",
+        "has-no-gps",
+    }
+)
+
+
+def index_place(settings: Settings) -> Path | str:
+    """Return where the index is: a file, or words for a server."""
+    elastic = settings.elasticsearch
+    if elastic.host:
+        return f"the Elasticsearch index '{elastic.index}' at {elastic.scheme}://{elastic.host}:{elastic.port}"
+    return settings.state_directory / INDEX_NAME
+
+
+def build_store(settings: Settings) -> Store:
+    """Open the index; make it if it is not there.
+
+    Raises:
+        StoreUnavailable: It is busy or cannot be reached just now.
+        StoreError: It cannot be used.
+    """
+    return SqliteStore(settings.state_directory / INDEX_NAME)
+
+
+def discard_index(settings: Settings) -> bool:
+    """Delete an embedded index that cannot be opened any more.
+
+    Returns:
+        Whether there was a file to delete.
+
+    Raises:
+        StoreError: It is another program's, or cannot be deleted.
+    """
+    place = index_place(settings)
+    if not isinstance(place, Path) or not place.exists():
+        return False
+    SqliteStore.discard(place)
+    return True
+
+
+def runs_directory(settings: Settings) -> Path:
+    """Return the folder that has a folder for each run."""
+    return settings.state_directory / RUNS_NAME
+
+
+def roots_of(settings: Settings) -> tuple[Root, ...]:
+    """Return the folders to search; one that is a source as well as protected is protected."""
+    protected = settings.analysis.protected_directories
+    sources = (path for path in settings.analysis.source_directories if path not in protected)
+    return (*(Root(path) for path in sources), *(Root(path, protected=True) for path in protected))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what one file may cost."""
+    analysis = settings.analysis
+    return Limits(max_pixels=analysis.max_pixels, timeout_seconds=analysis.decode_timeout.total_seconds())
+
+
+def rules_of(settings: Settings) -> tuple[Rule, ...]:
+    """Return the rules that choose keepers; without EXIF data, those that would look at it are left out."""
+    rules = tuple(parse_rule(spec) for spec in settings.deduplication.prioritization_rules)
+    if settings.analysis.use_exif_data:
+        return rules
+    return tuple(rule for rule in rules if rule.name not in _RULES_ABOUT_EXIF)
+
+
+def removal_of(settings: Settings) -> RemovalOptions:
+    """Return how redundant files are removed."""
+    deduplication = settings.deduplication
+    return RemovalOptions(
+        action=ActionChoice(deduplication.action),
+        target_directory=deduplication.duplicates_target_directory,
+        remove_classes=frozenset(MatchClass(name) for name in deduplication.remove),
+        prune=settings.remove_empty_folders,
+    )
+
+
+def options_of(settings: Settings) -> Options:
+    """Return what a run does."""
+    analysis, deduplication = settings.analysis, settings.deduplication
+    limits = limits_of(settings)
+    apart_in_time = deduplication.max_file_modification_time_diff
+    return Options(
+        selector=Selector(frozenset(analysis.file_extensions), analysis.exclusions, analysis.recursive),
+        analyse=AnalyseOptions(threads=analysis.threads, limits=limits),
+        find=FindOptions(
+            max_distance=deduplication.max_distance,
+            scope=Scope(analysis.scope),
+            max_file_modification_time_diff=None if apart_in_time is None else apart_in_time.total_seconds(),
+            threads=analysis.threads,
+            limits=limits,
+        ),
+        rules=rules_of(settings),
+        removal=removal_of(settings),
+        quarantine_days=deduplication.quarantine_days,
+        state_directory=settings.state_directory,
+    )
+
+
+def build(
+    settings: Settings,
+    store: Store,
+    *,
+    observer: Observer = ignore,
+    should_stop: Callable[[], bool] = never,
+    confirm: Confirm | None = None,
+) -> Deduplicator:
+    """Put a deduplicator together.
+
+    Args:
+        settings: Everything that can be set.
+        store: From ``build_store``; the caller closes it.
+        observer: Is told of everything, from several threads.
+        should_stop: Polled by all long work.
+        confirm: Asked once, before anything is removed.
+    """
+    return Deduplicator(store, options_of(settings), observer=observer, should_stop=should_stop, confirm=confirm)

@@ -23,6 +23,8 @@ class _Figures(ProgressColumn):
     """``1,234 of 5,678 files``."""
 
     def render(self, task: Task) -> Text:
+        if task.total is None and not task.completed:
+            return Text()
         of = f" of {task.total:,.0f}" if task.total is not None else ""
         return Text(f"{task.completed:,.0f}{of} {task.fields['unit']}")
 
@@ -72,6 +74,16 @@ class ProgressBars:
     ) -> None:
         """Draw a last time and give the terminal back."""
         self.stop()
+
+    def pause(self) -> None:
+        """Give the terminal back for a while, for a question."""
+        self._progress.stop()
+
+    def resume(self) -> None:
+        """Go on after ``pause``: the bars that were drawn stay above, new ones follow below."""
+        for task in self._progress.task_ids:
+            self._progress.update(task, visible=False)
+        self._progress.start()
 
     def stop(self) -> None:
         """Give the terminal back; stopping twice is no error."""

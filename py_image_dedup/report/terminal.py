@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.text import Text
 from py_image_dedup.model.failure import Failure
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.model.removal import ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.model.removal import QUARANTINE_NAME, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.totals import outcomes_by_source, totals_of
 from py_image_dedup.report.words import below, common_folder, count_words, readable, seconds_words, size_words
@@ -22,6 +23,9 @@ WhyItStays = Callable[[RankedGroup, Redundant], str | None]
 
 _LISTED = 5
 """So many failures of one reason are listed; a report file has all."""
+
+_WORTH_TELLING = 0.005
+"""Seconds; a shorter phase is not named."""
 
 _VERB = 10
 """Width of the column of verbs."""
@@ -72,6 +76,14 @@ def entry_words(entry: IndexEntry) -> str:
     return ", ".join(words)
 
 
+def plan_words(plan: Plan) -> str:
+    """Return what a plan does: ``12 files, 34 MiB: 10 to delete, 2 to quarantine``."""
+    kinds = Counter(action.kind for action in plan.actions)
+    words = ", ".join(f"{count:,} to {kind.value}" for kind, count in kinds.items())
+    size = sum(action.source.size for action in plan.actions)
+    return f"{count_words(len(plan.actions), 'file')}, {size_words(size)}: {words}"
+
+
 class TerminalReport:
     """Prints a result. Paths are whole, one a line, so that they can be searched for and copied.
 
@@ -85,10 +97,17 @@ class TerminalReport:
         self._why_it_stays = why_it_stays
         self._folder: Path | None = None
 
-    def print(self, result: RunResult) -> None:
-        """Print everything: groups, what could not be done or read, totals."""
-        self.print_groups(result)
-        self.print_reported(result.reported)
+    def print(self, result: RunResult, *, groups: bool = True) -> None:
+        """Print everything: groups, what could not be done or read, totals.
+
+        Args:
+            result: The run.
+            groups: False if they were printed already.
+        """
+        self._folder = common_folder(result.roots)
+        if groups:
+            self.print_groups(result)
+            self.print_reported(result.reported)
         self._print_not_carried_out(result.outcomes)
         self._print_failures(result.failures)
         self.print_totals(result)
@@ -96,7 +115,7 @@ class TerminalReport:
     def print_groups(self, result: RunResult) -> None:
         """Print each group, its keeper first."""
         self._folder = common_folder(result.roots)
-        if not result.groups:
+        if not result.groups and not result.outcomes:
             return
         if self._folder is not None:
             self._line(f"Paths are below {readable(self._folder)}", "dim")
@@ -104,6 +123,19 @@ class TerminalReport:
         outcomes = outcomes_by_source(result)
         for number, group in enumerate(result.groups, start=1):
             self._print_group(number, len(result.groups), group, outcomes, dry_run=result.dry_run)
+        grouped = {each.entry.stat.path for group in result.groups for each in group.redundant}
+        self._print_other([each for path, each in outcomes.items() if path not in grouped], dry_run=result.dry_run)
+
+    def _print_other(self, outcomes: Sequence[Outcome], *, dry_run: bool) -> None:
+        """Print actions whose groups are not known, as a saved plan has them."""
+        for keeper, found in groupby(outcomes, key=lambda outcome: outcome.action.keeper.path):
+            self._file("keep" if dry_run else "kept", keeper, "green")
+            for outcome in found:
+                source = outcome.action.source
+                self._file(_verb(outcome), source.path, _STYLES[outcome.status])
+                self._detail(f"{outcome.action.match_class.value}; {size_words(source.size)}")
+                self._print_what_happened(outcome)
+            self._line()
 
     def _print_group(
         self, number: int, of: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], *, dry_run: bool
@@ -115,23 +147,31 @@ class TerminalReport:
         self._detail(reason_words(told, "best by"))
         for redundant in group.redundant:
             outcome = outcomes.get(redundant.entry.stat.path)
-            self._file(*_verb(redundant, outcome))
+            path = redundant.entry.stat.path
+            if outcome is None:
+                self._file("stays", path)
+            else:
+                self._file(_verb(outcome), path, _STYLES[outcome.status])
             self._detail(f"{match_words(redundant.match)}; {entry_words(redundant.entry)}")
             if redundant.reason.rule != told.rule:
-                self._detail(reason_words(redundant.reason, "worse by"))
-            self._print_what_happens(group, redundant, outcome)
+                self._detail(reason_words(redundant.reason, "keeper better by"))
+            why = self._why_it_stays(group, redundant) if self._why_it_stays and outcome is None else None
+            if outcome is not None:
+                self._print_what_happened(outcome)
+            elif why is not None:
+                self._detail(f"stays: {why}")
         self._line()
 
-    def _print_what_happens(self, group: RankedGroup, redundant: Redundant, outcome: Outcome | None) -> None:
-        if outcome is None:
-            why = self._why_it_stays(group, redundant) if self._why_it_stays else None
-            if why:
-                self._detail(f"stays: {why}")
-            return
+    def _print_what_happened(self, outcome: Outcome) -> None:
         if outcome.message:
             self._detail(outcome.message, "red")
         target = outcome.target or outcome.action.target
-        if target is not None and outcome.status in (OutcomeStatus.PLANNED, OutcomeStatus.DONE):
+        # The quarantine is one folder a root, which the totals name.
+        if (
+            target is not None
+            and outcome.action.kind is not ActionKind.QUARANTINE
+            and outcome.status in (OutcomeStatus.PLANNED, OutcomeStatus.DONE)
+        ):
             self._detail(f"to {below(target, self._folder)}")
 
     def print_reported(self, matches: Sequence[Match]) -> None:
@@ -188,17 +228,11 @@ class TerminalReport:
         self._console.print(Text(words, style=style), soft_wrap=True)
 
 
-def _verb(redundant: Redundant, outcome: Outcome | None) -> tuple[str, Path, str]:
+def _verb(outcome: Outcome) -> str:
     """What is, was or is not done with a file, in one word."""
-    path = redundant.entry.stat.path
-    if outcome is None:
-        return "stays", path, ""
-    verb = outcome.action.kind.value
-    if outcome.status is OutcomeStatus.DONE:
-        verb = _DONE[outcome.action.kind]
-    elif outcome.status is not OutcomeStatus.PLANNED:
-        verb = outcome.status.value.upper()
-    return verb, path, _STYLES[outcome.status]
+    if outcome.status is OutcomeStatus.PLANNED:
+        return outcome.action.kind.value
+    return _DONE[outcome.action.kind] if outcome.status is OutcomeStatus.DONE else outcome.status.value.upper()
 
 
 def totals_lines(result: RunResult) -> Iterator[tuple[str, str]]:
@@ -222,10 +256,17 @@ def totals_lines(result: RunResult) -> Iterator[tuple[str, str]]:
     stopped = [f"{totals.outcomes[each]:,} {each}" for each in ("skipped", "failed") if totals.outcomes.get(each)]
     if stopped:
         yield "Left alone", ", ".join(stopped)
+    if any(each.action.kind is ActionKind.QUARANTINE for each in result.outcomes):
+        yield "Quarantine", f"{QUARANTINE_NAME}/{readable(result.run)} in each root"
+    expired = sum(each.counts.get("expired", 0) for each in result.phases)
+    if expired:
+        yield "Expired", f"{count_words(expired, 'file')} deleted, whose days in quarantine were over"
     if result.pruned_folders:
         yield "Emptied", f"{count_words(len(result.pruned_folders), 'folder')} removed"
     if totals.failures:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.failures.items()))
         yield "Not readable", f"{sum(totals.failures.values()):,} ({reasons})"
-    phases = ", ".join(f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases)
+    phases = ", ".join(
+        f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases if each.seconds >= _WORTH_TELLING
+    )
     yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)

@@ -1,0 +1,141 @@
+"""``apply``: carry out a saved plan."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from py_image_dedup.cli.exit_codes import ExitCode
+from py_image_dedup.cli.invocation import Invocation, pass_invocation
+from py_image_dedup.cli.options import FORMAT, REPORTS, YES
+from py_image_dedup.cli.running import (
+    RESULT_NAME,
+    Output,
+    Session,
+    ask,
+    code_of,
+    print_result,
+    publish,
+    record,
+    watched,
+)
+
+if TYPE_CHECKING:
+    from py_image_dedup.config import Settings
+    from py_image_dedup.model.match import RankedGroup
+    from py_image_dedup.model.removal import Outcome, Plan
+    from py_image_dedup.model.result import RunResult
+
+
+@click.command(name="apply")
+@click.argument("plan_file", metavar="PLAN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", "-dr", is_flag=True, help="Show what the plan would do, and do nothing.")
+@REPORTS
+@FORMAT
+@YES
+@pass_invocation
+def command(
+    invocation: Invocation,
+    /,
+    plan_file: Path,
+    reports: tuple[Path, ...],
+    output_format: str,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> ExitCode:
+    """Carry out a plan: the file plan.json of a dry run, perhaps with lines taken out.
+
+    Every file is checked again: one that is not as it was when the plan was made is skipped. Started from a terminal,
+    it shows what it will do and asks once.
+    """
+    from py_image_dedup.removal.plan_file import load_plan
+
+    settings = invocation.settings()
+    plan = load_plan(plan_file)
+    preview = _result(plan, settings, dry_run=True)
+    shown = False
+    asks = not dry_run and not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    with watched(invocation) as session:
+        if asks and plan.actions:
+            shown = output_format == "text"
+            if not ask(session, plan, preview, to_stderr=not shown):
+                invocation.say("Nothing was changed.")
+                return ExitCode.DONE
+        result = preview if dry_run else _carry_out(plan, settings, session)
+    if not dry_run:
+        record(result, settings)
+    publish(result, Output(output_format, reports), invocation, lambda: print_result(result, groups=not shown))
+    if result.interrupted:
+        invocation.say("Stopped. The same command goes on from there.")
+        return ExitCode.FAILED
+    if not dry_run and any(outcome.status == "done" for outcome in result.outcomes):
+        invocation.say(f"To take it back: py-image-dedup undo {result.run}")
+    return ExitCode.DONE if dry_run else code_of(result.outcomes)
+
+
+def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:
+    """The plan as the result of a dry run, with the groups that it was made from if they are still known."""
+    from py_image_dedup.model.removal import Outcome, OutcomeStatus
+    from py_image_dedup.model.result import RunResult
+
+    return RunResult(
+        run=plan.run,
+        started=datetime.now(UTC),
+        dry_run=dry_run,
+        roots=plan.roots,
+        max_distance=settings.deduplication.max_distance,
+        groups=_groups(plan, settings),
+        outcomes=tuple(Outcome(action, OutcomeStatus.PLANNED, action.target) for action in plan.actions),
+        files=len(plan.actions),
+    )
+
+
+def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
+    from py_image_dedup.report.read_json import ResultFileError, load_result
+    from py_image_dedup.wiring import runs_directory
+
+    try:
+        known = load_result(runs_directory(settings) / plan.run / RESULT_NAME)
+    except (ResultFileError, OSError):
+        return ()
+    sources = {action.source.path for action in plan.actions}
+    return tuple(group for group in known.groups if any(each.entry.stat.path in sources for each in group.redundant))
+
+
+def _carry_out(plan: Plan, settings: Settings, session: Session) -> RunResult:
+    """Do it under the lock, then forget what is gone."""
+    from py_image_dedup.phases.prune import prune
+    from py_image_dedup.phases.remove import remove
+    from py_image_dedup.removal.lock import RunLock
+    from py_image_dedup.wiring import runs_directory
+
+    folder = runs_directory(settings) / plan.run
+    with RunLock(settings.state_directory):
+        removed = remove(plan, folder, dry_run=False, observer=session.observer, should_stop=session.interrupt)
+        _forget(removed.outcomes, settings)
+        pruned = prune(plan, removed.outcomes, folder, dry_run=False, observer=session.observer)
+    return replace(
+        _result(plan, settings, dry_run=False),
+        outcomes=removed.outcomes,
+        phases=(removed.summary, pruned.summary),
+        pruned_folders=pruned.folders,
+        interrupted=session.interrupt(),
+    )
+
+
+def _forget(outcomes: Sequence[Outcome], settings: Settings) -> None:
+    """Drop the index entries of the files that are gone; the next run would do it too."""
+    from py_image_dedup.wiring import build_store, index_place
+
+    place = index_place(settings)
+    gone = [outcome.action.source.path for outcome in outcomes if outcome.status == "done"]
+    if gone and not (isinstance(place, Path) and not place.exists()):
+        with build_store(settings) as store:
+            store.remove(gone)

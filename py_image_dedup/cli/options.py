@@ -1,0 +1,44 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from py_image_dedup.cli.running import check_reports
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+ROOTS = click.argument(
+    "roots", nargs=-1, metavar="[ROOT ...]", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+DRY_RUN = click.option(
+    "--dry-run/--no-dry-run", "-dr/ ", default=None, help="Show what would be done, or do it.  [default: dry_run, true]"
+)
+PROTECT = click.option(
+    "--protect",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Search this folder too and never touch it: the originals. Again for more.",
+)
+REPORTS = click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_reports,
+    help="Write a report; its suffix says which kind: .json. Again for more.",
+)
+FORMAT = click.option(
+    "--output",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="What standard output gets.  [default: text]",
+)
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
