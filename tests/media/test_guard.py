@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,11 +43,9 @@ guard.serve({"examine": examine, "digest": guard._digest})
 COMMAND = (sys.executable, "-c", HOSTILE)
 
 
-@pytest.fixture
-def decoder() -> Iterator[Decoder]:
-    limits = Limits(timeout_seconds=1.5)
-    with Decoder(limits, guard=Guard(limits, COMMAND)) as hostile:
-        yield hostile
+def hostile(seconds: float = 60.0) -> Decoder:
+    limits = Limits(timeout_seconds=seconds)
+    return Decoder(limits, guard=Guard(limits, COMMAND))
 
 
 def file(folder: Path, how: str) -> Path:
@@ -75,15 +72,16 @@ def refusal(decoder: Decoder, path: Path) -> MediaError:
     ],
 )
 def test_the_file_gets_a_reason_and_the_next_one_is_decoded(
-    how: str, reason: FailureReason, words: str, tmp_path: Path, decoder: Decoder
+    how: str, reason: FailureReason, words: str, tmp_path: Path
 ) -> None:
     if how == "memory" and not Path("/proc/self/statm").exists():
         pytest.skip("this system does not bound memory")
-    error = refusal(decoder, file(tmp_path, how))
-    assert error.reason is reason
-    assert words in error.message
-    with read_source(write(tmp_path / "good.webp", picture(2, 64, 48))) as source:
-        assert decoder.decode(source).facts.width == 64
+    with hostile(1.5 if how == "hang" else 60) as decoder:
+        error = refusal(decoder, file(tmp_path, how))
+        assert error.reason is reason
+        assert words in error.message
+        with read_source(write(tmp_path / "good.webp", picture(2, 64, 48))) as source:
+            assert decoder.decode(source).facts.width == 64
 
 
 def test_nothing_is_started_for_jpeg_png_and_what_is_no_picture(tmp_path: Path) -> None:
