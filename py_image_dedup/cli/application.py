@@ -17,6 +17,7 @@ from py_image_dedup.cli.invocation import Invocation
 COMMANDS: Mapping[str, str] = {
     "analyse": "analyse",
     "deduplicate": "deduplicate",
+    "daemon": "daemon",
     "known": "known",
     "apply": "apply",
     "undo": "undo",
