@@ -36,6 +36,10 @@ _LAYOUT = frozenset(
 )
 """Tags that describe how a TIFF file stores its pixels, which say nothing about the photo."""
 
+_EDITOR_STAMPS = frozenset({0x000B, 0x0131, 0x0132})
+"""ProcessingSoftware, Software, DateTime: what an editor leaves behind. They must not make an edited copy look richer
+than the photo that it was made from."""
+
 _DATE = re.compile(rb"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 
 
@@ -44,8 +48,8 @@ class ExifFacts:
     """What EXIF says, as far as it can be read.
 
     Attributes:
-        fields: Number of tags in the main, EXIF, GPS and interoperability directories, pointers between them and the
-            pixel layout of a TIFF file not counted.
+        fields: Number of tags in the main, EXIF, GPS and interoperability directories, pointers between them,
+            the pixel layout of a TIFF file and the stamps of editing programs not counted.
         orientation: 1 to 8, as EXIF numbers them; 1 if missing or out of range.
         captured: ``DateTimeOriginal``, else ``DateTimeDigitized``; never the time of an edit.
         camera: Maker and model, the maker not twice.
@@ -78,7 +82,7 @@ def read_tiff(read: ReadAt) -> ExifFacts:
     interop = reader.directory(reader.pointer(exif.get(_INTEROP_DIRECTORY)))
     return ExifFacts(
         fields=sum(len(tags.keys() - _POINTERS) for tags in (exif, gps, interop))
-        + len(main.keys() - _POINTERS - _LAYOUT),
+        + len(main.keys() - _POINTERS - _LAYOUT - _EDITOR_STAMPS),
         orientation=reader.orientation(main.get(_ORIENTATION)),
         captured=_date(reader.value(exif.get(_TAKEN))) or _date(reader.value(exif.get(_DIGITISED))),
         camera=_camera(_text(reader.value(main.get(_MAKE))), _text(reader.value(main.get(_MODEL)))),
