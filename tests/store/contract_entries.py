@@ -122,7 +122,8 @@ class EntriesContract(OneStore):
         store.clear()
         assert store.count(None) == 0
         assert list(store.stamps(None)) == list(store.entries(None)) == list(store.failed(None)) == []
-        assert list(store.identical(None)) == list(store.pairs(0.2, None)) == []
+        assert list(store.identical(None)) == []
+        assert found_pairs(store, 0.2, None) == {}
         assert store.known([digest_of("same")]) == {}
         store.put([copies[0]])
         assert found_pairs(store, 0.2, None) == {}
@@ -170,7 +171,8 @@ class EntriesContract(OneStore):
         (number,) = {n.number for n in store.similar([samples.signature_of(signature)], 0.0, None)[0]}
         assert store.count([]) == 0
         assert list(store.stamps([])) == list(store.entries([])) == list(store.failed([])) == []
-        assert list(store.identical([])) == list(store.pairs(0.3, [])) == []
+        assert list(store.identical([])) == []
+        assert found_pairs(store, 0.3, []) == {}
         assert [list(some) for some in store.similar([samples.signature_of(signature)], 0.3, [])] == [[]]
         assert store.contents([number], []) == {}
 
@@ -259,6 +261,17 @@ class EntriesContract(OneStore):
         assert list(store.failed([Path("/b")])) == [corrupt[1]]
         store.put([entry_of("/a/unread.jpg")])
         assert list(store.failed([Path("/a")])) == [corrupt[0]]
+
+    def test_flat_pictures_are_whole_and_have_no_signature(self, store: Store) -> None:
+        flat = [entry_of(f"/{root}/flat.jpg", 1) for root in "ab"]
+        signed = entry_of("/a/signed.jpg", 2, random_signatures(1, 1)[0])
+        corrupt = failed_entry("/a/corrupt.jpg", FailureReason.CORRUPT, content=3)
+        store.put([flat[1], signed, corrupt, failed_entry("/a/unread.jpg"), flat[0]])
+        assert list(store.flat(None)) == flat
+        assert list(store.flat([Path("/b")])) == [flat[1]]
+        assert list(store.flat([])) == []
+        store.put([replace(flat[0], signature=signed.signature)])
+        assert flat[0] not in list(store.flat(None))
 
     def test_identical_files_have_one_digest(self, store: Store) -> None:
         one = [entry_of(f"/{root}/one.jpg", 1) for root in ("a", "a.b", "a/b", "c")]

@@ -13,7 +13,7 @@ from tests.store.contract_search import SearchContract
 
 
 class TestSqliteStore(StoreContract):
-    examples = 60
+    examples = 30
 
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> StoreOpener:
@@ -23,7 +23,7 @@ class TestSqliteStore(StoreContract):
 class TestSqliteStoreWithSmallLimits(SearchContract):
     """The same answers when few pictures are a crowd, a search takes many steps, and a row holds few pairs."""
 
-    examples = 60
+    examples = 30
 
     @pytest.fixture
     def open_store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreOpener:
@@ -33,4 +33,5 @@ class TestSqliteStoreWithSmallLimits(SearchContract):
         monkeypatch.setattr(sqlite_pair_rows, "PAIRS_A_ROW", 4)
         monkeypatch.setattr(sqlite_pair_rows, "_MANY_SMALL_ROWS", 2)
         monkeypatch.setattr(sqlite_signatures, "_ROWS_A_PAGE", 5)
+        monkeypatch.setattr(sqlite_signatures, "_ADDED_AT_MOST", 3)
         return lambda: SqliteStore(tmp_path / "index.sqlite3")

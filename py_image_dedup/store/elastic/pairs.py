@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from py_image_dedup.signature.pairs import Int8Array, Int64Array, PairBlock
+from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.elastic.connection import Connection, whole
 from py_image_dedup.store.elastic.document import within
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.packing import Contents, unpack_content, unpack_values
 from py_image_dedup.store.elastic.scan import Query, Reading, column, pages
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
-from py_image_dedup.store.join import cut, join_contents
+from py_image_dedup.store.elastic.searched import Gathered, SearchedFolder, keys_of, recalled
+from py_image_dedup.store.join import cross_contents, cut, join_contents, select
 
-BYTES_A_CONTENT: Final = 1_300
-"""What joining a content takes at most: signature, number, digest, and the search's own columns."""
+BYTES_A_CONTENT: Final = 2_000
+"""What joining a content takes at most: signature, number, digest, the search's own columns, and the pairs to keep."""
+
+SEARCHED_NAME: Final = "searched"
+"""The folder below the cache directory."""
 
 _QUERIED_AT_ONCE: Final = 500
 
@@ -43,13 +48,6 @@ def read_contents(connection: Connection, index: str, inside: Query) -> Contents
     return Contents(list(found), unpack_values([packed for _, packed in found.values()]))
 
 
-def numbered(contents: Contents, numbers: Numbers) -> tuple[Int64Array, Int8Array]:
-    """Give every content its number, and bring them into the order of numbers."""
-    given = numbers.of_all(contents.digests)
-    order = np.argsort(given)
-    return given[order], contents.values[order]
-
-
 class PairSearch:
     """Answers ``Store.pairs``. One thread at a time.
 
@@ -61,6 +59,8 @@ class PairSearch:
     def __init__(self, connection: Connection, numbers: Numbers) -> None:
         self._connection = connection
         self._numbers = numbers
+        folder = connection.options.cache_directory
+        self._searched = SearchedFolder(folder / SEARCHED_NAME if folder else None)
 
     def pairs(self, index: str, under: Sequence[Path] | None, max_distance: float) -> Iterator[PairBlock]:
         """Stream the pairs of contents with an entry under these folders; see ``Store.pairs``."""
@@ -71,7 +71,31 @@ class PairSearch:
             yield from self._ask(index, inside, max_distance)
         else:
             contents = read_contents(self._connection, index, inside)
-            yield from join_contents(*numbered(contents, self._numbers), max_distance)
+            place = [index.encode(), *sorted(map(os.fsencode, under or ()))] if under is not None else [index.encode()]
+            yield from self._join(contents, place, max_distance)
+
+    def _join(self, contents: Contents, place: Sequence[bytes], max_distance: float) -> Iterator[PairBlock]:
+        """Search what was not searched before, and tell it with what was kept."""
+        given = self._numbers.of_all(contents.digests)
+        order = np.argsort(given)
+        numbers, values = given[order], contents.values[order]
+        keys = keys_of([contents.digests[row] for row in order.tolist()], values)
+        searched = self._searched.load(place)
+        gathered = Gathered(len(numbers))
+        known = np.zeros(len(numbers), dtype=np.bool_)
+        if searched is not None and searched.distance >= max_distance:
+            pairs, known = recalled(searched, numbers, values, keys)
+            near = select(pairs, pairs.distance <= max_distance)
+            yield from gathered.add(cut(near))
+        old, new = np.flatnonzero(known), np.flatnonzero(~known)
+        if not len(new):
+            return  # what is kept goes on to hold, at its greater distance too
+        among = join_contents(numbers[new], values[new], max_distance)
+        across = cross_contents(numbers[new], values[new], numbers[old], values[old], max_distance)
+        yield from gathered.add(chain(among, across))
+        kept = gathered.finish(numbers, keys, max_distance)
+        if kept is not None:
+            self._searched.save(place, kept)
 
     def _ask(self, index: str, inside: Query, max_distance: float) -> Iterator[PairBlock]:
         """Ask for each content's neighbours; nothing is held but a batch.

@@ -17,6 +17,7 @@ from py_image_dedup.store.base import Neighbour, Store, StoreError
 from py_image_dedup.store.elastic import bulk
 from py_image_dedup.store.elastic.connection import Connection
 from py_image_dedup.store.elastic.document import check, documents, entry_id, shared, within
+from py_image_dedup.store.elastic.migration import migrate
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.options import ElasticOptions
 from py_image_dedup.store.elastic.packing import unpack_look
@@ -49,7 +50,7 @@ class ElasticStore(Store):
         self._options = options
         self._connection = Connection(options)
         try:
-            open_index(self._connection)
+            migrate(self._connection, open_index(self._connection))
         except BaseException:
             self._connection.close()
             raise
