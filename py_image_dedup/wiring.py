@@ -49,7 +49,26 @@ def build_store(settings: Settings) -> Store:
         StoreUnavailable: It is busy or cannot be reached just now.
         StoreError: It cannot be used.
     """
-    return SqliteStore(settings.state_directory / INDEX_NAME)
+    elastic = settings.elasticsearch
+    if elastic.host is None:
+        return SqliteStore(settings.state_directory / INDEX_NAME)
+    # Its client takes longer to import than all else together.
+    from py_image_dedup.store.elastic import ElasticOptions, ElasticStore
+
+    return ElasticStore(
+        ElasticOptions(
+            hosts=tuple(host.strip() for host in elastic.host.split(",") if host.strip()),
+            port=elastic.port,
+            index=elastic.index,
+            auto_create_index=elastic.auto_create_index,
+            username=elastic.username,
+            password=elastic.password,
+            api_key=elastic.api_key,
+            ca_certificate=elastic.ca_certificate,
+            scheme=elastic.scheme,
+            cache_directory=settings.state_directory,
+        )
+    )
 
 
 def discard_index(settings: Settings) -> bool:

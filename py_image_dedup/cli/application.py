@@ -66,6 +66,11 @@ class Commands(click.Group):
                 each.params += _AFTERWARDS
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; click itself would take a reader that leaves for a failure."""
+        with streams.readers_may_leave():
+            return super().invoke(ctx)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -139,8 +144,7 @@ def run(arguments: Sequence[str]) -> int:
     verbose = "-v" in arguments or "--verbose" in arguments  # known before click has read them
     code: object = ExitCode.DONE
     try:
-        with streams.readers_may_leave():
-            code = application.main(**context)
+        code = application.main(**context)
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:

@@ -174,6 +174,13 @@ def _path(value: Any) -> Path:
     return path.resolve() if ".." in path.parts else path
 
 
+def _host(value: Any) -> str:
+    text = _text(value).strip()
+    if "://" in text or "/" in text or "@" in text:
+        raise ValueError(f"{text!r} is not a name or an address; scheme, port and user have keys of their own")
+    return text
+
+
 def _directory(value: Any) -> Path:
     path = _path(value)
     if path.is_file():
@@ -207,6 +214,7 @@ def _extension(value: Any) -> str:
 BOOLEAN = Kind(_boolean)
 TEXT = Kind(_text)
 DURATION = Kind(_duration, _duration_words)
+HOST = Kind(_host)
 DIRECTORY = Kind(_directory, str)
 FILE = Kind(_file, str)
 DIRECTORIES = many(DIRECTORY)

@@ -20,6 +20,7 @@ from py_image_dedup.config.kinds import (
     DIRECTORY,
     DURATION,
     FILE,
+    HOST,
     PATTERNS,
     SUFFIXES,
     TEXT,
@@ -175,7 +176,10 @@ class ElasticsearchSettings:
     """Where Elasticsearch is, if it is the index."""
 
     host: str | None = option(
-        TEXT, None, "Set: Elasticsearch is the index. Not set: a file in the state directory is.", example="127.0.0.1"
+        HOST,
+        None,
+        "Set: Elasticsearch is the index. Not set: a file in the state directory is. More nodes: separated by commas.",
+        example="127.0.0.1",
     )
     port: int = option(PORT, 9200, "Its port.")
     scheme: str = option(choice("http", "https"), "http", "How it is spoken to.")

@@ -173,6 +173,7 @@ elsewhere: 1
         ("deduplication.prioritization_rules", "[{folder-order: }]", "needs arguments"),
         ("deduplication.prioritization_rules", "7", "a list of rules is needed"),
         ("elasticsearch.password", "secret", "needs elasticsearch.username"),
+        ("elasticsearch.host", "http://elastic:9200", "scheme, port and user have keys of their own"),
         ("elasticsearch.port", "http", "from 1 to 65535"),
         ("stats", "on", "must hold keys"),
         ("daemon.file_observer", "fsevents", "none of inotify, polling"),

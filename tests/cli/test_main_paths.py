@@ -1,0 +1,239 @@
+"""The real program over a small library: what a person does with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.cli.program import Program, contents
+from tests.pictures import picture, write
+
+SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
+
+
+def test_without_any_configuration_it_is_a_dry_run_that_shows_the_groups(program: Program, library: Path) -> None:
+    before = contents(library)
+    ended = program.run("deduplicate", "Pictures")
+    assert ended.code == 0
+    assert contents(library) == before
+    lines = ended.out.splitlines()
+    assert lines[0] == f"Paths are below {library}"
+    start = lines.index("Group 1 of 1")
+    assert lines[start + 1] == "  keep        2019/beach.jpg"
+    assert lines[start + 3].strip().startswith("best by ")
+    assert "  delete      copies/beach copy.jpg" in lines
+    assert "  quarantine  sent/small.jpg" in lines
+    assert any("higher-pixel-count: 640 x 480 against 320 x 240" in line for line in lines)
+    assert any(line.startswith("Files         5") for line in lines)
+    assert "    broken.jpg: " in ended.out
+    assert "Nothing was changed. To do it, say --no-dry-run" in ended.err
+    assert {path.name for path in program.state.iterdir()} >= {"index.sqlite3", "runs"}
+    assert not (program.home / ".config").exists()
+
+
+def test_a_real_run_removes_and_undo_brings_everything_back(program: Program, library: Path) -> None:
+    before = contents(library)
+    ended = program.run("deduplicate", "Pictures", "--no-dry-run")
+    assert ended.code == 0, ended.err
+    after = contents(library)
+    assert "copies/beach copy.jpg" not in after
+    assert [name for name in after if name.endswith("small.jpg")] == [
+        name for name in after if name.startswith(".py-image-dedup-quarantine/")
+    ]
+    (run,) = (program.state / "runs").iterdir()
+    assert {path.name for path in run.iterdir()} >= {"plan.json", "journal.jsonl", "result.json"}
+    jsonschema.validate(json.loads((run / "result.json").read_text()), SCHEMA)
+    assert f"To take it back: py-image-dedup undo {run.name}" in ended.err
+
+    listed = program.run("runs")
+    assert listed.out.startswith(run.name)
+    assert "2 done" in listed.out
+
+    undone = program.run("undo")
+    assert undone.code == 0, undone.err
+    assert "2 files of the run" in undone.out
+    assert contents(library) == before
+    assert "all brought back" in program.run("runs").out
+    again = program.run("undo")
+    assert (again.code, again.out) == (0, "")
+    assert "no run that removed anything" in again.err
+
+
+def test_a_saved_and_edited_plan_is_carried_out(program: Program, library: Path) -> None:
+    program.run("deduplicate", "Pictures")
+    (run,) = (program.state / "runs").iterdir()
+    plan = json.loads((run / "plan.json").read_text())
+    plan["actions"] = [action for action in plan["actions"] if action["source"]["path"].endswith("beach copy.jpg")]
+    edited = program.home / "plan.json"
+    edited.write_text(json.dumps(plan))
+    assert "delete      copies/beach copy.jpg" in program.run("apply", edited, "--dry-run").out
+    ended = program.run("apply", edited, "--yes")
+    assert ended.code == 0, ended.err
+    assert "  deleted     copies/beach copy.jpg" in ended.out
+    assert "  stays       sent/small.jpg" in ended.out
+    assert contents(library).keys() >= {"sent/small.jpg", "2019/beach.jpg"}
+    assert "copies/beach copy.jpg" not in contents(library)
+    assert program.run("undo", run.name).code == 0
+    assert "copies/beach copy.jpg" in contents(library)
+
+
+def test_json_on_standard_output_and_in_a_file_is_one_format(program: Program, library: Path) -> None:
+    ended = program.run("deduplicate", "Pictures", "--output", "json", "--report", "a.json", "--report", "b.json")
+    found = json.loads(ended.out)
+    jsonschema.validate(found, SCHEMA)
+    assert found["totals"]["groups"] == 1
+    assert found["groups"][0]["keeper"]["path"] == str(library / "2019/beach.jpg")
+    classes = {Path(each["path"]).name: each["class"] for each in found["groups"][0]["redundant"]}
+    assert classes == {"beach copy.jpg": "identical", "small.jpg": "similar"}
+    for name in ("a.json", "b.json"):
+        assert json.loads((program.home / name).read_text()) == found
+
+
+def test_what_could_not_be_removed_is_exit_code_3(program: Program, library: Path) -> None:
+    program.run("deduplicate", "Pictures")
+    (run,) = (program.state / "runs").iterdir()
+    with (library / "copies" / "beach copy.jpg").open("ab") as file:
+        file.write(b"changed since")
+    ended = program.run("apply", run / "plan.json", "--yes")
+    assert ended.code == 3
+    assert "  SKIPPED     copies/beach copy.jpg" in ended.out
+    assert "Left alone    1 skipped" in ended.out
+    assert (library / "copies" / "beach copy.jpg").exists()
+
+
+def test_protected_folders_are_searched_and_never_touched(program: Program, library: Path) -> None:
+    ended = program.run("deduplicate", "Pictures", "--protect", "Pictures/copies", "--no-dry-run")
+    assert ended.code == 0, ended.err
+    assert "  kept        copies/beach copy.jpg" in ended.out
+    assert "copies/beach copy.jpg" in contents(library)
+    assert "2019/beach.jpg" not in contents(library)
+
+
+def test_files_are_moved_to_the_target_with_their_folders(program: Program, library: Path) -> None:
+    ended = program.run("deduplicate", "Pictures", "--target", "away", "--no-dry-run")
+    assert ended.code == 0, ended.err
+    assert contents(program.home / "away").keys() == {"copies/beach copy.jpg", "sent/small.jpg"}
+    assert f"to {program.home}/away/copies/beach copy.jpg" in ended.out
+
+
+def test_only_the_chosen_classes_are_removed(program: Program, library: Path) -> None:
+    ended = program.run("deduplicate", "Pictures", "--remove", "identical", "--output", "json")
+    outcomes = {
+        Path(each["path"]).name: each["outcome"]
+        for group in json.loads(ended.out)["groups"]
+        for each in group["redundant"]
+    }
+    assert outcomes.get("beach copy.jpg") == "planned"
+    assert outcomes.get("small.jpg") is None
+
+
+def test_roots_on_the_command_line_are_one_pool_and_configured_ones_are_not(program: Program, library: Path) -> None:
+    pool = program.run("deduplicate", "Pictures/2019", "Pictures/copies", "--output", "json")
+    assert json.loads(pool.out)["totals"]["groups"] == 1
+    both = f"{library / '2019'},{library / 'copies'}"
+    apart = program.run("deduplicate", "--output", "json", PY_IMAGE_DEDUP_ANALYSIS_SOURCE_DIRECTORIES=both)
+    assert json.loads(apart.out)["totals"]["groups"] == 0
+    folder = program.run("deduplicate", "Pictures", "--scope", "folder", "--output", "json")
+    assert json.loads(folder.out)["totals"]["groups"] == 0
+
+
+def test_analyse_reads_and_a_second_time_there_is_nothing_to_read(program: Program, library: Path) -> None:
+    first = program.run("analyse", "Pictures", "--output", "json")
+    assert first.code == 0
+    counts = {phase["name"]: phase["counts"] for phase in json.loads(first.out)["phases"]}
+    assert (counts["analyse"]["analysed"], counts["analyse"]["known"], counts["analyse"]["failed"]) == (3, 1, 1)
+    second = program.run("analyse", "Pictures", "--output", "json")
+    counts = {phase["name"]: phase["counts"] for phase in json.loads(second.out)["phases"]}
+    assert counts["analyse"]["analysed"] == 0
+    status = program.run("status")
+    assert "Files         5" in status.out
+    assert "Not readable  1 file (1 " in status.out
+
+
+def test_without_the_analyse_phase_only_known_files_are_found(program: Program, library: Path) -> None:
+    program.run("analyse", "Pictures/2019")
+    ended = program.run("deduplicate", "Pictures", "-sap", "--output", "json")
+    assert json.loads(ended.out)["totals"]["groups"] == 0
+
+
+def test_known_tells_whether_a_picture_is_there_already(program: Program, library: Path) -> None:
+    program.run("analyse", "Pictures")
+    card = program.home / "card"
+    write(card / "turned.jpg", picture(2, 640, 480).rotate(90, expand=True))
+    write(card / "new.jpg", picture(9))
+    known = program.run("known", "card/turned.jpg")
+    assert known.code == 0
+    assert str(library / "2019" / "wood.jpg") in known.out
+    assert "rotate-" in known.out
+    both = program.run("known", "card/turned.jpg", "card/new.jpg")
+    assert both.code == 1
+    assert "card/new.jpg: not known" in both.out
+    # A file is no copy of itself, and one whose match is gone is not known.
+    assert program.run("known", library / "2019" / "wood.jpg").code == 1
+    (library / "2019" / "wood.jpg").unlink()
+    assert program.run("known", "card/turned.jpg").code == 1
+    assert "not readable: " in program.run("known", library / "notes.txt").out
+
+
+def test_clear_forgets_and_touches_no_picture(program: Program, library: Path) -> None:
+    before = contents(library)
+    assert "nothing to clear" in program.run("clear", "--yes").err
+    program.run("analyse", "Pictures")
+    refused = program.run("clear")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    cleared = program.run("clear", "--yes")
+    assert (cleared.code, cleared.err.strip()) == (0, "5 files forgotten.")
+    assert "Files         0" in program.run("status").out
+    assert contents(library) == before
+
+
+def test_clear_gets_rid_of_a_damaged_index(program: Program, library: Path) -> None:
+    program.run("analyse", "Pictures")
+    index = program.state / "index.sqlite3"
+    data = bytearray(index.read_bytes())
+    data[100:3000] = os.urandom(2900)
+    index.write_bytes(data)
+    failed = program.run("deduplicate", "Pictures")
+    assert failed.code == 1
+    assert "py-image-dedup clear" in failed.err
+    assert "Traceback" not in failed.err
+    assert program.run("clear", "--yes").code == 0
+    assert program.run("deduplicate", "Pictures").code == 0
+
+
+def test_a_second_run_at_the_same_time_says_so_and_leaves(program: Program, library: Path) -> None:
+    from py_image_dedup.removal.lock import RunLock
+
+    with RunLock(program.state):
+        ended = program.run("deduplicate", "Pictures")
+        undo = program.run("undo")
+    assert ended.code == 1
+    assert "another run uses" in ended.err
+    assert undo.code == 0
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_names_that_no_terminal_can_show_are_printed_safely(program: Program, tmp_path: Path, locale: str) -> None:
+    folder = program.home / "odd"
+    odd = write(folder / "plain.jpg", picture(3))
+    data = odd.read_bytes()
+    raw = os.fsencode(folder)
+    for name in (b"\xff\xfe.jpg", "größe\u202e\n写真.jpg".encode(), b"\x1b[2J.jpg", b"[bold]x[bold].jpg"):
+        Path(os.fsdecode(raw + b"/" + name)).write_bytes(data)
+    for changes in (
+        {"LC_ALL": locale, "LANG": locale},
+        {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ):
+        ended = program.run("deduplicate", "odd", **changes)
+        assert ended.code == 0, ended.err
+        assert "Traceback" not in ended.err
+        assert "\x1b" not in ended.out
+        assert "[bold]x[bold].jpg" in ended.out
+        found = program.run("deduplicate", "odd", "--output", "json", **changes)
+        paths = [each["path"] for group in json.loads(found.out)["groups"] for each in group["redundant"]]
+        assert any("größe" in path for path in paths)

@@ -1,0 +1,168 @@
+"""Usage, help, errors: what the program says without a library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from py_image_dedup.cli.application import COMMANDS, application, run
+from tests.cli.program import Program, environment
+
+EXIT_CODES = ["0  done", "1  the run failed", "2  wrong usage", "3  done, but some removals were not carried out"]
+HELPS = [[], *([name] for name in COMMANDS), *(["config", name] for name in ("show", "reference", "check"))]
+
+
+@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
+def test_every_help_text_lists_the_exit_codes(arguments: list[str]) -> None:
+    shown = CliRunner().invoke(application, [*arguments, "--help"])
+    assert shown.exit_code == 0
+    for line in EXIT_CODES:
+        assert line in shown.output
+    assert all(len(line) <= 100 for line in shown.output.splitlines())
+    assert CliRunner().invoke(application, [*arguments, "-h"]).output == shown.output
+
+
+def test_the_help_names_every_command_with_what_it_does() -> None:
+    lines = CliRunner().invoke(application, ["--help"]).output.splitlines()
+    for name in COMMANDS:
+        (line,) = [line for line in lines if line.split()[:1] == [name]]
+        assert len(line.split()) > 2
+
+
+def test_published_options_are_understood() -> None:
+    text = CliRunner().invoke(application, ["deduplicate", "--help"]).output
+    for option in ("--dry-run", "-dr", "--no-dry-run", "--skip-analyse-phase", "-sap", "--max-distance", "--action"):
+        assert option in text
+    for option in ("--target", "--protect", "--scope", "--remove", "--report", "--yes"):
+        assert option in text
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("py-image-dedup 3.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["deduplicat"], "Did you mean deduplicate?"),
+        (["deduplicate", "--no-such"], "No such option"),
+        (["deduplicate", "absent"], "does not exist"),
+        (["deduplicate", "."], ""),
+        (["deduplicate", "--report", "x.pdf", "."], "must end with .json"),
+        (["deduplicate", "--report", "absent/x.json", "."], "there is no folder"),
+        (["deduplicate", "--remove", "partial", "."], "'partial' is not one of"),
+        (["-q", "-v", "status"], "contradict"),
+        (["status", "-q", "-v"], "contradict"),
+        (["undo", "2020"], "There is no run 2020"),
+        (["known"], "Missing argument"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_in_words(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    code = run(arguments)
+    found = capsys.readouterr()
+    if not words:
+        assert code == 0  # an empty folder is nothing wrong
+        return
+    assert code == 2
+    assert words in found.err
+    assert "Traceback" not in found.err
+    assert not (tmp_path / "state").exists()
+
+
+def test_without_any_folder_it_says_how_to_give_one(program: Program) -> None:
+    ended = program.run("deduplicate")
+    assert ended.code == 2
+    assert "give one, or set analysis.source_directories" in ended.err
+
+
+def test_wrong_configuration_is_exit_code_2_with_all_errors_and_no_trace(program: Program) -> None:
+    (program.home / "py_image_dedup.yaml").write_text(
+        "py_image_dedup:\n  dry_run: perhaps\n  deduplication:\n    prioritization_rules: [more-exif]\n  stat: {}\n"
+    )
+    ended = program.run("status")
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.splitlines() == [
+        "The configuration has 3 errors:",
+        "  stat: unknown key; did you mean stats? (py_image_dedup.yaml, line 5)",
+        (
+            "  deduplication.prioritization_rules: there is no rule 'more-exif'; did you mean more-exif-data? "
+            "(py_image_dedup.yaml, line 4)"
+        ),
+        "  dry_run: 'perhaps' is neither true nor false (py_image_dedup.yaml, line 2)",
+    ]
+
+
+def test_config_check_show_and_reference(program: Program) -> None:
+    (program.home / "my.yaml").write_text("py_image_dedup: {analysis: {source_directories: [gone]}}")
+    checked = program.run("--config", "my.yaml", "config", "check")
+    assert (checked.code, checked.out) == (0, "The configuration is right.\n")
+    assert "gone is not there now" in checked.err
+    shown = program.run("--config", "my.yaml", "config", "show", PY_IMAGE_DEDUP_ELASTICSEARCH_API_KEY="open sesame")
+    assert f"- {program.home}/gone" in shown.out
+    assert "sesame" not in shown.out + shown.err
+    reference = program.run("config", "reference")
+    assert reference.out == (Path(__file__).resolve().parents[2] / "py_image_dedup_reference.yaml").read_text()
+
+
+def test_an_error_has_a_trace_only_when_asked(program: Program) -> None:
+    (program.home / "file").write_text("")
+    program.state.parent.mkdir()
+    program.state.mkdir()
+    (program.state / "index.sqlite3").write_bytes(b"this is no index" * 1000)
+    short = program.run("status")
+    assert short.code == 1
+    assert short.err.startswith("Error: ")
+    assert "Traceback" not in short.err
+    for arguments in (("-v", "status"), ("status", "-v")):
+        assert "Traceback" in program.run(*arguments).err
+
+
+def test_global_options_are_understood_after_the_command(program: Program) -> None:
+    (program.home / "a").mkdir()
+    ended = program.run("analyse", "a", "--state-directory", "elsewhere", "-q")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert (program.home / "elsewhere" / "index.sqlite3").exists()
+    assert not program.state.exists()
+
+
+def test_a_reader_that_leaves_early_is_no_error(program: Program, library: Path) -> None:
+    for arguments in (
+        ["deduplicate", "Pictures"],
+        ["config", "reference"],
+        ["deduplicate", "Pictures", "--output", "json"],
+    ):
+        process = subprocess.Popen(
+            [*program.command(*arguments)],
+            cwd=program.home,
+            env=environment(program.home),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read().decode()
+        process.stderr.close()
+        assert process.wait(60) == 0, err
+        assert "Traceback" not in err
+        assert "BrokenPipe" not in err
+
+
+def test_the_module_is_the_program() -> None:
+    shown = subprocess.run([sys.executable, "-m", "py_image_dedup", "--version"], capture_output=True, check=True)
+    assert shown.stdout.startswith(b"py-image-dedup 3.")
