@@ -9,12 +9,14 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
+
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
 from py_image_dedup.store.folder_ranges import FolderRanges
-from py_image_dedup.store.join import neighbours, within_bounds
+from py_image_dedup.store.join import matrix_of, neighbours, select, within_bounds
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, Row, batched
 from py_image_dedup.store.sqlite_pairs import PairSearch
 from py_image_dedup.store.sqlite_rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
@@ -27,6 +29,7 @@ _COMPANIONS = ("", "-wal", "-shm", "-journal")
 _STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
 _STAMPS_A_PAGE = 20_000
 _ENTRIES_A_PAGE = 500
+_WORTH_SHRINKING = 1_000_000
 
 
 class SqliteStore(Store):
@@ -90,15 +93,19 @@ class SqliteStore(Store):
             self._database.set_fact("search_epoch", self._database.fact("search_epoch") + 1)
         self._table.forget()
         # Another process that is reading keeps the file from shrinking now; the space is used again all the same.
-        with suppress(StoreUnavailable):
-            self._database.execute("VACUUM")
+        if self.path.stat().st_size > _WORTH_SHRINKING:
+            with suppress(StoreUnavailable):
+                self._database.execute("VACUUM")
 
     def stamps(self, under: Sequence[Path] | None) -> Iterator[tuple[bytes, Stamp, Versions]]:
         """See ``Store.stamps``."""
-        versions = self._versions
+        of = self._versions
         for page in self._pages(_STAMP, under, _STAMPS_A_PAGE):
-            for path, size, mtime_ns, device, inode, version_id in page:
-                yield path, (size, mtime_ns, device % WORD, inode % WORD), versions[version_id]
+            # A list at a time: this is the one loop over every file of a library in which nothing has changed.
+            yield from [
+                (path, (size, mtime_ns, device % WORD, inode % WORD), of[version_id])
+                for path, size, mtime_ns, device, inode, version_id in page
+            ]
 
     def entries(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
         """See ``Store.entries``."""
@@ -130,12 +137,19 @@ class SqliteStore(Store):
             SELECT f.path FROM contents c CROSS JOIN files f ON f.content = c.number WHERE c.failure_reason IS NOT NULL
             """
         )
-        paths = sorted(path for (path,) in rows if path in ranges)
-        for some in batched(paths, MAX_PARAMETERS):
-            for entry in map(self._entry, self._database.rows_in(f"{ENTRY} WHERE f.path IN (?) ORDER BY f.path", some)):
-                # It may have been put anew since the stream began.
-                if entry.failure is not None:
-                    yield entry
+        # It may have been put anew since the stream began.
+        yield from (entry for entry in self._of_paths(rows, ranges) if entry.failure is not None)
+
+    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """See ``Store.flat``. Holds the paths of the flat pictures, not their entries."""
+        rows = self._database.rows(
+            """
+            SELECT f.path FROM contents c CROSS JOIN files f ON f.content = c.number
+            WHERE c.signature IS NULL AND c.failure_reason IS NULL AND c.format IS NOT NULL
+            """
+        )
+        found = self._of_paths(rows, FolderRanges.of(under))
+        yield from (entry for entry in found if entry.decoded_whole and entry.signature is None)
 
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
         """See ``Store.identical``. Holds the numbers of the contents in question, not their entries."""
@@ -156,13 +170,13 @@ class SqliteStore(Store):
         self, signatures: Sequence[Signature], max_distance: float, under: Sequence[Path] | None
     ) -> Sequence[Sequence[Neighbour]]:
         """See ``Store.similar``. The signatures stay in memory for the next call, 280 bytes each."""
-        ranges = FolderRanges.of(under)
+        bound, ranges = within_bounds(max_distance), FolderRanges.of(under)
         self._table.refresh()
-        found = neighbours(signatures, self._table.numbers, self._table.values, within_bounds(max_distance))
-        numbers = {neighbour.number for some in found for neighbour in some}
+        found = self._table.search(matrix_of(signatures), bound)
         query = "SELECT content, path FROM files WHERE content IN (?)"
-        inside = {number for number, path in self._database.rows_in(query, numbers) if path in ranges}
-        return [tuple(neighbour for neighbour in some if neighbour.number in inside) for some in found]
+        rows = self._database.rows_in(query, np.unique(found.right).tolist())
+        inside = [number for number, path in rows if path in ranges]
+        return neighbours(select(found, np.isin(found.right, inside)), len(signatures))
 
     def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
         """See ``Store.contents``."""
@@ -199,6 +213,12 @@ class SqliteStore(Store):
 
     def _entry(self, row: Row) -> IndexEntry:
         return entry_of(row, self._versions, self.path)
+
+    def _of_paths(self, rows: Iterable[Row], ranges: FolderRanges) -> Iterator[IndexEntry]:
+        """Stream the entries of the paths in the first column, in their order."""
+        paths = sorted(path for path, *_ in rows if path in ranges)
+        for some in batched(paths, MAX_PARAMETERS):
+            yield from map(self._entry, self._database.rows_in(f"{ENTRY} WHERE f.path IN (?) ORDER BY f.path", some))
 
     def _by_digest(self, query: str, digests: Sequence[bytes]) -> dict[bytes, IndexEntry]:
         entries = map(self._entry, self._database.rows_in(f"{query} WHERE c.digest IN (?)", digests))

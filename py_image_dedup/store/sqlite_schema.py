@@ -45,6 +45,7 @@ _FIRST = (
     )
     """,
     "CREATE INDEX contents_failed ON contents (number) WHERE failure_reason IS NOT NULL",
+    "CREATE INDEX contents_flat ON contents (number) WHERE signature IS NULL AND failure_reason IS NULL",
     # Features are large and few phases ask for them: apart, so that a scan of the contents does not read them.
     "CREATE TABLE features (content INTEGER PRIMARY KEY, data BLOB NOT NULL)",
     # `versions` repeats that of the content: a run over an unchanged library reads this table and no other.
