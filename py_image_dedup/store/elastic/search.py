@@ -131,7 +131,7 @@ class NeighbourSearch:
     def _body(self, search: _Asked, values: Int8Array, compact: Int8Array) -> dict[str, Any]:
         within: list[Query] = [self._within]
         if (search.low, search.high) != (0, SLOTS):
-            within.append({"range": {"slot": {"gte": search.low, "lt": search.high}}})
+            within.append({"range": {"slot": {"gte": search.low, "lte": search.high - 1}}})
         length = math.sqrt(float(values.astype(np.int64) @ values.astype(np.int64)))
         share = self._max_distance
         # A length of 272 bytes ends at 2112 whatever they are; 1e-3 is far above the rounding of the server's floats.
