@@ -62,7 +62,7 @@ class Watcher:
         on_gap: Takes a root whose changes may have been missed: only a full run can say what is there.
         observer: Is told counts.
         clock: Seconds, never going back.
-        retry_seconds: How long a root that could not be watched is left alone.
+        retry_seconds: How long a root that is there and could not be watched is left alone.
         polling_seconds: How often a polled root is looked at.
     """
 
@@ -116,10 +116,10 @@ class Watcher:
 
     def _begin(self, watch: _Watch, identity: tuple[int, int] | None) -> None:
         if identity is None:
-            self._failed(watch, f"{watch.root} is not there or is no folder")
+            self._failed(watch, f"{watch.root} is not there or is no folder; waiting for it")
             return
         if watch.was_up and _is_empty(watch.root):
-            self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}")
+            self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}; waiting for it")
             return
         handler = _Handler(self._changed)
         watched: BaseObserver = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
@@ -128,7 +128,8 @@ class Watcher:
             watched.start()
         except OSError as error:
             _stop(watched)
-            self._failed(watch, _explain(error, watch.root))
+            self._failed(watch, f"{_explain(error, watch.root)}; trying again every {self._retry_seconds:.0f} s")
+            watch.retry_at = self._clock() + self._retry_seconds
             return
         restarted, watch.was_up = watch.was_up, True
         watch.observer, watch.identity, watch.problem = watched, identity, None
@@ -139,9 +140,8 @@ class Watcher:
 
     def _failed(self, watch: _Watch, problem: str) -> None:
         if problem != watch.problem:
-            _LOG.warning("%s; trying again every %d s", problem, self._retry_seconds)
+            _LOG.warning("%s", problem)
         watch.problem = problem
-        watch.retry_at = self._clock() + self._retry_seconds
         self._tell()
 
     def _end(self, watch: _Watch, problem: str) -> None:
