@@ -1,15 +1,19 @@
-"""The real program as a process, and small libraries for it."""
+"""The program as a process, inside this one, and at a terminal; and small libraries for it."""
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
+from py_image_dedup.cli.application import run
 from tests.pictures import picture, write
 
 
@@ -49,6 +53,19 @@ class Program:
     def command(self, *arguments: str | Path) -> list[str]:
         """The command line of the process."""
         return [sys.executable, "-m", "py_image_dedup", *map(os.fspath, arguments)]
+
+    def call(self, *arguments: str | Path, **changes: str) -> Ended:
+        """Run inside this process, with nobody to ask: quicker, and the same but for the interpreter's own doings."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with (
+            chdir(self.home),
+            patch.dict(os.environ, environment(self.home, changes), clear=True),
+            patch("sys.stdin", io.StringIO()),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = run([os.fspath(argument) for argument in arguments])
+        return Ended(int(code), *(each.buffer.getvalue().decode("utf-8") for each in (out, err)))  # type: ignore[attr-defined]
 
     def run(self, *arguments: str | Path, **changes: str) -> Ended:
         """Run to the end, with nobody to ask."""

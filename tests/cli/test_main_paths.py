@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import jsonschema
-import pytest
 
 from tests.cli.program import Program, contents
 from tests.pictures import picture, write
@@ -17,7 +16,7 @@ SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.
 
 def test_without_any_configuration_it_is_a_dry_run_that_shows_the_groups(program: Program, library: Path) -> None:
     before = contents(library)
-    ended = program.run("deduplicate", "Pictures")
+    ended = program.call("deduplicate", "Pictures")
     assert ended.code == 0
     assert contents(library) == before
     lines = ended.out.splitlines()
@@ -64,25 +63,25 @@ def test_a_real_run_removes_and_undo_brings_everything_back(program: Program, li
 
 
 def test_a_saved_and_edited_plan_is_carried_out(program: Program, library: Path) -> None:
-    program.run("deduplicate", "Pictures")
+    program.call("deduplicate", "Pictures")
     (run,) = (program.state / "runs").iterdir()
     plan = json.loads((run / "plan.json").read_text())
     plan["actions"] = [action for action in plan["actions"] if action["source"]["path"].endswith("beach copy.jpg")]
     edited = program.home / "plan.json"
     edited.write_text(json.dumps(plan))
-    assert "delete      copies/beach copy.jpg" in program.run("apply", edited, "--dry-run").out
-    ended = program.run("apply", edited, "--yes")
+    assert "delete      copies/beach copy.jpg" in program.call("apply", edited, "--dry-run").out
+    ended = program.call("apply", edited, "--yes")
     assert ended.code == 0, ended.err
     assert "  deleted     copies/beach copy.jpg" in ended.out
     assert "  stays       sent/small.jpg" in ended.out
     assert contents(library).keys() >= {"sent/small.jpg", "2019/beach.jpg"}
     assert "copies/beach copy.jpg" not in contents(library)
-    assert program.run("undo", run.name).code == 0
+    assert program.call("undo", run.name).code == 0
     assert "copies/beach copy.jpg" in contents(library)
 
 
 def test_json_on_standard_output_and_in_a_file_is_one_format(program: Program, library: Path) -> None:
-    ended = program.run("deduplicate", "Pictures", "--output", "json", "--report", "a.json", "--report", "b.json")
+    ended = program.call("deduplicate", "Pictures", "--output", "json", "--report", "a.json", "--report", "b.json")
     found = json.loads(ended.out)
     jsonschema.validate(found, SCHEMA)
     assert found["totals"]["groups"] == 1
@@ -94,11 +93,11 @@ def test_json_on_standard_output_and_in_a_file_is_one_format(program: Program, l
 
 
 def test_what_could_not_be_removed_is_exit_code_3(program: Program, library: Path) -> None:
-    program.run("deduplicate", "Pictures")
+    program.call("deduplicate", "Pictures")
     (run,) = (program.state / "runs").iterdir()
     with (library / "copies" / "beach copy.jpg").open("ab") as file:
         file.write(b"changed since")
-    ended = program.run("apply", run / "plan.json", "--yes")
+    ended = program.call("apply", run / "plan.json", "--yes")
     assert ended.code == 3
     assert "  SKIPPED     copies/beach copy.jpg" in ended.out
     assert "Left alone    1 skipped" in ended.out
@@ -106,7 +105,7 @@ def test_what_could_not_be_removed_is_exit_code_3(program: Program, library: Pat
 
 
 def test_protected_folders_are_searched_and_never_touched(program: Program, library: Path) -> None:
-    ended = program.run("deduplicate", "Pictures", "--protect", "Pictures/copies", "--no-dry-run")
+    ended = program.call("deduplicate", "Pictures", "--protect", "Pictures/copies", "--no-dry-run")
     assert ended.code == 0, ended.err
     assert "  kept        copies/beach copy.jpg" in ended.out
     assert "copies/beach copy.jpg" in contents(library)
@@ -114,14 +113,14 @@ def test_protected_folders_are_searched_and_never_touched(program: Program, libr
 
 
 def test_files_are_moved_to_the_target_with_their_folders(program: Program, library: Path) -> None:
-    ended = program.run("deduplicate", "Pictures", "--target", "away", "--no-dry-run")
+    ended = program.call("deduplicate", "Pictures", "--target", "away", "--no-dry-run")
     assert ended.code == 0, ended.err
     assert contents(program.home / "away").keys() == {"copies/beach copy.jpg", "sent/small.jpg"}
     assert f"to {program.home}/away/copies/beach copy.jpg" in ended.out
 
 
 def test_only_the_chosen_classes_are_removed(program: Program, library: Path) -> None:
-    ended = program.run("deduplicate", "Pictures", "--remove", "identical", "--output", "json")
+    ended = program.call("deduplicate", "Pictures", "--remove", "identical", "--output", "json")
     outcomes = {
         Path(each["path"]).name: each["outcome"]
         for group in json.loads(ended.out)["groups"]
@@ -132,93 +131,92 @@ def test_only_the_chosen_classes_are_removed(program: Program, library: Path) ->
 
 
 def test_roots_on_the_command_line_are_one_pool_and_configured_ones_are_not(program: Program, library: Path) -> None:
-    pool = program.run("deduplicate", "Pictures/2019", "Pictures/copies", "--output", "json")
+    pool = program.call("deduplicate", "Pictures/2019", "Pictures/copies", "--output", "json")
     assert json.loads(pool.out)["totals"]["groups"] == 1
     both = f"{library / '2019'},{library / 'copies'}"
-    apart = program.run("deduplicate", "--output", "json", PY_IMAGE_DEDUP_ANALYSIS_SOURCE_DIRECTORIES=both)
+    apart = program.call("deduplicate", "--output", "json", PY_IMAGE_DEDUP_ANALYSIS_SOURCE_DIRECTORIES=both)
     assert json.loads(apart.out)["totals"]["groups"] == 0
-    folder = program.run("deduplicate", "Pictures", "--scope", "folder", "--output", "json")
+    folder = program.call("deduplicate", "Pictures", "--scope", "folder", "--output", "json")
     assert json.loads(folder.out)["totals"]["groups"] == 0
 
 
 def test_analyse_reads_and_a_second_time_there_is_nothing_to_read(program: Program, library: Path) -> None:
-    first = program.run("analyse", "Pictures", "--output", "json")
+    first = program.call("analyse", "Pictures", "--output", "json")
     assert first.code == 0
     counts = {phase["name"]: phase["counts"] for phase in json.loads(first.out)["phases"]}
     assert (counts["analyse"]["analysed"], counts["analyse"]["known"], counts["analyse"]["failed"]) == (3, 1, 1)
-    second = program.run("analyse", "Pictures", "--output", "json")
+    second = program.call("analyse", "Pictures", "--output", "json")
     counts = {phase["name"]: phase["counts"] for phase in json.loads(second.out)["phases"]}
     assert counts["analyse"]["analysed"] == 0
-    status = program.run("status")
+    status = program.call("status")
     assert "Files         5" in status.out
     assert "Not readable  1 file (1 " in status.out
 
 
 def test_without_the_analyse_phase_only_known_files_are_found(program: Program, library: Path) -> None:
-    program.run("analyse", "Pictures/2019")
-    ended = program.run("deduplicate", "Pictures", "-sap", "--output", "json")
+    program.call("analyse", "Pictures/2019")
+    ended = program.call("deduplicate", "Pictures", "-sap", "--output", "json")
     assert json.loads(ended.out)["totals"]["groups"] == 0
 
 
 def test_known_tells_whether_a_picture_is_there_already(program: Program, library: Path) -> None:
-    program.run("analyse", "Pictures")
+    program.call("analyse", "Pictures")
     card = program.home / "card"
     write(card / "turned.jpg", picture(2, 640, 480).rotate(90, expand=True))
     write(card / "new.jpg", picture(9))
-    known = program.run("known", "card/turned.jpg")
+    known = program.call("known", "card/turned.jpg")
     assert known.code == 0
     assert str(library / "2019" / "wood.jpg") in known.out
     assert "rotate-" in known.out
-    both = program.run("known", "card/turned.jpg", "card/new.jpg")
+    both = program.call("known", "card/turned.jpg", "card/new.jpg")
     assert both.code == 1
     assert "card/new.jpg: not known" in both.out
     # A file is no copy of itself, and one whose match is gone is not known.
-    assert program.run("known", library / "2019" / "wood.jpg").code == 1
+    assert program.call("known", library / "2019" / "wood.jpg").code == 1
     (library / "2019" / "wood.jpg").unlink()
-    assert program.run("known", "card/turned.jpg").code == 1
-    assert "not readable: " in program.run("known", library / "notes.txt").out
+    assert program.call("known", "card/turned.jpg").code == 1
+    assert "not readable: " in program.call("known", library / "notes.txt").out
 
 
 def test_clear_forgets_and_touches_no_picture(program: Program, library: Path) -> None:
     before = contents(library)
-    assert "nothing to clear" in program.run("clear", "--yes").err
-    program.run("analyse", "Pictures")
-    refused = program.run("clear")
+    assert "nothing to clear" in program.call("clear", "--yes").err
+    program.call("analyse", "Pictures")
+    refused = program.call("clear")
     assert refused.code == 2
     assert "--yes" in refused.err
-    cleared = program.run("clear", "--yes")
+    cleared = program.call("clear", "--yes")
     assert (cleared.code, cleared.err.strip()) == (0, "5 files forgotten.")
-    assert "Files         0" in program.run("status").out
+    assert "Files         0" in program.call("status").out
     assert contents(library) == before
 
 
 def test_clear_gets_rid_of_a_damaged_index(program: Program, library: Path) -> None:
-    program.run("analyse", "Pictures")
+    program.call("analyse", "Pictures")
     index = program.state / "index.sqlite3"
     data = bytearray(index.read_bytes())
     data[100:3000] = os.urandom(2900)
     index.write_bytes(data)
-    failed = program.run("deduplicate", "Pictures")
+    failed = program.call("deduplicate", "Pictures")
     assert failed.code == 1
     assert "py-image-dedup clear" in failed.err
     assert "Traceback" not in failed.err
-    assert program.run("clear", "--yes").code == 0
-    assert program.run("deduplicate", "Pictures").code == 0
+    assert program.call("clear", "--yes").code == 0
+    assert program.call("deduplicate", "Pictures").code == 0
 
 
 def test_a_second_run_at_the_same_time_says_so_and_leaves(program: Program, library: Path) -> None:
     from py_image_dedup.removal.lock import RunLock
 
     with RunLock(program.state):
-        ended = program.run("deduplicate", "Pictures")
-        undo = program.run("undo")
+        ended = program.call("deduplicate", "Pictures")
+        undo = program.call("undo")
     assert ended.code == 1
     assert "another run uses" in ended.err
     assert undo.code == 0
 
 
-@pytest.mark.parametrize("locale", ["C", "POSIX"])
-def test_names_that_no_terminal_can_show_are_printed_safely(program: Program, tmp_path: Path, locale: str) -> None:
+def test_names_that_no_terminal_can_show_are_printed_safely(program: Program) -> None:
     folder = program.home / "odd"
     odd = write(folder / "plain.jpg", picture(3))
     data = odd.read_bytes()
@@ -226,8 +224,8 @@ def test_names_that_no_terminal_can_show_are_printed_safely(program: Program, tm
     for name in (b"\xff\xfe.jpg", "größe\u202e\n写真.jpg".encode(), b"\x1b[2J.jpg", b"[bold]x[bold].jpg"):
         Path(os.fsdecode(raw + b"/" + name)).write_bytes(data)
     for changes in (
-        {"LC_ALL": locale, "LANG": locale},
-        {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "C", "LANG": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     ):
         ended = program.run("deduplicate", "odd", **changes)
         assert ended.code == 0, ended.err

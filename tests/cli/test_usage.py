@@ -83,7 +83,7 @@ def test_wrong_usage_is_exit_code_2_in_words(
 
 
 def test_without_any_folder_it_says_how_to_give_one(program: Program) -> None:
-    ended = program.run("deduplicate")
+    ended = program.call("deduplicate")
     assert ended.code == 2
     assert "give one, or set analysis.source_directories" in ended.err
 
@@ -108,13 +108,13 @@ def test_wrong_configuration_is_exit_code_2_with_all_errors_and_no_trace(program
 
 def test_config_check_show_and_reference(program: Program) -> None:
     (program.home / "my.yaml").write_text("py_image_dedup: {analysis: {source_directories: [gone]}}")
-    checked = program.run("--config", "my.yaml", "config", "check")
+    checked = program.call("--config", "my.yaml", "config", "check")
     assert (checked.code, checked.out) == (0, "The configuration is right.\n")
     assert "gone is not there now" in checked.err
-    shown = program.run("--config", "my.yaml", "config", "show", PY_IMAGE_DEDUP_ELASTICSEARCH_API_KEY="open sesame")
+    shown = program.call("--config", "my.yaml", "config", "show", PY_IMAGE_DEDUP_ELASTICSEARCH_API_KEY="open sesame")
     assert f"- {program.home}/gone" in shown.out
     assert "sesame" not in shown.out + shown.err
-    reference = program.run("config", "reference")
+    reference = program.call("config", "reference")
     assert reference.out == (Path(__file__).resolve().parents[2] / "py_image_dedup_reference.yaml").read_text()
 
 
@@ -123,17 +123,17 @@ def test_an_error_has_a_trace_only_when_asked(program: Program) -> None:
     program.state.parent.mkdir()
     program.state.mkdir()
     (program.state / "index.sqlite3").write_bytes(b"this is no index" * 1000)
-    short = program.run("status")
+    short = program.call("status")
     assert short.code == 1
     assert short.err.startswith("Error: ")
     assert "Traceback" not in short.err
     for arguments in (("-v", "status"), ("status", "-v")):
-        assert "Traceback" in program.run(*arguments).err
+        assert "Traceback" in program.call(*arguments).err
 
 
 def test_global_options_are_understood_after_the_command(program: Program) -> None:
     (program.home / "a").mkdir()
-    ended = program.run("analyse", "a", "--state-directory", "elsewhere", "-q")
+    ended = program.call("analyse", "a", "--state-directory", "elsewhere", "-q")
     assert (ended.code, ended.out, ended.err) == (0, "", "")
     assert (program.home / "elsewhere" / "index.sqlite3").exists()
     assert not program.state.exists()

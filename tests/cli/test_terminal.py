@@ -1,0 +1,203 @@
+"""At a terminal: progress, the question, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cli.program import Program, contents, environment
+from tests.pictures import picture, write
+
+SECONDS = 90
+TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Makes standard input the terminal that Ctrl-C is pressed at, then becomes the program."""
+
+
+class Terminal:
+    """A program at a pseudo terminal: what it writes can be waited for, and keys can be pressed."""
+
+    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
+        self.process = process
+        self._descriptor = descriptor
+        self._seen = b""
+
+    @property
+    def text(self) -> str:
+        """Everything that was written so far."""
+        return self._seen.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def wait_for(self, pattern: str) -> None:
+        """Read until something was written that matches; fails when the program ends or takes too long."""
+        end = time.monotonic() + SECONDS
+        while not re.search(pattern, self.text):
+            assert time.monotonic() < end, f"{pattern!r} did not come:\n{self.text}"
+            assert self._read(), f"the program ended before {pattern!r}:\n{self.text}"
+
+    def press(self, keys: str) -> None:
+        os.write(self._descriptor, keys.encode())
+
+    def end(self) -> int:
+        """Read to the end and return the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(SECONDS)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._descriptor], [], [], SECONDS)
+        assert ready, f"nothing more came:\n{self.text}"
+        try:
+            data = os.read(self._descriptor, 65536)
+        except OSError:  # the other side is closed
+            return False
+        self._seen += data
+        return bool(data)
+
+
+@contextmanager
+def terminal(program: Program, *arguments: str, **changes: str) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", TAKE_TERMINAL, *program.command(*arguments)],
+        cwd=program.home,
+        env=environment(program.home, {"TERM": "xterm", "COLUMNS": "100", **changes}),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        os.close(ours)
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+def test_a_real_run_shows_the_groups_and_asks_once(program: Program, library: Path) -> None:
+    before = contents(library)
+    with terminal(program, "deduplicate", "Pictures", "--no-dry-run") as at:
+        at.wait_for(r"Do it\? \[y/N\]")
+        assert contents(library) == before
+        shown = plain(at.text)
+        assert "  delete      copies/beach copy.jpg" in shown
+        assert "2 files, " in shown
+        assert "1 to delete, 1 to quarantine. Do it?" in shown
+        at.press("y\n")
+        assert at.end() == 0
+    text = plain(at.text)
+    assert text.count("Do it?") == 1
+    assert text.count("Group 1 of 1") == 1
+    assert "Removed       2 files" in text
+    assert "copies/beach copy.jpg" not in contents(library)
+
+
+def test_no_or_enter_or_ctrl_c_at_the_question_change_nothing(program: Program, library: Path) -> None:
+    before = contents(library)
+    for keys in ("n\n", "\n", "\x03"):
+        with terminal(program, "deduplicate", "Pictures", "--no-dry-run") as at:
+            at.wait_for(r"Do it\? \[y/N\]")
+            at.press(keys)
+            assert at.end() == 0, at.text
+        assert "Nothing was changed." in at.text
+        assert "Traceback" not in at.text
+        assert contents(library) == before
+
+
+def test_with_yes_nothing_is_asked(program: Program, library: Path) -> None:
+    with terminal(program, "deduplicate", "Pictures", "--no-dry-run", "--yes") as at:
+        assert at.end() == 0
+    assert "Do it?" not in at.text
+    assert "copies/beach copy.jpg" not in contents(library)
+
+
+def test_a_dry_run_asks_nothing_and_shows_progress(program: Program, library: Path) -> None:
+    with terminal(program, "deduplicate", "Pictures") as at:
+        assert at.end() == 0
+    text = plain(at.text)
+    assert "Do it?" not in text
+    assert re.search(r"Analysing +━+ +5 of 5 files", text)
+    assert at.text.rindex("\x1b[?25h") > at.text.rindex("\x1b[?25l")  # the cursor is back
+
+
+def many_photos(folder: Path, count: int) -> Path:
+    data = write(folder / "0.jpg", picture(5, 1280, 960)).read_bytes()
+    for number in range(1, count):
+        (folder / f"{number}.jpg").write_bytes(data + str(number).encode())
+    return folder
+
+
+def test_ctrl_c_stops_after_the_file_in_hand_and_the_next_run_goes_on(program: Program) -> None:
+    many_photos(program.home / "many", 300)
+    with terminal(program, "analyse", "many", PY_IMAGE_DEDUP_ANALYSIS_THREADS="1") as at:
+        at.wait_for("Analysing")
+        at.press("\x03")
+        assert at.end() == 1, at.text
+    assert "Stopping after the file in hand; once more stops at once." in at.text
+    assert "Stopped. What was read is kept; the same command goes on from there." in at.text
+    assert "Traceback" not in at.text
+    second = program.call("analyse", "many", "--output", "json")
+    counts = {phase["name"]: phase["counts"] for phase in json.loads(second.out)["phases"]}
+    assert 0 < counts["cleanup"]["stale"] <= 300
+    assert counts["analyse"]["analysed"] == counts["cleanup"]["stale"]
+
+
+def test_a_service_managers_signal_is_heard_as_ctrl_c(program: Program) -> None:
+    many_photos(program.home / "many", 300)
+    with terminal(program, "analyse", "many", PY_IMAGE_DEDUP_ANALYSIS_THREADS="1") as at:
+        at.wait_for("Analysing")
+        at.process.send_signal(signal.SIGTERM)
+        assert at.end() == 1, at.text
+    assert "Stopped." in at.text
+
+
+def test_the_second_ctrl_c_stops_at_once() -> None:
+    script = (
+        "import time\n"
+        "from py_image_dedup.cli.interrupt import Interrupt\n"
+        "with Interrupt(lambda words: print(words, flush=True), lambda: print('cursor', flush=True)) as interrupt:\n"
+        "    print('ready', flush=True)\n"
+        "    while True:\n"
+        "        time.sleep(0.01)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "Stopping after the file in hand; once more stops at once.\n"
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "cursor\n"
+        assert process.wait(SECONDS) == -signal.SIGINT
+
+
+def test_clear_asks_at_a_terminal(program: Program, library: Path) -> None:
+    program.call("analyse", "Pictures")
+    with terminal(program, "clear") as at:
+        at.wait_for(r"Forget everything that is in .*index.sqlite3\? \[y/N\]")
+        at.press("n\n")
+        assert at.end() == 1
+    assert "Files         5" in program.call("status").out
+    with terminal(program, "clear") as at:
+        at.wait_for(r"\[y/N\]")
+        at.press("y\n")
+        assert at.end() == 0
+    assert "Files         0" in program.call("status").out
