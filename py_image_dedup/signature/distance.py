@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
+from py_image_dedup.signature import blas
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn
 from py_image_dedup.signature.pairs import Float64Array, Int8Array, UInt8Array
 
@@ -56,7 +57,8 @@ def distances(one: Int8Array, many: Int8Array) -> tuple[Float64Array, UInt8Array
     best = np.empty(len(many), dtype=np.uint8)
     for rows in _slices(len(many)):
         part = many[rows].astype(np.float32)
-        products = part @ turned.T
+        with blas.one_thread:
+            products = part @ turned.T
         winner = products.argmax(axis=1)
         largest = products[np.arange(len(part)), winner].astype(np.float64)
         least[rows] = from_products(largest, squared, np.einsum("ij,ij->i", part, part).astype(np.float64))

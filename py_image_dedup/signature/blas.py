@@ -1,0 +1,44 @@
+"""Matrix products on the thread that asks for them."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+
+from threadpoolctl import ThreadpoolController
+
+
+class _OneThread(AbstractContextManager[None]):
+    """While anyone is inside, matrix products use the calling thread and no others.
+
+    The search brings its own threads, and BLAS's would wait for each other, spinning. How many BLAS uses is one number
+    for the whole process, so who needs it to be one is counted for the whole process: the first sets it, the last puts
+    it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._controller: ThreadpoolController | None = None
+        self._undo = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                if self._controller is None:
+                    self._controller = ThreadpoolController()
+                self._undo.enter_context(self._controller.limit(limits=1, user_api="blas"))
+            self._users += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._undo.close()
+
+
+one_thread = _OneThread()
+"""Enter it around matrix products; any number of threads may be inside, and inside again."""
