@@ -14,7 +14,6 @@ from pathlib import Path
 from py_image_dedup.model.removal import ActionKind
 from py_image_dedup.removal.act import Act, Copy, Scene
 from py_image_dedup.removal.content import digest_of
-from py_image_dedup.removal.facts import FileFacts
 from py_image_dedup.removal.history import Entry, State
 from py_image_dedup.removal.place import NotAsPlanned, Place, anchor_of, is_file, open_place, stamp_of
 from py_image_dedup.removal.rename import put_back, rename_new, take_aside
@@ -83,13 +82,13 @@ class Back:
         return None
 
     def _check_moved(self, moved: Place, status: os.stat_result) -> None:
-        """Make sure that what is there now is the file that was moved there, perhaps edited since."""
+        """Make sure that what is there now is what was moved there. Its inode says nothing: they are used again."""
         planned = self._action.source
-        same_name = status.st_ino == planned.inode or (status.st_size, status.st_mtime_ns) == planned.stamp[:2]
-        if is_file(status) and (same_name or self._is_whole(moved)):
+        untouched = (status.st_size, status.st_mtime_ns) == planned.stamp[:2]
+        if is_file(status) and (untouched or self._is_whole(moved)):
             return
         raise NotAsPlanned(
-            f"{moved.path} is another file now; {planned.path} was moved there and is not there any more"
+            f"{moved.path} is another file now, or was changed; look at it and move it to {planned.path}"
         )
 
     def _move_back(self, moved: Place, status: os.stat_result, place: Place) -> Act:
@@ -107,11 +106,9 @@ class Back:
             return None
         descriptor = moved.open()
         try:
-            digest = digest_of(descriptor)
-            facts = self._entry.facts if digest == self._action.source_digest else FileFacts.of(descriptor)
             copy = self._copy(place)
             with copy.or_nothing():
-                yield from copy.make(descriptor, facts, digest)
+                yield from copy.make(descriptor, self._entry.facts, self._action.source_digest)
                 copy.name_it()
                 yield (place.folder,)
                 aside = self._aside(moved, status)

@@ -81,9 +81,13 @@ def snapshot(*folders: Path) -> dict[str, Seen | None]:
             status = path.lstat()
             if path.is_dir() and not path.is_symlink():
                 found[str(path)] = None
-            else:
-                content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
-                found[str(path)] = Seen(content, status.st_mtime_ns, status.st_mode)
+                continue
+            content = b""  # a pipe has none that could be read
+            if path.is_symlink():
+                content = os.fsencode(path.readlink())
+            elif path.is_file():
+                content = path.read_bytes()
+            found[str(path)] = Seen(content, status.st_mtime_ns, status.st_mode)
     return found
 
 

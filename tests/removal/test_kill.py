@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +22,6 @@ from tests.removal.killing import killed_at
 from tests.removal.library import Seen, contents, group, plan, put, snapshot
 
 MOST_STEPS = 300
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A folder on another file system than ``tmp_path``."""
-    for candidate in (Path("/dev/shm"), Path.home(), Path("/var/tmp")):  # noqa: S108 - each is only tried
-        if candidate.is_dir() and os.access(candidate, os.W_OK) and candidate.stat().st_dev != tmp_path.stat().st_dev:
-            folder = Path(tempfile.mkdtemp(dir=candidate))
-            yield folder
-            shutil.rmtree(folder)
-            return
-    pytest.skip("NOT TESTED: moving across file systems, because this machine has no second one that can be written")
 
 
 @dataclass
