@@ -120,13 +120,13 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 def application(
     ctx: click.Context, config_file: Path | None, state_directory: Path | None, *, verbose: bool, quiet: bool
 ) -> None:
-    r"""Find the duplicates of a photo library, see which file of each group is the best, and remove the rest safely.
+    """Find the duplicates of a photo library, see which file of each group is the best, and remove the rest safely.
 
     \b
     py-image-dedup deduplicate ~/Pictures                  shows what is the same; changes nothing
     py-image-dedup deduplicate ~/Pictures --no-dry-run     asks, then removes the redundant files
     py-image-dedup undo                                    brings them back
-    """
+    """  # noqa: D301 - click reads \\b as "do not wrap this"
     ctx.obj = Invocation(config_file, state_directory, verbose=verbose, quiet=quiet)
 
 
