@@ -24,7 +24,7 @@ from PIL import AvifImagePlugin, Image
 from py_image_dedup.media.errors import MediaError, explain
 from py_image_dedup.media.examine import examine
 from py_image_dedup.media.limits import Admit, Limits
-from py_image_dedup.media.opening import open_picture
+from py_image_dedup.media.opening import WEBP_BYTES, open_picture, webp_size
 from py_image_dedup.media.pixels import digest_pixels
 from py_image_dedup.media.wire import Closed, Message, receive, send
 from py_image_dedup.model.failure import FailureReason
@@ -118,6 +118,7 @@ def _stream(connection: socket.socket, data: bytes, *, passed: bool) -> BinaryIO
 
 
 def _examine(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple[Message, bytes]:
+    admit = _admit_early(stream, kind, limits, admit)
     with open_picture(stream, kind) as picture:
         found = examine(picture, kind, limits, admit)
     facts = asdict(found.facts) | {"captured": found.facts.captured and found.facts.captured.isoformat()}
@@ -125,8 +126,25 @@ def _examine(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple
 
 
 def _digest(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple[Message, bytes]:
+    admit = _admit_early(stream, kind, limits, admit)
     with open_picture(stream, kind) as picture:
         return {}, digest_pixels(picture, kind, limits, admit)
+
+
+def _admit_early(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> Admit:
+    """Ask for the memory of a WebP file before it is opened: its decoder makes its canvases at once.
+
+    Returns:
+        What to ask when it is decoded: nothing more, if it was asked for here. Nobody asks twice, because two threads
+        that hold a share and wait for more would wait for each other.
+    """
+    if kind != "WEBP":
+        return admit
+    width, height = webp_size(stream.read(30))
+    stream.seek(0)
+    limits.check_size(width, height)
+    admit(WEBP_BYTES * width * height)
+    return lambda needed: None  # noqa: ARG005 - as Admit has it
 
 
 def _set_timer(seconds: float) -> None:
