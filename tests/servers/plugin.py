@@ -145,12 +145,27 @@ def _shared_index(elastic_site: Site) -> Iterator[str]:
     elastic_site.delete(index)
 
 
+@pytest.fixture(scope="session")
+def _newest_shared_index(newest_site: Site) -> Iterator[str]:
+    index = f"test-{uuid4().hex[:12]}"
+    yield index
+    newest_site.delete(index)
+
+
 @pytest.fixture
 def emptied_index(elastic_site: Site, _shared_index: str) -> str:
     """An index on ``elastic_site`` that is empty. It is made once a process: making one takes half a second."""
     with ElasticStore(elastic_site.options(_shared_index)) as store:
         store.clear()
     return _shared_index
+
+
+@pytest.fixture
+def newest_emptied_index(newest_site: Site, _newest_shared_index: str) -> str:
+    """The same on ``newest_site``."""
+    with ElasticStore(newest_site.options(_newest_shared_index)) as store:
+        store.clear()
+    return _newest_shared_index
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ class Trouble:
         delay: Seconds before anything happens.
         cut: The connection ends without an answer.
         cut_after: The request is carried out, and then the connection ends without an answer.
+        edit: The request is carried out, and this is made of its answer.
     """
 
     status: int = 0
@@ -30,6 +31,7 @@ class Trouble:
     delay: float = 0.0
     cut: bool = False
     cut_after: bool = False
+    edit: Callable[[bytes], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Proxy:
         self.target = target
         self.script: Script = _no_trouble
         self.seen: list[Request] = []
+        self.product = True
 
     def count(self, part: str) -> int:
         """How many requests had this in their path."""
@@ -82,19 +85,15 @@ def always(part: str, trouble: Trouble) -> Script:
 
 def in_part(status: int, kind: str) -> Script:
     """The first bulk is answered as if the server had turned down every second operation."""
-    done: list[bool] = []
 
-    def script(request: Request) -> Trouble | None:
-        if "_bulk" not in request.path or done:
-            return None
-        done.append(True)
-        lines = [json.loads(line) for line in request.body.splitlines()]
-        actions = [line for line in lines if set(line) & {"index", "delete", "create"} and len(line) == 1]
-        refused = {"status": status, "error": {"type": kind, "reason": "not now"}}
-        items = [{"index": {"status": 201} if place % 2 else refused} for place in range(len(actions))]
-        return Trouble(status=200, body=json.dumps({"items": items}))
+    def edit(answer: bytes) -> bytes:
+        items = json.loads(answer)["items"]
+        for item in items[::2]:
+            (operation,) = item
+            item[operation] = {"status": status, "error": {"type": kind, "reason": "not now"}}
+        return json.dumps({"items": items}).encode()
 
-    return script
+    return first(1, "_bulk", Trouble(edit=edit))
 
 
 _OWN = frozenset({"host", "connection", "content-length"})
@@ -137,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble.cut_after:
             self.close_connection = True
             return
-        self._answer(status, kind, answer)
+        self._answer(status, kind, trouble.edit(answer) if trouble.edit else answer)
 
     def _forward(self, body: bytes) -> tuple[int, str, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.target, timeout=60)
@@ -153,7 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("X-Elastic-Product", "Elasticsearch")
+        if self.proxy.product:
+            self.send_header("X-Elastic-Product", "Elasticsearch")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

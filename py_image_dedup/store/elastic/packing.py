@@ -20,6 +20,9 @@ from py_image_dedup.signature.pairs import Int8Array, UInt8Array
 DIGEST_LENGTH = 32
 
 _LOOK = struct.Struct("<IIIqqQQ")
+_LARGEST = (
+    2**63 - 1
+)  # a time after the year 2262 is kept as the last that fits: the file then looks changed, at no risk
 _CONTENT = struct.Struct(f"<{DIGEST_LENGTH}sI")
 _POWERS = np.array([25, 5, 1], dtype=np.uint8)
 _PACKED_LENGTH = (SIGNATURE_LENGTH + 2) // 3
@@ -28,7 +31,8 @@ _TRIPLES: Int8Array = np.stack(np.unravel_index(np.arange(125), (5, 5, 5)), axis
 
 def pack_look(stat: FileStat, versions: Versions) -> str:
     """Put versions, stamp and raw path into one base64 text."""
-    head = _LOOK.pack(versions.media, versions.signature, versions.features, *stat.stamp)
+    size, mtime_ns = (max(-_LARGEST, min(_LARGEST, value)) for value in (stat.size, stat.mtime_ns))
+    head = _LOOK.pack(versions.media, versions.signature, versions.features, size, mtime_ns, stat.device, stat.inode)
     return _text(head + stat.raw_path)
 
 

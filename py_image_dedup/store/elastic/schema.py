@@ -12,7 +12,7 @@ from elasticsearch import BadRequestError, NotFoundError
 
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
 from py_image_dedup.store.base import StoreError, StoreUnavailable
-from py_image_dedup.store.elastic.connection import Connection
+from py_image_dedup.store.elastic.connection import Connection, whole
 from py_image_dedup.store.elastic.explain import check_version
 from py_image_dedup.store.elastic.options import ElasticOptions
 
@@ -72,6 +72,8 @@ def open_index(connection: Connection) -> Found:
     if found is None:
         raise StoreUnavailable(f"{options.place} was made and is gone again; run again")
     _wait_until_ready(connection, found.concrete)
+    # A closed index is healthy and an unreadable one too: ask something.
+    whole(connection.call("open", lambda client: client.count(index=options.index)), options)
     if found.signature < SIGNATURE_VERSION:
         _mark(connection, found.concrete)
     return found
@@ -211,8 +213,7 @@ def _wait_until_ready(connection: Connection, concrete: str) -> None:
     if health.get("status") == "red" or health.get("timed_out"):
         raise StoreUnavailable(
             f"{options.place} is not whole: not every shard of '{concrete}' has a server (health "
-            f"{health.get('status')}), or it is closed (then: curl -X POST {options.urls[0]}/{concrete}/_open); start "
-            "the missing nodes and run again"
+            f"{health.get('status')}); start the missing nodes and run again"
         )
 
 
