@@ -1,0 +1,113 @@
+"""Photographs and their copies as the program sees them: decoded, with signature and local features."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ladder import LADDER, Original
+
+from py_image_dedup.media.decode import Decoder
+from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.source import read_source
+from py_image_dedup.model.photo import PhotoFacts
+from py_image_dedup.signature.compute import compute
+from py_image_dedup.signature.features import extract, pack
+
+Int8Array = npt.NDArray[np.int8]
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What is known about one file.
+
+    Attributes:
+        name: Of the file, or of the edit that made it.
+        facts: As the program reads them.
+        signature: int8, shape ``(272,)``; all zero for a flat picture.
+        features: Packed.
+    """
+
+    name: str
+    facts: PhotoFacts
+    signature: Int8Array
+    features: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Album:
+    """One photo and its copies, in the order of the ladder."""
+
+    original: Seen
+    copies: tuple[Seen, ...]
+
+
+def photos_folder() -> Path:
+    """Return the folder of the development photographs."""
+    given = os.environ.get("PY_IMAGE_DEDUP_PHOTOS")
+    folder = Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "photos"
+    if not folder.is_dir():
+        raise SystemExit(f"{folder}: no photographs here; set PY_IMAGE_DEDUP_PHOTOS or name folders")
+    return folder
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """Return the pictures anywhere below a folder, in order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+
+
+def read_photos(paths: Sequence[Path], processes: int) -> list[Seen]:
+    """Decode photos; what cannot be decoded is left out."""
+    with ProcessPoolExecutor(processes) as pool:
+        parts = pool.map(_read_some, _chunks(paths, 16))
+        return [seen for part in parts for seen in part]
+
+
+def make_albums(paths: Sequence[Path], processes: int, longest: int = 1600) -> list[Album]:
+    """Make every copy of the ladder of every photo, as files, and decode them all."""
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(partial(_album, longest=longest), paths))
+
+
+def _chunks(paths: Sequence[Path], size: int) -> Iterable[Sequence[Path]]:
+    return [paths[start : start + size] for start in range(0, len(paths), size)]
+
+
+def _read_some(paths: Sequence[Path]) -> list[Seen]:
+    with Decoder() as decoder:
+        found = []
+        for path in paths:
+            try:
+                found.append(_see(path, path.name, decoder))
+            except MediaError as error:
+                print(f"{path}: left out: {error}")
+        return found
+
+
+def _album(path: Path, longest: int) -> Album:
+    original = Original.read(path, longest)
+    with Decoder() as decoder, tempfile.TemporaryDirectory() as folder:
+        copies = []
+        for edit in LADDER:
+            copy = Path(folder) / f"copy{edit.suffix}"
+            copy.write_bytes(edit.make(original))
+            copies.append(_see(copy, edit.name, decoder))
+            copy.unlink()
+        return Album(_see(path, path.name, decoder), tuple(copies))
+
+
+def _see(path: Path, name: str, decoder: Decoder) -> Seen:
+    with read_source(path) as source:
+        decoded = decoder.decode(source)
+    signature = compute(decoded.grey)
+    values = np.zeros(272, np.int8) if signature is None else np.frombuffer(signature.values, np.int8)
+    return Seen(name, decoded.facts, values, pack(extract(decoded.grey)))
