@@ -89,7 +89,8 @@ def stat(path):
 
 stale = [stat(path) for path in sorted(Path(sys.argv[1]).iterdir())]
 with tempfile.TemporaryDirectory() as folder, SqliteStore(Path(folder) / "index.sqlite3") as store:
-    done = analyse(stale, store, AnalyseOptions(threads=2, limits=Limits(timeout_seconds=10)), observer=ignore, should_stop=lambda: False)
+    options = AnalyseOptions(threads=2, limits=Limits(timeout_seconds=10))
+    done = analyse(stale, store, options, observer=ignore, should_stop=lambda: False)
     entries = list(store.entries(None))
 peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 print(json.dumps({
