@@ -139,7 +139,8 @@ class Store(ABC):
 
         Exact: all pairs with ``distance <= max_distance`` in any of the 8 orientations, each once, none beyond.
         Contents without a signature are in none. Blocks are bounded, so memory grows with the contents, not with the
-        pairs. What was searched in an earlier call is not searched again.
+        pairs. A block may be empty: one comes now and then while nothing is found, so that the caller can stop there.
+        What was searched in an earlier call is not searched again; what a call that is stopped found may be lost.
 
         Numbers are valid until the store is closed, if nothing is put or removed meanwhile. Neither may be done between
         two blocks.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH, Signature
+from py_image_dedup.signature import search
 from py_image_dedup.signature.orientation import inverse, turn
 from py_image_dedup.signature.pairs import Int8Array, Int64Array, PairBlock, UInt8Array
 from py_image_dedup.store.base import Neighbour
@@ -33,8 +34,6 @@ def join_contents(numbers: Int64Array, signatures: Int8Array, max_distance: floa
         signatures: int8, shape ``(n, 272)``, in the same order.
         max_distance: 0 to 1, itself included.
     """
-    from py_image_dedup.signature import search
-
     for block in search.join(signatures, max_distance):
         yield from cut(PairBlock(numbers[block.left], numbers[block.right], block.distance, block.orientation))
 
@@ -57,8 +56,6 @@ def cross_contents(
         other_signatures: int8, shape ``(m, 272)``.
         max_distance: 0 to 1, itself included.
     """
-    from py_image_dedup.signature import search
-
     for block in search.cross(signatures, other_signatures, max_distance):
         left, right = numbers[block.left], other_numbers[block.right]
         orientation = block.orientation.copy()
@@ -71,28 +68,35 @@ def cross_contents(
         yield from cut(PairBlock(np.minimum(left, right), np.maximum(left, right), block.distance, orientation))
 
 
-def neighbours(
-    signatures: Sequence[Signature], numbers: Int64Array, others: Int8Array, max_distance: float
-) -> list[list[Neighbour]]:
-    """Return for each signature all contents within the distance, nearest first, ties by number.
+def neighbours(block: PairBlock, queries: int) -> list[list[Neighbour]]:
+    """Return for each query what was found for it, nearest first, ties by number.
 
     Args:
-        signatures: The queries.
-        numbers: int64, shape ``(n,)``: of the contents to search.
-        others: int8, shape ``(n, 272)``: their signatures.
-        max_distance: 0 to 1, itself included.
+        block: ``left`` numbers the queries, ``right`` the contents that were found.
+        queries: How many there are.
     """
-    from py_image_dedup.signature import search
-
-    found: list[list[Neighbour]] = [[] for _ in signatures]
-    queries = np.frombuffer(b"".join(signature.values for signature in signatures), dtype=np.int8)
-    for block in search.cross(queries.reshape(-1, SIGNATURE_LENGTH), others, max_distance):
-        columns = (block.left, numbers[block.right], block.distance, block.orientation)
-        for query, number, distance, orientation in zip(*(column.tolist() for column in columns), strict=True):
-            found[query].append(Neighbour(number, distance, Orientation(orientation)))
-    for some in found:
-        some.sort(key=lambda neighbour: (neighbour.distance, neighbour.number))
+    found: list[list[Neighbour]] = [[] for _ in range(queries)]
+    order = np.lexsort((block.right, block.distance, block.left))
+    columns = (block.left, block.right, block.distance, block.orientation)
+    for query, number, distance, orientation in zip(*(column[order].tolist() for column in columns), strict=True):
+        found[query].append(Neighbour(number, distance, Orientation(orientation)))
     return found
+
+
+def together(blocks: Sequence[PairBlock]) -> PairBlock:
+    """Return some blocks, one at least, as one."""
+    return PairBlock(
+        np.concatenate([block.left for block in blocks]),
+        np.concatenate([block.right for block in blocks]),
+        np.concatenate([block.distance for block in blocks]),
+        np.concatenate([block.orientation for block in blocks]),
+    )
+
+
+def matrix_of(signatures: Sequence[Signature]) -> Int8Array:
+    """Return signatures as int8 of shape ``(n, 272)``."""
+    values = b"".join(signature.values for signature in signatures)
+    return np.frombuffer(values, dtype=np.int8).reshape(-1, SIGNATURE_LENGTH)
 
 
 def within_bounds(max_distance: float) -> float:
@@ -107,8 +111,8 @@ def within_bounds(max_distance: float) -> float:
 
 
 def cut(block: PairBlock) -> Iterator[PairBlock]:
-    """Cut a block into such of at most ``BLOCK_PAIRS`` pairs; nothing comes of an empty one."""
-    for start in range(0, len(block), BLOCK_PAIRS):
+    """Cut a block into such of at most ``BLOCK_PAIRS`` pairs; an empty one stays: the caller may stop there."""
+    for start in range(0, max(1, len(block)), BLOCK_PAIRS):
         some = slice(start, start + BLOCK_PAIRS)
         yield PairBlock(block.left[some], block.right[some], block.distance[some], block.orientation[some])
 

@@ -87,13 +87,14 @@ class SqliteStore(Store):
 
     def clear(self) -> None:
         """See ``Store.clear``. The file shrinks."""
+        worth_shrinking = self.size() > _WORTH_SHRINKING
         with self._database.transaction():
             for table in ("files", "contents", "features", "departed", "unsearched", "crowded", "pairs"):
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
             self._database.set_fact("search_epoch", self._database.fact("search_epoch") + 1)
         self._table.forget()
         # Another process that is reading keeps the file from shrinking now; the space is used again all the same.
-        if self.path.stat().st_size > _WORTH_SHRINKING:
+        if worth_shrinking:
             with suppress(StoreUnavailable):
                 self._database.execute("VACUUM")
 
@@ -186,7 +187,7 @@ class SqliteStore(Store):
             found |= self._copies(some, ranges)
         return found
 
-    def size(self) -> int | None:
+    def size(self) -> int:
         """See ``Store.size``. The log that is not yet in the file counts."""
         return sum(file.stat().st_size for file in _files(self.path) if file.exists())
 

@@ -91,7 +91,8 @@ class PairSearch:
         while self._must_start_over(state, max_distance):
             self._start_over(state, max_distance)
             state = self._state(max_distance, ranges)
-        yield from cut(unpack(state.kept))
+        if len(state.kept):
+            yield from cut(unpack(state.kept))
         yield from self._crowded_pairs(state, max_distance)
         yield from self._new_pairs(state, max_distance)
 
@@ -167,8 +168,7 @@ class PairSearch:
             for block in chain(among, cross_contents(some, of(some), searched, of(searched), state.distance)):
                 gathering.add(block)
                 wanted = state.inside[block.left] & state.inside[block.right] & (block.distance <= max_distance)
-                if wanted.any():
-                    yield select(block, wanted)
+                yield select(block, wanted)
             kept = gathering.finish()
             if epoch is not None:
                 epoch = self._write(epoch, some, kept, np.flatnonzero(state.crowded & ~crowded_before))

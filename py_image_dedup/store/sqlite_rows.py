@@ -173,4 +173,4 @@ def _signed(value: int) -> int:
 
 def _clipped(value: int) -> int:
     """A time after the year 2262 is kept as the last that fits: the file then looks changed to each run, at no risk."""
-    return max(-_LARGEST, min(_LARGEST, value))
+    return value if -_LARGEST <= value <= _LARGEST else max(-_LARGEST, min(_LARGEST, value))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.pairs import Int8Array, Int64Array
+from py_image_dedup.signature.pairs import Int8Array, Int64Array, PairBlock
+from py_image_dedup.signature.search import SearchIndex
+from py_image_dedup.store.join import together
 from py_image_dedup.store.sqlite_database import Database
 from py_image_dedup.store.sqlite_rows import damaged
 
 _ROWS_A_PAGE: Final = 20_000
+_ADDED_AT_MOST: Final = 500
 
 
 class SignatureTable:
@@ -31,6 +35,7 @@ class SignatureTable:
         self._length = 0
         self._numbers = np.empty(0, dtype=np.int64)
         self._values = np.empty((0, SIGNATURE_LENGTH), dtype=np.int8)
+        self._index: SearchIndex | None = None
 
     def refresh(self) -> None:
         """Read what was added since the last time.
@@ -66,6 +71,27 @@ class SignatureTable:
             return self._values[rows[0] : rows[-1] + 1]
         return self._values[rows]
 
+    def search(self, queries: Int8Array, max_distance: float) -> PairBlock:
+        """Find all contents within a distance of each query.
+
+        Warm, a query takes milliseconds: what the search needs to know of the table is computed once, and again when
+        the table has grown by an eighth. What was added since is searched as it stands.
+
+        Args:
+            queries: int8, shape ``(m, 272)``.
+            max_distance: 0 to 1, itself included.
+
+        Returns:
+            ``left`` numbers the queries; ``right`` has numbers of contents.
+        """
+        if self._index is None or self._length > _ADDED_AT_MOST + 9 * len(self._index) // 8:
+            self._index = SearchIndex(self.values)
+        known = len(self._index)
+        added = SearchIndex(self._values[known : self._length])
+        blocks = [self._index.query(queries, max_distance), added.query(queries, max_distance)]
+        rows = [blocks[0].right, blocks[1].right + known]
+        return together([replace(block, right=self._numbers[row]) for block, row in zip(blocks, rows, strict=True)])
+
     def _page(self) -> list[tuple[int, bytes]]:
         last = int(self._numbers[self._length - 1]) if self._length else 0
         rows = self._database.rows(
@@ -92,3 +118,5 @@ class SignatureTable:
         self._values = np.empty((capacity, SIGNATURE_LENGTH), dtype=np.int8)
         self._numbers[: self._length] = numbers
         self._values[: self._length] = values
+        # It holds the array that was left.
+        self._index = None

@@ -72,13 +72,9 @@ def put_entries(database: Database, versions: VersionTable, entries: Mapping[byt
     contents = {entry.digest: entry for entry in entries.values() if entry.digest is not None}
     numbering = _number(database, contents, ids)
     _put_contents(database, contents, ids, numbering)
-    database.execute_many(
-        _PUT_FILE,
-        (
-            file_row(raw_path, entry, ids[entry.versions], _number_of(entry, numbering.numbers))
-            for raw_path, entry in entries.items()
-        ),
-    )
+    numbers = numbering.numbers
+    rows = [file_row(raw, entry, ids[entry.versions], _number_of(entry, numbers)) for raw, entry in entries.items()]
+    database.execute_many(_PUT_FILE, rows)
 
 
 def _number_of(entry: IndexEntry, numbers: Mapping[bytes, int]) -> int | None:

@@ -1,0 +1,64 @@
+"""An index of an older version becomes one of today, whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite_schema import APPLICATION_ID, MIGRATIONS, migrate
+from tests.store.samples import full_entry
+
+NEXT = (*MIGRATIONS, ("ALTER TABLE files ADD COLUMN mood", "UPDATE files SET mood = 'good'"))
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def test_a_new_index_has_the_version_and_the_mark_of_today(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert version_of(connection) == len(MIGRATIONS)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+
+
+def test_an_older_index_is_brought_up_to_date_with_all_its_entries(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    with SqliteStore(path) as store:
+        store.put([full_entry("/a/x.jpg")])
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for _ in range(2):
+            migrate(connection, path, NEXT)
+            assert version_of(connection) == len(NEXT)
+            assert connection.execute("SELECT path, mood FROM files").fetchall() == [(b"/a/x.jpg", "good")]
+
+
+def test_a_migration_that_fails_leaves_the_index_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    with SqliteStore(path) as store:
+        store.put([full_entry("/a/x.jpg")])
+    failing = (*MIGRATIONS, ("DELETE FROM files", "INSERT INTO nowhere VALUES (1)"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+            migrate(connection, path, failing)
+        assert version_of(connection) == len(MIGRATIONS)
+    with SqliteStore(path) as store:
+        assert list(store.entries(None)) == [full_entry("/a/x.jpg")]
+
+
+def test_a_migration_is_done_once_though_two_processes_begin_it(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    SqliteStore(path).close()
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as one,
+        closing(sqlite3.connect(path, isolation_level=None)) as two,
+    ):
+        migrate(one, path, NEXT)
+        migrate(two, path, NEXT)
+        assert version_of(one) == version_of(two) == len(NEXT)
