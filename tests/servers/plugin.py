@@ -21,6 +21,7 @@ from filelock import FileLock
 from py_image_dedup.store.elastic import ElasticStore
 from tests.servers.distribution import NEWEST, OLDEST, Release, ServersMissingError
 from tests.servers.node import Node, prepare, stop_all
+from tests.servers.secured import SecuredSite, prepare_secured
 from tests.servers.sites import NodeSite, Site, UrlSite
 
 SESSION = "PY_IMAGE_DEDUP_SERVERS"
@@ -173,3 +174,16 @@ def newest_index(newest_site: Site, index_name: str) -> Iterator[str]:
     """A name for an index on ``newest_site``; what is made under it is deleted afterwards."""
     yield index_name
     newest_site.delete(index_name)
+
+
+@pytest.fixture(scope="session")
+def secured_site() -> SecuredSite:
+    """A server with https, users and API keys."""
+    return SecuredSite(started("secured", prepare_secured))
+
+
+@pytest.fixture
+def secured_index(secured_site: SecuredSite, index_name: str) -> Iterator[str]:
+    """A name for an index on ``secured_site``; what is made under it is deleted afterwards."""
+    yield index_name
+    secured_site.delete(index_name)

@@ -41,6 +41,7 @@ class Request:
     method: str
     path: str
     body: bytes
+    authorization: str = ""
 
 
 Script = Callable[[Request], "Trouble | None"]
@@ -122,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(self.command, self.path, body)
+        request = Request(self.command, self.path, body, self.headers.get("Authorization") or "")
         self.proxy.seen.append(request)
         trouble = self.proxy.script(request) or Trouble()
         time.sleep(trouble.delay)
