@@ -60,7 +60,7 @@ def examine(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> Ex
         refuse_raw(picture)
     exif = _exif(picture, kind)
     needed = _scale_down(picture)
-    frames = 1 if kind in _ONE_PICTURE else int(getattr(picture, "n_frames", 1))
+    frames = _count_frames(picture, kind)
     admit(needed + needed_bytes(picture, kind))
     picture.load()
     if kind in {"PNG", "HEIF", "AVIF"}:
@@ -99,6 +99,23 @@ def refuse_raw(picture: Image.Image) -> None:
 def orientation_of(picture: Image.Image, kind: str) -> int:
     """Return the EXIF orientation that is still to be applied to the decoded pixels, 1 to 8."""
     return 1 if kind in _TURNED_BY_DECODER else _exif(picture, kind).orientation
+
+
+def is_reduced_copy(picture: Image.Image) -> bool:
+    """Whether the current page of a TIFF file is the thumbnail of another page, which no viewer shows."""
+    return bool(int(getattr(picture, "tag_v2", {}).get(_SUBFILE, 0) or 0) & 1)
+
+
+def _count_frames(picture: Image.Image, kind: str) -> int:
+    frames = 1 if kind in _ONE_PICTURE else int(getattr(picture, "n_frames", 1))
+    if kind != "TIFF" or frames == 1:
+        return frames
+    shown = 1
+    for number in range(1, frames):
+        picture.seek(number)
+        shown += not is_reduced_copy(picture)
+    picture.seek(0)
+    return shown
 
 
 def _scale_down(picture: Image.Image) -> int:

@@ -13,7 +13,7 @@ from blake3 import blake3
 from PIL import Image
 
 from py_image_dedup.media.errors import MediaError
-from py_image_dedup.media.examine import orientation_of, refuse_raw
+from py_image_dedup.media.examine import is_reduced_copy, orientation_of, refuse_raw
 from py_image_dedup.media.grey import has_transparency, to_rgba, upright
 from py_image_dedup.media.limits import Admit, Limits
 from py_image_dedup.media.opening import Jpeg, needed_bytes
@@ -22,8 +22,7 @@ from py_image_dedup.model.failure import FailureReason
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF", "TIFF", "FLI", "HEIF", "DCX", "MPO"})
 _STRIP_PIXELS = 2 << 20
-_REDUCED_COPY = 1
-_SUBFILE, _BITS_PER_SAMPLE = 254, 258
+_BITS_PER_SAMPLE = 258
 
 
 def digest_pixels(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> bytes:
@@ -74,14 +73,9 @@ def _frames(picture: Image.Image, kind: str) -> Iterator[Image.Image]:
             picture.seek(number)
         except EOFError:
             return
-        if number == 0 or not _is_reduced_copy(picture):
+        if number == 0 or not is_reduced_copy(picture):
             yield picture
         number += 1
-
-
-def _is_reduced_copy(picture: Image.Image) -> bool:
-    """Whether a page of a TIFF file is the thumbnail of another page, which no viewer shows."""
-    return bool(int(getattr(picture, "tag_v2", {}).get(_SUBFILE, 0) or 0) & _REDUCED_COPY)
 
 
 def _add(hasher: blake3, frame: Image.Image, space: bytes) -> None:

@@ -60,6 +60,7 @@ def test_one_picture_in_many_formats_has_one_grey(photos: Path, decoder: Decoder
     for file in sorted((photos / "lene" / "is_image_file" / "is_image").iterdir()):
         with read_source(file) as source:
             decoded = decoder.decode(source)
+        assert decoded.facts.frames == 1, "the thumbnail page of the TIFF file is no frame"
         greys[decoded.facts.format] = decoded.grey.astype(float)
     assert greys.keys() == {"HEIF", "JPEG", "PNG", "TIFF", "WEBP"}
     assert np.array_equal(greys["PNG"], greys["TIFF"])
