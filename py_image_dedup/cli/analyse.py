@@ -34,9 +34,9 @@ def command(
         raise click.UsageError("There is no folder to search: give one, or set analysis.source_directories.")
     with build_store(settings) as store, watched(invocation) as session:
         result = build(settings, store, observer=session.observer, should_stop=session.interrupt).analyse(folders)
-    publish(result, Output(output_format, reports), invocation, lambda: print_result(result))
+    written = publish(result, Output(output_format, reports), invocation, lambda: print_result(result))
     if result.error:
         click.echo(f"Error: {readable(result.error)}", err=True)
     if result.interrupted:
         invocation.say("Stopped. What was read is kept; the same command goes on from there.")
-    return exit_code(result)
+    return exit_code(result, written=written)

@@ -19,7 +19,7 @@ from py_image_dedup.cli.running import (
     Output,
     Session,
     ask,
-    code_of,
+    exit_code,
     print_result,
     publish,
     record,
@@ -69,15 +69,15 @@ def command(
                 invocation.say("Nothing was changed.")
                 return ExitCode.DONE
         result = preview if dry_run else _carry_out(plan, settings, session)
-    if not dry_run:
-        record(result, settings)
-    publish(result, Output(output_format, reports), invocation, lambda: print_result(result, groups=not shown))
+    recorded = dry_run or record(result, settings)
+    published = publish(
+        result, Output(output_format, reports), invocation, lambda: print_result(result, groups=not shown)
+    )
     if result.interrupted:
         invocation.say("Stopped. The same command goes on from there.")
-        return ExitCode.FAILED
     if not dry_run and any(outcome.status == "done" for outcome in result.outcomes):
         invocation.say(f"To take it back: py-image-dedup undo {result.run}")
-    return ExitCode.DONE if dry_run else code_of(result.outcomes)
+    return exit_code(result, written=recorded and published)
 
 
 def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from py_image_dedup.cli.exit_codes import ExitCode
 from py_image_dedup.cli.invocation import Invocation, pass_invocation
 
 
 @click.command(name="clear")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_invocation
-def command(invocation: Invocation, /, *, yes: bool) -> None:
+def command(invocation: Invocation, /, *, yes: bool) -> ExitCode:
     """Empty the index.
 
     No picture is touched. The next run reads every file again. What can be undone can still be undone.
@@ -27,12 +28,13 @@ def command(invocation: Invocation, /, *, yes: bool) -> None:
     place = index_place(settings)
     if isinstance(place, Path) and not place.exists():
         invocation.say("There is no index, so there is nothing to clear.")
-        return
+        return ExitCode.DONE
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("There is nobody to ask; say --yes to empty the index.")
         if not click.confirm(f"Forget everything that is in {readable(place)}?", err=True):
-            raise click.Abort
+            invocation.say("Nothing was changed.")
+            return ExitCode.FAILED
     with RunLock(settings.state_directory):
         try:
             with build_store(settings) as store:
@@ -45,5 +47,6 @@ def command(invocation: Invocation, /, *, yes: bool) -> None:
             if not discard_index(settings):
                 raise
             invocation.say("The index was damaged and has been deleted.")
-            return
+            return ExitCode.DONE
     invocation.say(f"{count_words(files, 'file')} forgotten.")
+    return ExitCode.DONE

@@ -95,15 +95,15 @@ def command(
             confirm=question if asks else None,
         )
         result = deduplicator.deduplicate(folders, dry_run=settings.dry_run, skip_analyse=skip_analyse_phase)
-    record(result, settings)
-    publish(
+    recorded = record(result, settings)
+    published = publish(
         result,
         Output(output_format, reports),
         invocation,
         lambda: print_result(result, stays, groups=not question.shown),
     )
     _say_how_to_go_on(invocation, result, settings, refused=question.refused)
-    return exit_code(result)
+    return exit_code(result, written=recorded and published)
 
 
 def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, Any]) -> Settings:

@@ -16,7 +16,7 @@ from py_image_dedup.cli.exit_codes import ExitCode
 from py_image_dedup.cli.interrupt import Interrupt
 from py_image_dedup.cli.invocation import Invocation
 from py_image_dedup.model.events import Observer, ignore
-from py_image_dedup.model.removal import Outcome, OutcomeStatus
+from py_image_dedup.model.removal import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
 if TYPE_CHECKING:
@@ -102,16 +102,13 @@ def watched(invocation: Invocation) -> Iterator[Session]:
             yield Session(ProgressLines(write), interrupt, None)
 
 
-def publish(result: RunResult, output: Output, invocation: Invocation, print_text: Callable[[], None]) -> None:
+def publish(result: RunResult, output: Output, invocation: Invocation, print_text: Callable[[], None]) -> bool:
     """Write the report files, then what standard output is to get.
 
-    Raises:
-        OSError: A report file could not be written; what was done is in the run's folder all the same.
+    Returns:
+        Whether every file could be written. What was done is told in any case.
     """
-    for path in output.reports:
-        from py_image_dedup.report.result_json import write_result
-
-        write_result(result, path)
+    written = [_write(result, path) for path in output.reports]
     with streams.readers_may_leave():
         if output.format == "json":
             from py_image_dedup.report.result_json import as_json
@@ -119,6 +116,19 @@ def publish(result: RunResult, output: Output, invocation: Invocation, print_tex
             streams.write_bytes(as_json(result))
         elif not invocation.quiet:
             print_text()
+    return all(written)
+
+
+def _write(result: RunResult, path: Path) -> bool:
+    from py_image_dedup.report.result_json import write_result
+    from py_image_dedup.report.words import readable
+
+    try:
+        write_result(result, path)
+    except OSError as error:
+        click.echo(f"Error: {readable(path)} could not be written: {error.strerror or error}", err=True)
+        return False
+    return True
 
 
 def print_result(result: RunResult, why_it_stays: WhyItStays | None = None, *, groups: bool = True) -> None:
@@ -160,24 +170,26 @@ def ask(
     return agreed
 
 
-def record(result: RunResult, settings: Settings) -> None:
-    """Leave ``result.json`` in the folder of the run, if it has come so far as to have one."""
-    from py_image_dedup.report.result_json import write_result
+def record(result: RunResult, settings: Settings) -> bool:
+    """Leave ``result.json`` in the folder of the run, if it has come so far as to have one.
+
+    Returns:
+        Whether it could be written.
+    """
     from py_image_dedup.wiring import runs_directory
 
     folder = runs_directory(settings) / result.run
-    if folder.is_dir():
-        write_result(result, folder / RESULT_NAME)
+    return _write(result, folder / RESULT_NAME) if folder.is_dir() else True
 
 
-def exit_code(result: RunResult) -> ExitCode:
-    """Return the code that a result asks for."""
-    if result.error or result.interrupted:
+def exit_code(result: RunResult, *, written: bool) -> ExitCode:
+    """Return the code that a result asks for.
+
+    Args:
+        result: Of the run.
+        written: Whether all files about it could be written.
+    """
+    if result.error or result.interrupted or not written:
         return ExitCode.FAILED
-    return code_of(result.outcomes)
-
-
-def code_of(outcomes: Sequence[Outcome]) -> ExitCode:
-    """Return whether all removals were carried out."""
-    undone = (OutcomeStatus.SKIPPED, OutcomeStatus.FAILED)
-    return ExitCode.INCOMPLETE if any(each.status in undone for each in outcomes) else ExitCode.DONE
+    left = (OutcomeStatus.SKIPPED, OutcomeStatus.FAILED)
+    return ExitCode.INCOMPLETE if any(each.status in left for each in result.outcomes) else ExitCode.DONE

@@ -100,7 +100,9 @@ class AnalysisSettings:
         example=4,
     )
     use_exif_data: bool = option(
-        BOOLEAN, True, "Read the EXIF data of pictures: capture date, camera, position, number of fields."
+        BOOLEAN,
+        True,
+        "Let EXIF data decide which file stays. false: rules about EXIF fields, capture date and position are left out.",
     )
     max_pixels: int = option(
         integer(1), 500_000_000, "A picture with more pixels is listed as too large and not decoded."

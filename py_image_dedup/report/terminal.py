@@ -94,6 +94,7 @@ class TerminalReport:
 
     def __init__(self, console: Console, why_it_stays: WhyItStays | None = None) -> None:
         self._console = console
+        self._lines: list[Text] = []
         self._why_it_stays = why_it_stays
         self._folder: Path | None = None
 
@@ -215,17 +216,29 @@ class TerminalReport:
     def print_totals(self, result: RunResult) -> None:
         """Print what it adds up to."""
         for name, words in totals_lines(result):
-            self._console.print(Text.assemble((f"{name:<14}", "bold"), words), soft_wrap=True)
+            self._lines.append(Text.assemble((f"{name:<14}", "bold"), words))
+        self._flush()
 
     def _file(self, verb: str, path: Path, style: str = "") -> None:
         words = Text.assemble(f"  {verb:<{_VERB}}  ", below(path, self._folder), style=style)
-        self._console.print(words, soft_wrap=True)
+        self._lines.append(words)
 
     def _detail(self, words: str, style: str = "dim") -> None:
         self._line(_INDENT + words, style)
 
     def _line(self, words: str = "", style: str = "") -> None:
-        self._console.print(Text(words, style=style), soft_wrap=True)
+        self._lines.append(Text(words, style=style))
+        if not words:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Print what has come together; line by line a console would take minutes for a large library."""
+        page = Text("\n").join(self._lines)
+        self._lines = []
+        if self._console.is_terminal:
+            self._console.print(page, soft_wrap=True)
+        else:
+            self._console.file.write(f"{page.plain}\n")
 
 
 def _verb(outcome: Outcome) -> str:

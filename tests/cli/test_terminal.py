@@ -114,6 +114,7 @@ def test_no_or_enter_or_ctrl_c_at_the_question_change_nothing(program: Program, 
     for keys in ("n\n", "\n", "\x03"):
         with terminal(program, "deduplicate", "Pictures", "--no-dry-run") as at:
             at.wait_for(r"Do it\? \[y/N\]")
+            time.sleep(0.5)  # Ctrl-C just before the program begins to wait is one of Python's few deaf moments
             at.press(keys)
             assert at.end() == 0, at.text
         assert "Nothing was changed." in at.text
