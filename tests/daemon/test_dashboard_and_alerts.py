@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -16,8 +17,10 @@ from py_image_dedup.metrics.server import MetricsServer
 from py_image_dedup.model import events
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.removal import OutcomeStatus
+from tests.daemon.process import DaemonProcess
 from tests.daemon.prometheus import DEPLOY, Prometheus, dashboard_queries, need_prometheus
 from tests.metrics.test_metrics import group, outcome, result
+from tests.pictures import picture, write
 
 pytestmark = pytest.mark.xdist_group("prometheus")
 
@@ -146,3 +149,31 @@ def test_promtool_accepts_the_rules_and_the_metrics(scraped: Scraped) -> None:
     published = ("analyse_file_summary", "find_duplicates_summary")
     complaints = [line for line in checked.stderr.decode().splitlines() if not line.startswith(published)]
     assert complaints == []
+
+
+def test_a_real_daemon_answers_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    need_prometheus()
+    daemon = DaemonProcess(tmp_path)
+    for seed in range(3):
+        write(daemon.photos / f"{seed}.jpg", picture(seed))
+    prometheus = None
+    try:
+        daemon.start()
+        prometheus = Prometheus(tmp_path / "prometheus", daemon.port)
+        prometheus.until("py_image_dedup_files")
+        time.sleep(0.6)
+        shutil.copy2(daemon.photos / "1.jpg", daemon.photos / "1 copy.jpg")
+        daemon.until(lambda: daemon.moved() == {"1 copy.jpg"})
+        prometheus.until('duplicate_action_total{action="move"} == 1')
+        time.sleep(0.6)
+        answers = {name: prometheus.query(query) for name, query in dashboard_queries().items()}
+        assert [name for name, answer in answers.items() if not answer] == []
+        assert answers["Photos A"] == {"": 3.0}
+        assert answers["Files moved or deleted in an hour A"]["action=move"] > 0
+        assert answers["Last full run ended well A"] == {"": 1.0}
+        assert answers["Watched roots missing A"] == {"": 0.0}
+        assert answers["Memory A"][""] > 10 * 2**20
+    finally:
+        if prometheus is not None:
+            prometheus.close()
+        daemon.close()
