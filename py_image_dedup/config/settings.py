@@ -102,7 +102,7 @@ class AnalysisSettings:
     use_exif_data: bool = option(
         BOOLEAN,
         True,
-        "Let EXIF data decide which file stays. false: rules about EXIF fields, capture date and position are left out.",
+        "Let EXIF data decide which file stays; if not, rules about EXIF fields, dates and positions are left out.",
     )
     max_pixels: int = option(
         integer(1), 500_000_000, "A picture with more pixels is listed as too large and not decoded."

@@ -48,7 +48,7 @@ class LibraryRunner:
         make: Callable[[Store], Deduplicator],
         dry_run: bool,
         observer: events.Observer,
-        keep: Callable[[RunResult], None],
+        keep: Callable[[RunResult], object],
         runs_directory: Path,
     ) -> None:
         self._roots = tuple(roots)
