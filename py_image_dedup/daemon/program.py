@@ -43,7 +43,9 @@ class Daemon:
         keep: Takes the settings and the result of every run that found something.
     """
 
-    def __init__(self, load: Callable[[], Settings], version: str, keep: Callable[[RunResult, Settings], object]) -> None:
+    def __init__(
+        self, load: Callable[[], Settings], version: str, keep: Callable[[RunResult, Settings], object]
+    ) -> None:
         self._load = load
         self._keep = keep
         self._instruments = Instruments(version)
