@@ -106,18 +106,24 @@ def _compare(stamps: Mapping[bytes, Stamp], store: Store, under: Sequence[Path],
     """Compare every stamp: the loop that a run over an unchanged library spends its time in."""
     known = _Known(dict(stamps))
     take = known.pending.pop
+    changed: list[bytes] = []
     seen: Versions | None = None
     good = False
     for raw, stamp, versions in store.stamps(under):
         if versions is not seen:
             seen, good = versions, is_current(versions, current)
-        found = stamps.get(raw)
+        found = take(raw, None)
+        if found == stamp and good:
+            continue
         if found is None:
             known.missing.append((raw, stamp))
-        elif good and found == stamp:
-            take(raw, None)
-        elif good and found[:2] == stamp[:2]:
+            continue
+        changed.append(raw)
+        if good and found[:2] == stamp[:2]:
             known.same_time.append((raw, stamp))
+    if changed:
+        stale = known.pending.keys() | changed
+        known.pending = {raw: stamp for raw, stamp in stamps.items() if raw in stale}
     return known
 
 
