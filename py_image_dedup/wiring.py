@@ -1,26 +1,30 @@
-"""The one module that knows all rooms: settings become the parts of a run, put together."""
+"""The one module that knows all rooms: settings become the parts of a run, put together.
+
+Rooms are imported where they are put together: a command that asks the index a question must not wait for decoders.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from py_image_dedup.config import Settings
-from py_image_dedup.deduplicator import INDEX_NAME, Confirm, Deduplicator, Options, never
-from py_image_dedup.match.pairing import Scope
-from py_image_dedup.media.limits import Limits
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.phases.analyse import AnalyseOptions
-from py_image_dedup.phases.find import FindOptions
-from py_image_dedup.rank.rule import Rule
 from py_image_dedup.rank.rules import parse_rule
-from py_image_dedup.removal.planner import ActionChoice, RemovalOptions
 from py_image_dedup.removal.runs import RUNS_NAME
-from py_image_dedup.scan.selector import Selector
-from py_image_dedup.store.base import Store
-from py_image_dedup.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from py_image_dedup.deduplicator import Confirm, Deduplicator, Options
+    from py_image_dedup.media.limits import Limits
+    from py_image_dedup.rank.rule import Rule
+    from py_image_dedup.removal.planner import RemovalOptions
+    from py_image_dedup.store.base import Store
+
+INDEX_NAME = "index.sqlite3"
+"""Of the embedded index in the state directory; the Python API uses the same."""
 
 _RULES_ABOUT_EXIF = frozenset(
     {
@@ -51,8 +55,9 @@ def build_store(settings: Settings) -> Store:
     """
     elastic = settings.elasticsearch
     if elastic.host is None:
+        from py_image_dedup.store.sqlite import SqliteStore
+
         return SqliteStore(settings.state_directory / INDEX_NAME)
-    # Its client takes longer to import than all else together.
     from py_image_dedup.store.elastic import ElasticOptions, ElasticStore
 
     return ElasticStore(
@@ -80,6 +85,8 @@ def discard_index(settings: Settings) -> bool:
     Raises:
         StoreError: It is another program's, or cannot be deleted.
     """
+    from py_image_dedup.store.sqlite import SqliteStore
+
     place = index_place(settings)
     if not isinstance(place, Path) or not place.exists():
         return False
@@ -101,6 +108,8 @@ def roots_of(settings: Settings) -> tuple[Root, ...]:
 
 def limits_of(settings: Settings) -> Limits:
     """Return what one file may cost."""
+    from py_image_dedup.media.limits import Limits
+
     analysis = settings.analysis
     return Limits(max_pixels=analysis.max_pixels, timeout_seconds=analysis.decode_timeout.total_seconds())
 
@@ -115,6 +124,8 @@ def rules_of(settings: Settings) -> tuple[Rule, ...]:
 
 def removal_of(settings: Settings) -> RemovalOptions:
     """Return how redundant files are removed."""
+    from py_image_dedup.removal.planner import ActionChoice, RemovalOptions
+
     deduplication = settings.deduplication
     return RemovalOptions(
         action=ActionChoice(deduplication.action),
@@ -126,6 +137,12 @@ def removal_of(settings: Settings) -> RemovalOptions:
 
 def options_of(settings: Settings) -> Options:
     """Return what a run does."""
+    from py_image_dedup.deduplicator import Options
+    from py_image_dedup.match.pairing import Scope
+    from py_image_dedup.phases.analyse import AnalyseOptions
+    from py_image_dedup.phases.find import FindOptions
+    from py_image_dedup.scan.selector import Selector
+
     analysis, deduplication = settings.analysis, settings.deduplication
     limits = limits_of(settings)
     apart_in_time = deduplication.max_file_modification_time_diff
@@ -151,7 +168,7 @@ def build(
     store: Store,
     *,
     observer: Observer = ignore,
-    should_stop: Callable[[], bool] = never,
+    should_stop: Callable[[], bool] = lambda: False,
     confirm: Confirm | None = None,
 ) -> Deduplicator:
     """Put a deduplicator together.
@@ -163,4 +180,6 @@ def build(
         should_stop: Polled by all long work.
         confirm: Asked once, before anything is removed.
     """
+    from py_image_dedup.deduplicator import Deduplicator
+
     return Deduplicator(store, options_of(settings), observer=observer, should_stop=should_stop, confirm=confirm)

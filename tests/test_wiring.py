@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from py_image_dedup import deduplicator
 from py_image_dedup.config import Settings, load
 from py_image_dedup.match.pairing import Scope
 from py_image_dedup.model.file import Root
@@ -16,7 +17,7 @@ from py_image_dedup.removal.planner import ActionChoice
 from py_image_dedup.store import elastic
 from py_image_dedup.store.elastic import ElasticOptions
 from py_image_dedup.store.sqlite import SqliteStore
-from py_image_dedup.wiring import build_store, index_place, limits_of, options_of, roots_of, rules_of
+from py_image_dedup.wiring import INDEX_NAME, build_store, index_place, limits_of, options_of, roots_of, rules_of
 
 
 @pytest.fixture
@@ -88,6 +89,7 @@ def test_the_index_is_a_file_in_the_state_directory(settings: Settings, tmp_path
         assert isinstance(store, SqliteStore)
     assert index_place(settings) == tmp_path / "state" / "index.sqlite3"
     assert (tmp_path / "state" / "index.sqlite3").is_file()
+    assert INDEX_NAME == deduplicator.INDEX_NAME
 
 
 def test_with_a_host_the_index_is_elasticsearch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

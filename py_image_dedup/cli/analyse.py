@@ -21,10 +21,10 @@ from py_image_dedup.report.words import readable
 def command(
     invocation: Invocation, /, roots: tuple[Path, ...], reports: tuple[Path, ...], output_format: str
 ) -> ExitCode:
-    """Read new and changed pictures into the index, so that a later run has less to do.
+    """Read new and changed pictures into the index.
 
-    ROOTs are searched instead of the configured folders. No picture is changed. Pictures that cannot be read are
-    listed with the reason and are no failure of the run.
+    A later run has less to do then. ROOTs are searched instead of the configured folders. No picture is changed.
+    Pictures that cannot be read are listed with the reason and are no failure of the run.
     """
     from py_image_dedup.wiring import build, build_store, roots_of
 

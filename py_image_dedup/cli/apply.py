@@ -50,10 +50,11 @@ def command(
     dry_run: bool,
     yes: bool,
 ) -> ExitCode:
-    """Carry out a plan: the file plan.json of a dry run, perhaps with lines taken out.
+    """Carry out a saved plan.
 
-    Every file is checked again: one that is not as it was when the plan was made is skipped. Started from a terminal,
-    it shows what it will do and asks once.
+    PLAN is the file plan.json of a dry run, perhaps with lines taken out. Every file is checked again: one that is
+    not as it was when the plan was made is skipped. Started from a terminal, it shows what it will do and asks
+    once.
     """
     from py_image_dedup.removal.plan_file import load_plan
 

@@ -70,10 +70,11 @@ def command(
     yes: bool,
     **options: Any,
 ) -> ExitCode:
-    """Find duplicates, say which file of each group stays and why, and remove the others.
+    """Find duplicates and remove them.
 
-    ROOTs are searched instead of the configured folders, as one pool. Without --no-dry-run (or dry_run: false)
-    nothing is changed. A real run started from a terminal shows what it will do and asks once.
+    Of each group one file stays, and it is said why. ROOTs are searched instead of the configured folders, as one
+    pool. Without --no-dry-run (or dry_run: false) nothing is changed. A real run started from a terminal shows what
+    it will do and asks once.
 
     Removed files can be brought back with the command undo.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command(name="runs")
 @pass_invocation
 def command(invocation: Invocation, /) -> None:
-    """List the runs, the oldest first: their names, when they were, and what they did.
+    """List the runs and what they did, the oldest first.
 
     A name can be given to the command undo. The folder runs/NAME in the state directory has the plan, the journal and
     the result of a run.

@@ -13,7 +13,10 @@ from py_image_dedup.cli.invocation import Invocation, pass_invocation
 @click.command(name="status")
 @pass_invocation
 def command(invocation: Invocation, /) -> None:
-    """Show what is in the index: where it is, how many files it knows, and which of them could not be read."""
+    """Show what is in the index.
+
+    That is where it is, how many files it knows, and how many of them could not be read, by reason.
+    """
     from py_image_dedup.report.words import count_words, readable, size_words
     from py_image_dedup.wiring import build_store, index_place
 

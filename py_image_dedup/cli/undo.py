@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.argument("run", required=False, metavar="[RUN]")
 @pass_invocation
 def command(invocation: Invocation, /, run: str | None) -> ExitCode:
-    """Bring back what a run removed: the last run's files, or those of the RUN that the command runs lists.
+    """Bring back what a run removed.
 
-    Each file is put back where it was, with its times. Nothing is overwritten; a file that cannot be brought back is
+    That is the last run that removed anything, or the RUN of that name; the command runs lists them. Each file is put back where it was, with its times. Nothing is overwritten; a file that cannot be brought back is
     named with the reason.
     """
     from py_image_dedup.removal.lock import RunLock
@@ -49,8 +49,7 @@ def command(invocation: Invocation, /, run: str | None) -> ExitCode:
 def _choose(runs: Sequence[RunSummary], name: str | None) -> RunSummary | None:
     """The run of this name, or the last one that there is something to take back of.
 
-    Raises:
-        click.UsageError: There is no run of this name, or it was a dry one.
+    Raises: click.UsageError: There is no run of this name, or it was a dry one.
     """
     if name is None:
         real = (run for run in reversed(runs) if not run.dry_run and not run.is_undone)
