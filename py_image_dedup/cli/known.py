@@ -35,8 +35,9 @@ class _Answer:
 def command(invocation: Invocation, /, files: tuple[Path, ...], max_distance: float | None) -> int:
     """Tell whether pictures are in the index already.
 
-    Each FILE is read and compared with what the index knows of other files; nothing is changed. The exit code is 0 if all are known, and 1 if
-    some are not or cannot be read. A match counts if its file is still as the index knows it.
+    Each FILE is read and compared with what the index knows of other files; nothing is changed. The exit code is 0
+    if all are known, and 1 if some are not or cannot be read. A match counts if its file is still as the index
+    knows it.
     """
     from py_image_dedup.media.decode import Decoder
     from py_image_dedup.report.terminal import match_words

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 def command(invocation: Invocation, /, run: str | None) -> ExitCode:
     """Bring back what a run removed.
 
-    That is the last run that removed anything, or the RUN of that name; the command runs lists them. Each file is put back where it was, with its times. Nothing is overwritten; a file that cannot be brought back is
-    named with the reason.
+    That is the last run that removed anything, or the RUN of that name; the command runs lists them. Each file is
+    put back where it was, with its times. Nothing is overwritten; a file that cannot be brought back is named with
+    the reason.
     """
     from py_image_dedup.removal.lock import RunLock
     from py_image_dedup.removal.runs import list_runs
@@ -49,7 +50,8 @@ def command(invocation: Invocation, /, run: str | None) -> ExitCode:
 def _choose(runs: Sequence[RunSummary], name: str | None) -> RunSummary | None:
     """The run of this name, or the last one that there is something to take back of.
 
-    Raises: click.UsageError: There is no run of this name, or it was a dry one.
+    Raises:
+        click.UsageError: There is no run of this name, or it was a dry one.
     """
     if name is None:
         real = (run for run in reversed(runs) if not run.dry_run and not run.is_undone)
