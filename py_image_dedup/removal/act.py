@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.removal import Action, ActionKind
 from py_image_dedup.removal.content import copy_bytes, digest_on_disk
 from py_image_dedup.removal.facts import FileFacts
@@ -244,8 +243,3 @@ _ACTS: Final[dict[ActionKind, Callable[[_Begun], Act]]] = {
     ActionKind.TRASH: _trash,
     ActionKind.HARDLINK: _hardlink,
 }
-
-
-def can_be_undone(action: Action) -> bool:
-    """Tell whether an undo can bring the file back: not if it was deleted and nothing else has its bytes."""
-    return action.kind is not ActionKind.DELETE or action.match_class is MatchClass.IDENTICAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -25,6 +26,21 @@ def flushes_whole_file_systems() -> bool:
     return _syncfs() is not None
 
 
+def fsync(descriptor: int) -> None:
+    """Wait until a file or a folder is on the disk.
+
+    Network file systems that keep folders on their server answer that there is nothing to wait for; that is no error.
+
+    Raises:
+        OSError: The disk did not take it.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:
+            raise
+
+
 def flush(descriptors: Iterable[int]) -> None:
     """Wait until everything written to these files and folders is on the disk.
 
@@ -38,7 +54,7 @@ def flush(descriptors: Iterable[int]) -> None:
     syncfs = _syncfs()
     if syncfs is None or len(descriptors) == 1:
         for descriptor in descriptors:
-            os.fsync(descriptor)
+            fsync(descriptor)
         return
     by_device = {os.fstat(descriptor).st_dev: descriptor for descriptor in descriptors}
     for descriptor in by_device.values():

@@ -60,6 +60,8 @@ def execute(
         JournalError: The journal cannot be opened. If it fails later, the outcomes say so.
     """
     check_plan(plan)
+    if not plan.actions:
+        return ()
     if dry_run:
         outcomes = tuple(Outcome(action, OutcomeStatus.PLANNED, action.target) for action in plan.actions)
         for outcome in outcomes:

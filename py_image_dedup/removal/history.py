@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -111,16 +112,21 @@ def read_history(run_directory: Path) -> History:
         JournalError: It cannot be opened, or a newer version of this program wrote it.
     """
     path = run_directory / JOURNAL_NAME
+    history = History()
     try:
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as lines:
+            _read(history, lines, path)
     except FileNotFoundError:
-        return History()
+        return history
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be read ({error.strerror or error})") from error
-    history = History()
+    return history
+
+
+def _read(history: History, lines: Iterable[bytes], path: Path) -> None:
     torn = False
     for number, line in enumerate(lines, start=1):
-        if not line:
+        if line == b"\n":
             continue
         try:
             record = json.loads(line)
@@ -131,7 +137,6 @@ def read_history(run_directory: Path) -> History:
         except (ValueError, AttributeError, KeyError):
             history.damaged += int(torn)
             torn = True
-    return history
 
 
 def _take(history: History, record: Json, where: str, path: Path) -> None:

@@ -122,3 +122,8 @@ def _check_together(actions: Iterable[Action]) -> None:
         if action.target in targets or action.target in sources or action.target in kept:
             raise PlanError(f"action {action.number}: the target {action.target} is the place of another file")
         targets.add(action.target)
+
+
+def can_be_undone(action: Action) -> bool:
+    """Tell whether an undo can bring the file back: not if it was deleted and nothing else has its bytes."""
+    return action.kind is not ActionKind.DELETE or action.match_class is MatchClass.IDENTICAL

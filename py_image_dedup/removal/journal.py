@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 from py_image_dedup.model.removal import Action, Outcome, Plan
+from py_image_dedup.removal.durable import fsync
 from py_image_dedup.removal.facts import FileFacts
 from py_image_dedup.removal.json_form import Json, action_to_json, facts_to_json, path_to_json
 
@@ -171,7 +172,7 @@ class Journal:
             try:
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
-                    os.fsync(descriptor)
+                    fsync(descriptor)
                 finally:
                     os.close(descriptor)
             except OSError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from py_image_dedup.model.file import FileStat, Stamp
-from py_image_dedup.removal.durable import flushes_whole_file_systems
+from py_image_dedup.removal.durable import flushes_whole_file_systems, fsync
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -104,12 +104,12 @@ def anchor_of(path: Path, folders: Sequence[Path]) -> Path:
 
 
 def is_planned(status: os.stat_result | None, planned: FileStat) -> bool:
-    """Tell whether this is the file that was analysed; after a restart its device may have another number."""
-    return (
-        status is not None
-        and is_file(status)
-        and (status.st_size, status.st_mtime_ns, status.st_ino) == (planned.size, planned.mtime_ns, planned.inode)
-    )
+    """Tell whether this can be the file that was analysed, after a restart.
+
+    Devices get other numbers then, and on file systems that have no inodes of their own (FAT, some network shares)
+    files do, too.
+    """
+    return status is not None and is_file(status) and (status.st_size, status.st_mtime_ns) == planned.stamp[:2]
 
 
 def missing_folders(path: Path) -> tuple[Path, ...]:
@@ -173,4 +173,4 @@ def _make(name: str, above: int) -> None:
     except FileExistsError:
         return  # somebody else made it just now
     if not flushes_whole_file_systems():
-        os.fsync(above)
+        fsync(above)

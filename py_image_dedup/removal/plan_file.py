@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from py_image_dedup.model.removal import Plan
-from py_image_dedup.removal.invariants import PlanError, check_plan
+from py_image_dedup.removal.invariants import PlanError, can_be_undone, check_plan
 from py_image_dedup.removal.json_form import (
     FormError,
     Json,
@@ -65,7 +65,8 @@ def plan_to_text(plan: Plan) -> str:
         "prune": plan.prune,
     }
     lines = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
-    actions = ",\n".join("    " + json.dumps(action_to_json(one), ensure_ascii=False) for one in plan.actions)
+    forms = (action_to_json(one) | {"can_be_undone": can_be_undone(one)} for one in plan.actions)
+    actions = ",\n".join("    " + json.dumps(form, ensure_ascii=False) for form in forms)
     return lines + ',\n  "actions": [' + (f"\n{actions}\n  " if actions else "") + "]\n}\n"
 
 

@@ -101,7 +101,8 @@ def _truth(action: Action, scene: Scene) -> Outcome:
 def _settle(action: Action, traces: _Traces, scene: Scene) -> Outcome:
     source = _look(traces.source)
     aside = _look(traces.aside)
-    if is_planned(source, action.source):
+    linked = action.kind is ActionKind.HARDLINK and _is_complete(action, traces)
+    if is_planned(source, action.source) and not linked:
         return _back(action, traces, scene)
     if traces.source is not None and traces.aside is not None and is_planned(aside, action.source):
         if _is_complete(action, traces):
@@ -127,7 +128,8 @@ def _back(action: Action, traces: _Traces, scene: Scene) -> Outcome:
         status = _look(extra)
         if extra is None or status is None or not is_file(status):
             continue
-        second_name = status.st_ino == action.source.inode and is_planned(status, action.source)
+        source = _look(traces.source)
+        second_name = source is not None and os.path.samestat(status, source)
         empty_claim = status.st_size == 0 < action.source.size and stat.S_IMODE(status.st_mode) == CREATED_MODE
         if second_name or empty_claim or _has_bytes(extra, action.source.size, action.source_digest):
             scene.step("recover: unlink")
@@ -164,8 +166,9 @@ def _remove_part(action: Action, traces: _Traces, scene: Scene) -> None:
     status = _look(part)
     if part is None or status is None or not is_file(status):
         return
-    seen = [_look(place) for place in (traces.source, traces.aside, traces.target)]
-    if status.st_nlink > 1 or any(one is not None and one.st_ino == action.source.inode for one in seen):
+    seen = [one for one in map(_look, (traces.source, traces.aside, traces.target)) if one is not None]
+    still_there = any(is_planned(one, action.source) or one.st_ino == action.source.inode for one in seen)
+    if status.st_nlink > 1 or still_there:
         scene.step("recover: unlink")
         part.unlink()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -256,13 +257,16 @@ class Back:
             os.close(descriptor)
 
     def _give_times(self, place: Place) -> None:
-        """Give a file that is back its times, if a move over another file system or an undo by hand changed them."""
+        """Give a file that is back its times and mode, if something changed them meanwhile."""
         status = place.lstat()
-        if status.st_mtime_ns == self._entry.facts.mtime_ns or not self._is_whole(place):
+        facts = self._entry.facts
+        if (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (facts.mtime_ns, facts.mode):
+            return
+        if not self._is_whole(place):
             return
         descriptor = place.open()
         try:
-            self._entry.facts.give_to(descriptor)
+            facts.give_to(descriptor)
         finally:
             os.close(descriptor)
 

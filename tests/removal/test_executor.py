@@ -15,7 +15,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.removal import Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.invariants import PlanError
-from py_image_dedup.removal.journal import JOURNAL_NAME, Step, no_step
+from py_image_dedup.removal.journal import JOURNAL_NAME, Journal, Step, no_step
 from py_image_dedup.removal.planner import ActionChoice
 from py_image_dedup.removal.undo import undo
 from tests.removal.faults import at, change_in_place, longest_file, ordinary_user, replace_file, small_disk
@@ -373,8 +373,8 @@ def test_a_read_only_disk_fails_with_advice_and_loses_nothing(full: Path, tmp_pa
 
 @pytest.mark.parametrize("room", range(0, 6000, 250))
 def test_nothing_is_done_that_the_journal_could_not_take(lib: Library, room: int) -> None:
-    lib.execute(replace(lib.plan(), actions=()))
-    used = (lib.run / JOURNAL_NAME).stat().st_size
+    with Journal.of(lib.plan(), lib.run):
+        used = (lib.run / JOURNAL_NAME).stat().st_size
     made, before = lib.plan(), snapshot(lib.root)
     with longest_file(used + room):
         try:

@@ -22,6 +22,7 @@ from tests.removal.killing import killed_at
 from tests.removal.library import Seen, contents, group, plan, put, snapshot
 
 MOST_STEPS = 300
+KEEPER_MTIME_NS = 1_600_000_000_123_456_789
 
 
 @dataclass
@@ -42,10 +43,10 @@ class Library:
         return {seen.content for seen in self.before.values() if seen} <= contents(*self.folders)
 
 
-def library(action: ActionChoice, target_on: Path | None, folder: Path) -> Library:
+def library(action: ActionChoice, target_on: Path | None, mtime_ns: int, folder: Path) -> Library:
     root, target = folder / "photos", None
-    keeper = put(root / "a" / "keeper.jpg", b"the best one" * 20)
-    same = put(root / "b" / "same.jpg", b"the best one" * 20, mtime_ns=1_500_000_000_000_000_001)
+    keeper = put(root / "a" / "keeper.jpg", b"the best one" * 20, KEEPER_MTIME_NS)
+    same = put(root / "b" / "same.jpg", b"the best one" * 20, mtime_ns, mode=0o604)
     like = put(root / "b" / "in" / "like.jpg", b"a smaller one" * 9, mtime_ns=1_400_000_000_000_000_001, mode=0o600)
     if target_on is not None:
         target = Path(tempfile.mkdtemp(dir=target_on)) / "removed"
@@ -54,18 +55,19 @@ def library(action: ActionChoice, target_on: Path | None, folder: Path) -> Libra
     return Library(made, folder / "runs" / made.run, folders, snapshot(*folders))
 
 
-@pytest.fixture(params=["delete-and-quarantine", "move", "move-across", "hardlink"])
+@pytest.fixture(params=["delete-and-quarantine", "move", "move-across", "hardlink", "hardlink-of-one-time"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Library]:
     """A new library for every call."""
-    action, target_on = ActionChoice.AUTO, None
+    action, target_on, mtime_ns = ActionChoice.AUTO, None, 1_500_000_000_000_000_001
     if request.param == "move":
         target_on = tmp_path
     elif request.param == "move-across":
         target_on = request.getfixturevalue("elsewhere")
-    elif request.param == "hardlink":
+    elif "hardlink" in request.param:
         action = ActionChoice.HARDLINK
+        mtime_ns = KEEPER_MTIME_NS if "one-time" in request.param else mtime_ns
     numbers = itertools.count()
-    return lambda: library(action, target_on, tmp_path / str(next(numbers)))
+    return lambda: library(action, target_on, mtime_ns, tmp_path / str(next(numbers)))
 
 
 def test_a_removal_killed_at_any_step_is_gone_on_with_and_taken_back(make: Callable[[], Library]) -> None:

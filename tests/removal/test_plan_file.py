@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.removal import Plan
+from py_image_dedup.model.removal import ActionKind, Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
 from py_image_dedup.removal.invariants import PlanError
@@ -42,6 +43,12 @@ def test_a_saved_plan_is_the_same_when_it_is_loaded(made: Plan, tmp_path: Path) 
 
 def test_a_plan_is_as_its_schema_says(made: Plan) -> None:
     schema("plan.schema.json").validate(json.loads(plan_to_text(made)))
+
+
+def test_a_plan_shows_what_cannot_be_undone(made: Plan) -> None:
+    deleted = tuple(replace(one, kind=ActionKind.DELETE, target=None) for one in made.actions)
+    actions = json.loads(plan_to_text(replace(made, actions=deleted)))["actions"]
+    assert [(one["class"], one["can_be_undone"]) for one in actions] == [("identical", True), ("similar", False)]
 
 
 def test_a_name_that_is_no_utf8_has_its_bytes_beside_it(made: Plan) -> None:

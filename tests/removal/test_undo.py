@@ -190,6 +190,15 @@ def test_a_hard_link_becomes_a_file_of_its_own_again(lib: Library) -> None:
     assert lib.keeper.stat().st_ino == keeper.st_ino
 
 
+def test_a_hard_link_that_outlived_its_keeper_gets_its_own_times_and_mode(lib: Library) -> None:
+    made = plan([lib.root], [group(lib.keeper, lib.same)], ActionChoice.HARDLINK)
+    execute(made, lib.run, dry_run=False)
+    lib.keeper.unlink()
+    assert ends(undo(lib.run)) == [("same.jpg", "done")]
+    after = snapshot(lib.root)
+    assert after[str(lib.same)] == lib.before[str(lib.same)]
+
+
 def test_a_hard_link_that_was_edited_stays_as_it_is(lib: Library) -> None:
     made = plan([lib.root], [group(lib.keeper, lib.same)], ActionChoice.HARDLINK)
     execute(made, lib.run, dry_run=False)
