@@ -1,6 +1,6 @@
 """What the SQLite index costs: filling it, a run over an unchanged library, a query, and the search.
 
-    python benchmarks/store.py [ENTRIES] [--no-search]
+    python benchmarks/store.py [ENTRIES]
 
 A library of ENTRIES entries (100,000 unless told) is made by seed: photos of their own but for two in a hundred that
 are copies byte by byte, two that are edited copies, and one that could not be read. Each part is printed as wall and as
@@ -40,7 +40,6 @@ Result = TypeVar("Result")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("entries", nargs="?", type=int, default=100_000)
-    parser.add_argument("--no-search", action="store_true", help="leave out what needs minutes for a million entries")
     parser.add_argument("--unchanged", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.unchanged:
@@ -55,8 +54,7 @@ def main() -> int:
             timed("put them again", lambda: put(store, library))
             size = store.size()
         print(f"{'size on disk':28}{(size or 0) / 1e6:10.1f} MB")
-        if not arguments.no_search:
-            search(path, library)
+        search(path, library)
         run_in_a_process_of_its_own(path)
     return 0
 

@@ -27,7 +27,8 @@ from py_image_dedup.store.sqlite_writer import put_entries
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 _STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
-_STAMPS_A_PAGE = 20_000
+# Small enough that the garbage collector sees few new objects at a time, which is half the cost of a row.
+_STAMPS_A_PAGE = 2_000
 _ENTRIES_A_PAGE = 500
 _WORTH_SHRINKING = 1_000_000
 

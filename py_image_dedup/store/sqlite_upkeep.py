@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from py_image_dedup.store.base import StoreUnavailable
 from py_image_dedup.store.sqlite_database import Database
 from py_image_dedup.store.sqlite_pair_rows import tidy_pairs
 
@@ -34,13 +35,17 @@ def drop_orphans(database: Database) -> int:
     Looks only when there were enough changes since the last time.
 
     Returns:
-        How many contents were dropped.
-
-    Raises:
-        StoreUnavailable: Another process is writing.
+        How many contents were dropped; none if another process is writing, because there will be a next time.
     """
     if database.fact("changes") < CHANGES_BETWEEN:
         return 0
+    try:
+        return _drop_orphans(database)
+    except StoreUnavailable:
+        return 0
+
+
+def _drop_orphans(database: Database) -> int:
     with database.transaction():
         database.set_fact("changes", 0)
         if not _too_many_departed(database):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite_upkeep import drop_orphans
 from tests.store.samples import digest_of, entry_of, family, found_pairs, random_signatures
 
 
@@ -86,3 +87,18 @@ def test_clearing_gives_the_space_back(tmp_path: Path) -> None:
         store.clear()
         store.close()
         assert store.size() < before / 10
+
+
+def test_what_was_put_is_no_error_though_another_process_keeps_the_upkeep_away(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    library = [entry_of(f"/a/{number:04d}.jpg", number) for number in range(1200)]
+    with SqliteStore(path, busy_seconds=0.05) as store, SqliteStore(path) as other:
+        store.put(library)
+        store.remove([entry.stat.path for entry in library[:800]])
+        store.put([entry_of(f"/b/{number}.jpg", number) for number in range(3)])
+        store._database.set_fact("changes", 5000)
+        with other._database.transaction():
+            assert drop_orphans(store._database) == 0
+        assert contents_of(store) > 1000
+        assert drop_orphans(store._database) > 500
+        assert contents_of(store) < 500
