@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from py_image_dedup.cli.running import (
     Session,
     ask,
     exit_code,
+    is_to_ask,
     print_result,
     publish,
     record,
@@ -62,7 +62,7 @@ def command(
     plan = load_plan(plan_file)
     preview = _result(plan, settings, dry_run=True)
     shown = False
-    asks = not dry_run and not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    asks = not dry_run and is_to_ask(yes=yes)
     with watched(invocation) as session:
         if asks and plan.actions:
             shown = output_format == "text"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +13,17 @@ import click
 from py_image_dedup.cli.exit_codes import ExitCode
 from py_image_dedup.cli.invocation import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.options import DRY_RUN, FORMAT, PROTECT, REPORTS, ROOTS, YES
-from py_image_dedup.cli.running import Output, Session, ask, exit_code, print_result, publish, record, watched
+from py_image_dedup.cli.running import (
+    Output,
+    Session,
+    ask,
+    exit_code,
+    is_to_ask,
+    print_result,
+    publish,
+    record,
+    watched,
+)
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
@@ -85,7 +94,7 @@ def command(
     if not folders:
         raise click.UsageError("There is no folder to search: give one, or set analysis.source_directories.")
     stays = _why_it_stays(settings)
-    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    asks = not settings.dry_run and is_to_ask(yes=yes)
     with build_store(settings) as store, watched(invocation) as session:
         question = _Question(session, stays, to_stderr=output_format == "json")
         deduplicator = build(
@@ -108,6 +117,8 @@ def command(
 
 
 def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, Any]) -> Settings:
+    from py_image_dedup.config.kinds import DIRECTORY
+
     settings = invocation.settings(
         {
             **roots_on_the_command_line(roots, options["scope"]),
@@ -119,7 +130,8 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
         }
     )
     # The originals that are protected always stay protected.
-    protected = (*settings.analysis.protected_directories, *(path.absolute() for path in options["protect"]))
+    given = (DIRECTORY.read(str(path)) for path in options["protect"])
+    protected = (*settings.analysis.protected_directories, *given)
     return replace(settings, analysis=replace(settings.analysis, protected_directories=tuple(dict.fromkeys(protected))))
 
 

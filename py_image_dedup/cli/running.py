@@ -138,6 +138,19 @@ def print_result(result: RunResult, why_it_stays: WhyItStays | None = None, *, g
     TerminalReport(streams.console(), why_it_stays).print(result, groups=groups)
 
 
+def is_to_ask(*, yes: bool) -> bool:
+    """Whether there is somebody to ask before files are removed.
+
+    Raises:
+        click.UsageError: There is, but the question would go to a file and wait for ever.
+    """
+    if yes or not sys.stdin.isatty():
+        return False
+    if not (sys.stderr.isatty() or sys.stdout.isatty()):
+        raise click.UsageError("The question before files are removed would not be seen; say --yes to do without it.")
+    return True
+
+
 def ask(
     session: Session, plan: Plan, preview: RunResult, why_it_stays: WhyItStays | None = None, *, to_stderr: bool
 ) -> bool:
@@ -161,7 +174,7 @@ def ask(
         TerminalReport(streams.console(stderr=to_stderr), why_it_stays).print_groups(preview)
     try:
         with session.interrupt.asking():
-            agreed = click.confirm(f"{plan_words(plan)}. Do it?", err=True)
+            agreed = click.confirm(f"{plan_words(plan)}. Do it?", err=sys.stderr.isatty())
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)
         agreed = False

@@ -122,6 +122,27 @@ def test_no_or_enter_or_ctrl_c_at_the_question_change_nothing(program: Program, 
         assert contents(library) == before
 
 
+def test_a_question_that_nobody_would_see_is_not_asked_and_nothing_is_removed(program: Program, library: Path) -> None:
+    before = contents(library)
+    ours, theirs = pty.openpty()
+    try:
+        ended = subprocess.run(
+            program.command("deduplicate", "Pictures", "--no-dry-run"),
+            cwd=program.home,
+            env=environment(program.home),
+            stdin=theirs,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert ended.returncode == 2
+    assert b"say --yes" in ended.stderr
+    assert contents(library) == before
+
+
 def test_with_yes_nothing_is_asked(program: Program, library: Path) -> None:
     with terminal(program, "deduplicate", "Pictures", "--no-dry-run", "--yes") as at:
         assert at.end() == 0
