@@ -102,7 +102,7 @@ def _expect(place: Place, planned: FileStat, name: str) -> Stamp:
 
 
 def _check_content(action: Action, left: int, right: int) -> None:
-    advice = "though size and time are the same; clear the index entry by running analyse again after a touch"
+    advice = "though its size and time are the same; run again to look at it anew"
     if action.match_class is MatchClass.IDENTICAL:
         digest = same_bytes(left, right)
         if digest is None:

@@ -13,6 +13,7 @@ import pytest
 from py_image_dedup.model.events import ActionFinished, Event, PhaseAdvanced
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.removal import Outcome, OutcomeStatus, Plan
+from py_image_dedup.removal import durable, rename
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JOURNAL_NAME, Journal, Step, no_step
@@ -172,6 +173,30 @@ def test_an_identical_file_is_compared_byte_by_byte(lib: Library) -> None:
     assert outcome.status is OutcomeStatus.SKIPPED
     assert "not the same bytes" in outcome.message
     assert lib.same.read_bytes().endswith(b"X")
+
+
+def test_identical_files_that_changed_alike_are_not_what_was_analysed(lib: Library) -> None:
+    made = lib.plan()
+    for path in (lib.same, lib.keeper):
+        change_in_place(path, BEST[::-1])
+    outcome = lib.execute(made)[0]
+    assert outcome.status is OutcomeStatus.SKIPPED
+    assert "other bytes than when it was analysed" in outcome.message
+    assert lib.same.exists()
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_system_without_the_calls_of_linux_does_the_same(
+    lib: Library, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, across: bool
+) -> None:
+    monkeypatch.setattr(durable, "_syncfs", lambda: None)
+    monkeypatch.setattr(rename, "_renameat2", lambda: None)
+    before = snapshot(lib.root)
+    outcomes = lib.execute(lib.plan(target=elsewhere if across else None))
+    assert statuses(outcomes) == ["done", "done"]
+    assert not lib.like.exists()
+    assert statuses(undo(lib.run)) == ["done", "done"]
+    assert snapshot(lib.root) == before
 
 
 def test_the_next_ones_go_on_when_one_is_skipped(lib: Library) -> None:

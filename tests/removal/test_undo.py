@@ -190,7 +190,9 @@ def test_a_hard_link_becomes_a_file_of_its_own_again(lib: Library) -> None:
     assert lib.keeper.stat().st_ino == keeper.st_ino
 
 
-def test_a_hard_link_that_outlived_its_keeper_gets_its_own_times_and_mode(lib: Library) -> None:
+@pytest.mark.parametrize("mtime_ns", [OLD, OLD + 9])
+def test_a_hard_link_that_outlived_its_keeper_gets_its_own_times_and_mode(lib: Library, mtime_ns: int) -> None:
+    put(lib.keeper, BEST, mtime_ns)
     made = plan([lib.root], [group(lib.keeper, lib.same)], ActionChoice.HARDLINK)
     execute(made, lib.run, dry_run=False)
     lib.keeper.unlink()
