@@ -15,6 +15,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -44,12 +45,10 @@ def main() -> int:
     Image.MAX_IMAGE_PIXELS = None
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     warnings.simplefilter("ignore")
-    try:
+    with suppress(ImportError):  # HEIF files are then reported as what cannot be decoded, all others are read
         import pillow_heif
 
         pillow_heif.options.DECODE_THREADS = 1
-    except ImportError:
-        pass  # HEIF files are then reported as what cannot be decoded, all others are
     return serve({"examine": _examine, "digest": _digest})
 
 

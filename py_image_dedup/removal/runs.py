@@ -70,12 +70,11 @@ def _summary(directory: Path) -> RunSummary | None:
     problems: list[str] = []
     planned = 0
     when: datetime | None = None
+    plan_path = directory / PLAN_NAME
     try:
-        plan_path = directory / PLAN_NAME
-        when = datetime.fromtimestamp(plan_path.stat().st_mtime, UTC)
-        planned = len(load_plan(plan_path).actions)
-    except FileNotFoundError:
-        pass  # a run without a plan may have a journal
+        if plan_path.exists():  # a run without a plan may have a journal
+            when = datetime.fromtimestamp(plan_path.stat().st_mtime, UTC)
+            planned = len(load_plan(plan_path).actions)
     except (PlanError, OSError) as error:
         problems.append(str(error))
     try:
