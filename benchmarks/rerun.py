@@ -36,7 +36,7 @@ from py_image_dedup.deduplicator import INDEX_NAME, Deduplicator, Options
 from py_image_dedup.match.pairing import Scope
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.find import FindOptions
+from py_image_dedup.phases.options import FindOptions
 from py_image_dedup.store.sqlite import SqliteStore
 
 FILES = 100_000

@@ -33,8 +33,7 @@ from py_image_dedup.match.pairing import Scope
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.find import FindOptions
-from py_image_dedup.phases.options import Options
+from py_image_dedup.phases.options import FindOptions, Options
 from py_image_dedup.phases.parts import Confirm, Parts
 from py_image_dedup.phases.run import Run
 from py_image_dedup.store.base import Store

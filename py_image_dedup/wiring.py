@@ -139,8 +139,7 @@ def options_of(settings: Settings) -> Options:
     """Return what a run does."""
     from py_image_dedup.deduplicator import Options
     from py_image_dedup.match.pairing import Scope
-    from py_image_dedup.phases.analyse import AnalyseOptions
-    from py_image_dedup.phases.find import FindOptions
+    from py_image_dedup.phases.options import AnalyseOptions, FindOptions
     from py_image_dedup.scan.selector import Selector
 
     analysis, deduplication = settings.analysis, settings.deduplication

@@ -14,8 +14,7 @@ from py_image_dedup.match.pairing import Scope
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.analyse import AnalyseOptions
-from py_image_dedup.phases.find import FindOptions
+from py_image_dedup.phases.options import AnalyseOptions, FindOptions
 from py_image_dedup.rank.rules import RuleSpec, parse_rule
 from py_image_dedup.removal.planner import RemovalOptions
 from py_image_dedup.scan.selector import Selector

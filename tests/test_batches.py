@@ -18,8 +18,7 @@ from py_image_dedup.model.events import Event, FileAnalysed, RunStarted
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.removal import OutcomeStatus
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.analyse import AnalyseOptions
-from py_image_dedup.phases.find import FindOptions
+from py_image_dedup.phases.options import AnalyseOptions, FindOptions
 from py_image_dedup.store.sqlite import SqliteStore
 from tests.pictures import picture, write
 

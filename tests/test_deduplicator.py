@@ -26,7 +26,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, RankedGroup
 from py_image_dedup.model.removal import OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.run import run_name
+from py_image_dedup.phases.run_name import run_name
 from py_image_dedup.removal.lock import RunLock
 from py_image_dedup.removal.planner import ActionChoice, RemovalOptions
 from py_image_dedup.scan.selector import Selector

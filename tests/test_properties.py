@@ -21,7 +21,8 @@ from py_image_dedup.model.inventory import Inventory
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.removal import OutcomeStatus
-from py_image_dedup.phases.find import FindOptions, find
+from py_image_dedup.phases.find import find
+from py_image_dedup.phases.options import FindOptions
 from py_image_dedup.phases.rank import Ranked, rank
 from py_image_dedup.rank.ranker import Ranker
 from py_image_dedup.rank.rules import RULES, parse_rule

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,18 +14,17 @@ from py_image_dedup.media.decode import Decoder
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.limits import Limits, MemoryBudget
 from py_image_dedup.media.source import Source, read_source
-from py_image_dedup.media.version import MEDIA_VERSION
 from py_image_dedup.model.events import FileAnalysed, FileFailed, Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Signature, Versions
+from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Signature
 from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.phases.options import VERSIONS, AnalyseOptions
 from py_image_dedup.phases.pool import Finished, Overdue, Pool
-from py_image_dedup.signature.compute import SIGNATURE_VERSION, compute
+from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Store
 
-VERSIONS = Versions(media=MEDIA_VERSION, signature=SIGNATURE_VERSION)
-"""Of the methods that this phase uses; an entry with others is stale."""
+__all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
 
 TRANSIENT = frozenset(
     {FailureReason.VANISHED, FailureReason.NO_PERMISSION, FailureReason.CHANGED, FailureReason.IO_ERROR}
@@ -40,23 +39,6 @@ _SLOWEST_BYTES_PER_SECOND = 1 << 20
 """A network share slower than this loses its file's turn."""
 _PATIENCE = 4
 """How many times the time of one file a thread may take: it may wait for memory, and a guarded process has a clock."""
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyseOptions:
-    """How files are analysed.
-
-    Attributes:
-        threads: How many decode at a time; as many as there are CPUs for this process, if not given.
-        limits: What one file may cost.
-    """
-
-    threads: int = field(default_factory=_cpus)
-    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from py_image_dedup.match.components import Components
-from py_image_dedup.match.pairing import Pairing, Scope, scope_key
+from py_image_dedup.match.pairing import scope_key
 from py_image_dedup.match.relation import DistanceRelation, Relation
-from py_image_dedup.media.limits import Limits
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inventory import Inventory
@@ -19,39 +19,14 @@ from py_image_dedup.model.match import Group, Orientation
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.phases.cleanup import is_current
-from py_image_dedup.phases.neighbourhood import Searched
-from py_image_dedup.phases.pixel_comparison import NEAR, PixelComparison, near_candidates
+from py_image_dedup.phases.options import FindOptions
+from py_image_dedup.phases.pixel_candidates import NEAR, known_pixels, near_candidates
 from py_image_dedup.scan.roots import Ownership, topmost
 
+if TYPE_CHECKING:
+    from py_image_dedup.phases.neighbourhood import Searched
+
 _CONTENTS_AT_ONCE = 2000
-_NANOSECONDS = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class FindOptions:
-    """What counts as a duplicate.
-
-    Attributes:
-        max_distance: Of signatures, 0 (the same) to 1 (unlike).
-        scope: Among which files duplicates are looked for.
-        max_file_modification_time_diff: Seconds; files further apart in time are no duplicates.
-        compare_pixels: Tell files with the same pixels from similar ones. It decodes candidates whole, once ever.
-        threads: How many candidates are decoded at a time.
-        limits: What one may cost.
-    """
-
-    max_distance: float = 0.10
-    scope: Scope = Scope.ROOT
-    max_file_modification_time_diff: float | None = None
-    compare_pixels: bool = True
-    threads: int = 2
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def pairing(self) -> Pairing:
-        """Which files may match at all."""
-        seconds = self.max_file_modification_time_diff
-        return Pairing(None if seconds is None else round(seconds * _NANOSECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +76,13 @@ def find(
     groups = search.groups()
     compared = 0
     if options.compare_pixels:
-        comparison = PixelComparison(store, options.threads, options.limits, observer, should_stop)
-        digests = comparison.digests(search.candidates)
+        digests, fresh = known_pixels(search.candidates)
+        if fresh:
+            # Not at the top: it brings the decoders, which nobody needs where nothing is new.
+            from py_image_dedup.phases.pixel_comparison import PixelComparison
+
+            comparison = PixelComparison(store, options.threads, options.limits, observer, should_stop)
+            digests |= comparison.digests(fresh)
         compared = len(digests)
         groups = [[_with_pixels(entry, digests) for entry in group] for group in groups]
         groups += _flat_groups(search.flat, digests)

@@ -1,4 +1,4 @@
-"""What a run does, phase by phase."""
+"""What a run does, phase by phase. Here and not with the phases, which bring what they work with."""
 
 from __future__ import annotations
 
@@ -6,13 +6,65 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from py_image_dedup.match.pairing import Pairing, Scope
 from py_image_dedup.media.formats import EXTENSIONS
-from py_image_dedup.phases.analyse import AnalyseOptions
-from py_image_dedup.phases.find import FindOptions
+from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.version import MEDIA_VERSION
+from py_image_dedup.model.photo import Versions
 from py_image_dedup.rank.rule import Rule
 from py_image_dedup.rank.rules import DEFAULT_RULES, RULES
 from py_image_dedup.removal.planner import RemovalOptions
 from py_image_dedup.scan.selector import Selector
+from py_image_dedup.signature.compute import SIGNATURE_VERSION
+
+_NANOSECONDS = 1_000_000_000
+
+VERSIONS = Versions(media=MEDIA_VERSION, signature=SIGNATURE_VERSION)
+"""Of the methods that entries are made with; an entry with others is stale."""
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyseOptions:
+    """How files are analysed.
+
+    Attributes:
+        threads: How many decode at a time; as many as there are CPUs for this process, if not given.
+        limits: What one file may cost.
+    """
+
+    threads: int = field(default_factory=_cpus)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class FindOptions:
+    """What counts as a duplicate.
+
+    Attributes:
+        max_distance: Of signatures, 0 (the same) to 1 (unlike).
+        scope: Among which files duplicates are looked for.
+        max_file_modification_time_diff: Seconds; files further apart in time are no duplicates.
+        compare_pixels: Tell files with the same pixels from similar ones. It decodes candidates whole, once ever.
+        threads: How many candidates are decoded at a time.
+        limits: What one may cost.
+    """
+
+    max_distance: float = 0.10
+    scope: Scope = Scope.ROOT
+    max_file_modification_time_diff: float | None = None
+    compare_pixels: bool = True
+    threads: int = 2
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def pairing(self) -> Pairing:
+        """Which files may match at all."""
+        seconds = self.max_file_modification_time_diff
+        return Pairing(None if seconds is None else round(seconds * _NANOSECONDS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-"""Which files of a group may show the very same pixels, and whether they do."""
+"""Do files show the very same pixels? The candidates are decoded whole, once ever."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -15,14 +14,7 @@ from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.phases.neighbourhood import Searched
-from py_image_dedup.phases.pool import Finished, Pool
-
-NEAR = 0.10
-"""Signatures of the same pixels in a JPEG and in another format are not further apart than this.
-
-A JPEG's grey picture comes from its coefficients at a reduced scale, another format's from its pixels: up to 0.055 on
-photos and 0.09 on nearly white scans was measured. Between equal formats the signatures are equal.
-"""
+from py_image_dedup.phases.pool import Finished, Overdue, Pool
 
 _WAIT_SECONDS = 0.1
 _BATCH = 256
@@ -30,36 +22,6 @@ _PATIENCE = 4
 _PASSING = frozenset(
     {FailureReason.VANISHED, FailureReason.CHANGED, FailureReason.NO_PERMISSION, FailureReason.IO_ERROR}
 )
-
-
-def near_candidates(entries: Iterable[IndexEntry], near: Callable[[IndexEntry], Hashable]) -> list[IndexEntry]:
-    """Choose the files whose pixels may be those of another one: it is dear to look, so most are ruled out first.
-
-    Args:
-        entries: Of one group.
-        near: Files with different answers are further than ``NEAR`` apart, or turned.
-    """
-    alike: dict[Hashable, list[IndexEntry]] = defaultdict(list)
-    for entry in entries:
-        if entry.facts is not None and entry.decoded_whole:
-            alike[(near(entry), entry.facts.width, entry.facts.height, entry.facts.frames)].append(entry)
-    return [entry for some in alike.values() if _contents(some) > 1 for entry in _worth_a_look(some)]
-
-
-def _worth_a_look(alike: Sequence[IndexEntry]) -> Iterator[IndexEntry]:
-    if len({entry.facts.format for entry in alike if entry.facts}) > 1:
-        yield from alike
-        return
-    by_signature: dict[bytes | None, list[IndexEntry]] = defaultdict(list)
-    for entry in alike:
-        by_signature[entry.signature.values if entry.signature else None].append(entry)
-    for same in by_signature.values():
-        if _contents(same) > 1:
-            yield from same
-
-
-def _contents(entries: Iterable[IndexEntry]) -> int:
-    return len({entry.digest for entry in entries})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +42,16 @@ class PixelComparison:
     observer: Observer
     should_stop: Callable[[], bool]
 
-    def digests(self, candidates: Iterable[IndexEntry]) -> dict[bytes, bytes]:
-        """Return the pixel digests of these files, by the digests of their bytes.
+    def digests(self, candidates: Sequence[IndexEntry]) -> dict[bytes, bytes]:
+        """Return the pixel digests of these files, one of each content, by the digests of their bytes.
 
         What cannot be read just now is not in it. A picture whose pixels cannot be compared is given the digest of its
         bytes: it equals itself and nothing else, and is not tried again.
         """
         found: dict[bytes, bytes] = {}
-        unknown: dict[bytes, IndexEntry] = {}
-        for entry in candidates:
-            if entry.digest is None:
-                continue
-            if entry.pixel_digest is not None:
+        for entry in self._compute(candidates):
+            if entry.digest is not None and entry.pixel_digest is not None:
                 found[entry.digest] = entry.pixel_digest
-            else:
-                unknown.setdefault(entry.digest, entry)
-        fresh = [entry for digest, entry in unknown.items() if digest not in found]
-        if fresh:
-            for entry in self._compute(fresh):
-                if entry.digest is not None and entry.pixel_digest is not None:
-                    found[entry.digest] = entry.pixel_digest
         return found
 
     def _compute(self, entries: Sequence[IndexEntry]) -> Iterator[IndexEntry]:
@@ -136,6 +88,8 @@ class PixelComparison:
             return replace(done.job, pixel_digest=done.result)
         if isinstance(done.error, MediaError) and done.error.reason in _PASSING:
             return None
+        if done.error is not None and not isinstance(done.error, (MediaError, MemoryError, Overdue)):
+            raise done.error  # no broken file but a mistake of ours
         return replace(done.job, pixel_digest=done.job.digest)
 
 

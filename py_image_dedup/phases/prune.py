@@ -11,7 +11,6 @@ from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, i
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.removal import Outcome, Plan
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.removal.folders import prune as prune_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,12 @@ def prune(
     """
     observer(PhaseStarted(Phase.PRUNE, unit="folders"))
     begun = time.perf_counter()
-    folders = prune_folders(plan, outcomes, run_directory) if plan.prune and not dry_run else ()
+    folders: tuple[Path, ...] = ()
+    if plan.prune and not dry_run:
+        # Not at the top, as in the phase before.
+        from py_image_dedup.removal.folders import prune as prune_folders
+
+        folders = prune_folders(plan, outcomes, run_directory)
     summary = PhaseSummary(Phase.PRUNE, time.perf_counter() - begun, {"pruned": len(folders)})
     observer(PhaseFinished(summary))
     return Pruned(folders, summary)

@@ -15,7 +15,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
 from py_image_dedup.model.removal import Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.removal.executor import execute, never
+from py_image_dedup.removal.dry_run import show
 from py_image_dedup.removal.plan_file import PLAN_NAME, save_plan
 from py_image_dedup.removal.planner import RemovalOptions, make_plan
 
@@ -60,7 +60,7 @@ def remove(
     *,
     dry_run: bool,
     observer: Observer = ignore,
-    should_stop: Callable[[], bool] = never,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Removed:
     """Carry a plan out, or show what it would do.
 
@@ -77,7 +77,13 @@ def remove(
     """
     observer(PhaseStarted(Phase.REMOVE, len(plan.actions)))
     begun = time.perf_counter()
-    outcomes = execute(plan, run_directory, dry_run=dry_run, observer=observer, should_stop=should_stop)
+    if dry_run:
+        outcomes = show(plan, observer)
+    else:
+        # Not at the top: a dry run starts sooner without all that moves and journals files.
+        from py_image_dedup.removal.executor import execute
+
+        outcomes = execute(plan, run_directory, dry_run=False, observer=observer, should_stop=should_stop)
     ended: Counter[OutcomeStatus] = Counter(outcome.status for outcome in outcomes)
     counts = {"actions": len(outcomes)} | {status.value: ended[status] for status in OutcomeStatus if ended[status]}
     summary = PhaseSummary(Phase.REMOVE, time.perf_counter() - begun, counts)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from py_image_dedup.model.events import PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
@@ -16,26 +16,31 @@ from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.inventory import Inventory
 from py_image_dedup.model.removal import Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
-from py_image_dedup.phases.analyse import VERSIONS, analyse
 from py_image_dedup.phases.cleanup import cleanup
+from py_image_dedup.phases.collection import paused_collection
 from py_image_dedup.phases.count import count
 from py_image_dedup.phases.find import find
-from py_image_dedup.phases.neighbourhood import Neighbourhood, Searched, forget_gone, gather, is_known, look_at
+from py_image_dedup.phases.options import VERSIONS
 from py_image_dedup.phases.parts import Parts
-from py_image_dedup.phases.pixel_comparison import NEAR
+from py_image_dedup.phases.pixel_candidates import NEAR
 from py_image_dedup.phases.prune import prune
 from py_image_dedup.phases.rank import rank
 from py_image_dedup.phases.remove import plan_removal, remove
+from py_image_dedup.phases.run_name import free_run_name, run_name
 from py_image_dedup.rank.ranker import Ranker
 from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
 from py_image_dedup.removal.lock import RunLock, RunLockedError
 from py_image_dedup.removal.planner import make_plan
-from py_image_dedup.removal.quarantine import expire
-from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.scan.roots import Ownership, topmost
 from py_image_dedup.store.base import StoreError
+
+if TYPE_CHECKING:
+    from py_image_dedup.phases.neighbourhood import Searched
+
+# What only some runs need (decoders, what moves files, batches) is imported where it is needed: a run over an unchanged
+# library takes a second, and should not spend a good part of it on code that it does not use.
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +95,8 @@ class Run:
 
         def work() -> None:
             self._recover()
-            inventory, stale = self._look()
+            with paused_collection():
+                inventory, stale = self._look()
             if not skip_analyse:
                 self._read(stale)
             self._find_and_rank(inventory, parts.store)
@@ -108,6 +114,8 @@ class Run:
         Raises:
             StoreError: The index cannot be used; nothing was removed.
         """
+        from py_image_dedup.phases.neighbourhood import Neighbourhood, forget_gone, gather, is_known, look_at
+
         parts, options = self._parts, self._parts.options
         self._full = False
 
@@ -130,7 +138,8 @@ class Run:
         state = self._parts.options.state_directory
         try:
             with RunLock(state) if state is not None else nullcontext():
-                self._take_name()
+                if state is not None:
+                    self._know(run=free_run_name(self._started, state / RUNS_NAME))
                 self._parts.observer(RunStarted(self._result.run, self._result.dry_run, self._full))
                 work()
         except StoreError:
@@ -149,13 +158,6 @@ class Run:
     def _know(self, **facts: object) -> None:
         self._result = replace(self._result, **facts)  # type: ignore[arg-type] # the names are those of the fields
 
-    def _take_name(self) -> None:
-        """Take a name that no other run has."""
-        when = self._started
-        while (folder := self._folder) is not None and os.path.lexists(folder):
-            when += timedelta(milliseconds=1)
-            self._know(run=run_name(when))
-
     @property
     def _folder(self) -> Path | None:
         state = self._parts.options.state_directory
@@ -166,6 +168,8 @@ class Run:
         folder = self._folder
         if self._result.dry_run or folder is None or not folder.parent.is_dir():
             return
+        from py_image_dedup.removal.recovery import recover
+
         for name in sorted((run.name for run in folder.parent.iterdir()), reverse=True):
             if (folder.parent / name / JOURNAL_NAME).is_file():
                 for outcome in recover(folder.parent / name):
@@ -195,12 +199,17 @@ class Run:
     def _read(self, stale: Sequence[FileStat]) -> None:
         parts = self._parts
         parts.observer(PhaseStarted(Phase.ANALYSE, len(stale)))
-        analysed = analyse(
-            stale, parts.store, parts.options.analyse, observer=parts.observer, should_stop=parts.should_stop
-        )
-        parts.observer(PhaseFinished(analysed.summary))
-        self._phases.append(analysed.summary)
-        self._failures.extend(analysed.failures)
+        summary = PhaseSummary(Phase.ANALYSE, 0.0, {"analysed": 0, "known": 0, "failed": 0, "bytes": 0})
+        if stale:
+            from py_image_dedup.phases.analyse import analyse
+
+            analysed = analyse(
+                stale, parts.store, parts.options.analyse, observer=parts.observer, should_stop=parts.should_stop
+            )
+            summary = analysed.summary
+            self._failures.extend(analysed.failures)
+        parts.observer(PhaseFinished(summary))
+        self._phases.append(summary)
         self._go_on()
 
     def _find_and_rank(self, inventory: Inventory, searched: Searched) -> None:
@@ -263,6 +272,8 @@ class Run:
         days, folder = self._parts.options.quarantine_days, self._folder
         if self._result.dry_run or days is None or folder is None or self._parts.should_stop():
             return summary
+        from py_image_dedup.removal.quarantine import expire
+
         roots = [root.path for root in inventory.roots if not root.protected]
         outcomes = expire(folder.parent, roots, days, self._started, should_stop=self._parts.should_stop)
         expired = sum(outcome.status is OutcomeStatus.DONE for outcome in outcomes)
@@ -274,9 +285,3 @@ class Run:
     def _go_on(self) -> None:
         if self._parts.should_stop():
             raise _Stopped
-
-
-def run_name(when: datetime) -> str:
-    """Return the name of a run that started then: by UTC, so that names sort by time in winter and summer."""
-    utc = when.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H-%M-%S}-{utc.microsecond // 1000:03}Z"

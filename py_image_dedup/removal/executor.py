@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced, ignore
-from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.removal import Action, Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal.act import Scene, act
 from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out, in_words
+from py_image_dedup.removal.dry_run import announce, show
 from py_image_dedup.removal.facts import FileFacts
 from py_image_dedup.removal.guard import Fence, expected_file
 from py_image_dedup.removal.history import Entry, State, outcome_of, read_history
@@ -59,20 +59,12 @@ def execute(
         PlanError: The plan breaks an invariant, or the journal is of another plan.
         JournalError: The journal cannot be opened. If it fails later, the outcomes say so.
     """
+    if dry_run:
+        return show(plan, observer)
     check_plan(plan)
     if not plan.actions:
         return ()
-    if dry_run:
-        outcomes = tuple(Outcome(action, OutcomeStatus.PLANNED, action.target) for action in plan.actions)
-        for outcome in outcomes:
-            _announce(observer, outcome)
-        return outcomes
     return _Execution(plan, run_directory, observer, should_stop, step).run()
-
-
-def _announce(observer: Observer, outcome: Outcome) -> None:
-    observer(ActionFinished(outcome))
-    observer(PhaseAdvanced(Phase.REMOVE))
 
 
 class _Execution:
@@ -165,7 +157,7 @@ class _Execution:
 
     def _take(self, outcome: Outcome) -> None:
         self._outcomes[outcome.action.number] = outcome
-        _announce(self._observer, outcome)
+        announce(self._observer, outcome)
 
 
 def _batches(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
