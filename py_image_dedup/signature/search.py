@@ -26,7 +26,7 @@ from py_image_dedup.signature.search_tiles import TILE, Rights, Strip, Tiles, jo
 from py_image_dedup.signature.search_workers import Work, usable_threads, work_off
 
 _STRIP = 512
-_RUN = 128 * TILE
+_RUN = 256 * TILE
 _BLOCK = 2**16
 _WORTH_A_PLAN = 2**20
 
@@ -45,9 +45,9 @@ def join(
     Returns:
         Blocks of row numbers, ``left < right``, each pair once, with the least distance over the orientations and the
         lowest ``Orientation`` that has it: the turn that makes left look like right. In no particular order. A block
-        has at most some 300,000 pairs. It may be empty: one comes at least every 33 million pairs that were compared,
-        so that the caller can stop, by closing the iterator. Beside ``signatures`` memory is 140 bytes a row and some
-        tens of megabytes, however many pairs there are.
+        has at most some 200,000 pairs. It may be empty: one comes at least every 33 million pairs that were compared,
+        so that the caller can stop, by closing the iterator. Beside ``signatures`` memory is 60 to 400 bytes a row (the
+        farther, the more; 140 at 0.3) and some tens of megabytes, however many pairs there are.
 
     Raises:
         ValueError: Wrong arrays, a distance that is none, or no threads.
@@ -194,7 +194,7 @@ class _Search:
                     if sum(map(len, found)) >= _BLOCK:
                         yield join_blocks(found)
                         found = []
-                yield join_blocks(found)
+                yield join_blocks([*found, tiles.finish(strip)])
 
             return work
 

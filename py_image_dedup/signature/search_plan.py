@@ -15,7 +15,7 @@ Which of them, and how many directions, is decided by what they leave of a sampl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,11 @@ Float32Array = npt.NDArray[np.float32]
 SLACK = 2e-5
 """How much float32 may be wrong in a cosine, generously."""
 
-_FITTED = 2000
-_LEFT_SAMPLE, _RIGHT_SAMPLE = 400, 1600
+_SAMPLE = 2000
 _SEED = 272
 
 # Nanoseconds a pair on one core; only their ratios matter.
-_PRODUCT, _COLUMN, _PASS, _COMPARE, _EXACT, _WHOLE = 0.10, 0.0175, 0.05, 0.09, 200.0, 5.1
+_PRODUCT, _COLUMN, _PASS, _COMPARE, _EXACT, _WHOLE, _CROWDED = 0.10, 0.0175, 0.05, 0.09, 200.0, 5.1, 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,10 @@ class Plan:
         """Return the even columns with the lengths behind them, and the odd columns, of signatures, row by row."""
         if self.basis is None:
             raise ValueError("the whole plan has no columns")
-        coordinates = unit(values) @ self.basis.directions
+        return self.select(unit(values) @ self.basis.directions)
+
+    def select(self, coordinates: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Do ``columns`` with coordinates along all directions of the basis."""
         lengths = [np.sqrt(np.einsum("ij,ij->i", part, part)) for part in (coordinates[:, rest] for rest in self.rests)]
         even = np.concatenate([coordinates[:, self.even], np.stack(lengths, axis=1)], axis=1)
         return np.ascontiguousarray(even), np.ascontiguousarray(coordinates[:, self.odd])
@@ -103,16 +105,22 @@ def choose(signatures: Int8Array, max_distance: float, *, orientations: bool) ->
         orientations: Whether all eight orientations are searched.
     """
     random = np.random.default_rng(_SEED)
-    rows = random.permutation(len(signatures))[: max(_FITTED, _LEFT_SAMPLE + _RIGHT_SAMPLE)]
-    sample = signatures[np.sort(rows)][random.permutation(len(rows))]
-    basis = fit(sample[:_FITTED], orientations=orientations)
-    left, right = np.split(sample[: _LEFT_SAMPLE + _RIGHT_SAMPLE], [len(sample) // 5])
-    least = least_cosine(max_distance) - SLACK
-    best, lowest = WHOLE, _WHOLE * (8 if orientations else 1)
+    sample = signatures[random.permutation(len(signatures))[:_SAMPLE]]
+    basis = fit(sample, orientations=orientations)
+    left, right = np.split(sample, [len(sample) // 5])
+    rights = unit(right) @ basis.directions
+    turns = ORIENTATIONS if orientations else (Orientation.UPRIGHT,)
+    lefts = {orientation: unit(turn(left, orientation)) @ basis.directions for orientation in turns}
+    least = np.float32(least_cosine(max_distance) - SLACK)
+    # What is near is left by every plan, and where it is much it costs little.
+    apart = np.logical_and.reduce([coordinates @ rights.T < least for coordinates in lefts.values()])
+    near = 1 - float(np.mean(apart)) if apart.size else 0.0
+    whole = _WHOLE * len(turns)
+    best, lowest = WHOLE, whole
     for plan in _plans(basis, orientations=orientations):
-        fixed = _fixed_cost(plan)
+        fixed = _fixed_cost(plan) + near * (whole + _CROWDED)
         if fixed < lowest:
-            cost = fixed + _share_left(plan, left, right, least, (lowest - fixed) / _EXACT) * _EXACT
+            cost = fixed + _EXACT * _share_left(plan, lefts, rights, least, apart)
             if cost < lowest:
                 best, lowest = plan, cost
     return best
@@ -173,18 +181,22 @@ def _fixed_cost(plan: Plan) -> float:
     return one * len(plan.products)
 
 
-def _share_left(plan: Plan, left: Int8Array, right: Int8Array, least: float, enough: float) -> float:
-    """Return how many exact products a pair of the sample needs after the plan; stops when that is ``enough``."""
-    if not (len(left) and len(right)):
+def _share_left(
+    plan: Plan,
+    lefts: Mapping[Orientation, Float32Array],
+    rights: Float32Array,
+    least: np.float32,
+    apart: npt.NDArray[np.bool_],
+) -> float:
+    """Return how many exact products a pair that is not near needs after the plan."""
+    if not apart.size:
         return 0.0
-    right_even, right_odd = plan.columns(right)
+    right_even, right_odd = plan.select(rights)
     share = 0.0
     for product in plan.products:
-        left_even, left_odd = plan.columns(turn(left, product.turned))
+        left_even, left_odd = plan.select(lefts[product.turned])
         bound = left_even @ right_even.T
         if len(plan.odd):
             bound += np.abs(left_odd @ right_odd.T)
-        share += float(np.mean(bound >= least)) * len(product.bounds)
-        if share > enough:
-            break
+        share += float(np.mean((bound >= least) & apart)) * len(product.bounds)
     return share

@@ -18,13 +18,18 @@ from py_image_dedup.signature.orientation import ORIENTATIONS, turn
 from py_image_dedup.signature.pairs import Float64Array, Int8Array, Int64Array, PairBlock, UInt8Array
 from py_image_dedup.signature.search_plan import SLACK, Float32Array, Plan, Product, least_cosine
 
-TILE = 2**18
-"""Pairs in a tile; its floats take a megabyte."""
+TILE = 2**17
+"""Pairs in a tile; its floats take half a megabyte."""
 
 _GRID_WORTH = 12
 """A matrix product of so many pairs costs as much as one pair looked at by itself."""
 
-_AT_ONCE = 2048
+_CROWD = 16
+"""Rows with so many pairs among those that wait are taken for the rows of a grid."""
+
+_AT_ONCE = 1024
+_ENOUGH = 8192
+"""Pairs wait for so many others, to be looked at together."""
 _ROWS_AT_ONCE = 4096
 
 
@@ -112,36 +117,66 @@ class Tiles:
         self._least = np.float32(least_cosine(max_distance) - SLACK)
         self._bound, self._other = np.empty((2, TILE), dtype=np.float32)
         self._mask = np.zeros(TILE, dtype=np.bool_)
+        self._waiting: list[tuple[Product, Int64Array, Int64Array]] = []
+        self._waiting_pairs = 0
 
     def search(self, strip: Strip, start: int, stop: int) -> PairBlock:
-        """Return the pairs within the distance of a strip and the right rows from ``start`` to ``stop``."""
-        width = stop - start
-        if not self._plan.products:
-            return self._grid(strip, start, np.arange(len(strip.values)), np.arange(width))
-        left, by_product = self._left(strip, start, stop)
-        if not len(left):
-            return EMPTY
-        rows, columns = np.unique(left // width), np.unique(left % width)
-        if len(rows) * len(columns) <= _GRID_WORTH * len(left):
-            return self._grid(strip, start, rows, columns)
-        near = [self._near(strip, start, width, flat, product) for product, flat in by_product]
-        return self._exact(strip, start, width, np.unique(np.concatenate(near)))
+        """Look at a strip and the right rows from ``start`` to ``stop``.
 
-    def _left(self, strip: Strip, start: int, stop: int) -> tuple[Int64Array, list[tuple[Product, Int64Array]]]:
-        """Return the flat places in the tile that the bounds leave, of all products and of each."""
-        by_product = []
+        Returns:
+            Pairs within the distance: of this tile, or of earlier ones of this strip, as many as were looked at until
+            now. ``finish`` returns the others.
+        """
+        if not self._plan.products:
+            return self._grid(strip, np.arange(len(strip.values)), np.arange(start, stop))
+        left = self._left(strip, start, stop)
+        self._waiting += left
+        self._waiting_pairs += sum(len(rows) for _, rows, _ in left)
+        return self.finish(strip) if self._waiting_pairs >= _ENOUGH else EMPTY
+
+    def finish(self, strip: Strip) -> PairBlock:
+        """Return the pairs within the distance among those of this strip that wait to be looked at."""
+        waiting, self._waiting, self._waiting_pairs = self._waiting, [], 0
+        if not waiting:
+            return EMPTY
+        rows, columns = (
+            np.concatenate(part) for part in zip(*((rows, columns) for _, rows, columns in waiting), strict=True)
+        )
+        crowded = np.bincount(rows, minlength=len(strip.values)) >= _CROWD
+        in_grid = crowded[rows]
+        grid_rows, grid_columns = np.flatnonzero(crowded), np.unique(columns[in_grid])
+        if len(grid_rows) * len(grid_columns) > _GRID_WORTH * np.count_nonzero(in_grid):
+            return self._one_by_one(strip, waiting)
+        waiting = [(product, rows[~crowded[rows]], columns[~crowded[rows]]) for product, rows, columns in waiting]
+        return join_blocks([self._grid(strip, grid_rows, grid_columns), self._one_by_one(strip, waiting)])
+
+    def _one_by_one(self, strip: Strip, waiting: list[tuple[Product, Int64Array, Int64Array]]) -> PairBlock:
+        near = []
+        for product in self._plan.products:
+            of_product = [(rows, columns) for of, rows, columns in waiting if of is product]
+            if of_product:
+                rows, columns = (np.concatenate(part) for part in zip(*of_product, strict=True))
+                near.append(self._near(strip, rows, columns, product.bounds))
+        found = join_blocks(near)
+        if len(self._plan.products) == 1 or not len(found):
+            return found
+        # Found by a product that bounds some orientations; another may have an orientation that is nearer.
+        pairs = np.unique(np.stack([found.left - strip.first, found.right]), axis=1)
+        return self._near(strip, pairs[0], pairs[1], self._orientations)
+
+    def _left(self, strip: Strip, start: int, stop: int) -> list[tuple[Product, Int64Array, Int64Array]]:
+        """Return the rows and columns of the pairs that each product's bound leaves."""
+        left = []
         for product, (even, odd) in zip(self._plan.products, strip.columns, strict=True):
             flat = self._bounded(even, odd, start, stop)
+            rows, columns = np.divmod(flat, stop - start)
+            columns += start
             if self._triangular and strip.first + len(strip.values) > start:
-                row, column = np.divmod(flat, stop - start)
-                flat = flat[row + strip.first < column + start]
-            if len(flat):
-                by_product.append((product, flat))
-        if not by_product:
-            return _NOTHING, by_product
-        if len(by_product) == 1:
-            return by_product[0][1], by_product
-        return np.unique(np.concatenate([flat for _, flat in by_product])), by_product
+                ordered = rows + strip.first < columns
+                rows, columns = rows[ordered], columns[ordered]
+            if len(rows):
+                left.append((product, rows, columns))
+        return left
 
     def _bounded(self, even: Float32Array, odd: Float32Array, start: int, stop: int) -> Int64Array:
         """Return the flat places at which one product's bound reaches the least cosine."""
@@ -153,51 +188,49 @@ class Tiles:
             np.matmul(odd, self._rights.odd[start:stop].T, out=other)
             np.abs(other, out=other)
             np.add(bound, other, out=bound)
-        # Eight flags are one word: most words are zero, and looking for others is 15 times faster than for flags.
+        # Eight flags are one word and most words are zero: ten times faster than to look at flags or at numbers.
         flags = self._mask[: -(-height * width // 8) * 8]
         flags[height * width :] = False
         np.greater_equal(bound, self._least, out=flags[: height * width].reshape(height, width))
-        words = np.flatnonzero(flags.view(np.uint64))
-        if not len(words):
-            return _NOTHING
+        words = np.flatnonzero(flags.view(np.uint64) != 0)
         word, flag = np.nonzero(flags.reshape(-1, 8)[words])
-        return words[word] * 8 + flag
+        found: Int64Array = words[word] * 8 + flag
+        return found
 
-    def _near(self, strip: Strip, start: int, width: int, flat: Int64Array, product: Product) -> Int64Array:
-        """Return those places at which the distance is within the bound in an orientation that the product bounds."""
-        return np.concatenate([_NOTHING, *(
-            part[self._pairs(strip, start, width, part, product.bounds)[0] <= self._max_distance]
-            for part in _parts(flat)
-        )])  # fmt: skip
-
-    def _exact(self, strip: Strip, start: int, width: int, flat: Int64Array) -> PairBlock:
-        """Return pairs with their least distance; all of them are within it."""
-        found = [(part, *self._pairs(strip, start, width, part, self._orientations)) for part in _parts(flat)]
-        if not found:
-            return EMPTY
-        places, distances, orientations = (np.concatenate(column) for column in zip(*found, strict=True))
-        return PairBlock(strip.first + places // width, start + places % width, distances, orientations)
+    def _near(
+        self, strip: Strip, rows: Int64Array, columns: Int64Array, orientations: tuple[Orientation, ...]
+    ) -> PairBlock:
+        """Return those pairs that are within the distance in some of the orientations."""
+        blocks = []
+        for start in range(0, len(rows), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            distances, which = self._pairs(strip, rows[part], columns[part], orientations)
+            near = np.flatnonzero(distances <= self._max_distance)
+            blocks.append(PairBlock(strip.first + rows[part][near], columns[part][near], distances[near], which[near]))
+        return join_blocks(blocks)
 
     def _pairs(
-        self, strip: Strip, start: int, width: int, flat: Int64Array, orientations: tuple[Orientation, ...]
+        self, strip: Strip, rows: Int64Array, columns: Int64Array, orientations: tuple[Orientation, ...]
     ) -> tuple[Float64Array, UInt8Array]:
         """Return the least distance of each pair over some orientations, and the orientation."""
-        row, column = np.divmod(flat, width)
-        column += start
-        right = self._rights.values[column].astype(np.float32)
-        best = np.full(len(flat), -np.inf, dtype=np.float32)
-        which = np.zeros(len(flat), dtype=np.uint8)
+        right = self._rights.values[columns].astype(np.float32)
+        best = np.full(len(rows), -np.inf, dtype=np.float32)
+        which = np.zeros(len(rows), dtype=np.uint8)
         for orientation in orientations:
-            dots = np.einsum("ij,ij->i", strip.turned(orientation)[row], right)
+            dots = np.einsum("ij,ij->i", strip.turned(orientation)[rows], right)
             which[dots > best] = orientation
             np.maximum(best, dots, out=best)
-        squared = strip.squared[row].astype(np.float64), self._rights.squared[column].astype(np.float64)
+        squared = strip.squared[rows].astype(np.float64), self._rights.squared[columns].astype(np.float64)
         return from_products(best.astype(np.float64), *squared), which
 
-    def _grid(self, strip: Strip, start: int, rows: Int64Array, columns: Int64Array) -> PairBlock:
+    def _grid(self, strip: Strip, rows: Int64Array, columns: Int64Array) -> PairBlock:
         """Return the pairs within the distance of some rows with some columns, by matrix products."""
-        rights = columns + start
-        right = self._rights.values[rights].astype(np.float32).T
+        width = TILE // max(1, len(rows))
+        parts = [columns[start : start + width] for start in range(0, len(columns), width)] if len(rows) else []
+        return join_blocks([self._small_grid(strip, rows, part) for part in parts])
+
+    def _small_grid(self, strip: Strip, rows: Int64Array, columns: Int64Array) -> PairBlock:
+        right = self._rights.values[columns].astype(np.float32).T
         shape, size = (len(rows), len(columns)), len(rows) * len(columns)
         best, dots = self._bound[:size].reshape(shape), self._other[:size].reshape(shape)
         better = self._mask[:size].reshape(shape)
@@ -208,18 +241,18 @@ class Tiles:
             np.greater(dots, best, out=better)
             np.copyto(which, np.uint8(orientation), where=better)
             np.maximum(best, dots, out=best)
-        left_squared, right_squared = strip.squared[rows], self._rights.squared[rights]
+        left_squared, right_squared = strip.squared[rows], self._rights.squared[columns]
         np.multiply(best, _inverse(left_squared)[:, None], out=dots)
         np.multiply(dots, _inverse(right_squared), out=dots)
         np.greater_equal(dots, self._least, out=better)
-        if self._triangular and strip.first + len(strip.values) > start:
-            better &= (rows + strip.first)[:, None] < rights
-        row, column = np.nonzero(better)
+        if self._triangular:
+            better &= (rows + strip.first)[:, None] < columns
+        row, column = np.divmod(np.flatnonzero(better), len(columns))
         squared = left_squared[row].astype(np.float64), right_squared[column].astype(np.float64)
         distances = from_products(best[row, column].astype(np.float64), *squared)
         near = distances <= self._max_distance
         row, column = row[near], column[near]
-        return PairBlock(strip.first + rows[row], rights[column], distances[near], which[row, column])
+        return PairBlock(strip.first + rows[row], columns[column], distances[near], which[row, column])
 
 
 def join_blocks(blocks: list[PairBlock]) -> PairBlock:
@@ -232,10 +265,6 @@ def join_blocks(blocks: list[PairBlock]) -> PairBlock:
         np.concatenate([block.distance for block in blocks]),
         np.concatenate([block.orientation for block in blocks]),
     )
-
-
-def _parts(flat: Int64Array) -> list[Int64Array]:
-    return [flat[start : start + _AT_ONCE] for start in range(0, len(flat), _AT_ONCE)]
 
 
 def _inverse(squared: npt.NDArray[np.int32]) -> Float32Array:

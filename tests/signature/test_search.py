@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -73,6 +74,12 @@ def pruned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("py_image_dedup.signature.search.TILE", 64 * 40)
 
 
+@pytest.fixture
+def one_blas_thread() -> Iterator[None]:
+    with blas.one_thread:
+        yield
+
+
 @pytest.mark.parametrize("orientations", [True, False])
 @pytest.mark.parametrize("max_distance", DISTANCES)
 def test_the_pairs_are_those_of_brute_force(max_distance: float, orientations: bool, pruned: None) -> None:
@@ -99,11 +106,11 @@ def test_every_plan_that_could_be_chosen_is_exact(orientations: bool) -> None:
             rights = Rights.of(rows, plan)
             for max_distance, pairs in expected.items():
                 tiles = Tiles(plan, rights, max_distance, turns, triangular=True)
-                blocks = [
-                    tiles.search(Strip.of(rows[first : first + 70], first, plan), start, min(start + 45, 130))
-                    for first in (0, 70)
-                    for start in range(first, 130, 45)
-                ]
+                blocks = []
+                for first in (0, 70):
+                    strip = Strip.of(rows[first : first + 70], first, plan)
+                    blocks += [tiles.search(strip, start, min(start + 45, 130)) for start in range(first, 130, 45)]
+                    blocks.append(tiles.finish(strip))
                 assert table(join_blocks(blocks)) == pairs
                 tried += 1
     assert tried > 20
@@ -248,12 +255,21 @@ def test_threads_share_an_index() -> None:
     assert all(answer == table(SearchIndex(rows).query(rows[:20], 0.3)) for answer in found)
 
 
+@pytest.mark.usefixtures("one_blas_thread")
 def test_the_plan_follows_the_distance() -> None:
     rows = np.concatenate([pool(seed, 1000) for seed in (21, 22)])
     near, far = choose(rows, 0.05, orientations=True), choose(rows, 1.0, orientations=True)
     assert 0 < len(near.products) <= 4
     assert far.products == ()
     assert len(choose(rows, 0.1, orientations=False).products) == 1
+
+
+@pytest.mark.usefixtures("one_blas_thread")
+def test_many_nearly_equal_rows_do_not_change_the_plan_for_the_others() -> None:
+    rows = np.random.default_rng(17).integers(-2, 3, (2000, 272)).astype(np.int8)
+    plan = choose(rows, 0.1, orientations=True)
+    rows[::2] = rows[0]
+    assert len(choose(rows, 0.1, orientations=True).products) == len(plan.products) > 0
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
