@@ -50,7 +50,7 @@ format: $(VENV)/dev.stamp  ## put the code into its usual form
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp  ## every benchmark; prints what docs/benchmarks.md records
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,113 @@
+"""What the daemon costs beside a large library: idle, in memory, and for one photo that arrives.
+
+    python benchmarks/daemon.py [FILES] [--keep FOLDER]
+
+A library of FILES small JPEG files (100,000 unless told) is made as for ``rerun.py`` and indexed. A real daemon
+process then watches it (inotify), does nothing for a while, and gets photos one at a time: each a copy, saved again, of
+a file of the library, which it moves away. Goals: acted within 1 s of settling, of that less than 50 ms of search; idle
+below 1 % of a core; memory below 300 MB, and not more at the end than after the first photos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.rerun import FILES, make_library, run
+from tests.daemon.process import DaemonProcess
+
+QUIET_SECONDS = 2.0
+IDLE_SECONDS = 20.0
+PHOTOS = 20
+GOAL_SECONDS, GOAL_SEARCH, GOAL_IDLE, GOAL_MB = 1.0, 0.050, 0.01, 300
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("files", nargs="?", type=int, default=FILES)
+    parser.add_argument("--keep", type=Path)
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="py-image-dedup-") as name:
+        top = (chosen.keep or Path(name)).absolute()
+        make_library(top / "photos", chosen.files)
+        if not (top / "state" / "index.sqlite3").exists():
+            run(top / "photos", top / "state")
+        shutil.rmtree(top / "out", ignore_errors=True)
+        # The library's own copies stay: only what is put into "arriving" is to be moved.
+        daemon = DaemonProcess(
+            top, daemon={"processing_timeout": f"{QUIET_SECONDS}s"}, deduplication={"remove": ["similar"]},
+            analysis={"scope": "all", "protected_directories": protected(top / "photos")},
+        )  # fmt: skip
+        arriving = top / "photos" / "arriving"
+        arriving.mkdir(exist_ok=True)
+        try:
+            begin = time.perf_counter()
+            daemon.start_only()
+            daemon.until(daemon.is_ready, 600)
+            print(f"ready after {time.perf_counter() - begin:.1f} s, its first full run included")
+            return measure(daemon, sorted((top / "photos").rglob("*.jpg")), arriving)
+        finally:
+            daemon.close()
+
+
+def protected(photos: Path) -> list[str]:
+    return [str(folder) for folder in sorted(photos.iterdir()) if folder.is_dir() and folder.name != "arriving"]
+
+
+def measure(daemon: DaemonProcess, library: Sequence[Path], arriving: Path) -> int:
+    assert daemon.process is not None
+    pid = daemon.process.pid
+    time.sleep(3)
+    before = processor_seconds(pid)
+    time.sleep(IDLE_SECONDS)
+    idle = (processor_seconds(pid) - before) / IDLE_SECONDS
+    times, searches, memory = [], [], []
+    for number in range(PHOTOS):
+        photo = arriving / f"arrived {number}.jpg"
+        with Image.open(library[number * 997 % len(library)]) as image:
+            image.save(photo, quality=40)
+        arrived = time.time()
+        before = phase_seconds(daemon)
+        daemon.until(lambda photo=photo: not photo.exists(), 60)  # type: ignore[misc]
+        moved = max(path.stat().st_ctime for path in daemon.out.rglob(photo.name))
+        times.append(moved - arrived - QUIET_SECONDS)
+        time.sleep(0.3)
+        searches.append(phase_seconds(daemon) - before)
+        memory.append(daemon.metric("process_resident_memory_bytes") / 2**20)
+    rows = [
+        ("settled to acted, median", statistics.median(times), GOAL_SECONDS, "s"),
+        ("settled to acted, worst", max(times), GOAL_SECONDS, "s"),
+        ("of that the find phase, median", statistics.median(searches), GOAL_SEARCH, "s"),
+        ("of that the find phase, first photo", searches[0], None, "s"),
+        ("idle, share of one core", idle, GOAL_IDLE, ""),
+        ("memory after the first photo", memory[0], GOAL_MB, "MB"),
+        ("memory after the last photo", memory[-1], GOAL_MB, "MB"),
+    ]
+    good = True
+    for what, value, goal, unit in rows:
+        verdict = "" if goal is None else f"   goal {goal:g} {unit}: {'met' if value <= goal else 'MISSED'}"
+        good = good and (goal is None or value <= goal)
+        print(f"{what:38}{value:9.3f} {unit}{verdict}")
+    return 0 if good else 1
+
+
+def phase_seconds(daemon: DaemonProcess) -> float:
+    return daemon.metric('py_image_dedup_phase_seconds_sum{phase="find"}')
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
