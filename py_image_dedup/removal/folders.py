@@ -17,8 +17,8 @@ from py_image_dedup.removal.place import NotAsPlanned, open_place
 def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step: Step = no_step) -> tuple[Path, ...]:
     """Remove the folders that this run emptied, and those above them that become empty by it.
 
-    Never a root, nothing under a protected folder, and no folder with anything in it, hidden or not: a marker such as
-    ``.stfolder`` keeps its folder.
+    Never a root, protected or not, and no folder with anything in it, hidden or not: a marker such as ``.stfolder``
+    keeps its folder. No file under a protected folder is removed, so none there is emptied.
 
     Args:
         plan: Of the run.
@@ -56,12 +56,7 @@ def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step:
 
 def _may_go(folder: Path, plan: Plan) -> bool:
     parents = folder.parents
-    return (
-        folder not in plan.roots
-        and folder != plan.target_directory
-        and any(root in parents for root in plan.roots)
-        and not any(guarded == folder or guarded in parents for guarded in plan.protected)
-    )
+    return folder not in plan.roots and folder != plan.target_directory and any(root in parents for root in plan.roots)
 
 
 def _is_empty(folder: Path) -> bool:

@@ -277,6 +277,28 @@ def test_a_target_that_appears_on_another_file_system_is_never_overwritten(
     assert sorted(path.name for path in target.parent.iterdir()) == ["like.jpg", "same.jpg"]
 
 
+def test_a_file_that_is_written_to_while_it_is_copied_stays(lib: Library, elsewhere: Path) -> None:
+    made = lib.plan(target=elsewhere)
+    outcome = lib.execute(made, at("copy: created", lambda: change_in_place(lib.same, BEST[::-1])))[0]
+    assert outcome.status is OutcomeStatus.SKIPPED
+    assert "changed while it was copied" in outcome.message
+    assert lib.same.read_bytes() == BEST[::-1]
+    assert [path.name for path in (elsewhere / "b").iterdir()] == ["like.jpg"]
+
+
+def test_a_copy_that_the_disk_gives_back_wrong_is_no_reason_to_let_the_file_go(lib: Library, elsewhere: Path) -> None:
+    made = lib.plan(target=elsewhere)
+
+    def rot() -> None:
+        next((elsewhere / "b").glob(".py-image-dedup-*.part")).write_bytes(BEST[::-1])
+
+    outcome = lib.execute(made, at("copy: flushed", rot))[0]
+    assert outcome.status is OutcomeStatus.FAILED
+    assert "gives back other bytes" in outcome.message
+    assert lib.same.read_bytes() == BEST
+    assert [path.name for path in (elsewhere / "b").iterdir()] == ["like.jpg"]
+
+
 def test_a_file_that_changes_while_it_is_copied_stays(lib: Library, elsewhere: Path) -> None:
     made = lib.plan(target=elsewhere)
     outcome = lib.execute(made, at("copy: named", lambda: replace_file(lib.same, b"edited")))[0]

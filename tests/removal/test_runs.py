@@ -43,7 +43,8 @@ def test_every_run_tells_what_became_of_it(tmp_path: Path) -> None:
     folder, made = run("4-killed", 0)
     assert killed_at(4, lambda step: execute(made, folder, dry_run=False, step=step))  # type: ignore[arg-type]
     folder, made = run("5-stopped", 0)
-    execute(made, folder, dry_run=False, should_stop=lambda: True)  # type: ignore[arg-type]
+    answers = iter([False, False, True])
+    execute(made, folder, dry_run=False, should_stop=lambda: next(answers, True))  # type: ignore[arg-type]
     (runs / "6-broken").mkdir()
     (runs / "6-broken" / "plan.json").write_text("{")
     (runs / "7-nothing").mkdir()
@@ -55,7 +56,7 @@ def test_every_run_tells_what_became_of_it(tmp_path: Path) -> None:
     assert (done.interrupted, done.is_undone, done.undone) == (False, False, 0)
     assert (undone.is_undone, undone.undone, undone.interrupted) == (True, 2, False)
     assert (killed.interrupted, killed.planned) == (True, 2)
-    assert (stopped.interrupted, stopped.planned) == (True, 2)
+    assert (stopped.interrupted, stopped.planned, stopped.counts) == (True, 2, {OutcomeStatus.DONE: 1})
     assert "not JSON" in broken.problem
     assert [one.when for one in list_runs(tmp_path)] == sorted(one.when for one in found.values())
     expire(runs, [root], 30, in_days(31))

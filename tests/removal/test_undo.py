@@ -98,6 +98,18 @@ def test_something_else_at_the_place_stays_and_so_does_the_removed_file(lib: Lib
     assert snapshot(lib.root) == lib.before
 
 
+def test_a_moved_file_that_somebody_copied_back_is_there_twice_until_its_owner_decides(lib: Library) -> None:
+    moved = lib.remove()[1].target
+    put(lib.like, LIKE)
+    undone = undo(lib.run)
+    assert ends(undone)[0] == ("like.jpg", "failed")
+    assert moved is not None
+    assert moved.exists()
+    assert ends(undo(lib.run))[0] == ("like.jpg", "failed")
+    lib.like.unlink()
+    assert ends(undo(lib.run))[0] == ("like.jpg", "done")
+
+
 def test_a_deleted_file_that_somebody_restored_is_not_touched(lib: Library) -> None:
     lib.remove()
     put(lib.same, BEST, OLD, 0o604)
