@@ -37,6 +37,8 @@ def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step:
         for outcome in outcomes
         if outcome.status is OutcomeStatus.DONE and outcome.action.kind is not ActionKind.HARDLINK
     }
+    if not level:
+        return ()
     seen = set(read_history(run_directory).folders)
     gone: list[Path] = []
     with Journal.of(plan, run_directory) as journal:

@@ -290,7 +290,7 @@ def test_a_copy_that_the_disk_gives_back_wrong_is_no_reason_to_let_the_file_go(l
     made = lib.plan(target=elsewhere)
 
     def rot() -> None:
-        next((elsewhere / "b").glob(".py-image-dedup-*.part")).write_bytes(BEST[::-1])
+        next((elsewhere / "b").glob(".py-image-dedup-*-1.part")).write_bytes(BEST[::-1])
 
     outcome = lib.execute(made, at("copy: flushed", rot))[0]
     assert outcome.status is OutcomeStatus.FAILED
