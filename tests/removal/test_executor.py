@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -446,6 +447,43 @@ def test_a_stop_ends_after_the_file_in_hand_and_the_run_can_be_gone_on_with(lib:
     assert "not reached" in outcomes[1].message
     assert lib.like.exists()
     assert statuses(lib.execute(made)) == ["done", "done"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="descriptors are named by /proc")
+@pytest.mark.parametrize("one_wait", [True, False])
+def test_what_a_power_failure_would_need_is_on_the_disk_before_each_next_step(
+    lib: Library, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, one_wait: bool
+) -> None:
+    """A kill cannot show this: a killed process loses nothing that it wrote. So the order of the calls is looked at."""
+    events: list[str] = []
+    fsync, syncfs = os.fsync, durable._syncfs()
+
+    def named(descriptor: int) -> str:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    def telling_fsync(descriptor: int) -> None:
+        events.append(f"flush {named(descriptor)}")
+        fsync(descriptor)
+
+    def telling_syncfs(descriptor: int) -> int:
+        events.append(f"flush all of {os.fstat(descriptor).st_dev}")
+        return syncfs(descriptor) if syncfs else 0
+
+    monkeypatch.setattr(os, "fsync", telling_fsync)
+    monkeypatch.setattr(durable, "_syncfs", lambda: telling_syncfs if one_wait else None)
+    made = lib.plan(target=elsewhere)
+    assert statuses(lib.execute(made, events.append)) == ["done", "done"]
+
+    def flushed(name: str, first: str, then: str) -> bool:
+        between = events[events.index(first) : len(events) - events[::-1].index(then)]
+        return f"flush {name}" in between or f"flush all of {elsewhere.stat().st_dev}" in between
+
+    assert flushed(str(lib.run / JOURNAL_NAME), "intents written", "intents flushed")
+    for number in (1, 2):
+        part = elsewhere / "b" / f".py-image-dedup-{made.run}-{number}.part"
+        assert flushed(str(part), "copy: written", "copy: flushed")
+    assert flushed(str(elsewhere / "b"), "copy: named", "take aside")
+    assert events[-1] == f"flush {lib.run / JOURNAL_NAME}"
 
 
 def test_names_that_are_no_utf8_survive(lib: Library) -> None:

@@ -13,6 +13,7 @@ from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.history import State, read_history
 from py_image_dedup.removal.planner import ActionChoice
 from py_image_dedup.removal.recovery import recover
+from py_image_dedup.removal.trash import find_in_trash
 from py_image_dedup.removal.undo import undo
 from tests.removal.killing import killed_at
 from tests.removal.library import Seen, contents, group, plan, put, snapshot
@@ -72,6 +73,17 @@ def test_an_emptied_trash_is_told_and_identical_files_come_from_their_keeper(tmp
     assert undone[lib.gone[0]].status is OutcomeStatus.DONE
     assert undone[lib.gone[1]].status is OutcomeStatus.FAILED
     assert "not found in the trash" in undone[lib.gone[1]].message
+
+
+def test_a_file_is_found_in_a_trash_that_lost_others_of_its_name(tmp_path: Path, home: Path) -> None:
+    lib = Library(tmp_path)
+    assert killed_at(0, lambda _: execute(lib.plan, lib.run, dry_run=False)) is False
+    trash = home / ".local" / "share" / "Trash"
+    (trash / "files" / "same.jpg").unlink()
+    (trash / "info" / "same.jpg.trashinfo").unlink()
+    moved = {entry.action.source.path: entry for entry in read_history(lib.run).entries.values()}[lib.gone[1]]
+    assert moved.where == trash / "files" / "same 1.jpg"
+    assert find_in_trash(lib.gone[1], moved.action.source.stamp) == moved.where
 
 
 def test_a_kill_at_any_step_is_put_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
