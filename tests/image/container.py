@@ -76,6 +76,9 @@ class Container:
 
     def __post_init__(self) -> None:
         self.name = run("buildah", "from", "--pull-never", IMAGE).strip()
+        # buildah 1.28 mounts an image's own volumes over the folders that are lent to it, by chance; engines do not.
+        for inside in self.volumes.values():
+            run("buildah", "config", "--volume", f"{inside}-", self.name)
 
     def command(self, *arguments: str) -> list[str]:
         """What runs this image's entry point, which ``buildah run`` does not apply by itself."""

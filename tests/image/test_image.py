@@ -95,7 +95,7 @@ def test_the_daemon_in_the_image_moves_files_as_their_owner_and_is_scraped(
     log = lambda: box.log.read_text(errors="replace")  # noqa: E731
     until(lambda: answers(port, "/readyz"), 60, log)
     original = write(folders["in"] / "photo.jpg", picture(1, 640, 480))
-    copy = shutil.copy(original, folders["in"] / "photo copy.jpg")
+    copy = shutil.copy2(original, folders["in"] / "photo copy.jpg")
     for path in (original, Path(copy)):
         os.chown(path, OWNER, OWNER)
     until(lambda: any(folders["out"].rglob("*.jpg")), 30, log)
