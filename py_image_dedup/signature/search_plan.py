@@ -34,6 +34,7 @@ SLACK = 2e-5
 
 _SAMPLE = 2000
 _SEED = 272
+_NEARLY = 1.2
 
 # Nanoseconds a pair on one core; only their ratios matter.
 _PRODUCT, _COLUMN, _PASS, _COMPARE, _EXACT, _WHOLE, _CROWDED = 0.10, 0.0175, 0.05, 0.09, 200.0, 5.1, 15.0
@@ -112,8 +113,9 @@ def choose(signatures: Int8Array, max_distance: float, *, orientations: bool) ->
     turns = ORIENTATIONS if orientations else (Orientation.UPRIGHT,)
     lefts = {orientation: unit(turn(left, orientation)) @ basis.directions for orientation in turns}
     least = np.float32(least_cosine(max_distance) - SLACK)
-    # What is near is left by every plan, and where it is much it costs little.
-    apart = np.logical_and.reduce([coordinates @ rights.T < least for coordinates in lefts.values()])
+    # What is near, or nearly, is left by every plan; where it is much, it stands in a grid and costs little.
+    nearly = np.float32(least_cosine(_NEARLY * max_distance))
+    apart = np.logical_and.reduce([coordinates @ rights.T < nearly for coordinates in lefts.values()])
     near = 1 - float(np.mean(apart)) if apart.size else 0.0
     whole = _WHOLE * len(turns)
     best, lowest = WHOLE, whole

@@ -28,7 +28,7 @@ _CROWD = 16
 """Rows with so many pairs among those that wait are taken for the rows of a grid."""
 
 _AT_ONCE = 1024
-_ENOUGH = 8192
+_ENOUGH = 2**15
 """Pairs wait for so many others, to be looked at together."""
 _ROWS_AT_ONCE = 4096
 
