@@ -126,7 +126,7 @@ class DaemonProcess:
         """What it has logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def until(self, fact: Callable[[], bool], seconds: float = 30.0) -> None:
+    def until(self, fact: Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait for something; the log is in the error if it does not come."""
         end = time.monotonic() + seconds
         while not fact():
