@@ -28,6 +28,7 @@ VANISHED = "vanished"
 _TYPE = 0o170000
 _REGULAR = stat.S_IFREG
 _LINK = stat.S_IFLNK
+_FOLDER = stat.S_IFDIR
 
 Folders: TypeAlias = list[tuple[bytes, Place]]
 
@@ -138,24 +139,27 @@ class _Walk:
         others = 0
         for entry in entries:
             seen = True
-            if entry.is_dir(follow_symlinks=False):
-                subfolders.append(entry)
-                continue
             name = entry.name
             if name[name.rfind(b".") :].lower() not in extensions:
-                others += 1
-                continue
-            path = entry.path
-            if excluding and self.selector.is_excluded(path):
-                self.skipped[EXCLUDED] += 1
+                if entry.is_dir(follow_symlinks=False):
+                    subfolders.append(entry)
+                else:
+                    others += 1
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
             except OSError as error:
-                self.fail(path, error)
+                self.fail(entry.path, error)
                 continue
+            path = entry.path
             if status.st_mode & _TYPE != _REGULAR:
-                self.skipped[SYMBOLIC_LINK if status.st_mode & _TYPE == _LINK else SPECIAL_FILE] += 1
+                if status.st_mode & _TYPE == _FOLDER:  # a folder that is named like a picture
+                    subfolders.append(entry)
+                else:
+                    self.skipped[SYMBOLIC_LINK if status.st_mode & _TYPE == _LINK else SPECIAL_FILE] += 1
+                continue
+            if excluding and self.selector.is_excluded(path):
+                self.skipped[EXCLUDED] += 1
                 continue
             stamps[path] = (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
             if status.st_nlink > 1:

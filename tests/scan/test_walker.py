@@ -43,7 +43,16 @@ def test_every_file_with_an_extension_of_a_picture_is_found_with_its_stamp(tmp_p
 def test_hidden_files_brackets_and_spaces_are_names_like_any_other(tmp_path: Path) -> None:
     photos = {
         make(tmp_path / name)
-        for name in (".hidden.jpg", ".folder/a.jpg", "x [1]/b [2].jpg", " c .jpg", "-d.jpg", "*.jpg", "new\nline.jpg")
+        for name in (
+            ".hidden.jpg",
+            ".folder/a.jpg",
+            "x [1]/b [2].jpg",
+            "folder.jpg/inside.jpg",
+            " c .jpg",
+            "-d.jpg",
+            "*.jpg",
+            "new\nline.jpg",
+        )
     }
     assert found(walk([Root(tmp_path)], JPG)) == photos
 
