@@ -91,7 +91,7 @@ class SearchIndex:
 
     Args:
         signatures: int8, shape ``(n, 272)``. Not copied; must not change. The first search of a range of distances
-            projects them, which takes some microseconds each and then 40 to 240 bytes each.
+            projects them, which takes some microseconds each and then 40 to 300 bytes each.
 
     Thread-safety: any number of threads.
     """
