@@ -57,8 +57,9 @@ def main(arguments: Sequence[str]) -> int:
         begin = time.perf_counter()
         make_library(photos, chosen.files)
         print(f"{chosen.files:,} files made in {time.perf_counter() - begin:.0f} s")
-        first, seconds = run(photos, state)
-        tell("first run", first, seconds)
+        if not state.is_dir():
+            first, seconds = run(photos, state)
+            tell("first run", first, seconds)
         return compare(photos, state)
 
 

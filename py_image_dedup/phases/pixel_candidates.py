@@ -11,8 +11,8 @@ NEAR = 0.10
 """Signatures of the same pixels in a JPEG and in another format are not further apart than this, as a rule.
 
 A JPEG's grey picture comes from its coefficients at a reduced scale, another format's from its pixels. Measured were 0
-for small photos, up to 0.055 for those of a phone, up to 0.09 for nearly white scans and 0.115 for one of 60; such a pair
-is similar, if anything. Between files of one format equal pixels give equal signatures.
+for small photos, up to 0.055 for those of a phone, up to 0.09 for nearly white scans and 0.115 for one of 60 of them;
+such a pair is similar, if anything. Between files of one format equal pixels give equal signatures.
 """
 
 
