@@ -270,6 +270,16 @@ def test_unreadable_pictures_are_listed_in_every_run(library: Library) -> None:
         assert result.error is None
 
 
+def test_empty_files_are_listed_and_no_duplicates_of_each_other(library: Library) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (library.photos / name).write_bytes(b"")
+    for stale in (2, 0):
+        result = library.run()
+        assert result.groups == ()
+        assert {failure.reason for failure in result.failures} == {FailureReason.EMPTY}
+        assert result.phases[1].counts["stale"] == stale
+
+
 def test_broken_copies_of_the_same_bytes_are_still_identical(library: Library) -> None:
     (library.photos / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
     library.copy(library.photos / "a.jpg", "b.jpg")

@@ -36,6 +36,12 @@ class FailureReason(StrEnum):
     IO_ERROR = "io-error"
 
 
+TRANSIENT = frozenset(
+    {FailureReason.VANISHED, FailureReason.NO_PERMISSION, FailureReason.CHANGED, FailureReason.IO_ERROR}
+)
+"""Failures that the next run may not meet again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One file (or folder) that could not be handled; the run goes on without it.

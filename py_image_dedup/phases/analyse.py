@@ -15,7 +15,7 @@ from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.limits import Limits, MemoryBudget
 from py_image_dedup.media.source import Source, read_source
 from py_image_dedup.model.events import FileAnalysed, FileFailed, Observer, PhaseAdvanced
-from py_image_dedup.model.failure import Failure, FailureReason, Phase
+from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Signature
 from py_image_dedup.model.result import PhaseSummary
@@ -25,11 +25,6 @@ from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Store
 
 __all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
-
-TRANSIENT = frozenset(
-    {FailureReason.VANISHED, FailureReason.NO_PERMISSION, FailureReason.CHANGED, FailureReason.IO_ERROR}
-)
-"""Failures that the next run may not meet again: they are reported and not kept."""
 
 _BATCH_FILES = 256
 _BATCH_SECONDS = 2.0
@@ -246,7 +241,7 @@ class _Analysis:
         failure = Failure(stat.path, Phase.ANALYSE, reason, message)
         self._failures.append(failure)
         self._observer(FileFailed(failure))
-        if reason in TRANSIENT:
+        if reason in TRANSIENT:  # reported, and not kept
             self._advanced += 1
         else:
             self._keep(IndexEntry(stat, VERSIONS, digest, failure=failure))

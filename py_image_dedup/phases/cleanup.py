@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
-from py_image_dedup.model.failure import Failure, Phase
+from py_image_dedup.model.failure import TRANSIENT, Failure, Phase
 from py_image_dedup.model.file import FileStat, Stamp
 from py_image_dedup.model.inventory import Inventory
 from py_image_dedup.model.photo import IndexEntry, Versions
@@ -210,13 +210,13 @@ def _with_stat(entry: IndexEntry, stat: FileStat) -> IndexEntry:
 def _known_failures(
     stamps: Mapping[bytes, Stamp], pending: dict[bytes, Stamp], store: Store, under: Sequence[Path]
 ) -> tuple[Failure, ...]:
-    """Return what is wrong with unchanged files. Where not even the bytes could be read, that is tried again."""
+    """Return what is wrong with unchanged files. What may have been a passing trouble is tried again."""
     failures: list[Failure] = []
     for entry in store.failed(under):
         raw = entry.stat.raw_path
         if raw not in stamps or raw in pending or entry.failure is None:
             continue
-        if entry.digest is None:
+        if entry.failure.reason in TRANSIENT:
             pending[raw] = stamps[raw]
         else:
             failures.append(entry.failure)

@@ -10,7 +10,7 @@ from py_image_dedup.media.decode import Decoder
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.limits import Limits, MemoryBudget
 from py_image_dedup.model.events import Observer, PhaseAdvanced
-from py_image_dedup.model.failure import FailureReason, Phase
+from py_image_dedup.model.failure import TRANSIENT, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.phases.neighbourhood import Searched
@@ -19,9 +19,6 @@ from py_image_dedup.phases.pool import Finished, Overdue, Pool
 _WAIT_SECONDS = 0.1
 _BATCH = 256
 _PATIENCE = 4
-_PASSING = frozenset(
-    {FailureReason.VANISHED, FailureReason.CHANGED, FailureReason.NO_PERMISSION, FailureReason.IO_ERROR}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ class PixelComparison:
         self.observer(PhaseAdvanced(Phase.FIND))
         if done.result is not None:
             return replace(done.job, pixel_digest=done.result)
-        if isinstance(done.error, MediaError) and done.error.reason in _PASSING:
+        if isinstance(done.error, MediaError) and done.error.reason in TRANSIENT:
             return None
         if done.error is not None and not isinstance(done.error, (MediaError, MemoryError, Overdue)):
             raise done.error  # no broken file but a mistake of ours
