@@ -19,6 +19,7 @@ from py_image_dedup.model.match import Group, Orientation
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.phases.cleanup import is_current
+from py_image_dedup.phases.collection import paused_collection
 from py_image_dedup.phases.options import FindOptions
 from py_image_dedup.phases.pixel_candidates import NEAR, known_pixels, near_candidates
 from py_image_dedup.scan.roots import Ownership, topmost
@@ -73,7 +74,8 @@ def find(
     begin = perf_counter()
     observer(PhaseStarted(Phase.FIND, unit="pictures compared"))
     search = _Search(inventory, store, current, options, should_stop)
-    groups = search.groups()
+    with paused_collection():
+        groups = search.groups()
     compared = 0
     if options.compare_pixels:
         digests, fresh = known_pixels(search.candidates)

@@ -219,14 +219,15 @@ class Run:
         )
         self._phases.append(found.summary)
         self._go_on()
-        ranked = rank(
-            found.groups,
-            found.relation,
-            Ranker(options.rules, Ownership(inventory.roots).is_protected, options.find.max_distance),
-            options.removal.remove_classes,
-            observer=parts.observer,
-            should_stop=parts.should_stop,
-        )
+        with paused_collection():
+            ranked = rank(
+                found.groups,
+                found.relation,
+                Ranker(options.rules, Ownership(inventory.roots).is_protected, options.find.max_distance),
+                options.removal.remove_classes,
+                observer=parts.observer,
+                should_stop=parts.should_stop,
+            )
         self._phases.append(ranked.summary)
         self._know(groups=ranked.groups, reported=ranked.reported)
         self._go_on()
@@ -234,10 +235,11 @@ class Run:
     def _remove(self, inventory: Inventory) -> None:
         parts, removal, folder = self._parts, self._parts.options.removal, self._folder
         groups, run = self._result.groups, self._result.run
-        if folder is None:
-            plan = make_plan(run, groups, inventory.roots, removal)
-        else:
-            plan = plan_removal(run, groups, inventory.roots, removal, folder)
+        with paused_collection():
+            if folder is None:
+                plan = make_plan(run, groups, inventory.roots, removal)
+            else:
+                plan = plan_removal(run, groups, inventory.roots, removal, folder)
         self._go_on()
         if plan.actions and not self._result.dry_run and parts.confirm is not None:
             self._know(dry_run=not parts.confirm(plan, groups))
