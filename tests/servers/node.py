@@ -77,7 +77,7 @@ class Node:
             "ES_JAVA_HOME": str(self.java_home),
             "ES_PATH_CONF": str(self.folder / "config"),
             "ES_TMPDIR": str(self.folder / "tmp"),
-            "ES_JAVA_OPTS": f"-Xms{self.heap}m -Xmx{self.heap}m -XX:-UseG1GC -XX:+UseSerialGC",
+            "ES_JAVA_OPTS": f"-Xms{self.heap}m -Xmx{self.heap}m",
             "CLI_JAVA_OPTS": "-Xmx64m -XX:TieredStopAtLevel=1",
             "HOME": str(self.folder),
         }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,9 +17,13 @@ from py_image_dedup.store.elastic.explain import BUSY, explain, explain_answer, 
 MOST_BYTES: Final = 4 << 20
 """Of one request; a server takes 100 MB, and spends its memory on them."""
 
-MOST_OPERATIONS: Final = 2_000
+MOST_OPERATIONS: Final = 500
+
+_IN_FLIGHT: Final = 2
+"""Requests at once: while the server works on one, the next is encoded and sent."""
 
 _SHOWN = 5
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class EntriesRejected(StoreError):  # noqa: N818 - named for what happened
@@ -67,12 +73,12 @@ def delete_operation(document_id: str, raw_path: bytes) -> Operation:
 
 def _operation(kind: str, document_id: str, raw_path: bytes, fields: Mapping[str, Any]) -> Operation:
     # ASCII escapes: half a surrogate, as file names may carry it, would be no JSON otherwise.
-    body = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    body = _ENCODER.encode(fields).encode("ascii")
     return Operation(raw_path, b'{"%s":{"_id":"%s"}}\n%s\n' % (kind.encode("ascii"), document_id.encode("ascii"), body))
 
 
 def write(connection: Connection, index: str, operations: Iterable[Operation], *, alias: bool = True) -> int:
-    """Send operations in the order given; each is durable when this returns.
+    """Send operations on different documents, in any order; each is durable when this returns.
 
     What a busy server turns down is sent again, with growing and jittered pauses, until patience ends. Operations are
     such that being done twice does no harm.
@@ -94,8 +100,13 @@ def write(connection: Connection, index: str, operations: Iterable[Operation], *
     """
     done = 0
     rejected: dict[bytes, str] = {}
-    for chunk in _chunks(operations):
-        done += _write_chunk(connection, index, chunk, rejected, alias=alias)
+    with ThreadPoolExecutor(_IN_FLIGHT, "elastic-write") as pool:
+        under_way: deque[Future[int]] = deque()
+        for chunk in _chunks(operations):
+            if len(under_way) == _IN_FLIGHT:
+                done += under_way.popleft().result()
+            under_way.append(pool.submit(_write_chunk, connection, index, chunk, rejected, alias=alias))
+        done += sum(each.result() for each in under_way)
     if rejected:
         raise EntriesRejected(connection.options.place, rejected)
     return done

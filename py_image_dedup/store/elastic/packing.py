@@ -9,7 +9,6 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,11 +42,11 @@ def unpack_look(text: str) -> tuple[bytes, tuple[int, int, int, int], tuple[int,
     return data[_LOOK.size :], (size, mtime_ns, device, inode), (media, signature, features)
 
 
-def pack_content(digest: bytes, signature_version: int, values: bytes | None) -> str:
-    """Put a digest and the signature of that content into one base64 text; the signature is the rest, if any."""
+def pack_content(digest: bytes, signature_version: int, packed: bytes) -> str:
+    """Put a digest and the packed signature of that content, empty if it has none, into one base64 text."""
     if len(digest) != DIGEST_LENGTH:
         raise ValueError(f"a digest has {DIGEST_LENGTH} bytes, not {len(digest)}")
-    return _text(_CONTENT.pack(digest, signature_version) + (b"" if values is None else pack_values(values)))
+    return _text(_CONTENT.pack(digest, signature_version) + packed)
 
 
 def unpack_content(text: str) -> tuple[bytes, int, bytes]:
@@ -57,14 +56,18 @@ def unpack_content(text: str) -> tuple[bytes, int, bytes]:
     return digest, version, data[_CONTENT.size :]
 
 
-def pack_values(values: bytes) -> bytes:
-    """Pack a signature: three values of -2 to 2 to the byte; unchanged if a value lies outside."""
-    array = np.frombuffer(values, dtype=np.int8)
-    if array.min() < -2 or array.max() > 2:
-        return values
-    steps = np.zeros(_PACKED_LENGTH * 3, dtype=np.uint8)
-    steps[:SIGNATURE_LENGTH] = array + 2
-    return (steps.reshape(-1, 3) @ _POWERS).astype(np.uint8).tobytes()
+def pack_values(values: Int8Array) -> list[bytes]:
+    """Pack signatures of shape ``(n, SIGNATURE_LENGTH)``: three values of -2 to 2 to the byte.
+
+    One with other values stays as it is.
+    """
+    steps = np.zeros((len(values), _PACKED_LENGTH * 3), dtype=np.uint8)
+    steps[:, :SIGNATURE_LENGTH] = values.view(np.uint8) + np.uint8(2)
+    packed = (steps.reshape(len(values), _PACKED_LENGTH, 3) @ _POWERS).astype(np.uint8)
+    rows = [row.tobytes() for row in packed]
+    for odd in np.flatnonzero((steps > 4).any(axis=1)).tolist():
+        rows[odd] = values[odd].tobytes()
+    return rows
 
 
 def unpack_values(packed: Sequence[bytes]) -> Int8Array:
@@ -85,23 +88,6 @@ def unpack_values(packed: Sequence[bytes]) -> Int8Array:
     if len(plain):
         whole[plain] = _bytes([packed[row] for row in plain.tolist()], SIGNATURE_LENGTH).view(np.int8)
     return whole
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Contents:
-    """Contents as columns, each content once.
-
-    Attributes:
-        digests: Of 32 bytes each.
-        values: int8, shape ``(n, 272)``, in the same order.
-    """
-
-    digests: Sequence[bytes]
-    values: Int8Array
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.digests)
 
 
 def _bytes(rows: Sequence[bytes], length: int) -> UInt8Array:

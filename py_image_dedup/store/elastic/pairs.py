@@ -12,40 +12,23 @@ import numpy as np
 
 from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.elastic.connection import Connection, whole
+from py_image_dedup.store.elastic.contents import Contents, each_content, read_contents, with_signature
 from py_image_dedup.store.elastic.document import within
-from py_image_dedup.store.elastic.numbers import Numbers
-from py_image_dedup.store.elastic.packing import Contents, unpack_content, unpack_values
-from py_image_dedup.store.elastic.scan import Query, Reading, column, pages
+from py_image_dedup.store.elastic.numbers import NumberedRows, Numbers
+from py_image_dedup.store.elastic.packing import unpack_values
+from py_image_dedup.store.elastic.scan import Query
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
-from py_image_dedup.store.elastic.searched import Gathered, SearchedFolder, keys_of, recalled
+from py_image_dedup.store.elastic.searched import Gathered, SearchedFolder, recalled
 from py_image_dedup.store.join import cross_contents, cut, join_contents, select
 
-BYTES_A_CONTENT: Final = 2_000
-"""What joining a content takes at most: signature, number, digest, the search's own columns, and the pairs to keep."""
+BYTES_A_CONTENT: Final = 1_500
+"""What joining a content takes at most: two signatures while it is brought into order, the columns of the search, the
+pairs to keep."""
 
 SEARCHED_NAME: Final = "searched"
 """The folder below the cache directory."""
 
 _QUERIED_AT_ONCE: Final = 500
-
-
-def with_signature(query: Query) -> Query:
-    """The documents of a query that have a signature."""
-    return {"bool": {"filter": [query, {"exists": {"field": "signature"}}]}}
-
-
-def read_contents(connection: Connection, index: str, inside: Query) -> Contents:
-    """Read contents, each once.
-
-    Of copies that were made with different versions of the signature the newest counts.
-    """
-    found: dict[bytes, tuple[int, bytes]] = {}
-    for hits in pages(connection, index, Reading(inside, columns=("content",))):
-        for hit in hits:
-            digest, version, packed = unpack_content(column(hit, "content"))
-            if digest not in found or found[digest] < (version, packed):
-                found[digest] = (version, packed)
-    return Contents(list(found), unpack_values([packed for _, packed in found.values()]))
 
 
 class PairSearch:
@@ -67,43 +50,41 @@ class PairSearch:
         inside = with_signature(within(under))
         answer = self._connection.call("count", lambda client: client.count(index=index, query=inside))
         whole(answer, self._connection.options)
-        if int(answer["count"]) * BYTES_A_CONTENT > self._connection.options.memory_bytes:
-            yield from self._ask(index, inside, max_distance)
+        count = int(answer["count"])
+        if count * BYTES_A_CONTENT > self._connection.options.memory_bytes:
+            yield from self._ask(index, within(under), max_distance)
         else:
-            contents = read_contents(self._connection, index, inside)
-            place = [index.encode(), *sorted(map(os.fsencode, under or ()))] if under is not None else [index.encode()]
-            yield from self._join(contents, place, max_distance)
+            contents = read_contents(self._connection, index, inside, count)
+            rows = NumberedRows(self._numbers, contents.digests, contents.values)
+            place = [index.encode(), *([b"all"] if under is None else sorted(map(os.fsencode, under)))]
+            yield from map(rows.numbered, self._join(contents, place, max_distance))
 
     def _join(self, contents: Contents, place: Sequence[bytes], max_distance: float) -> Iterator[PairBlock]:
-        """Search what was not searched before, and tell it with what was kept."""
-        given = self._numbers.of_all(contents.digests)
-        order = np.argsort(given)
-        numbers, values = given[order], contents.values[order]
-        keys = keys_of([contents.digests[row] for row in order.tolist()], values)
+        """Search what was not searched before, and tell it with what was kept; by rows of the contents."""
         searched = self._searched.load(place)
-        gathered = Gathered(len(numbers))
-        known = np.zeros(len(numbers), dtype=np.bool_)
+        gathered = Gathered(len(contents))
+        known = np.zeros(len(contents), dtype=np.bool_)
         if searched is not None and searched.distance >= max_distance:
-            pairs, known = recalled(searched, numbers, values, keys)
-            near = select(pairs, pairs.distance <= max_distance)
-            yield from gathered.add(cut(near))
+            pairs, known = recalled(searched, contents.keys)
+            yield from gathered.add(cut(select(pairs, pairs.distance <= max_distance)))
         old, new = np.flatnonzero(known), np.flatnonzero(~known)
         if not len(new):
             return  # what is kept goes on to hold, at its greater distance too
-        among = join_contents(numbers[new], values[new], max_distance)
-        across = cross_contents(numbers[new], values[new], numbers[old], values[old], max_distance)
+        values = contents.values
+        among = join_contents(new, values[new] if len(old) else values, max_distance)
+        across = cross_contents(new, values[new], old, values[old], max_distance) if len(old) else iter(())
         yield from gathered.add(chain(among, across))
-        kept = gathered.finish(numbers, keys, max_distance)
+        kept = gathered.finish(contents.keys, max_distance)
         if kept is not None:
             self._searched.save(place, kept)
 
-    def _ask(self, index: str, inside: Query, max_distance: float) -> Iterator[PairBlock]:
+    def _ask(self, index: str, query: Query, max_distance: float) -> Iterator[PairBlock]:
         """Ask for each content's neighbours; nothing is held but a batch.
 
         A pair is found from both sides and told from the side of the lesser number.
         """
-        search = NeighbourSearch(self._connection, index, inside, max_distance)
-        contents = each_once(self._connection, index, inside)
+        search = NeighbourSearch(self._connection, index, query, max_distance)
+        contents = each_content(self._connection, index, with_signature(query))
         while some := list(islice(contents, _QUERIED_AT_ONCE)):
             values = unpack_values([packed for _, packed in some])
             for (digest, _), found in zip(some, search.neighbours(values), strict=True):
@@ -115,17 +96,3 @@ class PairSearch:
         greater = np.flatnonzero(others > own)
         left = np.full(len(greater), own, dtype=np.int64)
         yield from cut(PairBlock(left, others[greater], found.distances[greater], found.orientations[greater]))
-
-
-def each_once(connection: Connection, index: str, inside: Query) -> Iterator[tuple[bytes, bytes]]:
-    """Stream digest and packed signature of each content, in the order of digests."""
-    last, newest = b"", (0, b"")
-    for hits in pages(connection, index, Reading(inside, columns=("content",), sort="digest")):
-        for hit in hits:
-            digest, version, packed = unpack_content(column(hit, "content"))
-            if digest != last and last:
-                yield last, newest[1]
-            newest = (version, packed) if digest != last else max(newest, (version, packed))
-            last = digest
-    if last:
-        yield last, newest[1]

@@ -12,10 +12,10 @@ import numpy as np
 
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store.elastic.connection import Connection, whole
-from py_image_dedup.store.elastic.document import READ, entry_id, entry_of, within
+from py_image_dedup.store.elastic.document import EVERYTHING, READ, entry_id, entry_of, within
 from py_image_dedup.store.elastic.explain import explain_answer
 from py_image_dedup.store.elastic.packing import DIGEST_LENGTH, unpack_content
-from py_image_dedup.store.elastic.scan import DOCUMENTS_A_PAGE, EVERYTHING, Hit, Query, Reading, column, pages
+from py_image_dedup.store.elastic.scan import DOCUMENTS_A_PAGE, Hit, Query, Reading, column, pages
 
 TERMS: Final = 1_000
 """Digests a query; a server takes 65,536."""

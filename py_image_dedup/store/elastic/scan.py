@@ -14,13 +14,12 @@ from py_image_dedup.store.elastic.connection import TROUBLE, Connection, whole
 Query: TypeAlias = Mapping[str, Any]
 Hit: TypeAlias = Mapping[str, Any]
 
-EVERYTHING: Final[Query] = {"match_all": {}}
 KEEP_ALIVE: Final = "10m"
 """How long the server keeps a point in time for a reader who does something else between two pages."""
 
 _ANSWER = "hits.hits.sort,hits.hits.fields,hits.hits._source,_shards,timed_out"
 COLUMNS_A_PAGE: Final = 5_000
-DOCUMENTS_A_PAGE: Final = 500
+DOCUMENTS_A_PAGE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from py_image_dedup.signature.orientation import ORIENTATIONS, turn
 from py_image_dedup.signature.pairs import Float64Array, Int8Array, UInt8Array
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.elastic.connection import Connection, whole
-from py_image_dedup.store.elastic.document import SLOTS
+from py_image_dedup.store.elastic.document import EVERYTHING, SLOTS
 from py_image_dedup.store.elastic.explain import cause
 from py_image_dedup.store.elastic.invariants import invariant_radius, invariants
 from py_image_dedup.store.elastic.packing import unpack_content, unpack_values
@@ -129,7 +129,7 @@ class NeighbourSearch:
         return Found([digests[place] for place in near], exact[near], turns[near])
 
     def _body(self, search: _Asked, values: Int8Array, compact: Int8Array) -> dict[str, Any]:
-        within: list[Query] = [self._within]
+        within: list[Query] = [self._within] if self._within is not EVERYTHING else []
         if (search.low, search.high) != (0, SLOTS):
             within.append({"range": {"slot": {"gte": search.low, "lte": search.high - 1}}})
         length = math.sqrt(float(values.astype(np.int64) @ values.astype(np.int64)))
@@ -147,7 +147,7 @@ class NeighbourSearch:
                 "k": search.most,
                 "num_candidates": search.most,
                 "similarity": reach,
-                "filter": within,
+                **({"filter": within} if within else {}),
             }
             for vector in vectors
         ]

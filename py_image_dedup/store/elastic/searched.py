@@ -21,21 +21,17 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
-from py_image_dedup.signature.pairs import Float64Array, Int8Array, Int64Array, PairBlock, UInt8Array
+from py_image_dedup.signature.pairs import PairBlock
+from py_image_dedup.store.elastic.contents import ByteStrings
 
 FORMAT: Final = 1
-KEY_LENGTH: Final = 16
 MOST_PAIRS: Final = 40
 """A content, on average. More are not kept: a library of thousands of like pages would fill the disk with them."""
 
 MOST_FILES: Final = 16
 """Sets of folders that are remembered; the one that was not asked for longest goes first."""
 
-_ROWS_AT_ONCE = 4_096
 _LOG = logging.getLogger(__name__)
-
-Keys = npt.NDArray[np.bytes_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,20 +41,12 @@ class Searched:
     Attributes:
         distance: They were searched at.
         keys: Of the contents, ``S16``, ascending.
-        pairs: Rows of ``keys`` instead of numbers; left looks like right when turned.
+        pairs: By row of ``keys``; left looks like right when turned.
     """
 
     distance: float
-    keys: Keys
+    keys: ByteStrings
     pairs: PairBlock
-
-
-def keys_of(digests: Sequence[bytes], values: Int8Array) -> Keys:
-    """Name contents by digest and signature; dtype ``S16``."""
-    named = (
-        blake3(digest + row.tobytes()).digest(length=KEY_LENGTH) for digest, row in zip(digests, values, strict=True)
-    )
-    return np.frombuffer(b"".join(named), dtype=f"S{KEY_LENGTH}")
 
 
 class SearchedFolder:
@@ -135,12 +123,11 @@ class Gathered:
                 self._blocks.append(block)
             yield block
 
-    def finish(self, numbers: Int64Array, keys: Keys, distance: float) -> Searched | None:
+    def finish(self, keys: ByteStrings, distance: float) -> Searched | None:
         """Make of it what is kept.
 
         Args:
-            numbers: Of the contents, ascending.
-            keys: In the same order.
+            keys: Of the contents that were searched, in the order of the rows.
             distance: They were searched at.
 
         Returns:
@@ -148,52 +135,30 @@ class Gathered:
         """
         if self._count > self._most:
             return None
-        order = np.argsort(keys)
-        row_of = np.empty(len(keys), dtype=np.int64)
-        row_of[order] = np.arange(len(keys))
-        whole = concatenated(self._blocks)
-        left, right = (row_of[np.searchsorted(numbers, side)] for side in (whole.left, whole.right))
-        return Searched(distance, keys[order], PairBlock(left, right, whole.distance, whole.orientation))
+        return Searched(distance, keys, concatenated(self._blocks))
 
 
-def recalled(
-    searched: Searched, numbers: Int64Array, values: Int8Array, keys: Keys
-) -> tuple[PairBlock, npt.NDArray[np.bool_]]:
-    """Find what was kept of these contents.
+def recalled(searched: Searched, keys: ByteStrings) -> tuple[PairBlock, npt.NDArray[np.bool_]]:
+    """Find what was kept of some contents.
 
     Args:
         searched: What was kept.
-        numbers: Of the contents that are asked for, ascending.
-        values: Their signatures.
-        keys: Their keys.
+        keys: Of the contents, ascending.
 
     Returns:
-        The pairs among those that were searched, by number, the lesser left; and which of the contents were.
+        The pairs among those that were searched, by row of ``keys``; and which of them were.
     """
+    if not len(searched.keys):
+        return concatenated([]), np.zeros(len(keys), dtype=np.bool_)
     place = np.searchsorted(searched.keys, keys)
     place[place == len(searched.keys)] = 0
-    known = searched.keys[place] == keys if len(searched.keys) else np.zeros(len(keys), dtype=np.bool_)
+    known = searched.keys[place] == keys
     row_of = np.full(len(searched.keys), -1, dtype=np.int64)
     row_of[place[known]] = np.flatnonzero(known)
     left, right = row_of[searched.pairs.left], row_of[searched.pairs.right]
     there = np.flatnonzero((left >= 0) & (right >= 0))
-    left, right, orientation = left[there], right[there], searched.pairs.orientation[there].astype(np.uint8)
-    turned = np.flatnonzero(left > right)
-    left[turned], right[turned] = right[turned], left[turned]
-    orientation[turned] = _turns(values, left[turned], right[turned])
-    distance: Float64Array = searched.pairs.distance[there]
-    return PairBlock(numbers[left], numbers[right], distance, orientation), known
-
-
-def _turns(values: Int8Array, left: Int64Array, right: Int64Array) -> UInt8Array:
-    """The turns that make left look like right; among equally good ones the least, as everywhere."""
-    best = np.empty(len(left), dtype=np.uint8)
-    for start in range(0, len(left), _ROWS_AT_ONCE):
-        some = slice(start, start + _ROWS_AT_ONCE)
-        source, target = values[left[some]], values[right[some]].astype(np.int32)
-        products = [np.einsum("ij,ij->i", turn(source, way).astype(np.int32), target) for way in ORIENTATIONS]
-        best[some] = np.array(ORIENTATIONS, dtype=np.uint8)[np.argmax(products, axis=0)]
-    return best
+    pairs = searched.pairs
+    return PairBlock(left[there], right[there], pairs.distance[there], pairs.orientation[there]), known
 
 
 def concatenated(blocks: Sequence[PairBlock]) -> PairBlock:

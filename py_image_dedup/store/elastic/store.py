@@ -16,14 +16,14 @@ from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError
 from py_image_dedup.store.elastic import bulk
 from py_image_dedup.store.elastic.connection import Connection
-from py_image_dedup.store.elastic.document import check, documents, entry_id, shared, within
+from py_image_dedup.store.elastic.document import EVERYTHING, check, documents, entry_id, shared, within
 from py_image_dedup.store.elastic.migration import migrate
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.options import ElasticOptions
 from py_image_dedup.store.elastic.packing import unpack_look
-from py_image_dedup.store.elastic.pairs import PairSearch, with_signature
+from py_image_dedup.store.elastic.pairs import PairSearch
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader
-from py_image_dedup.store.elastic.scan import EVERYTHING, Reading, column
+from py_image_dedup.store.elastic.scan import Reading, column
 from py_image_dedup.store.elastic.schema import open_index
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
 from py_image_dedup.store.join import within_bounds
@@ -131,7 +131,7 @@ class ElasticStore(Store):
         within_bounds(max_distance)
         if not signatures or (under is not None and not under):
             return [() for _ in signatures]
-        search = NeighbourSearch(self._connection, self._reader.fresh(), with_signature(within(under)), max_distance)
+        search = NeighbourSearch(self._connection, self._reader.fresh(), within(under), max_distance)
         values = np.frombuffer(b"".join(signature.values for signature in signatures), dtype=np.int8)
         return [self._neighbours(found) for found in search.neighbours(values.reshape(len(signatures), -1))]
 

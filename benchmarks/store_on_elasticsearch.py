@@ -1,0 +1,172 @@
+"""What the Elasticsearch index costs beside the SQLite index, with a real server, in one run.
+
+    python benchmarks/store_on_elasticsearch.py [ENTRIES]
+
+The library of ``benchmarks/store.py`` (100,000 entries unless told) goes into both. The server is the one of the tests
+(``ELASTICSEARCH_URL`` uses a running one), with a heap of 1 GB. Each part is printed as wall time, CPU time of this
+program, and CPU time of the server; on a busy machine the last two are the ones to compare. The goals:
+
+- put: more than 10,000 entries a second;
+- a whole pass of ``pairs``: at most twice that of SQLite, and the time to read the entries;
+- reading what a pass reads: less than half of the 4.3 s that documents took;
+- a query for one new photo, in eight orientations: 25 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
+from store import MAX_DISTANCE, ROOT, digest_of, make_entry, make_library, put, random_signatures
+
+from py_image_dedup.model.photo import Signature
+from py_image_dedup.store.base import Store
+from py_image_dedup.store.elastic import ElasticStore
+from py_image_dedup.store.elastic.contents import read_contents, with_signature
+from py_image_dedup.store.elastic.document import within
+from py_image_dedup.store.sqlite import SqliteStore
+from tests.servers.distribution import NEWEST
+from tests.servers.node import prepare, stop_all
+from tests.servers.sites import NodeSite, Site, UrlSite
+
+
+@dataclass
+class Clock:
+    """Prints how long things take, here and in the server."""
+
+    server: int | None
+
+    def server_seconds(self) -> float:
+        """CPU seconds of the server so far."""
+        if self.server is None:
+            return 0.0
+        fields = Path(f"/proc/{self.server}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def time(self, name: str, work: Callable[[], object], parts: int = 1) -> float:
+        """Do it, print, and return the wall seconds of a part."""
+        began = time.perf_counter(), time.process_time(), self.server_seconds()
+        result = work()
+        wall, own, server = (
+            (now - then) / parts
+            for now, then in zip((time.perf_counter(), time.process_time(), self.server_seconds()), began, strict=True)
+        )
+        words = f"   {result:,}" if isinstance(result, int) else ""
+        print(f"{name:44}{wall:10.4f} s{own:10.4f} s here{server:10.4f} s server{words}")
+        return wall
+
+
+@contextmanager
+def some_site() -> Iterator[tuple[Site, int | None]]:
+    if os.environ.get("ELASTICSEARCH_URL"):
+        yield UrlSite(os.environ["ELASTICSEARCH_URL"]), None
+        return
+    session = Path(tempfile.mkdtemp(prefix="py-image-dedup-benchmark-"))
+    session.chmod(0o755)
+    try:
+        node = replace(prepare(NEWEST, session, "server"), heap=1024)
+        node.start()
+        yield NodeSite(node), node.pid
+    finally:
+        stop_all(session)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("entries", nargs="?", type=int, default=100_000)
+    library = list(make_library(parser.parse_args().entries))
+    with some_site() as (site, pid), tempfile.TemporaryDirectory() as folder:
+        clock = Clock(pid)
+        options = replace(
+            site.options("benchmark"), cache_directory=Path(folder), patience_seconds=60, request_seconds=60
+        )
+        site.delete("benchmark")
+        try:
+            with ElasticStore(options) as elastic, SqliteStore(Path(folder) / "index.sqlite3") as sqlite:
+                fill(clock, elastic, sqlite, library)
+                read(clock, elastic)
+                pairs(clock, elastic, sqlite, len(library))
+                queries(clock, elastic, sqlite, "as written")
+                with site.client() as client:
+                    client.options(request_timeout=600).indices.forcemerge(index="benchmark", max_num_segments=1)
+                queries(clock, elastic, sqlite, "one segment")
+                asked(clock, ElasticStore(replace(options, memory_bytes=0, cache_directory=None)))
+        finally:
+            site.delete("benchmark")
+    return 0
+
+
+def fill(clock: Clock, elastic: Store, sqlite: Store, library: list) -> None:
+    put(elastic, library[:2000])  # a warm server: Java compiles what it runs often
+    wall = clock.time(f"put {len(library)} entries, Elasticsearch", lambda: put(elastic, library))
+    print(f"{'':44}{len(library) / wall:10,.0f} entries a second")
+    clock.time("the same, SQLite", lambda: put(sqlite, library))
+    print(f"{'on disk, MB':44}{(elastic.size() or 0) / 1e6:10.1f} {(sqlite.size() or 0) / 1e6:10.1f} SQLite")
+
+
+def read(clock: Clock, elastic: ElasticStore) -> None:
+    under = [ROOT]
+    for _ in range(2):
+        clock.time("stamps", lambda: sum(1 for _ in elastic.stamps(under)))
+    inside, count = with_signature(within(under)), elastic.count(under)
+    connection = elastic._connection  # noqa: SLF001 - a part of what pairs does
+    for _ in range(2):
+        clock.time("what a pass of pairs reads", lambda: len(read_contents(connection, "benchmark", inside, count)))
+    clock.time("entries, in order", lambda: sum(1 for _ in elastic.entries(under)))
+    clock.time("identical", lambda: sum(1 for _ in elastic.identical(under)))
+    clock.time("failed", lambda: sum(1 for _ in elastic.failed(under)))
+    clock.time("known, 1000 digests", lambda: len(elastic.known(map(digest_of, range(1000)))))
+    clock.time("count", lambda: elastic.count(under))
+
+
+def pairs(clock: Clock, elastic: Store, sqlite: Store, size: int) -> None:
+    def found(store: Store) -> int:
+        return sum(map(len, store.pairs(MAX_DISTANCE, [ROOT])))
+
+    clock.time("first pass, Elasticsearch", lambda: found(elastic))
+    clock.time("first pass, SQLite", lambda: found(sqlite))
+    new = [make_entry(number, v) for number, v in zip(range(size, size + 10), random_signatures(9, 10), strict=True)]
+    for store, name in ((elastic, "Elasticsearch"), (sqlite, "SQLite")):
+        store.put(new)
+        clock.time(f"pass after 10 new ones, {name}", lambda store=store: found(store))
+        clock.time(f"pass with nothing new, {name}", lambda store=store: found(store))
+        store.remove([entry.stat.path for entry in new])
+
+
+def queries(clock: Clock, elastic: Store, sqlite: Store, name: str) -> None:
+    asking = [Signature(values.tobytes()) for values in random_signatures(10, 40)]
+    for store, words in ((elastic, "Elasticsearch"), (sqlite, "SQLite")):
+        for distance in (0.1, 0.2, 0.3):
+            for query in asking[:20]:
+                store.similar([query], distance, [ROOT])
+
+            def one_by_one(store: Store = store, distance: float = distance) -> None:
+                for query in asking[20:]:
+                    store.similar([query], distance, [ROOT])
+
+            clock.time(f"a query at {distance}, {words}, {name}", one_by_one, parts=20)
+    clock.time("a query at 0.1 of a batch of 40", lambda: len(elastic.similar(asking, 0.1, [ROOT])), parts=40)
+
+
+def asked(clock: Clock, elastic: Store) -> None:
+    """What asking for the pairs costs a content; of the first blocks only, since all would take an hour."""
+    year = [ROOT / "library" / "2000"]
+    with elastic:
+        count = elastic.count(year)
+        clock.time(f"pairs of {count} by asking, a content", lambda: sum(map(len, elastic.pairs(0.1, year))), count)
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise")
+    sys.exit(main())
