@@ -38,14 +38,15 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="py-image-dedup-") as name:
         top = (chosen.keep or Path(name)).absolute()
-        make_library(top / "photos", chosen.files)
+        (top / "photos").mkdir(parents=True, exist_ok=True)
+        make_library(top / "photos" / "library", chosen.files)
         if not (top / "state" / "index.sqlite3").exists():
             run(top / "photos", top / "state")
         shutil.rmtree(top / "out", ignore_errors=True)
         # The library's own copies stay: only what is put into "arriving" is to be moved.
         daemon = DaemonProcess(
             top, daemon={"processing_timeout": f"{QUIET_SECONDS}s"}, deduplication={"remove": ["similar"]},
-            analysis={"scope": "all", "protected_directories": protected(top / "photos")},
+            analysis={"scope": "all", "protected_directories": [str(top / "photos" / "library")]},
         )  # fmt: skip
         arriving = top / "photos" / "arriving"
         arriving.mkdir(exist_ok=True)
@@ -54,13 +55,9 @@ def main(arguments: Sequence[str]) -> int:
             daemon.start_only()
             daemon.until(daemon.is_ready, 600)
             print(f"ready after {time.perf_counter() - begin:.1f} s, its first full run included")
-            return measure(daemon, sorted((top / "photos").rglob("*.jpg")), arriving)
+            return measure(daemon, sorted((top / "photos" / "library").rglob("*.jpg")), arriving)
         finally:
             daemon.close()
-
-
-def protected(photos: Path) -> list[str]:
-    return [str(folder) for folder in sorted(photos.iterdir()) if folder.is_dir() and folder.name != "arriving"]
 
 
 def measure(daemon: DaemonProcess, library: Sequence[Path], arriving: Path) -> int:

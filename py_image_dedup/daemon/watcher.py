@@ -122,12 +122,14 @@ class Watcher:
             self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}; waiting for it")
             return
         handler = _Handler(self._changed)
-        watched: BaseObserver = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
+        watched: BaseObserver | None = None
         try:
+            watched = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
             watched.schedule(handler, os.fspath(watch.root), recursive=self._recursive)
             watched.start()
         except OSError as error:
-            _stop(watched)
+            if watched is not None:
+                _stop(watched)
             self._failed(watch, f"{_explain(error, watch.root)}; trying again every {self._retry_seconds:.0f} s")
             watch.retry_at = self._clock() + self._retry_seconds
             return
@@ -218,7 +220,11 @@ def _is_alive(observer: BaseObserver) -> bool:
 
 
 def _stop(observer: BaseObserver) -> None:
-    observer.unschedule_all()
+    """Stop an observer, also one that could not start: where inotify is used up its clean-up fails in the same way."""
+    try:
+        observer.unschedule_all()
+    except OSError as error:
+        _LOG.debug("a watcher that had failed could not be taken down in order: %s", error)
     if observer.is_alive():
         observer.stop()
         observer.join(5)

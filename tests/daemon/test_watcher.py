@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,3 +211,27 @@ def test_dropped_events_ask_for_a_full_run_of_every_root(
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
     assert listener.gaps == [tmp_path]
     assert FileEventSeen("overflow") in listener.events
+
+
+def test_running_out_of_inotify_instances_costs_a_root_its_events_and_nothing_else(tmp_path: Path) -> None:
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if not limit.exists():
+        pytest.skip("inotify is Linux's")
+    # In a process of its own: what is used up here belongs to a user, not to a process.
+    code = f"""
+import ctypes, sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
+libc = ctypes.CDLL(None, use_errno=True)
+while libc.inotify_init() >= 0:
+    pass
+from pathlib import Path
+from py_image_dedup.daemon.watcher import Watcher
+watcher = Watcher([Path({str(tmp_path)!r})], polling=False, recursive=True, on_change=print, on_gap=print,
+                  observer=lambda event: None, clock=lambda: 0.0)
+watcher.tend()
+print(next(iter(watcher.problems.values())))
+watcher.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "max_user_instances" in done.stdout
