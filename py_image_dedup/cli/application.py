@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "runs": "runs",
     "status": "status",
     "clear": "clear",
+    "index": "index",
     "config": "config",
 }
 """Commands by name, in the order of the help text, each with its module in this package."""

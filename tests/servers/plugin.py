@@ -25,7 +25,7 @@ from tests.servers.node import Node, prepare, stop_all
 from tests.servers.secured import SecuredSite, prepare_secured
 from tests.servers.sites import NodeSite, Site, UrlSite
 
-SESSION = "PY_IMAGE_DEDUP_SERVERS"
+SESSION = "ELASTICSEARCH_TEST_SESSION"
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 RUNNING = os.environ.get("ELASTICSEARCH_URL", "")
 
