@@ -33,11 +33,10 @@ _missing: pytest.StashKey[set[str]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the session's folder."""
+    """Choose the session's folder; it is made when a test asks for a server."""
     config.stash[_missing] = set()
     if SESSION not in os.environ:
-        folder = Path(tempfile.mkdtemp(prefix="py-image-dedup-servers-"))
-        folder.chmod(0o755)  # the servers run as another user
+        folder = Path(tempfile.gettempdir()) / f"py-image-dedup-servers-{uuid4().hex}"
         os.environ[SESSION] = str(folder)
         config.add_cleanup(lambda: _end(folder))
 
@@ -62,7 +61,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def session_folder() -> Path:
     """The folder of the session's servers."""
-    return Path(os.environ[SESSION])
+    folder = Path(os.environ[SESSION])
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # the servers run as another user
+    return folder
 
 
 def started(name: str, make: Callable[[Path], Node]) -> Node:

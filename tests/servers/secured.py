@@ -17,17 +17,20 @@ from tests.servers.sites import Site
 ADMIN = ("admin", "sesame-admin")
 READER = ("reader", "sesame-reader")
 DEDUP = ("dedup", "sesame-dedup")
+WORKER = ("worker", "sesame-dedup")
 
 # bcrypt of the passwords above, for the server's file of users.
 _USERS = b"""admin:$2a$04$F5pAREJNPNt4dUxFdQP.KuZmft27pVATqYN1bWoQiyIghcLcgcue2
 reader:$2a$04$CperqRYnVYsb9Sh1ml0.h.f3pMbGpIgU7IiclqXLtX3QFB6nGdIDS
 dedup:$2a$04$wZjEytE2JtllvGtmbUUzmuyvZsJRZIxNnNWzRTGA.EOgLDE6dwYgG
+worker:$2a$04$wZjEytE2JtllvGtmbUUzmuyvZsJRZIxNnNWzRTGA.EOgLDE6dwYgG
 """
 _USERS_ROLES = b"""superuser:admin
 reading:reader
 deduplicating:dedup
+working:worker
 """
-# The second is what docs/scaling.md tells people to grant.
+# The last two are what docs/scaling.md tells people to grant.
 _ROLES = b"""reading:
   indices:
     - names: ["test-*"]
@@ -35,7 +38,11 @@ _ROLES = b"""reading:
 deduplicating:
   indices:
     - names: ["test-*"]
-      privileges: ["read", "write", "maintenance", "monitor", "create_index", "manage", "view_index_metadata"]
+      privileges: ["read", "write", "manage"]
+working:
+  indices:
+    - names: ["test-*"]
+      privileges: ["read", "write", "maintenance", "view_index_metadata"]
 """
 CERTIFICATE = "http.crt"
 

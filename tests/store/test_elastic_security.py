@@ -10,7 +10,7 @@ from py_image_dedup.store.base import StoreError, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticOptions, ElasticStore
 from tests.servers.node import free_port
 from tests.servers.proxy import Trouble, always, proxy_to
-from tests.servers.secured import DEDUP, READER, SecuredSite
+from tests.servers.secured import DEDUP, READER, WORKER, SecuredSite
 from tests.servers.sites import Site
 from tests.store.samples import entry_of, found_pairs, random_signatures
 
@@ -56,15 +56,17 @@ class TestSecuredServer:
             yield
         assert no_secret(caplog.text)
 
+    @pytest.mark.parametrize("user", [DEDUP, WORKER], ids=["makes-the-index", "uses-it"])
     def test_a_user_with_the_documented_rights_can_do_everything(
-        self, secured_site: SecuredSite, secured_index: str
+        self, secured_site: SecuredSite, secured_index: str, user: tuple[str, str]
     ) -> None:
         values = random_signatures(1, 3)
-        with ElasticStore(secured_site.options(secured_index, DEDUP)) as store:
+        ElasticStore(secured_site.options(secured_index, DEDUP)).close()
+        with ElasticStore(secured_site.options(secured_index, user)) as store:
             store.put([entry_of(f"/a/{place}.jpg", signature=one) for place, one in enumerate([*values, values[0]])])
             assert store.count(None) == 4
             assert len(found_pairs(store, 0.1, None)) == 1
-            assert store.size()
+            assert (store.size() is None) == (user is WORKER)
             assert store.remove([entry_of("/a/1.jpg").stat.path]) == 1
             store.clear()
             assert list(store.entries(None)) == []

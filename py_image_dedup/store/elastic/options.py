@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-GIBIBYTE = 1 << 30
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_UNKNOWN = 8 << 30
+
+
+def usable_memory() -> int:
+    """The bytes of memory that this process may use: those of the machine, or of the container if it has a limit."""
+    try:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return _UNKNOWN
+    try:
+        limit = _CONTAINER_LIMIT.read_text(encoding="ascii").strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdigit() else machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +41,8 @@ class ElasticOptions:
         replicas: Copies of each shard of an index that is made here.
         request_seconds: How long one request may take.
         patience_seconds: How long a request is tried again while the server is busy or away.
-        memory_bytes: ``pairs`` holds all signatures in memory up to this; above it asks the server, batch by batch.
+        memory_bytes: ``pairs`` holds all signatures in memory up to this, 1,500 bytes a content; above it asks the
+            server, batch by batch. Half of the memory that this process may use, unless told.
         cache_directory: Where results of ``pairs`` are kept, so that a later run searches what is new; none: nowhere.
     """
 
@@ -43,7 +59,7 @@ class ElasticOptions:
     replicas: int = 0
     request_seconds: float = 60.0
     patience_seconds: float = 60.0
-    memory_bytes: int = 4 * GIBIBYTE
+    memory_bytes: int = field(default_factory=lambda: usable_memory() // 2)
     cache_directory: Path | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -24,6 +25,8 @@ from py_image_dedup.store.join import cross_contents, cut, join_contents, select
 BYTES_A_CONTENT: Final = 1_500
 """What joining a content takes at most: two signatures while it is brought into order, the columns of the search, the
 pairs to keep."""
+
+_LOG = logging.getLogger(__name__)
 
 SEARCHED_NAME: Final = "searched"
 """The folder below the cache directory."""
@@ -52,6 +55,13 @@ class PairSearch:
         whole(answer, self._connection.options)
         count = int(answer["count"])
         if count * BYTES_A_CONTENT > self._connection.options.memory_bytes:
+            _LOG.warning(
+                "comparing %d pictures here would take %.1f GB of memory and may take %.1f: the server is asked for "
+                "the neighbours of each instead, which takes far longer; see docs/scaling.md",
+                count,
+                count * BYTES_A_CONTENT / 1e9,
+                self._connection.options.memory_bytes / 1e9,
+            )
             yield from self._ask(index, within(under), max_distance)
         else:
             contents = read_contents(self._connection, index, inside, count)
