@@ -58,14 +58,18 @@ class _Segment:
         """Make one of word and row, the word in the upper half; the keys are sorted in place."""
         keys.sort()
         named = (keys >> np.uint64(32)).astype(np.uint32)
-        starts = np.flatnonzero(np.diff(named.astype(np.int64), prepend=-1))
-        offsets = np.append(starts, len(keys)).astype(np.int64)
-        return cls(named[starts], offsets, (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32))
+        begins = np.ones(len(named), dtype=np.bool_)
+        np.not_equal(named[1:], named[:-1], out=begins[1:])
+        starts = np.flatnonzero(begins)
+        # The lower half of a number is what a conversion keeps.
+        return cls(named[starts], np.append(starts, len(keys)).astype(np.int64), keys.astype(np.uint32))
 
     def keys(self) -> npt.NDArray[np.uint64]:
         """Return what ``of`` was given."""
-        words = np.repeat(self.words.astype(np.uint64), np.diff(self.offsets))
-        return words << np.uint64(32) | self.rows.astype(np.uint64)
+        keys = np.repeat(self.words.astype(np.uint64), np.diff(self.offsets))
+        keys <<= np.uint64(32)
+        keys |= self.rows
+        return keys
 
     def find(self, words: WordArray) -> tuple[Int64Array, Int64Array]:
         """Return for each word where its rows begin and how many there are."""
