@@ -89,3 +89,11 @@ def test_the_quick_start_of_the_readme_takes_the_three_commands(library: Path) -
     assert not copy.exists()
     run("undo")
     assert copy.read_bytes() == (library / "beach.jpg").read_bytes()
+
+
+def test_no_table_of_the_readme_is_empty() -> None:
+    text = tables.README.read_text(encoding="utf-8")
+    for name in tables.TABLES:
+        inside = re.search(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+        assert inside is not None, name
+        assert inside[1].strip(), name

@@ -101,8 +101,8 @@ TABLES: dict[str, Callable[[], str]] = {
 def filled(text: str) -> str:
     """Return a text with every marked table written anew."""
     for name, make in TABLES.items():
-        pattern = re.compile(f"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        text = pattern.sub(lambda marks, make=make: marks[1] + make() + marks[2], text)  # type: ignore[misc]
+        pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda marks, make=make: f"{marks[1]}{make()}\n{marks[2]}", text)  # type: ignore[misc]
     return text
 
 

@@ -89,7 +89,8 @@ class AnalysisSettings:
     exclusions: tuple[re.Pattern[str], ...] = option(
         PATTERNS,
         (),
-        "Regular expressions; a file or folder whose path contains a match of one is not looked at.",
+        "Regular expressions; a file whose whole path contains a match of one is not looked at; `/raw/` means all "
+        "folders of that name.",
         example=[".*/excluded/.*"],
     )
     threads: int = option(
