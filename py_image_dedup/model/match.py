@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from py_image_dedup.model.photo import IndexEntry
@@ -43,11 +43,12 @@ class Evidence:
     """What the alignment of two pictures shows; see ``match.verify``.
 
     Attributes:
-        words: For a person: "crop: 43 % of the keeper", "mirrored", "with a border".
+        words: For a person, the left picture being the keeper: "crop: 43 % of the keeper", "mirrored", "with a border".
         inliers: Local features that agree on one alignment.
         bad_share: Share of the overlap's blocks whose pixels differ (0 to 1).
         coverage_left: Share of the left picture that the right one shows (0 to 1).
         coverage_right: Share of the right picture that the left one shows (0 to 1).
+        words_reversed: The words for the right picture being the keeper.
     """
 
     words: tuple[str, ...]
@@ -55,6 +56,51 @@ class Evidence:
     bad_share: float = 0.0
     coverage_left: float = 1.0
     coverage_right: float = 1.0
+    words_reversed: tuple[str, ...] = ()
+
+    def reversed(self) -> Evidence:
+        """Return the same with left and right exchanged."""
+        return replace(
+            self,
+            words=self.words_reversed,
+            words_reversed=self.words,
+            coverage_left=self.coverage_right,
+            coverage_right=self.coverage_left,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What laying one picture on another one says: they match.
+
+    Attributes:
+        match_class: ``similar`` or ``partial``.
+        orientation: The turn that makes the left picture look like the right one.
+        evidence: What was seen.
+    """
+
+    match_class: MatchClass
+    orientation: Orientation
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What verification found out about two contents.
+
+    Attributes:
+        left: Number of a content.
+        right: Number of another one.
+        match_class: ``similar``, ``partial``, or ``None``: no match.
+        orientation: The turn that makes left look like right.
+        evidence: What was seen, as it is told of left and right in this order; none without a match.
+    """
+
+    left: int
+    right: int
+    match_class: MatchClass | None
+    orientation: Orientation = Orientation.UPRIGHT
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,10 @@ class IndexEntry:
         facts: None if the file is no picture that can be decoded.
         signature: None for a flat picture and for one that was not decoded.
         pixel_digest: Digest of the decoded pixels; computed for candidates only.
-        features: Packed local features and thumbnail, opaque here; see ``signature.features``.
+        features: Packed local features and thumbnail, opaque here; see ``signature.features``. Taken by the index and
+            not given back with an entry, because few ask for them: see ``Store.features``.
         failure: Why ``facts`` are missing or the picture is not whole.
+        words: Packed visual words, see ``signature.words``; of an entry that has features, and treated as they are.
     """
 
     stat: FileStat
@@ -96,6 +98,7 @@ class IndexEntry:
     pixel_digest: bytes | None = None
     features: bytes | None = None
     failure: Failure | None = None
+    words: bytes | None = None
 
     @property
     def decoded_whole(self) -> bool:

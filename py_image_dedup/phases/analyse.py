@@ -19,9 +19,12 @@ from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phas
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Signature
 from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.phases.cleanup import is_current
 from py_image_dedup.phases.options import VERSIONS, AnalyseOptions
 from py_image_dedup.phases.pool import Finished, Overdue, Pool
 from py_image_dedup.signature.compute import compute
+from py_image_dedup.signature.features import extract, pack
+from py_image_dedup.signature.words import pack_words
 from py_image_dedup.store.base import Store
 
 __all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
@@ -61,7 +64,17 @@ class _Decode:
 
 
 _Job: TypeAlias = _Read | _Decode
-_Result: TypeAlias = Source | tuple[PhotoFacts, Signature | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    facts: PhotoFacts
+    signature: Signature | None
+    features: bytes | None = None
+    words: bytes | None = None
+
+
+_Result: TypeAlias = Source | _Described
 
 
 def analyse(
@@ -97,7 +110,7 @@ def analyse(
     @contextmanager
     def workplace() -> Iterator[Callable[[_Job], _Result]]:
         with decoder(options.limits, budget) as own:
-            yield lambda job: _do(job, own)
+            yield lambda job: _do(job, own, with_features=options.features)
 
     with Pool[_Job, _Result](options.threads, workplace, "analyse") as pool:
         try:
@@ -108,13 +121,16 @@ def analyse(
     return work.result()
 
 
-def _do(job: _Job, decoder: Decoder) -> _Result:
+def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
     if isinstance(job, _Read):
         return read_source(job.stat.path)
     with job.source:
         decoded = decoder.decode(job.source)
-    # The place where local features are computed too, from the same grey picture.
-    return decoded.facts, compute(decoded.grey)
+    signature = compute(decoded.grey)
+    if not with_features or signature is None:
+        return _Described(decoded.facts, signature)
+    features = extract(decoded.grey)
+    return _Described(decoded.facts, signature, pack(features), pack_words(features))
 
 
 class _Analysis:
@@ -123,6 +139,7 @@ class _Analysis:
     def __init__(self, store: Store, options: AnalyseOptions, observer: Observer) -> None:
         self._store = store
         self._options = options
+        self._versions = options.versions
         self._observer = observer
         self._started = time.monotonic()
         self._flushed = self._started
@@ -196,7 +213,7 @@ class _Analysis:
         for source, seconds in read:
             same = known.get(source.digest)
             self._counts["bytes"] += source.stat.size
-            if same is not None and same.versions == VERSIONS:
+            if same is not None and is_current(same.versions, self._versions):
                 self._release(source)
                 self._carry_over(source.stat, same, seconds)
             elif source.digest in self._decoding:
@@ -216,9 +233,10 @@ class _Analysis:
     def _decoded(self, source: Source, done: Finished[_Job, _Result]) -> None:
         self._bytes_in_hand -= source.stat.size
         (stat, seconds), *same = self._decoding.pop(source.digest)
-        if isinstance(done.result, tuple):
-            facts, signature = done.result
-            entry = IndexEntry(stat, VERSIONS, source.digest, facts, signature)
+        if isinstance(done.result, _Described):
+            found = done.result
+            described = IndexEntry(stat, self._versions, source.digest, found.facts, found.signature)
+            entry = replace(described, features=found.features, words=found.words)
             self._keep(entry)
             self._counts["analysed"] += 1
             self._observer(FileAnalysed(stat.size, seconds + done.seconds, decoded=True))
@@ -244,7 +262,7 @@ class _Analysis:
         if reason in TRANSIENT:  # reported, and not kept
             self._advanced += 1
         else:
-            self._keep(IndexEntry(stat, VERSIONS, digest, failure=failure))
+            self._keep(IndexEntry(stat, self._versions, digest, failure=failure))
 
     def _keep(self, entry: IndexEntry) -> None:
         self._advanced += 1

@@ -9,23 +9,27 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from py_image_dedup.match.components import Components
 from py_image_dedup.match.pairing import scope_key
-from py_image_dedup.match.relation import DistanceRelation, Relation
+from py_image_dedup.match.relation import DistanceRelation, Relation, VerifiedRelation
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inventory import Inventory
-from py_image_dedup.model.match import Group, Orientation
+from py_image_dedup.model.match import Group, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.phases.cleanup import is_current
 from py_image_dedup.phases.collection import paused_collection
 from py_image_dedup.phases.options import FindOptions
+from py_image_dedup.phases.partial import PartialPair
 from py_image_dedup.phases.pixel_candidates import NEAR, known_pixels, near_candidates
 from py_image_dedup.scan.roots import Ownership, topmost
 
 if TYPE_CHECKING:
     from py_image_dedup.phases.neighbourhood import Searched
+    from py_image_dedup.phases.verification import Proven
 
 _CONTENTS_AT_ONCE = 2000
 
@@ -38,12 +42,14 @@ class Found:
         groups: Disjoint, in the order of their first paths. Files of different groups do not match; of one group they
             match directly or through others, or not at all where times keep them apart.
         relation: What makes two files of a group match.
-        summary: Groups, their files, and the pictures whose pixels were compared.
+        summary: Groups, their files, the pictures whose pixels were compared, and the pairs that were verified.
+        partial: Pictures of which one shows a part of the other: what was found out, and the files of both.
     """
 
     groups: tuple[Group, ...]
     relation: Relation
     summary: PhaseSummary
+    partial: tuple[PartialPair, ...] = ()
 
 
 def find(
@@ -54,6 +60,7 @@ def find(
     *,
     observer: Observer,
     should_stop: Callable[[], bool],
+    proven: Proven | None = None,
 ) -> Found:
     """Find the groups of files that may be duplicates of each other.
 
@@ -67,13 +74,16 @@ def find(
         options: What counts as a duplicate.
         observer: Told of the beginning, every picture whose pixels are compared, and the end.
         should_stop: When it says so the phase ends early, and what it found is not complete.
+        proven: Says which pictures match; without it the distance of their signatures does.
 
     Raises:
         StoreError: The index cannot be used.
     """
     begin = perf_counter()
     observer(PhaseStarted(Phase.FIND, unit="pictures compared"))
-    search = _Search(inventory, store, current, options, should_stop)
+    search = _Search(inventory, store, current, options, should_stop, proven)
+    if proven is not None:
+        proven.prover.verify_new(search.under, observer=observer, should_stop=should_stop)
     with paused_collection():
         groups = search.groups()
     compared = 0
@@ -93,9 +103,11 @@ def find(
     )
     found = tuple(sorted(found, key=lambda group: group.entries[0].stat.raw_path))
     counts = {"groups": len(found), "files": sum(len(group.entries) for group in found), "compared": compared}
+    if proven is not None:
+        counts |= {"verified": proven.prover.verified}
     summary = PhaseSummary(Phase.FIND, perf_counter() - begin, counts)
     observer(PhaseFinished(summary))
-    return Found(found, DistanceRelation(options.max_distance, options.pairing), summary)
+    return Found(found, search.relation(), summary, search.partial())
 
 
 class _Search:
@@ -108,13 +120,17 @@ class _Search:
         current: Versions,
         options: FindOptions,
         should_stop: Callable[[], bool],
+        proven: Proven | None,
     ) -> None:
+        self._proven = proven
+        self._proofs: list[Proof] = []
+        self._numbers: dict[bytes, int] = {}
         self._stamps = inventory.stamps
         self._store = store
         self._current = current
         self._options = options
         self._should_stop = should_stop
-        self._under = topmost(root.path for root in inventory.roots)
+        self.under = topmost(root.path for root in inventory.roots)
         self._key = scope_key(options.scope, Ownership(inventory.roots))
         self.candidates: list[IndexEntry] = []
         self.flat: list[list[IndexEntry]] = []
@@ -131,42 +147,82 @@ class _Search:
                     self.candidates += near_candidates(group, near)
         if self._options.compare_pixels:
             self._take_flat(seen)
-        for same in self._store.identical(self._under):
+        for same in self._store.identical(self.under):
             if self._should_stop():
                 break
             if same[0].digest not in seen:
                 groups += self._by_scope(entry for entry in same if self._counts(entry))
         return groups
 
+    def relation(self) -> Relation:
+        """Return what makes two files of a group match."""
+        options, proven = self._options, self._proven
+        if proven is None:
+            return DistanceRelation(options.max_distance, options.pairing)
+        return VerifiedRelation(
+            options.pairing,
+            self._numbers,
+            self._proofs,
+            proven.prover.prove_and_keep,
+            with_partial=MatchClass.PARTIAL in proven.joining,
+        )
+
+    def partial(self) -> tuple[PartialPair, ...]:
+        """Return the pictures of which one shows a part of the other, as far as files that may match show them."""
+        partial = [proof for proof in self._proofs if proof.match_class is MatchClass.PARTIAL]
+        found = self._store.contents({n for proof in partial for n in (proof.left, proof.right)}, self.under)
+        pairs = []
+        for proof in partial:
+            left, right = (self._scopes(found.get(number, ())) for number in (proof.left, proof.right))
+            pairs += [PartialPair(proof, tuple(left[key]), tuple(right[key])) for key in left.keys() & right.keys()]
+        return tuple(pairs)
+
+    @property
+    def _bound(self) -> float | None:
+        """Up to which distance pairs are asked for."""
+        options = self._options
+        if self._proven is not None:
+            return NEAR if options.compare_pixels else None
+        return max(options.max_distance, NEAR) if options.compare_pixels else options.max_distance
+
     def _alike(self) -> Iterator[tuple[list[IndexEntry], Callable[[IndexEntry], Hashable]]]:
         """Yield the files of each set of contents that similar pairs join, and what tells which of them are near."""
-        bound = self._options.max_distance
         joined, close = Components(), Components()
-        for block in self._store.pairs(max(bound, NEAR) if self._options.compare_pixels else bound, self._under):
+        for block in self._store.pairs(self._bound, self.under) if self._bound is not None else ():
             if self._should_stop():
                 return
-            joined.join(block.left, block.right)
             near = (block.distance <= NEAR) & (block.orientation == Orientation.UPRIGHT)
             close.join(block.left[near], block.right[near])
+            # Where matches are verified, a distance is a reason to compare the pixels and no more.
+            chosen = near if self._proven is not None else np.ones(len(block), dtype=np.bool_)
+            joined.join(block.left[chosen], block.right[chosen])
+        if self._proven is not None:
+            self._proofs = list(self._proven.prover.proofs(self._proven.numbers))
+            matching = np.array(
+                [(proof.left, proof.right) for proof in self._proofs if proof.match_class in self._proven.joining],
+                dtype=np.int64,
+            ).reshape(-1, 2)
+            joined.join(matching[:, 0], matching[:, 1])
         for batch in _batches([int(number) for number in members] for members in joined.members()):
             if self._should_stop():
                 return
-            found = self._store.contents([number for members in batch for number in members], self._under)
+            found = self._store.contents([number for members in batch for number in members], self.under)
             for members in batch:
                 tops: dict[bytes | None, int] = {}
                 entries: list[IndexEntry] = []
                 for number in members:
                     mine = [entry for entry in found.get(number, ()) if self._counts(entry)]
                     entries += mine
-                    if mine:
+                    if mine and mine[0].digest is not None:
                         tops[mine[0].digest] = close.top(number)
+                        self._numbers[mine[0].digest] = number
                 if len(entries) > 1:
                     yield entries, _lookup(tops)
 
     def _take_flat(self, seen: set[bytes | None]) -> None:
         """Sort the pictures without a signature by shown size: only pixels can tell whether they are the same."""
         by_size: dict[Hashable, list[IndexEntry]] = defaultdict(list)
-        for entry in self._store.flat(self._under):
+        for entry in self._store.flat(self.under):
             if self._should_stop():
                 return
             if self._counts(entry) and entry.facts is not None:
@@ -179,10 +235,14 @@ class _Search:
             self.candidates += near_candidates(entries, lambda _: None)
 
     def _by_scope(self, entries: Iterable[IndexEntry]) -> Iterator[list[IndexEntry]]:
+        return (group for group in self._scopes(entries).values() if len(group) > 1)
+
+    def _scopes(self, entries: Iterable[IndexEntry]) -> dict[Hashable, list[IndexEntry]]:
         apart: dict[Hashable, list[IndexEntry]] = defaultdict(list)
         for entry in entries:
-            apart[self._key(entry.stat.raw_path)].append(entry)
-        return (group for group in apart.values() if len(group) > 1)
+            if self._counts(entry):
+                apart[self._key(entry.stat.raw_path)].append(entry)
+        return apart
 
     def _counts(self, entry: IndexEntry) -> bool:
         """Whether the file is in the inventory, and the entry tells what it is now."""

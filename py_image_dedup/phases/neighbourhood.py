@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -20,11 +20,16 @@ from py_image_dedup.model.inventory import Inventory
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.phases.absence import Absence
 from py_image_dedup.phases.cleanup import is_current
+from py_image_dedup.phases.parts import Parts
+from py_image_dedup.phases.pixel_candidates import NEAR
 from py_image_dedup.scan.roots import Ownership, settle_roots, topmost
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.signature.search import join
 from py_image_dedup.store.base import Store
+
+if TYPE_CHECKING:
+    from py_image_dedup.phases.verification import Proven
 
 _REGULAR = mode.S_IFREG
 
@@ -63,7 +68,18 @@ class Neighbourhood:
         for entry in self._entries:
             if entry.digest is not None:
                 by_digest[entry.digest].append(entry)
-        self._contents = [tuple(same) for same in by_digest.values()]
+        numbers = store.numbers(by_digest)
+        self._contents = {numbers[digest]: tuple(same) for digest, same in by_digest.items() if digest in numbers}
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the contents, as the index numbers them."""
+        return sorted(self._contents)
+
+    @property
+    def raw_paths(self) -> list[bytes]:
+        """Of the entries."""
+        return [entry.stat.raw_path for entry in self._entries]
 
     def put(self, entries: Sequence[IndexEntry]) -> None:
         """Keep what was found out about entries in the index."""
@@ -71,7 +87,7 @@ class Neighbourhood:
 
     def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:  # noqa: ARG002
         """Stream the pairs of contents within the distance."""
-        signed = [(number, s.values) for number, same in enumerate(self._contents) if (s := same[0].signature)]
+        signed = [(number, s.values) for number in self.numbers if (s := self._contents[number][0].signature)]
         if len(signed) < 2:
             return
         numbers = np.array([number for number, _ in signed], dtype=np.int64)
@@ -81,11 +97,11 @@ class Neighbourhood:
 
     def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:  # noqa: ARG002
         """Return the entries of contents."""
-        return {number: self._contents[number] for number in numbers}
+        return {number: self._contents[number] for number in numbers if number in self._contents}
 
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:  # noqa: ARG002
         """Stream the sets of entries with the same digest."""
-        return (same for same in self._contents if len(same) > 1)
+        return (same for same in self._contents.values() if len(same) > 1)
 
     def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:  # noqa: ARG002
         """Stream the entries of whole pictures without a signature."""
@@ -98,7 +114,13 @@ def is_known(stat: FileStat, store: Store, current: Versions) -> bool:
     return entry is not None and entry.stat.stamp == stat.stamp and is_current(entry.versions, current)
 
 
-def gather(raw_paths: Iterable[bytes], store: Store, max_distance: float, under: Sequence[Path]) -> list[IndexEntry]:
+def gather(
+    raw_paths: Iterable[bytes],
+    store: Store,
+    max_distance: float,
+    under: Sequence[Path],
+    partners: Callable[[Iterable[bytes]], Sequence[int]] | None = None,
+) -> list[IndexEntry]:
     """Collect the entries of some files and of everything that may match them directly.
 
     Args:
@@ -106,6 +128,7 @@ def gather(raw_paths: Iterable[bytes], store: Store, max_distance: float, under:
         store: The index.
         max_distance: Of similar pictures, 0 to 1.
         under: Where partners are looked for.
+        partners: Tells the contents that match others, by digest, for other reasons.
 
     Raises:
         StoreError: The index cannot be used.
@@ -118,6 +141,10 @@ def gather(raw_paths: Iterable[bytes], store: Store, max_distance: float, under:
         numbers = {neighbour.number for neighbours in near for neighbour in neighbours}
         for same in store.contents(sorted(numbers), under).values():
             found |= {entry.stat.path: entry for entry in same}
+    if partners is not None:
+        matching = partners({entry.digest for entry in mine if entry.digest is not None})
+        for same in store.contents(matching, under).values():
+            found |= {entry.stat.path: entry for entry in same}
     # Without a signature only bytes and pixels can match, and only pictures without one: few in any library.
     if any(entry.signature is None and entry.decoded_whole for entry in mine):
         found |= {entry.stat.path: entry for entry in store.flat(under)}
@@ -125,6 +152,25 @@ def gather(raw_paths: Iterable[bytes], store: Store, max_distance: float, under:
     if broken:
         found |= {entry.stat.path: entry for entry in store.failed(under) if entry.digest in broken}
     return list(found.values())
+
+
+def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> Neighbourhood:
+    """Return the files of an inventory and everything in the index that may match them directly.
+
+    Args:
+        inventory: Files that are in the index.
+        parts: The index, and up to which distance partners are looked for.
+        proven: Verifies the files first, and knows their partners.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    under = topmost(root.path for root in inventory.roots)
+    if proven is None:
+        bound = max(parts.options.find.max_distance, NEAR)
+        return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
+    proven.prover.verify_new(under, observer=parts.observer, should_stop=parts.should_stop)
+    return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)
 
 
 def look_at(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Selector) -> Inventory:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from py_image_dedup.match.pairing import Pairing, Scope
 from py_image_dedup.media.formats import EXTENSIONS
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.media.version import MEDIA_VERSION
+from py_image_dedup.model.match import Verdict
 from py_image_dedup.model.photo import Versions
 from py_image_dedup.rank.rule import Rule
 from py_image_dedup.rank.rules import DEFAULT_RULES, RULES
 from py_image_dedup.removal.planner import RemovalOptions
 from py_image_dedup.scan.selector import Selector
+from py_image_dedup.signature.codebook import FEATURES_VERSION
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
+
+if TYPE_CHECKING:
+    from py_image_dedup.signature.features import Features
 
 _NANOSECONDS = 1_000_000_000
 
 VERSIONS = Versions(media=MEDIA_VERSION, signature=SIGNATURE_VERSION)
-"""Of the methods that entries are made with; an entry with others is stale."""
+"""Of the methods that entries are made with, if without features; an entry with others is stale."""
 
 
 def _cpus() -> int:
@@ -34,10 +42,37 @@ class AnalyseOptions:
     Attributes:
         threads: How many decode at a time; as many as there are CPUs for this process, if not given.
         limits: What one file may cost.
+        features: Local features are computed too: what crops and verified matches are found by.
     """
 
     threads: int = field(default_factory=_cpus)
     limits: Limits = field(default_factory=Limits)
+    features: bool = False
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of the methods that are used; an entry with others is stale."""
+        return replace(VERSIONS, features=FEATURES_VERSION) if self.features else VERSIONS
+
+
+class Matching(StrEnum):
+    """How similar pictures are told from others."""
+
+    DISTANCE = "distance"
+    VERIFIED = "verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """How two pictures are proven to match.
+
+    Attributes:
+        verify: Lays one picture on another one; ``None`` if they do not match. Called from several threads at once.
+        version: Of the method: grows when the same two pictures may get another verdict.
+    """
+
+    verify: Callable[[Features, Features], Verdict | None]
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +80,15 @@ class FindOptions:
     """What counts as a duplicate.
 
     Attributes:
-        max_distance: Of signatures, 0 (the same) to 1 (unlike).
+        max_distance: Of signatures, 0 (the same) to 1 (unlike). Where matches are verified: up to which distance two
+            pictures are looked at for it; what shares visual words is looked at in any case.
         scope: Among which files duplicates are looked for.
         max_file_modification_time_diff: Seconds; files further apart in time are no duplicates.
         compare_pixels: Tell files with the same pixels from similar ones. It decodes candidates whole, once ever.
         threads: How many candidates are decoded at a time.
         limits: What one may cost.
+        matching: How similar pictures are told from others.
+        verifier: What matches are proven with where matching is ``verified``.
     """
 
     max_distance: float = 0.10
@@ -59,6 +97,8 @@ class FindOptions:
     compare_pixels: bool = True
     threads: int = 2
     limits: Limits = field(default_factory=Limits)
+    matching: Matching = Matching.DISTANCE
+    verifier: Verifier | None = None
 
     @property
     def pairing(self) -> Pairing:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 from py_image_dedup.match.relation import Relation
 from py_image_dedup.match.stars import form_stars
 from py_image_dedup.model.events import GroupFound, Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.match import Group, Match, MatchClass, RankedGroup, Redundant
-from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.match import Group, Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.rank.ranker import Ranker
+from py_image_dedup.rank.ranker import Ranker, Ranking
+
+_WHOLE = Reason("whole-picture", "the whole picture", "a part of it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,21 @@ def rank(
         if should_stop():
             break
         ranking = ranker.rank(group.entries)
-        stars = form_stars(ranking.entries, relation, removable=removable, is_protected=ranker.is_protected)
+        parts = relation.parts(ranking.entries)
+        # Whatever the rules say of a part, it is the whole picture that stays.
+        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in parts)
+        stars = form_stars(ordered, relation, removable=removable, is_protected=ranker.is_protected)
         for star in stars.stars:
             redundant = tuple(
-                Redundant(_lean(match), ranking.reason(star.keeper, match.right)) for match in star.matches
+                Redundant(
+                    match,
+                    _WHOLE if match.match_class is MatchClass.PARTIAL else ranking.reason(star.keeper, match.right),
+                )
+                for match in star.matches
             )
             ranked.append(RankedGroup(redundant[0].match.left, redundant))
             observer(GroupFound(ranked[-1]))
-        reported += map(_lean, stars.reported)
+        reported += stars.reported
         observer(PhaseAdvanced(Phase.RANK))
     ranked.sort(key=lambda group: group.keeper.stat.raw_path)
     reported.sort(key=lambda match: (match.left.stat.raw_path, match.right.stat.raw_path))
@@ -79,12 +87,5 @@ def rank(
     return Ranked(tuple(ranked), tuple(reported), summary)
 
 
-def _lean(match: Match) -> Match:
-    """Leave out what only matching needs: a result must not hold kilobytes a file."""
-    if match.left.features is None and match.right.features is None:
-        return match
-    return replace(match, left=_without_features(match.left), right=_without_features(match.right))
-
-
-def _without_features(entry: IndexEntry) -> IndexEntry:
-    return replace(entry, features=None)
+def _reason(ranking: Ranking, match: Match) -> Reason:
+    return _WHOLE if match.match_class is MatchClass.PARTIAL else ranking.reason(match.left, match.right)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,16 @@ from py_image_dedup.model.events import PhaseFinished, PhaseStarted, RunFinished
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.photo import Versions
 from py_image_dedup.model.removal import Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.phases.cleanup import cleanup
 from py_image_dedup.phases.collection import paused_collection
 from py_image_dedup.phases.count import count
 from py_image_dedup.phases.find import find
-from py_image_dedup.phases.options import VERSIONS
+from py_image_dedup.phases.partial import with_partial
 from py_image_dedup.phases.parts import Parts
-from py_image_dedup.phases.pixel_candidates import NEAR
+from py_image_dedup.phases.proving import proving
 from py_image_dedup.phases.prune import prune
 from py_image_dedup.phases.rank import rank
 from py_image_dedup.phases.remove import plan_removal, remove
@@ -33,11 +35,12 @@ from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
 from py_image_dedup.removal.lock import RunLock, RunLockedError
 from py_image_dedup.removal.planner import make_plan
 from py_image_dedup.removal.runs import RUNS_NAME
-from py_image_dedup.scan.roots import Ownership, topmost
+from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import StoreError
 
 if TYPE_CHECKING:
     from py_image_dedup.phases.neighbourhood import Searched
+    from py_image_dedup.phases.verification import Proven
 
 # What only some runs need (decoders, what moves files, batches) is imported where it is needed: a run over an unchanged
 # library takes a second, and should not spend a good part of it on code that it does not use.
@@ -99,7 +102,8 @@ class Run:
                 inventory, stale = self._look()
             if not skip_analyse:
                 self._read(stale)
-            self._find_and_rank(inventory, parts.store)
+            with proving(parts.store, parts.options) as proven:
+                self._find_and_rank(inventory, parts.store, proven)
             self._remove(inventory)
 
         return self._carry_out(work)
@@ -114,7 +118,7 @@ class Run:
         Raises:
             StoreError: The index cannot be used; nothing was removed.
         """
-        from py_image_dedup.phases.neighbourhood import Neighbourhood, forget_gone, gather, is_known, look_at
+        from py_image_dedup.phases.neighbourhood import forget_gone, is_known, look_at, surroundings
 
         parts, options = self._parts, self._parts.options
         self._full = False
@@ -124,11 +128,12 @@ class Run:
             self._failures.extend(inventory.failures)
             self._know(files=len(inventory))
             forget_gone(gone, inventory, parts.store, parts.should_stop)
-            self._read([stat for stat in inventory if not is_known(stat, parts.store, VERSIONS)])
-            bound = max(options.find.max_distance, NEAR)
-            near = gather(inventory.stamps, parts.store, bound, topmost(root.path for root in inventory.roots))
-            around = look_at([entry.stat.raw_path for entry in near], self._roots, options.walked)
-            self._find_and_rank(around, Neighbourhood(near, parts.store))
+            self._read([stat for stat in inventory if not is_known(stat, parts.store, self._versions)])
+            with proving(parts.store, options) as proven:
+                near = surroundings(inventory, parts, proven)
+                self._go_on()
+                around = look_at(near.raw_paths, self._roots, options.walked)
+                self._find_and_rank(around, near, proven and replace(proven, numbers=near.numbers))
             self._remove(around)
 
         return self._carry_out(work)
@@ -157,6 +162,10 @@ class Run:
 
     def _know(self, **facts: object) -> None:
         self._result = replace(self._result, **facts)  # type: ignore[arg-type] # the names are those of the fields
+
+    @property
+    def _versions(self) -> Versions:
+        return self._parts.options.analyse.versions
 
     @property
     def _folder(self) -> Path | None:
@@ -190,7 +199,9 @@ class Run:
         if not inventory.roots:
             words = "; ".join(failure.message for failure in inventory.failures)
             raise OSError(f"there is nothing to search: {words or 'no folder was given'}")
-        cleaned = cleanup(inventory, parts.store, VERSIONS, observer=parts.observer, should_stop=parts.should_stop)
+        cleaned = cleanup(
+            inventory, parts.store, self._versions, observer=parts.observer, should_stop=parts.should_stop
+        )
         self._phases.append(cleaned.summary)
         self._failures.extend(cleaned.failures)
         self._go_on()
@@ -212,11 +223,10 @@ class Run:
         self._phases.append(summary)
         self._go_on()
 
-    def _find_and_rank(self, inventory: Inventory, searched: Searched) -> None:
+    def _find_and_rank(self, inventory: Inventory, searched: Searched, proven: Proven | None) -> None:
         parts, options = self._parts, self._parts.options
-        found = find(
-            inventory, searched, VERSIONS, options.find, observer=parts.observer, should_stop=parts.should_stop
-        )
+        searching = partial(find, observer=parts.observer, should_stop=parts.should_stop)
+        found = searching(inventory, searched, self._versions, options.find, proven=proven)
         self._phases.append(found.summary)
         self._go_on()
         with paused_collection():
@@ -229,7 +239,8 @@ class Run:
                 should_stop=parts.should_stop,
             )
         self._phases.append(ranked.summary)
-        self._know(groups=ranked.groups, reported=ranked.reported)
+        reported = with_partial(ranked, found.partial, options.find.pairing)
+        self._know(groups=ranked.groups, reported=reported)
         self._go_on()
 
     def _remove(self, inventory: Inventory) -> None:

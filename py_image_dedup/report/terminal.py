@@ -45,6 +45,11 @@ _STYLES = {
 }
 _INDENT = " " * (_VERB + 4)
 
+_SHOWN_ONLY = {
+    "Shown only, never removed": frozenset(MatchClass) - {MatchClass.PARTIAL},
+    "Parts of pictures, the whole picture first; shown only": frozenset({MatchClass.PARTIAL}),
+}
+
 
 def reason_words(reason: Reason, comparison: str) -> str:
     """Return why a keeper is better, with both values, after a word such as ``best by``."""
@@ -58,10 +63,10 @@ def match_words(match: Match) -> str:
     words = [match.match_class.value]
     if match.match_class in (MatchClass.SIMILAR, MatchClass.PARTIAL):
         words.append(f"distance {match.distance:.3f}")
-    if match.orientation is not Orientation.UPRIGHT:
-        words.append(match.orientation.label)
-    if match.evidence is not None:
+    if match.evidence is not None and match.evidence.words:
         words.extend(match.evidence.words)
+    elif match.orientation is not Orientation.UPRIGHT:
+        words.append(match.orientation.label)
     return ", ".join(words)
 
 
@@ -177,14 +182,16 @@ class TerminalReport:
 
     def print_reported(self, matches: Sequence[Match]) -> None:
         """Print matches that are shown and never removed."""
-        if not matches:
-            return
-        self._line("Shown only, never removed", "bold")
-        for match in matches:
-            self._file("", match.left.stat.path)
-            self._file("", match.right.stat.path)
-            self._detail(match_words(match))
-        self._line()
+        for title, classes in _SHOWN_ONLY.items():
+            found = [match for match in matches if match.match_class in classes]
+            if not found:
+                continue
+            self._line(title, "bold")
+            for match in found:
+                self._file("", match.left.stat.path)
+                self._file("", match.right.stat.path)
+                self._detail(match_words(match))
+            self._line()
 
     def _print_not_carried_out(self, outcomes: Sequence[Outcome]) -> None:
         for status in (OutcomeStatus.SKIPPED, OutcomeStatus.FAILED):

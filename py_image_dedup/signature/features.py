@@ -14,16 +14,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.signature.codebook import DIMENSIONS, LARGEST, codebook
+from py_image_dedup.signature.codebook import DIMENSIONS, FEATURES_VERSION, LARGEST, codebook
 from py_image_dedup.signature.descriptor import Surroundings, describe, orient
 from py_image_dedup.signature.pairs import Int8Array, Int64Array, UInt8Array
 from py_image_dedup.signature.scale_space import Keypoints, detect
 from py_image_dedup.signature.thumbnail import make_thumbnail
 
 Float32Array = npt.NDArray[np.float32]
-
-FEATURES_VERSION = 1
-"""Changes when the same grey picture may give other features, or when they are packed in another way."""
 
 FRAME = 256
 """Points are measured as if the picture's short side had this many pixels."""

@@ -6,11 +6,16 @@ the vocabulary: the nearest of 2,048 centres in each half of a compressed descri
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.signature.codebook import CENTRES, DIMENSIONS, HALVES, codebook
 from py_image_dedup.signature.pairs import Int8Array, Int64Array
+
+if TYPE_CHECKING:
+    from py_image_dedup.signature.features import Features
 
 WordArray = npt.NDArray[np.uint32]
 
@@ -51,3 +56,31 @@ def words(descriptors: Int8Array) -> WordArray:
     """
     found, counts = np.unique(quantise(descriptors), return_counts=True)
     return found[counts <= MOST_REPEATED]
+
+
+def pack_words(features: Features) -> bytes:
+    """Name the words of a picture, and those that its mirror image would have, as bytes for the index.
+
+    Args:
+        features: Of the picture.
+
+    Returns:
+        uint32, little-endian: how many plain words there are, the plain words, the mirrored ones.
+    """
+    plain, mirrored = words(features.descriptors), words(features.mirrored().descriptors)
+    return np.concatenate([np.array([len(plain)]), plain, mirrored]).astype("<u4").tobytes()
+
+
+def unpack_words(packed: bytes) -> tuple[WordArray, WordArray]:
+    """Undo ``pack_words``: the words of a picture, and those of its mirror image, each ascending.
+
+    Raises:
+        ValueError: These are not the bytes of words.
+    """
+    if len(packed) < 4 or len(packed) % 4:
+        raise ValueError(f"{len(packed)} bytes are no words: the index entry is damaged")
+    values = np.frombuffer(packed, dtype="<u4").astype(np.uint32, copy=False)
+    plain = int(values[0]) + 1
+    if plain > len(values):
+        raise ValueError(f"{len(values) - 1} words are fewer than {plain - 1}: the index entry is damaged")
+    return values[1:plain], values[plain:]

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.model.match import Orientation
+from py_image_dedup.model.match import Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.pairs import PairBlock
 
@@ -56,6 +56,9 @@ class Store(ABC):
     either what was put last or what was put with each.
 
     A failure's path is that of its entry, whatever path it was put with.
+
+    Entries come without their features and words, which are large: ``features`` and ``suspects`` ask for them. An entry
+    that is put without features leaves those of its content as they are if it was made with the same versions.
 
     While a stream (``stamps``, ``entries``, ``failed``, ``identical``) is read, the caller may put and remove. Entries
     that are not touched are streamed as if nothing had happened; those that are may be in the stream as they were, as
@@ -171,6 +174,51 @@ class Store(ABC):
         """Return the entries under ``under`` that have these contents, each in the order of raw paths.
 
         A number of which there is none is not in the answer.
+        """
+
+    @abstractmethod
+    def numbers(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
+        """Return the numbers of the contents with these digests; what is not known is not in the answer."""
+
+    @abstractmethod
+    def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
+        """Return the packed features of these contents; one that has none is not in the answer."""
+
+    @abstractmethod
+    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Return for each of these contents which others may show the same: those that share enough visual words.
+
+        Exact by ``signature.inverted_index``: the same in every store. The other contents may be anywhere in the index,
+        and without a file by now. A content without words has no suspects.
+
+        Yields:
+            For each number, in their order, at most 50 others, the most suspicious first.
+        """
+
+    @abstractmethod
+    def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
+        """Return the contents under ``under`` with features that are not marked with this version, ascending."""
+
+    @abstractmethod
+    def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+        """Remember what was found out about pairs, and mark contents as verified, both or neither.
+
+        What was remembered with another version is forgotten now or later. A store may keep it on this machine only,
+        so that it is lost with the machine and found out again; the marks are lost with it.
+
+        Args:
+            version: Of the method; with another one everything is verified anew.
+            proofs: Of a pair that is known the last one stays.
+            verified: Contents of which all proofs were given, here or earlier.
+        """
+
+    @abstractmethod
+    def proofs(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+        """Stream what was found out about pairs with this version.
+
+        Args:
+            version: Of the method.
+            numbers: Only pairs with at least one of these contents; ``None``: all.
         """
 
     def size(self) -> int | None:

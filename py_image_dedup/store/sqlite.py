@@ -12,17 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from py_image_dedup.model.file import Stamp
+from py_image_dedup.model.match import Proof
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
 from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.join import matrix_of, neighbours, select, within_bounds
+from py_image_dedup.store.proof_table import ProofTable
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, Row, batched
+from py_image_dedup.store.sqlite_numbers import contents_within, numbers_of
 from py_image_dedup.store.sqlite_pairs import PairSearch
 from py_image_dedup.store.sqlite_rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
 from py_image_dedup.store.sqlite_schema import refuse_foreign
 from py_image_dedup.store.sqlite_signatures import SignatureTable
 from py_image_dedup.store.sqlite_upkeep import count_changes, drop_orphans
+from py_image_dedup.store.sqlite_words import WordTable
 from py_image_dedup.store.sqlite_writer import put_entries
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
@@ -57,6 +61,8 @@ class SqliteStore(Store):
         self._versions = VersionTable(self._database)
         self._table = SignatureTable(self._database)
         self._pairs = PairSearch(self._database, self._table)
+        self._words = WordTable(self._database)
+        self._proofs = ProofTable(self._database, self._digests, self.numbers)
 
     @property
     def path(self) -> Path:
@@ -90,10 +96,12 @@ class SqliteStore(Store):
         """See ``Store.clear``. The file shrinks."""
         worth_shrinking = self.size() > _WORTH_SHRINKING
         with self._database.transaction():
-            for table in ("files", "contents", "features", "departed", "unsearched", "crowded", "pairs"):
+            for table in ("files", "contents", "features", "words", "departed", "unsearched", "crowded", "pairs"):
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+            self._proofs.clear()
             self._database.set_fact("search_epoch", self._database.fact("search_epoch") + 1)
         self._table.forget()
+        self._words.forget()
         # Another process that is reading keeps the file from shrinking now; the space is used again all the same.
         if worth_shrinking:
             with suppress(StoreUnavailable):
@@ -188,6 +196,41 @@ class SqliteStore(Store):
             found |= self._copies(some, ranges)
         return found
 
+    def numbers(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
+        """See ``Store.numbers``."""
+        return dict(self._database.rows_in("SELECT digest, number FROM contents WHERE digest IN (?)", digests))
+
+    def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
+        """See ``Store.features``."""
+        return dict(self._database.rows_in("SELECT content, data FROM features WHERE content IN (?)", numbers))
+
+    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.suspects``. The words stay in memory for the next call, 1.3 kB a content."""
+        return self._words.suspects(numbers)
+
+    def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
+        """See ``Store.unverified``."""
+        waiting = numbers_of(
+            self._database,
+            """
+            SELECT w.content FROM words w JOIN contents c ON c.number = w.content
+            WHERE NOT EXISTS (SELECT 1 FROM verified v WHERE v.digest = c.digest AND v.version = ?)
+            """,
+            (version,),
+        )
+        if not len(waiting):
+            return []
+        inside = np.intersect1d(waiting, contents_within(self._database, FolderRanges.of(under)))
+        return list(map(int, inside))
+
+    def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+        """See ``Store.keep_proofs``."""
+        self._proofs.keep(version, proofs, verified)
+
+    def proofs(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+        """See ``Store.proofs``."""
+        return self._proofs.proofs(version, numbers)
+
     def size(self) -> int:
         """See ``Store.size``. The log that is not yet in the file counts."""
         return sum(file.stat().st_size for file in _files(self.path) if file.exists())
@@ -211,7 +254,11 @@ class SqliteStore(Store):
     def close(self) -> None:
         """See ``Store.close``."""
         self._table.forget()
+        self._words.forget()
         self._database.close()
+
+    def _digests(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        return dict(self._database.rows_in("SELECT number, digest FROM contents WHERE number IN (?)", numbers))
 
     def _entry(self, row: Row) -> IndexEntry:
         return entry_of(row, self._versions, self.path)

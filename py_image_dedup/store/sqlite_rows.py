@@ -20,7 +20,7 @@ WORD: Final = 2**64
 
 _CONTENT = """
     c.digest, c.format, c.width, c.height, c.exif_fields, c.captured, c.camera, c.has_gps, c.frames,
-    c.signature, c.pixel_digest, x.data
+    c.signature, c.pixel_digest
 """
 _OF_FILE = f"""
     SELECT f.path, f.content, f.size, f.mtime_ns, f.device, f.inode, f.versions,
@@ -29,21 +29,20 @@ _OF_FILE = f"""
 """
 ENTRY = f"""
     {_OF_FILE} FROM files f
-    LEFT JOIN contents c ON c.number = f.content LEFT JOIN features x ON x.content = f.content
+    LEFT JOIN contents c ON c.number = f.content
 """
 """Rows for ``entry_of`` from ``files f``; a ``WHERE`` and an ``ORDER BY`` may follow, here and below."""
 
 FIRST_ENTRY = f"""
     {_OF_FILE} FROM contents c
     CROSS JOIN files f ON f.path = (SELECT path FROM files WHERE content = c.number ORDER BY path LIMIT 1)
-    LEFT JOIN features x ON x.content = c.number
 """  # noqa: S608 - constants
 """The same of the first file of each of ``contents c``. A cross join is one whose order SQLite keeps."""
 
 DEPARTED_ENTRY = f"""
     SELECT f.path, f.content, f.size, f.mtime_ns, f.device, f.inode, c.versions,
         c.failure_phase, c.failure_reason, c.failure_message, {_CONTENT}
-    FROM contents c CROSS JOIN departed f ON f.content = c.number LEFT JOIN features x ON x.content = c.number
+    FROM contents c CROSS JOIN departed f ON f.content = c.number
 """  # noqa: S608 - constants
 """The same of each of ``contents c`` that a file had once, in the file where it was last seen."""
 
@@ -89,7 +88,7 @@ def entry_of(row: Row, versions: VersionTable, path: Path) -> IndexEntry:
 def _entry_of(row: Row, versions: VersionTable) -> IndexEntry:
     (
         raw_path, _, size, mtime_ns, device, inode, version_id, phase, reason, message,
-        digest, form, width, height, exif_fields, captured, camera, has_gps, frames, signature, pixel_digest, features,
+        digest, form, width, height, exif_fields, captured, camera, has_gps, frames, signature, pixel_digest,
     ) = row  # fmt: skip
     stat = FileStat(Path(os.fsdecode(raw_path)), size, mtime_ns, device % WORD, inode % WORD)
     facts = None
@@ -114,7 +113,6 @@ def _entry_of(row: Row, versions: VersionTable) -> IndexEntry:
         facts=facts,
         signature=None if signature is None else Signature(signature),
         pixel_digest=pixel_digest,
-        features=features,
         failure=failure,
     )
 

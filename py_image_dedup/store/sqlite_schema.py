@@ -84,7 +84,26 @@ _FIRST = (
     "CREATE TABLE pairs (block INTEGER PRIMARY KEY, size INTEGER NOT NULL, data BLOB NOT NULL)",
 )
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST,)
+_VERIFIED = (
+    # Visual words are read in the order in which they came: a content may get its words long after its number.
+    """
+    CREATE TABLE words (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, content INTEGER NOT NULL UNIQUE, data BLOB NOT NULL
+    )
+    """,
+    # What was found out about pairs of contents, by their digests: it holds whatever their numbers become.
+    "CREATE TABLE verified (digest BLOB PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE proofs (
+        left BLOB NOT NULL, right BLOB NOT NULL, version INTEGER NOT NULL, class,
+        orientation INTEGER NOT NULL, evidence,
+        PRIMARY KEY (left, right)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX proofs_right ON proofs (right)",
+)
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED)
 """Element ``n`` holds the statements that make an index of version ``n`` one of version ``n + 1``; 0 is an empty file.
 
 A migration that was published is never edited: a change of the tables is a new element.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from py_image_dedup.store.base import StoreUnavailable
+from py_image_dedup.store.proof_table import forget_unknown
 from py_image_dedup.store.sqlite_database import Database
 from py_image_dedup.store.sqlite_pair_rows import tidy_pairs
 
 _DROP_FROM: Final = (
     ("contents", "number"),
     ("features", "content"),
+    ("words", "content"),
     ("unsearched", "number"),
     ("crowded", "number"),
     ("departed", "content"),  # the last: it says which
@@ -60,6 +62,7 @@ def _drop_orphans(database: Database) -> int:
         for table, column in _DROP_FROM:
             database.execute(f"DELETE FROM {table} WHERE {column} IN ({oldest})", (excess,))  # noqa: S608 - constants
         tidy_pairs(database)
+        forget_unknown(database)
     return excess
 
 

@@ -35,6 +35,7 @@ _RENUMBER = (
     # The contents first: the trigger on files must not take the content for one that has departed.
     ("DELETE FROM contents WHERE number = ?", 1),
     ("DELETE FROM features WHERE content = ?", 1),
+    ("DELETE FROM words WHERE content = ?", 1),
     ("DELETE FROM unsearched WHERE number = ?", 1),
     ("DELETE FROM crowded WHERE number = ?", 1),
     ("UPDATE departed SET content = ?2 WHERE content = ?1", 2),
@@ -80,7 +81,7 @@ def put_entries(database: Database, versions: VersionTable, entries: Mapping[byt
 def _number_of(entry: IndexEntry, numbers: Mapping[bytes, int]) -> int | None:
     if entry.digest is not None:
         return numbers[entry.digest]
-    if entry.facts or entry.signature or entry.pixel_digest or entry.features:
+    if entry.facts or entry.signature or entry.pixel_digest or entry.features or entry.words:
         raise ValueError(f"the entry of {entry.stat.path} describes a picture and has no digest")
     return None
 
@@ -120,10 +121,7 @@ def _put_contents(
         _PUT_CONTENT,
         (content_row(entry, ids[entry.versions], numbers[digest]) for digest, entry in contents.items()),
     )
-    old = [number for number in numbers.values() if number < numbering.first_new]
-    database.execute_many("DELETE FROM features WHERE content = ?", ((number,) for number in old))
-    features = ((numbers[digest], entry.features) for digest, entry in contents.items() if entry.features is not None)
-    database.execute_many("INSERT INTO features VALUES (?, ?)", features)
+    _put_features(database, contents, numbering)
     # Copies elsewhere of a content that was made anew with other methods are as new as this one.
     database.execute_many("UPDATE files SET versions = ?2 WHERE content = ?1", numbering.redated)
     unsearched = (
@@ -133,3 +131,17 @@ def _put_contents(
     )
     database.execute_many("INSERT INTO unsearched VALUES (?)", unsearched)
     database.set_fact("next_number", numbering.next)
+
+
+def _put_features(database: Database, contents: Mapping[bytes, IndexEntry], numbering: _Numbering) -> None:
+    """Replace features by those that are given, and drop those of other versions; others stay."""
+    numbers = numbering.numbers
+    redated = {number for number, _ in numbering.redated}
+    described = [(numbers[digest], entry.features, entry.words) for digest, entry in contents.items()]
+    outdated = [(number,) for number, features, _ in described if features is not None or number in redated]
+    for table in ("features", "words"):
+        database.execute_many(f"DELETE FROM {table} WHERE content = ?", outdated)  # noqa: S608 - constants
+    features = ((number, packed) for number, packed, _ in described if packed is not None)
+    database.execute_many("INSERT INTO features VALUES (?, ?)", features)
+    words = ((number, packed) for number, _, packed in described if packed is not None)
+    database.execute_many("INSERT INTO words (content, data) VALUES (?, ?)", words)

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from py_image_dedup.match.pairing import Pairing, Scope, scope_key
-from py_image_dedup.match.relation import DistanceRelation
+from py_image_dedup.match.relation import DistanceRelation, VerifiedRelation
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.match import MatchClass, Orientation
+from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import Signature
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distance
@@ -83,3 +84,67 @@ def test_a_scope_is_all_or_a_root_or_a_folder() -> None:
     assert len(set(keys[Scope.ALL])) == 1
     assert keys[Scope.ROOT] == [Path("/p"), Path("/p"), Path("/p"), Path("/p/q")]
     assert keys[Scope.FOLDER] == [b"/p", b"/p/b", b"/p/b", b"/p/q"]
+
+
+class Proving:
+    """Proves pairs by a table, and remembers what it was asked."""
+
+    def __init__(self, *similar: tuple[int, int]) -> None:
+        self.similar = set(similar)
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[Proof]:
+        self.asked += pairs
+        return [Proof(*pair, MatchClass.SIMILAR if set(pair) in map(set, self.similar) else None) for pair in pairs]
+
+
+def verified(proofs: Sequence[Proof], proving: Proving, *, with_partial: bool = False) -> VerifiedRelation:
+    numbers = {file.digest: number for number, file in enumerate(FILES) if file.digest is not None}
+    return VerifiedRelation(Pairing(), numbers, proofs, proving, with_partial=with_partial)
+
+
+FILES = [entry(f"/a/{number}.jpg", signed=signature(number)) for number in range(5)]
+SIMILAR = MatchClass.SIMILAR
+PART = Evidence(("crop: 40 % of the keeper",), 9, 0.0, 0.4, 1.0, ("shows 40 % of the keeper",))
+
+
+def classes(matches: Sequence[Match | None]) -> list[MatchClass | None]:
+    return [match and match.match_class for match in matches]
+
+
+def test_nothing_is_verified_where_no_chain_of_matches_leads() -> None:
+    proving = Proving()
+    relation = verified([Proof(0, 1, SIMILAR), Proof(2, 3, SIMILAR)], proving)
+    assert classes(relation.matches(FILES[0], FILES[1:])) == [SIMILAR, None, None, None]
+    assert proving.asked == []
+
+
+def test_the_ends_of_a_chain_are_verified_once_and_match_only_if_they_are_copies() -> None:
+    proving = Proving((0, 2))
+    relation = verified(
+        [Proof(0, 1, SIMILAR), Proof(1, 2, SIMILAR), Proof(2, 3, SIMILAR), Proof(3, 4, SIMILAR)], proving
+    )
+    for _ in range(2):
+        assert classes(relation.matches(FILES[0], FILES[1:])) == [SIMILAR, SIMILAR, None, None]
+    assert proving.asked == [(0, 2), (0, 3)]
+
+
+def test_a_match_told_from_the_other_side_is_turned_round() -> None:
+    seen = Evidence(("turned 90°",), 9, 0.0, 0.9, 1.0, ("turned 270°",))
+    relation = verified([Proof(0, 1, SIMILAR, Orientation.ROTATE_90, seen)], Proving())
+    (there,), (back,) = relation.matches(FILES[0], FILES[1:2]), relation.matches(FILES[1], FILES[:1])
+    assert there is not None
+    assert back is not None
+    assert (there.orientation, back.orientation) == (Orientation.ROTATE_90, Orientation.ROTATE_270)
+    assert (there.evidence, back.evidence) == (seen, seen.reversed())
+    assert back.evidence is not None
+    assert (back.evidence.words, back.evidence.coverage_left) == (("turned 270°",), 1.0)
+
+
+def test_a_part_matches_only_if_asked_for_and_never_takes_its_whole_away() -> None:
+    proof = Proof(0, 1, MatchClass.PARTIAL, evidence=PART)
+    assert classes(verified([proof], Proving()).matches(FILES[0], FILES[1:2])) == [None]
+    relation = verified([proof], Proving(), with_partial=True)
+    assert classes(relation.matches(FILES[0], FILES[1:2])) == [MatchClass.PARTIAL]
+    assert classes(relation.matches(FILES[1], FILES[:1])) == [None]
+    assert relation.parts(FILES) == {FILES[1].stat.raw_path}

@@ -107,9 +107,14 @@ def test_a_turned_copy_says_how_it_is_turned_and_an_upright_one_does_not() -> No
 
 
 def test_matches_that_are_only_shown_are_shown() -> None:
-    lines = printed(replace(result(), reported=(PARTIAL,)))
-    assert "Shown only, never removed" in lines
-    assert "              partial, distance 0.400, crop: 43 % of it" in lines
+    similar = replace(PARTIAL, match_class=MatchClass.SIMILAR, evidence=None)
+    lines = printed(replace(result(), reported=(similar, PARTIAL)))
+    first, second = (
+        lines.index(title)
+        for title in ("Shown only, never removed", "Parts of pictures, the whole picture first; shown only")
+    )
+    assert first < lines.index("              similar, distance 0.400") < second
+    assert lines.index("              partial, distance 0.400, crop: 43 % of it") > second
 
 
 def test_a_file_that_is_not_whole_says_so() -> None:

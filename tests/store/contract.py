@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from tests.store.contract_entries import EntriesContract, StoreOpener
 from tests.store.contract_search import SearchContract
+from tests.store.contract_verified import VerifiedContract
 
 __all__ = ["StoreContract", "StoreOpener"]
 
 
-class StoreContract(EntriesContract, SearchContract):
+class StoreContract(EntriesContract, SearchContract, VerifiedContract):
     """What every store does; set ``examples`` to try the properties with fewer or more random cases."""

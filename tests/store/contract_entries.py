@@ -79,7 +79,7 @@ class EntriesContract(OneStore):
 
     def test_putting_a_content_again_replaces_what_is_known_of_it(self, store: Store) -> None:
         full = full_entry("/a/x.jpg")
-        bare = replace(full, signature=None, pixel_digest=None, features=None, facts=None, versions=Versions(3, 3, 0))
+        bare = replace(full, signature=None, pixel_digest=None, facts=None, versions=Versions(3, 3, 0))
         for entry in (full, bare, full):
             store.put([entry])
             assert store.get(entry.stat.path) == entry
@@ -94,9 +94,9 @@ class EntriesContract(OneStore):
         store.put([])
         assert store.count(None) == 0
 
-    @pytest.mark.parametrize("field", ["facts", "signature", "pixel_digest", "features"])
+    @pytest.mark.parametrize("field", ["facts", "signature", "pixel_digest", "features", "words"])
     def test_what_describes_a_picture_needs_a_digest(self, store: Store, field: str) -> None:
-        full = full_entry("/a/x.jpg")
+        full = replace(full_entry("/a/x.jpg"), features=b"points", words=b"words")
         wrong = replace(failed_entry("/a/x.jpg"), **{field: getattr(full, field)})
         with pytest.raises(ValueError, match="digest"):
             store.put([entry_of("/a/good.jpg"), wrong])

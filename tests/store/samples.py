@@ -49,7 +49,7 @@ def entry_of(path: str | Path, content: object = None, signature: Int8Array | Si
 def full_entry(path: str) -> IndexEntry:
     """A photo of which everything is known."""
     entry = entry_of(path, signature=random_signatures(1, 1)[0])
-    return replace(entry, pixel_digest=digest_of("pixels"), features=b"points")
+    return replace(entry, pixel_digest=digest_of("pixels"))
 
 
 def failed_entry(path: str, reason: FailureReason = FailureReason.NO_PERMISSION, content: object = None) -> IndexEntry:
@@ -226,8 +226,7 @@ def entries(draw: st.DrawFn) -> IndexEntry:
         draw(st.none() | facts()),
         draw(st.none() | signatures()),
         draw(st.none() | st.binary(min_size=32, max_size=32)),
-        draw(st.none() | st.binary(max_size=300)),
-        failure,
+        failure=failure,
     )
 
 

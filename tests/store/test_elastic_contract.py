@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -15,8 +17,8 @@ class TestElasticStore(StoreContract):
     examples: ClassVar[int] = 5
 
     @pytest.fixture
-    def open_store(self, elastic_site: Site, emptied_index: str) -> StoreOpener:
+    def open_store(self, elastic_site: Site, emptied_index: str, tmp_path: Path) -> StoreOpener:
         def open_store() -> Store:
-            return ElasticStore(elastic_site.options(emptied_index))
+            return ElasticStore(replace(elastic_site.options(emptied_index), cache_directory=tmp_path))
 
         return open_store

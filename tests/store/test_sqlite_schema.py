@@ -10,6 +10,7 @@ import pytest
 
 from py_image_dedup.store.sqlite import SqliteStore
 from py_image_dedup.store.sqlite_schema import APPLICATION_ID, MIGRATIONS, migrate
+from tests.store.contract_verified import featured, vocabulary
 from tests.store.samples import full_entry
 
 NEXT = (*MIGRATIONS, ("ALTER TABLE files ADD COLUMN mood", "UPDATE files SET mood = 'good'"))
@@ -37,6 +38,18 @@ def test_an_older_index_is_brought_up_to_date_with_all_its_entries(tmp_path: Pat
             migrate(connection, path, NEXT)
             assert version_of(connection) == len(NEXT)
             assert connection.execute("SELECT path, mood FROM files").fetchall() == [(b"/a/x.jpg", "good")]
+
+
+def test_an_index_from_before_verified_matches_has_all_its_entries_and_room_for_words(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, MIGRATIONS[:1])
+        connection.execute("INSERT INTO versions VALUES (1, 1, 1, 0)")
+        connection.execute("INSERT INTO files VALUES (CAST('/a/x.jpg' AS BLOB), 1, 2, 3, 4, 1, NULL, NULL, NULL, NULL)")
+    with SqliteStore(path) as store:
+        assert [entry.stat.path for entry in store.entries(None)] == [Path("/a/x.jpg")]
+        store.put([featured("/a/y.jpg", vocabulary(1))])
+        assert len(store.unverified(1, None)) == 1
 
 
 def test_a_migration_that_fails_leaves_the_index_as_it_was(tmp_path: Path) -> None:

@@ -33,8 +33,11 @@ from py_image_dedup.store.elastic.packing import (
 
 EVERYTHING: Final[Mapping[str, Any]] = {"match_all": {}}
 
-READ: Final = ("look", "content", "rest", "features")
+READ: Final = ("look", "content", "rest")
 """The fields that ``entry_of`` needs."""
+
+READ_ALL: Final = (*READ, "features", "words")
+"""The same for an entry with its features, which are large."""
 
 SLOTS: Final = 1 << 31
 """Every entry has a slot below this, by chance: what is too much for one answer is asked for in ranges of slots."""
@@ -82,7 +85,7 @@ def check(entry: IndexEntry) -> None:
     Raises:
         ValueError: It describes a picture and has no digest.
     """
-    if entry.digest is None and (entry.facts or entry.signature or entry.pixel_digest or entry.features):
+    if entry.digest is None and (entry.facts or entry.signature or entry.pixel_digest or entry.features or entry.words):
         raise ValueError(f"the entry of {entry.stat.path} describes a picture and has no digest")
 
 
@@ -127,6 +130,8 @@ def _fields(entry: IndexEntry, raw_path: bytes) -> dict[str, Any]:
         fields |= _for_people(entry)
     if entry.features is not None:
         fields["features"] = _base64(entry.features)
+    if entry.words is not None:
+        fields["words"] = _base64(entry.words)
     return fields
 
 
@@ -213,7 +218,8 @@ def _entry_of(fields: Mapping[str, Any], versions: dict[tuple[int, int, int], Ve
         facts=facts,
         signature=signature,
         pixel_digest=bytes.fromhex(rest["pixels"]) if "pixels" in rest else None,
-        features=binascii.a2b_base64(fields["features"]) if "features" in fields else None,
+        features=_bytes(fields, "features"),
+        words=_bytes(fields, "words"),
         failure=failure,
     )
 
@@ -229,6 +235,10 @@ def shared(versions: dict[tuple[int, int, int], Versions], made_with: tuple[int,
 def readable(text: str) -> str:
     """The text for people, without what is not Unicode."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _bytes(fields: Mapping[str, Any], name: str) -> bytes | None:
+    return binascii.a2b_base64(fields[name]) if name in fields else None
 
 
 def _base64(data: bytes) -> str:

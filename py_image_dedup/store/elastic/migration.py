@@ -12,7 +12,7 @@ import logging
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.elastic.bulk import index_operation, write
 from py_image_dedup.store.elastic.connection import Connection, whole
-from py_image_dedup.store.elastic.document import EVERYTHING, READ, documents, entry_of
+from py_image_dedup.store.elastic.document import EVERYTHING, READ_ALL, documents, entry_of
 from py_image_dedup.store.elastic.scan import DOCUMENTS_A_PAGE, Reading, pages
 from py_image_dedup.store.elastic.schema import SCHEMA, Found, concrete_name, create
 
@@ -32,7 +32,7 @@ def migrate(connection: Connection, old: Found) -> None:
     _LOG.info("copying the index %s (schema %d) to %s", old.concrete, old.schema, new)
     create(connection, new, None)
     copied = 0
-    for hits in pages(connection, old.concrete, Reading(EVERYTHING, source=READ, size=DOCUMENTS_A_PAGE)):
+    for hits in pages(connection, old.concrete, Reading(EVERYTHING, source=READ_ALL, size=DOCUMENTS_A_PAGE)):
         # A schema that packs its documents in another way is read by another function here.
         entries = [entry_of(hit["_source"], {}) for hit in hits]
         copied += write(connection, new, (index_operation(*it) for it in documents(entries)), alias=False)

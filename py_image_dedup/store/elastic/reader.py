@@ -75,10 +75,10 @@ class EntryReader:
         whole(answer, self._connection.options)
         return int(answer["count"])
 
-    def by_ids(self, ids: Sequence[str]) -> list[IndexEntry]:
+    def by_ids(self, ids: Sequence[str], source: Sequence[str] = READ) -> list[IndexEntry]:
         """The entries with these ids that are there, as they are at this moment, refreshed or not."""
         answer = self._connection.call(
-            "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=list(READ))
+            "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=list(source))
         )
         for document in answer["docs"]:
             if "error" in document:
@@ -86,25 +86,25 @@ class EntryReader:
                 raise explain_answer(404, error["type"], error["reason"], self._connection.options, "read")
         return [self._entry(document) for document in answer["docs"] if document.get("found")]
 
-    def known(self, digests: Iterable[bytes]) -> dict[bytes, IndexEntry]:
+    def known(self, digests: Iterable[bytes], source: Sequence[str] = READ) -> dict[bytes, IndexEntry]:
         """One entry of each digest that is known: one just written, or else the first by path."""
         if len(self._unseen) > UNSEEN:
             self.fresh()
         found: dict[bytes, IndexEntry] = {}
         remaining = iter(dict.fromkeys(digests))
         while some := list(islice(remaining, TERMS)):
-            found |= _by_digest(self._first_by_path(some))
+            found |= _by_digest(self._first_by_path(some, source))
             waiting = [self._unseen[digest] for digest in some if digest in self._unseen]
-            found |= _by_digest(self.by_ids(waiting) if waiting else ())
+            found |= _by_digest(self.by_ids(waiting, source) if waiting else ())
         return found
 
-    def _first_by_path(self, digests: Sequence[bytes]) -> Iterator[IndexEntry]:
+    def _first_by_path(self, digests: Sequence[bytes], source: Sequence[str]) -> Iterator[IndexEntry]:
         body = {
             "query": {"terms": {"digest": [digest.hex() for digest in digests]}},
             "collapse": {"field": "digest"},
             "sort": [{"order": "asc"}],
             "size": len(digests),
-            "_source": list(READ),
+            "_source": list(source),
             "track_total_hits": False,
         }
         answer = self._connection.call(

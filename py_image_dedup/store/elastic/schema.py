@@ -31,11 +31,13 @@ class Found:
         concrete: Its own name.
         schema: Of its documents.
         signature: The newest version of signatures in it.
+        with_words: It has a field for visual words, as indices have since matches can be verified.
     """
 
     concrete: str
     schema: int
     signature: int
+    with_words: bool
 
 
 def definition() -> dict[str, Any]:
@@ -74,7 +76,7 @@ def open_index(connection: Connection) -> Found:
     _wait_until_ready(connection, found.concrete)
     # A closed index is healthy and an unreadable one too: ask something.
     whole(connection.call("open", lambda client: client.count(index=options.index)), options)
-    if found.signature < SIGNATURE_VERSION:
+    if found.signature < SIGNATURE_VERSION or not found.with_words:
         _mark(connection, found.concrete)
     return found
 
@@ -104,7 +106,7 @@ def find(connection: Connection) -> Found | None:
             f"cannot use {options.place}: it must be an alias of the index, not the index itself; make one with: "
             f"curl -X PUT {options.urls[0]}/{concrete}/_alias/NAME and set elasticsearch.index to NAME"
         )
-    return Found(concrete, schema, signature)
+    return Found(concrete, schema, signature, "words" in described["mappings"].get("properties", {}))
 
 
 def _get(client: Any, name: str) -> dict[str, Any]:
@@ -168,11 +170,17 @@ def _adopt(connection: Connection, concrete: str, alias: str | None) -> None:
 
 
 def _mark(connection: Connection, concrete: str) -> None:
-    """Keep programs out that know older signatures only. Whoever may not do so leaves it to one who may."""
+    """Keep programs out that know older signatures only, and make room for visual words.
+
+    Whoever may not do so leaves it to one who may; without the field no entry with words can be put.
+    """
+    mappings = definition()["mappings"]
     try:
         connection.call(
             "open",
-            lambda client: client.indices.put_mapping(index=concrete, meta=definition()["mappings"]["_meta"]),
+            lambda client: client.indices.put_mapping(
+                index=concrete, meta=mappings["_meta"], properties={"words": mappings["properties"]["words"]}
+            ),
         )
     except StoreError as error:
         if getattr(error.__cause__, "status_code", None) != 403:

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.model.match import Orientation
+from py_image_dedup.model.match import Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError
 from py_image_dedup.store.elastic import bulk
 from py_image_dedup.store.elastic.connection import Connection
-from py_image_dedup.store.elastic.document import EVERYTHING, check, documents, entry_id, shared, within
+from py_image_dedup.store.elastic.document import EVERYTHING, READ_ALL, check, documents, entry_id, shared, within
 from py_image_dedup.store.elastic.migration import migrate
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.options import ElasticOptions
-from py_image_dedup.store.elastic.packing import unpack_look
+from py_image_dedup.store.elastic.packing import unpack_content, unpack_look
 from py_image_dedup.store.elastic.pairs import PairSearch
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader
 from py_image_dedup.store.elastic.scan import Reading, column
 from py_image_dedup.store.elastic.schema import open_index
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
+from py_image_dedup.store.elastic.words import WITH_WORDS, WordSearch
 from py_image_dedup.store.join import within_bounds
+from py_image_dedup.store.proof_table import ProofTable
+from py_image_dedup.store.sqlite_database import Database
+
+PROOFS_NAME = "proofs.sqlite3"
+"""Of the file in the cache directory with what verification found out."""
 
 
 class ElasticStore(Store):
@@ -59,6 +66,11 @@ class ElasticStore(Store):
         self._numbers = Numbers()
         self._reader = EntryReader(self._connection, self._index)
         self._pairs = PairSearch(self._connection, self._numbers)
+        self._words = WordSearch(self._reader, self._numbers)
+        folder = options.cache_directory
+        # Proofs hold for any index: what is in the file is known by digest and not by number.
+        self._kept = Database(folder / PROOFS_NAME if folder else Path(":memory:"), busy_seconds=10.0)
+        self._proofs = ProofTable(self._kept, self._digests, self.numbers)
 
     def get(self, path: Path) -> IndexEntry | None:
         """See ``Store.get``."""
@@ -74,6 +86,7 @@ class ElasticStore(Store):
         last = list({entry.stat.raw_path: entry for entry in entries}.values())
         for entry in last:
             check(entry)
+        last = self._with_features(last)
         self._write(bulk.index_operation(*document) for document in documents(last))
         self._reader.note(last)
 
@@ -87,6 +100,9 @@ class ElasticStore(Store):
         for hits in self._reader.pages(None, Reading(EVERYTHING, columns=("look",))):
             raw_paths = [unpack_look(column(hit, "look"))[0] for hit in hits]
             self._write(bulk.delete_operation(entry_id(raw_path), raw_path) for raw_path in raw_paths)
+        self._words.forget()
+        with self._kept.transaction():
+            self._proofs.clear()
 
     def stamps(self, under: Sequence[Path] | None) -> Iterator[tuple[bytes, Stamp, Versions]]:
         """See ``Store.stamps``."""
@@ -144,6 +160,37 @@ class ElasticStore(Store):
             found |= {some[digest]: same for digest, same in self._reader.copies(list(some), under).items()}
         return found
 
+    def numbers(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
+        """See ``Store.numbers``."""
+        return {digest: self._numbers.of(digest) for digest in self._reader.known(digests)}
+
+    def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
+        """See ``Store.features``."""
+        digests = [digest for number in numbers if (digest := self._numbers.digest(number)) is not None]
+        known = self._reader.known(digests, READ_ALL) if digests else {}
+        return {self._numbers.of(digest): entry.features for digest, entry in known.items() if entry.features}
+
+    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.suspects``. The words stay in memory for the next call, 1.3 kB a content."""
+        return self._words.suspects(numbers)
+
+    def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
+        """See ``Store.unverified``."""
+        verified = self._proofs.verified(version)
+        found: set[int] = set()
+        for hits in self._reader.pages(under, Reading(WITH_WORDS, columns=("content",))):
+            digests = {unpack_content(column(hit, "content"))[0] for hit in hits}
+            found.update(map(self._numbers.of, sorted(digests - verified)))
+        return sorted(found)
+
+    def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+        """See ``Store.keep_proofs``. In a file of this machine, or, without a cache directory, in memory."""
+        self._proofs.keep(version, proofs, verified)
+
+    def proofs(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+        """See ``Store.proofs``."""
+        return self._proofs.proofs(version, numbers)
+
     def size(self) -> int | None:
         """See ``Store.size``. Replicas count; ``None`` if the user may not ask."""
         try:
@@ -158,7 +205,18 @@ class ElasticStore(Store):
 
     def close(self) -> None:
         """See ``Store.close``."""
+        self._words.forget()
+        self._kept.close()
         self._connection.close()
+
+    def _with_features(self, entries: Sequence[IndexEntry]) -> list[IndexEntry]:
+        """Give entries that came out of the index the features that they have there."""
+        bare = {e.digest for e in entries if e.digest is not None and e.features is None and e.versions.features}
+        known = self._reader.known(bare, READ_ALL) if bare else {}
+        return [_completed(entry, known.get(entry.digest or b"")) for entry in entries]
+
+    def _digests(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        return {number: digest for number in numbers if (digest := self._numbers.digest(number)) is not None}
 
     def _write(self, operations: Iterable[bulk.Operation]) -> int:
         return bulk.write(self._connection, self._index, operations)
@@ -170,3 +228,9 @@ class ElasticStore(Store):
             for number, distance, orientation in zip(*(column.tolist() for column in columns), strict=True)
         ]
         return tuple(sorted(neighbours, key=lambda neighbour: (neighbour.distance, neighbour.number)))
+
+
+def _completed(entry: IndexEntry, known: IndexEntry | None) -> IndexEntry:
+    if known is None or entry.features is not None or known.versions != entry.versions:
+        return entry
+    return replace(entry, features=known.features, words=known.words)

@@ -1,0 +1,174 @@
+"""Proving matches: contents that nobody looked at so far are compared with their suspects, each pair once ever."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+from py_image_dedup.model.events import Observer, PhaseAdvanced
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.match import MatchClass, Proof
+from py_image_dedup.model.photo import Versions
+from py_image_dedup.phases.options import Verifier
+from py_image_dedup.phases.suspects import NearSuspects, near_blocks
+from py_image_dedup.signature.features import Features, unpack
+from py_image_dedup.store.base import Store
+
+_CONTENTS_A_STEP: Final = 100
+_PAIRS_AT_ONCE: Final = 256
+_UNPACKED: Final = 4_000
+
+Pair: TypeAlias = tuple[int, int]
+
+
+def verification_mark(versions: Versions, verifier: Verifier) -> int:
+    """Return one number for all methods that a proof depends on."""
+    return (versions.media * 1000 + versions.features) * 1000 + verifier.version
+
+
+class Prover:
+    """Verifies pairs of contents in threads. Used by the calling thread only; a context manager.
+
+    The features of a content are read and unpacked once as long as it is among the last few thousand.
+
+    Args:
+        store: The index.
+        verifier: How one pair is looked at.
+        version: What proofs are marked with; see ``verification_mark``.
+        max_distance: Signatures within it are reason enough to look at two pictures; nothing is accepted for it.
+        threads: How many pairs are looked at at a time.
+    """
+
+    def __init__(self, store: Store, verifier: Verifier, version: int, max_distance: float, threads: int) -> None:
+        self._store = store
+        self._verify = verifier.verify
+        self._version = version
+        self._max_distance = max_distance
+        self._unpacked: OrderedDict[int, Features | None] = OrderedDict()
+        self._pool = ThreadPoolExecutor(max(1, threads), "verify")
+        self.verified = 0
+        """How many pairs were looked at."""
+
+    def verify_new(self, under: Sequence[Path], *, observer: Observer, should_stop: Callable[[], bool]) -> None:
+        """Verify the contents under some folders that were not verified with this version.
+
+        Each of them is compared with its suspects in the whole index: those that share visual words, and those with a
+        similar signature. So of any two verified contents it is known whether they match, as far as one of them
+        suspects the other.
+
+        Args:
+            under: Whose contents; the others are verified when it is their turn.
+            observer: Told of the progress.
+            should_stop: When it says so, what was verified so far is kept.
+
+        Raises:
+            StoreError: The index cannot be used.
+        """
+        new = self._store.unverified(self._version, under)
+        if not new:
+            return
+        near = NearSuspects(new)
+        for block in near_blocks(self._store, new, self._max_distance):
+            if should_stop():
+                return
+            near.add(block)
+        waiting = set(new)
+        looked_at: dict[int, set[int]] = defaultdict(set)
+        shared = self._store.suspects(new)
+        for start in range(0, len(new), _CONTENTS_A_STEP):
+            some = new[start : start + _CONTENTS_A_STEP]
+            pairs: list[Pair] = []
+            for number, suspects in zip(some, islice(shared, len(some)), strict=True):
+                waiting.discard(number)
+                # A pair of two new contents is looked at once: with the first of them that suspects the other.
+                for other in sorted({*suspects, *near.of(number)} - looked_at.pop(number, set())):
+                    pairs.append((min(number, other), max(number, other)))
+                    if other in waiting:
+                        looked_at[other].add(number)
+            if should_stop():
+                return
+            proofs = self.prove(pairs)
+            accepted = [proof for proof in proofs if proof.match_class is not None]
+            self._store.keep_proofs(self._version, accepted, some)
+            observer(PhaseAdvanced(Phase.FIND, len(some)))
+
+    def proofs(self, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+        """Stream what is known about pairs; see ``Store.proofs``."""
+        return self._store.proofs(self._version, numbers)
+
+    def partners(self, digests: Iterable[bytes]) -> list[int]:
+        """Return the contents that are known to match some others, by their digests, and those themselves."""
+        own = sorted(self._store.numbers(digests).values())
+        proofs = [proof for proof in self.proofs(own) if proof.match_class is not None]
+        return sorted({*own, *(proof.left for proof in proofs), *(proof.right for proof in proofs)})
+
+    def prove(self, pairs: Sequence[Pair]) -> list[Proof]:
+        """Verify pairs of numbers; the answers are in their order, and those without a match are among them."""
+        proofs: list[Proof] = []
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            some = pairs[start : start + _PAIRS_AT_ONCE]
+            loaded = self._load({number for pair in some for number in pair})
+            proofs += self._pool.map(self._prove, some, [(loaded[left], loaded[right]) for left, right in some])
+        self.verified += len(pairs)
+        return proofs
+
+    def prove_and_keep(self, pairs: Sequence[Pair]) -> list[Proof]:
+        """Verify pairs that were no suspects and have to be known all the same; remember the answers, all of them."""
+        proofs = self.prove(pairs)
+        self._store.keep_proofs(self._version, proofs)
+        return proofs
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def __enter__(self) -> Self:
+        """Return the prover itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _prove(self, pair: Pair, features: tuple[Features | None, Features | None]) -> Proof:
+        left, right = features
+        verdict = None if left is None or right is None else self._verify(left, right)
+        if verdict is None:
+            return Proof(*pair, None)
+        return Proof(*pair, verdict.match_class, verdict.orientation, verdict.evidence)
+
+    def _load(self, numbers: set[int]) -> dict[int, Features | None]:
+        missing = [number for number in sorted(numbers) if number not in self._unpacked]
+        packed = self._store.features(missing)
+        for number in missing:
+            self._unpacked[number] = unpack(packed[number]) if number in packed else None
+        loaded = {}
+        for number in numbers:
+            self._unpacked.move_to_end(number)
+            loaded[number] = self._unpacked[number]
+        while len(self._unpacked) > _UNPACKED:
+            self._unpacked.popitem(last=False)
+        return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What the find phase goes by where matches are verified.
+
+    Attributes:
+        prover: Knows what was found out, and finds out more.
+        joining: Classes of matches that make groups.
+        numbers: The contents that a batch concerns; ``None``: all.
+    """
+
+    prover: Prover
+    joining: frozenset[MatchClass]
+    numbers: Sequence[int] | None = None

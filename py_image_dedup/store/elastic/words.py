@@ -1,0 +1,89 @@
+"""The visual words of an index on a server, in memory, for the search of suspects.
+
+Which words are rare is a question about all contents, and the answer must be that of every other store: so the words
+are read once, and then those of contents that are new.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from py_image_dedup.signature.inverted_index import InvertedIndex
+from py_image_dedup.signature.words import WordArray, unpack_words
+from py_image_dedup.store.base import StoreError
+from py_image_dedup.store.elastic.numbers import Numbers
+from py_image_dedup.store.elastic.packing import unpack_content, unpack_look
+from py_image_dedup.store.elastic.reader import TERMS, EntryReader
+from py_image_dedup.store.elastic.scan import Hit, Query, Reading, column
+
+WITH_WORDS: Query = {"exists": {"field": "words"}}
+
+
+class WordSearch:
+    """Answers ``Store.suspects``. One thread at a time.
+
+    Args:
+        reader: Of the index.
+        numbers: Of the contents.
+    """
+
+    def __init__(self, reader: EntryReader, numbers: Numbers) -> None:
+        self._reader = reader
+        self._numbers = numbers
+        self.forget()
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        self._index = InvertedIndex()
+        self._known: dict[bytes, tuple[int, int, int]] = {}
+
+    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.suspects``."""
+        self._refresh()
+        remaining = iter(numbers)
+        while some := list(islice(remaining, TERMS)):
+            digests = [digest for number in some if (digest := self._numbers.digest(number)) is not None]
+            packed = {self._numbers.of(digest): words for digest, words in self._read(digests)}
+            for number in some:
+                yield self._index.suspects(number, *_unpacked(packed[number])) if number in packed else ()
+
+    def _refresh(self) -> None:
+        """Read the words of contents that are new, or were made with other versions than before."""
+        everything = not self._known
+        found: dict[bytes, WordArray] = {}
+        fresh: list[bytes] = []
+        columns = ("look", "content", "words") if everything else ("look", "content")
+        for hits in self._reader.pages(None, Reading(WITH_WORDS, columns=columns)):
+            for hit in hits:
+                digest = unpack_content(column(hit, "content"))[0]
+                made_with = unpack_look(column(hit, "look"))[2]
+                if self._known.get(digest) != made_with:
+                    self._known[digest] = made_with
+                    fresh.append(digest)
+                    if everything:
+                        found[digest] = _unpacked(_words(hit))[0]
+        if not everything:
+            found = {digest: _unpacked(words)[0] for digest, words in self._read(fresh)}
+        self._index.add([self._numbers.of(digest) for digest in found], list(found.values()))
+
+    def _read(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Read the packed words of some contents."""
+        remaining = iter(digests)
+        while some := list(islice(remaining, TERMS)):
+            query = {"bool": {"filter": [{"terms": {"digest": [digest.hex() for digest in some]}}, WITH_WORDS]}}
+            for hits in self._reader.pages(None, Reading(query, columns=("content", "words"))):
+                for hit in hits:
+                    yield unpack_content(column(hit, "content"))[0], _words(hit)
+
+
+def _words(hit: Hit) -> bytes:
+    return binascii.a2b_base64(column(hit, "words"))
+
+
+def _unpacked(packed: bytes) -> tuple[WordArray, WordArray]:
+    try:
+        return unpack_words(packed)
+    except ValueError as error:
+        raise StoreError(f"a document of the index is damaged: {error}") from error

@@ -1,0 +1,52 @@
+"""The visual words of the SQLite index in memory, for the search of suspects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from py_image_dedup.signature.inverted_index import InvertedIndex
+from py_image_dedup.signature.words import WordArray, unpack_words
+from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, batched
+from py_image_dedup.store.sqlite_rows import damaged
+
+_ROWS_A_PAGE: Final = 20_000
+
+
+class WordTable:
+    """An inverted index that is read once, and then only what is new. One thread at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.forget()
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        self._index = InvertedIndex()
+        self._last = 0
+
+    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.suspects``."""
+        self._refresh()
+        for some in batched(numbers, MAX_PARAMETERS):
+            packed: dict[int, bytes] = dict(
+                self._database.rows_in("SELECT content, data FROM words WHERE content IN (?)", some)
+            )
+            for number in some:
+                found = packed.get(number)
+                yield self._index.suspects(number, *self._unpacked(found)) if found is not None else ()
+
+    def _refresh(self) -> None:
+        kept = self._database.rows("SELECT count(*) FROM words")[0][0]
+        if len(self._index) > 2 * kept + _ROWS_A_PAGE:
+            self.forget()
+        query = "SELECT sequence, content, data FROM words WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        while page := self._database.rows(query, (self._last, _ROWS_A_PAGE)):
+            self._index.add([number for _, number, _ in page], [self._unpacked(data)[0] for _, _, data in page])
+            self._last = page[-1][0]
+
+    def _unpacked(self, data: bytes) -> tuple[WordArray, WordArray]:
+        try:
+            return unpack_words(data)
+        except ValueError as error:
+            raise damaged(self._database.path, str(error)) from error

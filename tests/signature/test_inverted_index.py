@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from py_image_dedup.signature import inverted_index
+from py_image_dedup.signature.inverted_index import COMMON, MOST_SUSPECTS, InvertedIndex, fewest_shared
+from py_image_dedup.signature.words import WordArray
+
+NOTHING: WordArray = np.empty(0, dtype=np.uint32)
+pictures = st.lists(st.sets(st.integers(0, 30), max_size=15), max_size=30)
+
+
+def as_words(words: set[int] | range) -> WordArray:
+    return np.array(sorted(words), dtype=np.uint32)
+
+
+def index_of(pictures: Sequence[set[int]], first: int = 1) -> InvertedIndex:
+    index = InvertedIndex()
+    index.add(range(first, first + len(pictures)), [as_words(words) for words in pictures])
+    return index
+
+
+@settings(max_examples=60, deadline=None)
+@given(pictures=pictures, query=st.sets(st.integers(0, 30)), mirrored=st.sets(st.integers(0, 30)))
+def test_suspects_are_those_that_share_enough_words(
+    pictures: list[set[int]], query: set[int], mirrored: set[int]
+) -> None:
+    found = index_of(pictures).suspects(0, as_words(query), as_words(mirrored))
+    expected = {
+        number for number, words in enumerate(pictures, 1) if max(len(words & query), len(words & mirrored)) >= 5
+    }
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(pictures=pictures, cuts=st.lists(st.integers(0, 30), max_size=3), tail=st.integers(0, 20))
+def test_it_does_not_matter_in_how_many_steps_pictures_came(
+    pictures: list[set[int]], cuts: list[int], tail: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inverted_index, "_TAIL", tail)
+        index = InvertedIndex()
+        edges = sorted({0, len(pictures), *(cut for cut in cuts if cut < len(pictures))})
+        for start, end in pairwise(edges):
+            index.add(range(start + 1, end + 1), [as_words(words) for words in pictures[start:end]])
+    at_once = index_of(pictures)
+    for number, words in enumerate(pictures, 1):
+        asked = (number, as_words(words), NOTHING)
+        assert index.suspects(*asked) == at_once.suspects(*asked)
+
+
+def test_a_picture_is_not_its_own_suspect_and_rare_words_count_for_more() -> None:
+    common, rare = set(range(5)), set(range(100, 105))
+    index = index_of([common | rare, common, rare, common, common])
+    assert index.suspects(1, as_words(common | rare), NOTHING) == [3, 2, 4, 5]
+
+
+def test_a_picture_whose_words_changed_is_told_once() -> None:
+    index = index_of([set(range(9)), set(range(9))])
+    index.add([2], [as_words(range(7))])
+    assert index.suspects(1, as_words(range(9)), NOTHING) == [2]
+
+
+def test_words_that_everything_shares_say_nothing_and_the_answer_is_bounded() -> None:
+    shared = set(range(50))
+    crowd = [shared | {1000 + number, 9000 + number % 20} for number in range(COMMON + 1)]
+    index = index_of(crowd)
+    assert index.suspects(1, as_words(crowd[0]), NOTHING) == []
+    few = index_of(crowd[:COMMON])
+    assert len(few.suspects(1, as_words(crowd[0]), NOTHING)) == MOST_SUSPECTS
+    assert set(few.suspects(1, as_words(crowd[0]), NOTHING)) >= {21, 41, 61}
+
+
+def test_a_large_library_asks_for_one_word_more() -> None:
+    assert (fewest_shared(100_000), fewest_shared(100_001)) == (5, 6)
+
+
+def test_an_empty_index_has_no_suspects() -> None:
+    assert InvertedIndex().suspects(1, as_words(range(9)), as_words(range(9))) == []
+    assert index_of([set(), set(range(9))]).suspects(1, NOTHING, NOTHING) == []

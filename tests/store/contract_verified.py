@@ -1,0 +1,137 @@
+"""What every index must do with features, visual words and what verification finds out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
+from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.signature.words import WordArray
+from py_image_dedup.store.base import Store
+from tests.store.contract_entries import StoreOpener
+from tests.store.samples import digest_of, entry_of, random_signatures
+
+MADE_WITH = Versions(media=1, signature=1, features=1)
+MARK = 7
+
+
+def packed(plain: WordArray, mirrored: WordArray) -> bytes:
+    return np.concatenate([np.array([len(plain)]), plain, mirrored]).astype("<u4").tobytes()
+
+
+def vocabulary(seed: int, count: int = 100) -> WordArray:
+    return np.unique(np.random.default_rng(seed).integers(0, 1 << 22, count).astype(np.uint32))
+
+
+def featured(path: str, plain: WordArray, mirrored: WordArray | None = None) -> IndexEntry:
+    """A photo with words; its features are its path."""
+    entry = entry_of(path, signature=random_signatures(crc32(path.encode()), 1)[0])
+    words = packed(plain, vocabulary(999_999, 10) if mirrored is None else mirrored)
+    return replace(entry, versions=MADE_WITH, features=path.encode(), words=words)
+
+
+def number_of(store: Store, path: str) -> int:
+    digest = digest_of(path)
+    return store.numbers([digest])[digest]
+
+
+class VerifiedContract:
+    """Features, words and proofs; mixed into the suite of each store."""
+
+    def test_features_are_kept_by_content_and_do_not_come_with_entries(self, store: Store) -> None:
+        entry = featured("/a/x.jpg", vocabulary(1))
+        store.put([entry, entry_of("/a/bare.jpg")])
+        bare = replace(entry, features=None, words=None)
+        assert store.get(Path("/a/x.jpg")) == bare
+        assert list(store.entries([Path("/a")]))[1] == bare
+        assert store.known([digest_of("/a/x.jpg")]) == {digest_of("/a/x.jpg"): bare}
+        number = number_of(store, "/a/x.jpg")
+        assert store.features([number, number_of(store, "/a/bare.jpg"), 10**6]) == {number: b"/a/x.jpg"}
+
+    def test_an_entry_that_came_out_of_the_index_keeps_its_features_when_it_is_put_again(self, store: Store) -> None:
+        store.put([featured("/a/x.jpg", vocabulary(1))])
+        entry = store.get(Path("/a/x.jpg"))
+        assert entry is not None
+        store.put([replace(entry, pixel_digest=b"p" * 32)])
+        store.put([replace(entry, stat=entry_of("/b/y.jpg").stat)])
+        store.remove([Path("/a/x.jpg")])
+        number = number_of(store, "/a/x.jpg")
+        assert store.features([number]) == {number: b"/a/x.jpg"}
+        assert store.unverified(MARK, [Path("/b")]) == [number]
+
+    def test_an_entry_of_other_versions_without_features_has_none(self, store: Store) -> None:
+        entry = featured("/a/x.jpg", vocabulary(1))
+        store.put([entry])
+        store.put([replace(entry, versions=Versions(1, 1, 0), features=None, words=None)])
+        assert store.features([number_of(store, "/a/x.jpg")]) == {}
+        assert store.unverified(MARK, None) == []
+
+    def test_suspects_share_words_or_mirrored_words_the_most_alike_first(self, store: Store) -> None:
+        words = vocabulary(1)
+        half = np.union1d(words[:40], vocabulary(2))
+        few = np.union1d(words[:4], vocabulary(3))
+        store.put(
+            [
+                featured("/a/x.jpg", words, mirrored=vocabulary(4)),
+                featured("/a/half.jpg", half),
+                featured("/a/few.jpg", few),
+                featured("/a/mirrored.jpg", vocabulary(4)),
+                featured("/a/other.jpg", vocabulary(5)),
+                entry_of("/a/bare.jpg"),
+            ]
+        )
+        asked = [number_of(store, f"/a/{name}.jpg") for name in ("x", "other", "bare")]
+        expected = [number_of(store, f"/a/{name}.jpg") for name in ("mirrored", "half")]
+        assert list(map(list, store.suspects(asked))) == [expected, [], []]
+
+    def test_suspects_know_what_was_put_since_they_were_asked_last(self, store: Store) -> None:
+        store.put([featured("/a/x.jpg", vocabulary(1))])
+        first = number_of(store, "/a/x.jpg")
+        assert list(map(list, store.suspects([first]))) == [[]]
+        store.put([featured("/a/y.jpg", vocabulary(1))])
+        assert list(map(list, store.suspects([first]))) == [[number_of(store, "/a/y.jpg")]]
+
+    def test_what_is_verified_is_remembered_with_its_proofs(self, open_store: StoreOpener) -> None:
+        seen = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
+        with open_store() as store:
+            store.put([featured(f"/{folder}/x.jpg", vocabulary(place)) for place, folder in enumerate("abc")])
+            numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
+            assert store.unverified(MARK, None) == sorted(numbers)
+            assert store.unverified(MARK, [Path("/b")]) == [numbers[1]]
+            proof = Proof(numbers[0], numbers[1], MatchClass.PARTIAL, Orientation.ROTATE_90, seen)
+            nothing = Proof(numbers[1], numbers[2], None)
+            store.keep_proofs(MARK, [proof, nothing], numbers[:2])
+            assert store.unverified(MARK, None) == [numbers[2]]
+            assert store.unverified(MARK + 1, None) == sorted(numbers)
+        with open_store() as store:
+            numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
+            proof = Proof(numbers[0], numbers[1], MatchClass.PARTIAL, Orientation.ROTATE_90, seen)
+            nothing = Proof(numbers[1], numbers[2], None)
+            assert {p.left: p for p in store.proofs(MARK)} == {proof.left: proof, nothing.left: nothing}
+            assert list(store.proofs(MARK, [numbers[0]])) == [proof]
+            assert list(store.proofs(MARK + 1)) == []
+            assert store.unverified(MARK, None) == [numbers[2]]
+
+    def test_of_a_pair_the_last_proof_stays_whichever_side_it_is_told_from(self, store: Store) -> None:
+        store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(2)])
+        one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
+        store.keep_proofs(MARK, [Proof(one, two, MatchClass.SIMILAR)])
+        store.keep_proofs(MARK, [Proof(two, one, MatchClass.PARTIAL)])
+        assert list(store.proofs(MARK)) == [Proof(two, one, MatchClass.PARTIAL)]
+
+    def test_clearing_forgets_words_and_proofs(self, store: Store) -> None:
+        library = [featured(f"/a/{name}.jpg", vocabulary(1)) for name in range(2)]
+        store.put(library)
+        one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
+        assert list(map(list, store.suspects([one]))) == [[two]]
+        store.keep_proofs(MARK, [Proof(one, two, MatchClass.SIMILAR)], [one, two])
+        store.clear()
+        assert list(store.proofs(MARK)) == []
+        store.put(library[:1])
+        one = number_of(store, "/a/0.jpg")
+        assert store.unverified(MARK, None) == [one]
+        assert list(map(list, store.suspects([one]))) == [[]]
