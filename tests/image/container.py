@@ -119,10 +119,14 @@ class Container:
 
 
 def _descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
     found: list[int] = []
-    if children.exists():
-        for child in map(int, children.read_text().split()):
+    # Any thread may have started a child, and is the one that lists it.
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            own = [int(child) for child in children.read_text().split()]
+        except OSError:  # the thread has ended
+            continue
+        for child in own:
             found += [child, *_descendants(child)]
     return found
 
