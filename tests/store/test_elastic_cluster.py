@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from py_image_dedup.model.events import ActionFinished, Event, FileAnalysed, Observer, PhaseStarted
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.removal import OutcomeStatus
 from py_image_dedup.store.base import StoreUnavailable
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.sqlite import SqliteStore
 from tests.servers.cluster import ClusterSite
+from tests.servers.node import Node
 from tests.store.samples import entry_of, failed_entry, family, found_pairs
+from tests.whole_runs import Side, make_library
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.slow]
 
@@ -20,6 +25,25 @@ LIBRARY = [
     failed_entry("/a/broken.jpg"),
 ]
 LIBRARY = [*LIBRARY[:150], *(entry_of(e.stat.path, n, LIBRARY[n].signature) for n, e in enumerate(LIBRARY[150:200]))]
+
+
+class GroupsAreSought:
+    """The phase ``find`` begins."""
+
+
+def killing(kind: type, node: Node) -> Observer:
+    """Kill a server at the first event of a kind."""
+    killed = threading.Lock()
+
+    def observer(event: Event) -> None:
+        if kind is GroupsAreSought:
+            now = isinstance(event, PhaseStarted) and event.phase is Phase.FIND
+        else:
+            now = isinstance(event, kind)
+        if now and killed.acquire(blocking=False):
+            node.kill()
+
+    return observer
 
 
 def test_two_shards_with_replicas_give_the_answers_of_one_file(
@@ -62,27 +86,36 @@ def test_a_run_goes_on_or_stops_clean_when_a_node_is_killed(cluster_site: Cluste
         assert [entry.stat.path for entry in store.entries([Path("/a")])] == [entry.stat.path for entry in library]
 
 
-def test_servers_that_were_killed_and_came_back_have_everything_and_a_write_waits_for_them(
-    cluster_site: ClusterSite, cluster_index: str
+def test_a_whole_run_with_servers_killed_in_every_phase_loses_nothing(
+    cluster_site: ClusterSite, cluster_index: str, tmp_path: Path, photos: Path
 ) -> None:
     options = cluster_site.options(cluster_index)
-    with ElasticStore(options) as store, ElasticStore(replace(options, patience_seconds=2)) as hasty:
-        store.put(LIBRARY)
-        cluster_site.other.kill()
-        cluster_site.master.kill()
+    side = Side(tmp_path, lambda: ElasticStore(replace(options, patience_seconds=3)))
+    make_library(photos, side.photos, 9)
+    before = side.files()
+
+    # One of two servers, while files are read: the other one has all of it.
+    read = side.run(dry_run=True, observer=killing(FileAnalysed, cluster_site.other))
+    assert read.error is None
+    assert len(read.outcomes) > 3
+    with ElasticStore(replace(options, patience_seconds=240, request_seconds=60)) as patient:
+        # The last one, before the search: nothing can be found, so nothing is removed.
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match="no connection"):
-            list(hasty.identical(None))
-        assert time.monotonic() - began < 30
-        coming_back = threading.Thread(target=cluster_site.make_whole)
+            side.run(dry_run=False, observer=killing(GroupsAreSought, cluster_site.master))
+        assert time.monotonic() - began < 60
+        assert side.files() == before
+        # It comes back, and who was patient did not even notice.
+        coming_back = threading.Thread(target=cluster_site.master.start)
         coming_back.start()
-        written = False
-        while not written:
-            try:
-                store.put([entry_of("/c/new.jpg")])
-                written = True
-            except StoreUnavailable:
-                assert time.monotonic() - began < 300
+        patient.put([entry_of("/elsewhere/new.jpg")])
         coming_back.join()
-        assert store.count(None) == len(LIBRARY) + 1
-        assert len(list(store.entries(None))) == len(LIBRARY) + 1
+        assert patient.count(None) == len(before) + 1
+    # While files are removed: every removal is told, and can be taken back.
+    removed = side.run(dry_run=False, observer=killing(ActionFinished, cluster_site.master))
+    assert {outcome.status for outcome in removed.outcomes} == {OutcomeStatus.DONE}
+    assert len(removed.outcomes) == len(read.outcomes)
+    assert set(side.undo(removed)) == {"done"}
+    assert side.files() == before
+    cluster_site.master.start()
+    assert side.told(side.run(dry_run=True))["groups"] == side.told(read)["groups"]
