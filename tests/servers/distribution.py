@@ -88,8 +88,8 @@ def unpack(release: Release, folder: Path) -> Path:
         arriving = folder / f"arriving-{release.version}"
         with zipfile.ZipFile(fetch(release)) as archive:
             archive.extractall(arriving)
-        for script in (arriving / home.name / "bin").iterdir():
-            script.chmod(0o755)
+        for place in arriving.rglob("*"):  # the servers run as another user
+            place.chmod(0o755 if place.is_dir() or place.parent.name == "bin" else 0o644)
         (arriving / home.name).replace(home)
         arriving.rmdir()
     return home

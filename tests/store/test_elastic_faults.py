@@ -17,6 +17,7 @@ from py_image_dedup.model.photo import Signature
 from py_image_dedup.store.base import Store, StoreError, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticOptions, ElasticStore, EntriesRejected
 from py_image_dedup.store.elastic.schema import concrete_name, definition
+from tests.cli.program import Program
 from tests.servers.node import free_port
 from tests.servers.proxy import Proxy, Script, Trouble, always, first, in_part, proxy_to
 from tests.servers.sites import Site
@@ -50,6 +51,11 @@ def at_most(seconds: float) -> Iterator[None]:
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
 
 
 @pytest.mark.elasticsearch
@@ -215,6 +221,17 @@ def test_entries_that_the_server_refuses_are_named_and_the_others_written(newest
 
 
 class TestNoServer:
+    def test_the_program_says_it_in_one_line(self, program: Program) -> None:
+        port = str(free_port())
+        ended = program.run(
+            "status", PY_IMAGE_DEDUP_ELASTICSEARCH_HOST="127.0.0.1", PY_IMAGE_DEDUP_ELASTICSEARCH_PORT=port
+        )
+        assert ended.code == 1
+        (line,) = ended.err.splitlines()
+        assert line.startswith(
+            f"Error: cannot open the Elasticsearch index 'images' at http://127.0.0.1:{port}: no connection"
+        )
+
     def test_a_refused_connection_says_what_to_check(self) -> None:
         options = ElasticOptions(port=free_port(), patience_seconds=0.5)
         with at_most(5), pytest.raises(StoreUnavailable, match=r"refused.*elasticsearch\.host and elasticsearch\.port"):

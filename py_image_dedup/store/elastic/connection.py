@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,10 @@ from py_image_dedup.store.elastic.options import ElasticOptions
 
 T = TypeVar("T")
 TROUBLE = (ApiError, TransportError, UnsupportedProductError)
+
+# What the client tells its log about a node that is away, this program tells in its own words. Who wants to read it all
+# the same gives that logger a handler.
+logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
