@@ -80,10 +80,12 @@ def _explain_connection(error: TransportError, options: ElasticOptions, doing: s
             "to the file of the authority that signed the server's certificate, or elasticsearch.scheme to http if "
             "the server speaks http"
         )
-    hint = ", or speaks https (elasticsearch.scheme)" if options.scheme == "http" else ""
+    words = error.message.partition("): ")[2] or error.message  # without the name of a class and the address again
+    if options.scheme == "http" and "refused" not in words and "resolve" not in words:
+        words += "; it has gone away, or speaks https (elasticsearch.scheme)"
     return StoreUnavailable(
-        f"cannot {doing} {place}: no connection ({error.message}); is the server running, and are elasticsearch.host "
-        f"and elasticsearch.port right? It may have gone away{hint}"
+        f"cannot {doing} {place}: no connection ({words}); is the server running, and are elasticsearch.host and "
+        "elasticsearch.port right?"
     )
 
 
