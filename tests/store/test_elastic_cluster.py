@@ -90,7 +90,9 @@ def test_a_whole_run_with_servers_killed_in_every_phase_loses_nothing(
     cluster_site: ClusterSite, cluster_index: str, tmp_path: Path, photos: Path
 ) -> None:
     options = cluster_site.options(cluster_index)
-    side = Side(tmp_path, lambda: ElasticStore(replace(options, patience_seconds=3)))
+    # As patient as the program is by itself where a run shall outlive a server, so that the other one can take over.
+    patience = 60.0
+    side = Side(tmp_path, lambda: ElasticStore(replace(options, patience_seconds=patience)))
     make_library(photos, side.photos, 9)
     before = side.files()
 
@@ -101,6 +103,7 @@ def test_a_whole_run_with_servers_killed_in_every_phase_loses_nothing(
     with ElasticStore(replace(options, patience_seconds=240, request_seconds=60)) as patient:
         # The last one, before the search: nothing can be found, so nothing is removed.
         began = time.monotonic()
+        patience = 3.0
         with pytest.raises(StoreUnavailable, match="no connection"):
             side.run(dry_run=False, observer=killing(GroupsAreSought, cluster_site.master))
         assert time.monotonic() - began < 60
@@ -118,4 +121,5 @@ def test_a_whole_run_with_servers_killed_in_every_phase_loses_nothing(
     assert set(side.undo(removed)) == {"done"}
     assert side.files() == before
     cluster_site.master.start()
+    patience = 60.0
     assert side.told(side.run(dry_run=True))["groups"] == side.told(read)["groups"]
