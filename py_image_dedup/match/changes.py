@@ -37,13 +37,13 @@ class Changes:
         drawn: Something was drawn over one of the pictures: in one colour, as writing, or as a veil.
         uncovered: Of the blocks that differ, how many still have the ground that the other picture has: what is written
             there differs.
-        rest_worst: Correlation that one in fifty of the textured blocks stays below, covered ones left out.
+        rest_least: The lowest correlation of a block with strong texture, covered ones left out.
         covered_share: Of all blocks, those whose ground was covered.
     """
 
     drawn: bool
     uncovered: int
-    rest_worst: float
+    rest_least: float
     covered_share: float
 
 
@@ -60,11 +60,11 @@ def look_at_changes(found: Overlap, comparison: Comparison) -> Changes:
     same = (place == 0) & (found.valid > 0)
     moved = _same_tone(found.moved, found.base, same)
     covered = _covered(found.base, moved, comparison)
-    rest = comparison.blocks.correlation[comparison.blocks.textured & ~covered]
+    rest = comparison.blocks.correlation[comparison.blocks.strong & ~covered]
     return Changes(
         drawn=_is_drawn(found.base, moved, (place > 0) & (found.valid > 0)),
         uncovered=int((different & ~covered).sum()),
-        rest_worst=float(np.quantile(rest, 0.02)) if len(rest) else 0.0,
+        rest_least=float(rest.min()) if len(rest) else 0.0,
         covered_share=float(covered.mean()),
     )
 

@@ -28,6 +28,7 @@ EXACT_SHIFT = 0.5
 
 _NOISE = 16.0
 _LARGEST_GAIN = 5.0
+_STRONG = 16.0
 _STRONGEST = 32.0
 _FARTHEST = 3.0
 _FLOW_SIDE = 13
@@ -57,6 +58,11 @@ class Blocks:
     shift: Float64Array
 
     @property
+    def strong(self) -> BoolArray:
+        """The blocks with clear edges."""
+        return self.textured & (self.weight >= _STRONG)
+
+    @property
     def different(self) -> BoolArray:
         """The blocks that show something else."""
         return self.textured & (self.correlation < DIFFERENT)
@@ -72,10 +78,12 @@ class Comparison:
         bad_share: Of all blocks, those that show something else.
         same_weight: Share of what there is to see that is the same (correlation above 0.5).
         worst: The correlation that one textured block in fifty stays below.
-        least: The lowest correlation of a textured block.
+        least: The lowest correlation of a block with strong texture: print, not paper.
+        usual: The median of what is missing to a full correlation of 1.
         exact_weight: Share of what there is to see that fits exactly, among blocks whose shift can be told; 0 with
             fewer than four of them.
         shift: Median shift of the same blocks, pixels; 0 with fewer than four of them.
+        textured: How many blocks have something to see.
         measured: How many blocks' shifts can be told.
         document: ``document_likeness``, the higher of the two pictures.
     """
@@ -86,8 +94,10 @@ class Comparison:
     same_weight: float
     worst: float
     least: float
+    usual: float
     exact_weight: float
     shift: float
+    textured: int
     measured: int
     document: float
 
@@ -110,6 +120,7 @@ def compare(found: Overlap) -> Comparison | None:
     if len(blocks.row) < 4:
         return None
     textured, weight = blocks.textured, blocks.weight
+    strong = blocks.strong
     told = textured & np.isfinite(blocks.shift)
     exact = told & (blocks.correlation > EXACT_CORRELATION) & (blocks.shift < EXACT_SHIFT)
     same = told & (blocks.correlation > EXACT_CORRELATION)
@@ -121,9 +132,11 @@ def compare(found: Overlap) -> Comparison | None:
         bad_share=float(blocks.different.mean()),
         same_weight=float(weight[blocks.correlation > DIFFERENT].sum() / (weight.sum() + _TINY)),
         worst=float(np.quantile(blocks.correlation[textured], 0.02)) if textured.any() else 1.0,
-        least=float(blocks.correlation[textured].min()) if textured.any() else 1.0,
+        least=float(blocks.correlation[strong].min()) if strong.any() else 1.0,
+        usual=float(np.median(1 - blocks.correlation[textured])) if textured.any() else 0.0,
         exact_weight=float(weight[exact].sum() / (weight[told].sum() + _TINY)) if enough else 0.0,
         shift=shift if enough else 0.0,
+        textured=int(textured.sum()),
         measured=int(told.sum()),
         document=document,
     )

@@ -1,41 +1,44 @@
-"""A picture made ready for verification: its features taken out of the index, its thumbnail decoded."""
+"""A picture made ready for verification, as far as verification asks for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.match.alignment import Alignment, scaling
-from py_image_dedup.signature.features import Features, unpack
+from py_image_dedup.signature.features import Features
 from py_image_dedup.signature.thumbnail import open_thumbnail
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Without slots, because what is computed once is kept in the instance's dictionary.
+@dataclass(frozen=True, eq=False)
 class Picture:
-    """What verification looks at. Some 60 kB; threads may share it.
+    """What verification looks at: 20 kB, and 40 kB more once its pixels were asked for.
+
+    Threads may share it: two that ask for the same thing first compute it twice, with the same result.
 
     Attributes:
-        features: Of the picture.
-        mirrored: Of the picture as a mirror shows it.
-        thumbnail: uint8, shape ``(height, width)``.
+        features: Of the picture, from the index.
     """
 
     features: Features
-    mirrored: Features
-    thumbnail: npt.NDArray[np.uint8]
 
-    @classmethod
-    def of(cls, packed: bytes) -> Self:
-        """Make ready what ``signature.features.pack`` made.
+    @cached_property
+    def mirrored(self) -> Features:
+        """The features of the picture as a mirror shows it."""
+        return self.features.mirrored()
+
+    @cached_property
+    def thumbnail(self) -> npt.NDArray[np.uint8]:
+        """The picture in small: uint8, shape ``(height, width)``.
 
         Raises:
-            ValueError: The bytes are damaged, or of another version.
+            ValueError: The index entry is damaged.
         """
-        features = unpack(packed)
-        return cls(features, features.mirrored(), open_thumbnail(features.thumbnail))
+        return open_thumbnail(self.features.thumbnail)
 
     @property
     def size(self) -> tuple[float, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from py_image_dedup.signature.document import DOCUMENT, document_likeness
 from py_image_dedup.signature.pairs import UInt8Array
 
 SHORT_SIDE = 160
@@ -17,14 +16,13 @@ LONG_SIDE = 512
 QUALITY = 40
 """Of the WebP encoder: 4 kB for a photo, and greys that are wrong by 6 levels on average."""
 
-_PERHAPS_DOCUMENT = 0.8 * DOCUMENT
 
-
-def make_thumbnail(grey: UInt8Array) -> bytes:
+def make_thumbnail(grey: UInt8Array, *, fine: bool) -> bytes:
     """Encode the thumbnail of a grey picture.
 
     Args:
         grey: uint8, shape ``(height, width)``.
+        fine: It may be a document: keep as much as there is.
 
     Returns:
         A WebP file.
@@ -33,9 +31,7 @@ def make_thumbnail(grey: UInt8Array) -> bytes:
         ValueError: The encoder refused it.
     """
     height, width = grey.shape
-    short, long = SHORT_SIDE, LONG_SIDE
-    if document_likeness(grey) > _PERHAPS_DOCUMENT:
-        short, long = DOCUMENT_SHORT_SIDE, LONG_SIDE * 3 // 2
+    short, long = (DOCUMENT_SHORT_SIDE, LONG_SIDE * 3 // 2) if fine else (SHORT_SIDE, LONG_SIDE)
     scale = min(1.0, short / min(height, width), long / max(height, width))
     if scale < 1.0:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
