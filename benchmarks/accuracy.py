@@ -20,9 +20,10 @@ from pathlib import Path
 from ladder import LADDER
 from measures import album, by_distance, by_proof
 
+from py_image_dedup.phases.options import MAX_DISTANCE, Matching
+
 LOOK_ALIKES = ("look-alikes/clothing", "look-alikes/receipts", "same-scene/street", "same-scene/turntable")
 PHONES = ("building/IMG_20190903_193508.jpg", "clouds/IMG_20190903_193537.jpg")
-CANDIDATE_DISTANCE = 0.30
 
 
 def main() -> None:
@@ -31,6 +32,8 @@ def main() -> None:
     parser.add_argument("--matching", choices=("distance", "verified"), default="verified")
     parser.add_argument("--photos", type=int, default=24, help="how many photos to copy")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--max-distance", type=float, default=MAX_DISTANCE[Matching.VERIFIED], help="of candidates")
+    parser.add_argument("--missed", action="store_true", help="name every copy that is not found")
     parser.add_argument("--exhaustive", action="store_true", help="verify all pairs, not only the candidates")
     arguments = parser.parse_args()
     if arguments.folders:
@@ -44,7 +47,14 @@ def main() -> None:
     if arguments.matching == "distance":
         by_distance.report(next(iter(albums.values())), strangers)
     else:
-        by_proof.report(albums, strangers, CANDIDATE_DISTANCE, arguments.processes, exhaustive=arguments.exhaustive)
+        by_proof.report(
+            albums,
+            strangers,
+            arguments.max_distance,
+            arguments.processes,
+            exhaustive=arguments.exhaustive,
+            missed=arguments.missed,
+        )
 
 
 def _development_photos(root: Path, count: int) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:

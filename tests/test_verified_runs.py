@@ -160,7 +160,9 @@ def test_a_collage_joins_no_groups(tmp_path: Path) -> None:
 
 def test_an_index_made_without_features_is_completed(photos: Photos) -> None:
     without = replace(
-        photos.options, analyse=AnalyseOptions(threads=2), find=FindOptions(max_distance=0.10, scope=Scope.ALL)
+        photos.options,
+        analyse=AnalyseOptions(threads=2, features=False),
+        find=FindOptions(scope=Scope.ALL, matching=Matching.DISTANCE),
     )
     photos.run(without)
     result = photos.run()

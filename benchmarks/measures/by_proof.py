@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from ladder import LADDER, Edit
@@ -40,11 +41,27 @@ class Library:
         found |= set(near[np.argsort(distance[near], kind="stable")][:NEAREST].tolist())
         return sorted(found - {own})
 
-    def matches(self, photo: Seen, own: int = -1) -> dict[int, Verdict]:
-        """Return what a picture matches."""
-        picture = Picture(unpack(photo.features)) if own < 0 else self.pictures[own]
-        verdicts = {other: verify(self.pictures[other], picture) for other in self.suspects(photo, picture, own)}
+    def matches(self, picture: Picture, suspects: Iterable[int]) -> dict[int, Verdict]:
+        """Return which of its suspects a picture matches."""
+        verdicts = {other: verify(self.pictures[other], picture) for other in suspects}
         return {other: verdict for other, verdict in verdicts.items() if verdict is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of the copies of one photo, in the order of the ladder.
+
+    Attributes:
+        photo: Its name.
+        classes: Of each copy's match with its original.
+        suspected: Whether a copy was compared with its original at all.
+        wrong: How many copies match another photo too.
+    """
+
+    photo: str
+    classes: tuple[MatchClass | None, ...]
+    suspected: tuple[bool, ...]
+    wrong: int
 
 
 _library: list[Library] = []
@@ -57,6 +74,7 @@ def report(
     processes: int,
     *,
     exhaustive: bool,
+    missed: bool,
 ) -> None:
     """Print the tables, in Markdown.
 
@@ -66,6 +84,7 @@ def report(
         max_distance: Signatures within it are candidates.
         processes: How many verify at a time.
         exhaustive: Also verify all pairs of strangers of a kind, whether they are candidates or not.
+        missed: Also name every copy that was not found, and why.
     """
     everything = [photo for photos in strangers.values() for photo in photos]
     kinds = [kind for kind, photos in strangers.items() for _ in photos]
@@ -74,7 +93,10 @@ def report(
     with ProcessPoolExecutor(processes) as pool:
         for kind, some in albums.items():
             tasks = [(album, place[album.original.path]) for album in some]
-            _print_rows(kind, list(pool.map(_look_up, tasks)))
+            found = list(pool.map(_look_up, tasks))
+            _print_rows(kind, found)
+            if missed:
+                _print_missed(found)
         _print_false("candidates", kinds, pool.map(_neighbours, range(len(everything)), chunksize=8))
         if exhaustive:
             groups = [[n for n, of in enumerate(kinds) if of == kind] for kind in strangers]
@@ -82,21 +104,27 @@ def report(
             _print_false("all pairs of a kind", kinds, pool.map(_compare_all, tasks, chunksize=8))
 
 
-def _look_up(task: tuple[Album, int]) -> tuple[list[MatchClass | None], int]:
-    """Return the class of each copy's match with its original, and how many copies match another photo too."""
+def _look_up(task: tuple[Album, int]) -> Found:
+    """Compare each copy of a photo with what it is suspected to be."""
     album, original = task
-    found: list[MatchClass | None] = []
+    classes: list[MatchClass | None] = []
+    suspected: list[bool] = []
     wrong = 0
     for copy in album.copies:
-        matches = _library[0].matches(copy)
+        picture = Picture(unpack(copy.features))
+        suspects = _library[0].suspects(copy, picture)
+        matches = _library[0].matches(picture, suspects)
         verdict = matches.pop(original, None)
-        found.append(None if verdict is None else verdict.match_class)
+        classes.append(None if verdict is None else verdict.match_class)
+        suspected.append(original in suspects)
         wrong += bool(matches)
-    return found, wrong
+    return Found(album.original.path.name, tuple(classes), tuple(suspected), wrong)
 
 
 def _neighbours(number: int) -> list[tuple[int, int, MatchClass]]:
-    matches = _library[0].matches(_library[0].photos[number], number)
+    library = _library[0]
+    picture = library.pictures[number]
+    matches = library.matches(picture, library.suspects(library.photos[number], picture, number))
     return [(number, other, verdict.match_class) for other, verdict in matches.items() if other > number]
 
 
@@ -107,11 +135,19 @@ def _compare_all(task: tuple[int, Sequence[int]]) -> list[tuple[int, int, MatchC
     return [(number, other, verdict.match_class) for other, verdict in verdicts if verdict is not None]
 
 
-def _print_rows(kind: str, found: Sequence[tuple[list[MatchClass | None], int]]) -> None:
+def _print_missed(found: Sequence[Found]) -> None:
+    print("\nMissed:\n")
+    for number, edit in enumerate(LADDER):
+        for photo in found:
+            if photo.classes[number] is None:
+                print(f"- {edit.name}: {photo.photo}: {'not proven' if photo.suspected[number] else 'not suspected'}")
+
+
+def _print_rows(kind: str, found: Sequence[Found]) -> None:
     print(f"\n{kind}: {len(found)} photos\n\n| copy | found | as the class it is |\n| --- | --- | --- |")
     shares = {}
     for number, edit in enumerate(LADDER):
-        classes = [classes[number] for classes, _ in found]
+        classes = [photo.classes[number] for photo in found]
         right = [each for each in classes if each is not None]
         shares[edit] = (len(right) / len(classes), sum(each == edit.expected for each in right) / max(1, len(right)))
         mark = "" if edit.required else " (extreme)"
@@ -120,7 +156,7 @@ def _print_rows(kind: str, found: Sequence[tuple[list[MatchClass | None], int]])
     print(f"| **mean** | **{_mean(shares, None, 0)}** | {classes_right} |")
     required = {edit: share for edit, share in shares.items() if edit.required}
     print(f"| **mean without the extreme ones** | **{_mean(required, None, 0)}** | |")
-    print(f"\nCopies that also match a photo they were not made from: {sum(wrong for _, wrong in found)}")
+    print(f"\nCopies that also match a photo they were not made from: {sum(photo.wrong for photo in found)}")
 
 
 def _mean(shares: Mapping[Edit, tuple[float, float]], expected: str | None, column: int) -> str:

@@ -167,7 +167,7 @@ def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> N
     """
     under = topmost(root.path for root in inventory.roots)
     if proven is None:
-        bound = max(parts.options.find.max_distance, NEAR)
+        bound = max(parts.options.find.distance_bound, NEAR)
         return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
     proven.prover.verify_new(under, observer=parts.observer, should_stop=parts.should_stop)
     return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)

@@ -27,9 +27,10 @@ _UNPACKED: Final = 4_000
 Pair: TypeAlias = tuple[int, int]
 
 
-def verification_mark(versions: Versions, verifier: Verifier) -> int:
-    """Return one number for all methods that a proof depends on."""
-    return (versions.media * 1000 + versions.features) * 1000 + verifier.version
+def verification_mark(versions: Versions, verifier: Verifier, max_distance: float) -> int:
+    """Return one number for all methods that a proof depends on, and for which pairs were looked at."""
+    methods = (versions.media * 1000 + versions.features) * 1000 + verifier.version
+    return methods * 10_000 + round(max_distance * 1000)
 
 
 class Prover:

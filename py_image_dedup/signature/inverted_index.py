@@ -20,6 +20,9 @@ from py_image_dedup.signature.words import WordArray
 MOST_SUSPECTS: Final = 50
 """The longest answer to a query."""
 
+NOBODY: Final = -1
+"""The number of a picture that is not in the index."""
+
 COMMON: Final = 1_000
 """A word that more pictures have says nothing: 20,000 screenshots of one program share their words with all others.
 

@@ -196,6 +196,20 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """Return for each picture, which need not be in the index, the contents that share enough visual words with it.
+
+        Args:
+            words: Packed, of each picture; see ``signature.words``.
+
+        Yields:
+            As ``suspects``; the content of the picture itself is among them if it is in the index.
+
+        Raises:
+            ValueError: These are no packed words.
+        """
+
+    @abstractmethod
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
         """Return the contents under ``under`` with features that are not marked with this version, ascending."""
 

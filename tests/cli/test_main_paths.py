@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 
 from tests.cli.program import Program, contents
+from tests.photographs import photograph
 from tests.pictures import picture, write
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
@@ -167,7 +168,7 @@ def test_known_tells_whether_a_picture_is_there_already(program: Program, librar
     known = program.call("known", "card/turned.jpg")
     assert known.code == 0
     assert str(library / "2019" / "wood.jpg") in known.out
-    assert "rotate-" in known.out
+    assert "turned 90°" in known.out
     both = program.call("known", "card/turned.jpg", "card/new.jpg")
     assert both.code == 1
     assert "card/new.jpg: not known" in both.out
@@ -176,6 +177,22 @@ def test_known_tells_whether_a_picture_is_there_already(program: Program, librar
     (library / "2019" / "wood.jpg").unlink()
     assert program.call("known", "card/turned.jpg").code == 1
     assert "not readable: " in program.call("known", library / "notes.txt").out
+
+
+def test_a_crop_is_told_and_does_not_make_a_picture_known(program: Program, library: Path) -> None:
+    photo = photograph(1)
+    write(library / "harbour.jpg", photo)
+    program.call("analyse", "Pictures")
+    write(program.home / "card" / "crop.jpg", photo.crop((60, 50, 360, 290)))
+    asked = program.call("known", "card/crop.jpg")
+    assert asked.code == 1
+    first, match = asked.out.splitlines()
+    assert first == "card/crop.jpg: not known, but in part"
+    assert match.strip().startswith(str(library / "harbour.jpg"))
+    assert "partial, distance" in match
+    assert "shows more: the keeper is 42 % of it" in match
+    # The distance alone does not see it.
+    assert program.call("known", "--matching", "distance", "card/crop.jpg").out == "card/crop.jpg: not known\n"
 
 
 def test_clear_forgets_and_touches_no_picture(program: Program, library: Path) -> None:

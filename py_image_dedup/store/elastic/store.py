@@ -174,6 +174,10 @@ class ElasticStore(Store):
         """See ``Store.suspects``. The words stay in memory for the next call, 1.3 kB a content."""
         return self._words.suspects(numbers)
 
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.sharing``."""
+        return self._words.sharing(words)
+
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
         """See ``Store.unverified``."""
         verified = self._proofs.verified(version)

@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from py_image_dedup.signature.inverted_index import InvertedIndex
+from py_image_dedup.signature.inverted_index import NOBODY, InvertedIndex
 from py_image_dedup.signature.words import WordArray, unpack_words
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.elastic.numbers import Numbers
@@ -48,6 +48,12 @@ class WordSearch:
             packed = {self._numbers.of(digest): words for digest, words in self._read(digests)}
             for number in some:
                 yield self._index.suspects(number, *_unpacked(packed[number])) if number in packed else ()
+
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.sharing``."""
+        unpacked = [unpack_words(packed) for packed in words]
+        self._refresh()
+        return (self._index.suspects(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
 
     def _refresh(self) -> None:
         """Read the words of contents that are new, or were made with other versions than before."""
