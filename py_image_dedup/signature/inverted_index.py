@@ -32,7 +32,13 @@ A constant and not a share of the library, because it bounds what a query costs 
 LARGE: Final = 100_000
 """From so many pictures on, words are shared by chance so often that one more is asked for."""
 
+MOST_DOUBTFUL: Final = 8
+"""So many pictures are suspects although they share fewer words: a photo that fills a tenth of a page of print has
+little in common with its original, and that little is rare. In a library of some thousand pictures it is among the
+first of these; in a large one chance has more to say, and the answer is no longer for it."""
+
 _FEWEST: Final = 5
+_FEWEST_DOUBTFUL: Final = 2
 _WEIGHT_UNIT: Final = 1024
 _TAIL: Final = 500
 
@@ -132,18 +138,28 @@ class InvertedIndex:
 
         Returns:
             At most ``MOST_SUSPECTS`` numbers, the most suspicious first: by the sum of the shared words' weights, which
-            are the logarithms of how rare they are; ties by number.
+            are the logarithms of how rare they are; ties by number. At their end up to ``MOST_DOUBTFUL`` that share
+            fewer words than it takes, in the same order.
         """
-        score = np.maximum(self._scores(plain), self._scores(mirrored))
-        rows = np.flatnonzero(score)
-        found = self._numbers[rows]
-        order = np.lexsort((found, -score[rows]))
-        distinct = dict.fromkeys(found[order].tolist())
-        distinct.pop(number, None)
-        return list(distinct)[:MOST_SUSPECTS]
+        weights, counts = zip(self._shared(plain), self._shared(mirrored), strict=True)
+        weight, shared = np.maximum(*weights), np.maximum(*counts)
+        enough = fewest_shared(len(self._numbers))
+        others = self._numbers != number
+        sure = self._heaviest(np.flatnonzero(others & (shared >= enough)), weight, MOST_SUSPECTS)
+        few = others & (shared >= _FEWEST_DOUBTFUL) & (shared < enough)
+        doubtful = self._heaviest(np.flatnonzero(few), weight, MOST_DOUBTFUL)
+        return list(dict.fromkeys(sure + doubtful))[:MOST_SUSPECTS]
 
-    def _scores(self, words: WordArray) -> Int64Array:
-        """Return a weight for each row that shares enough of the words, 0 for the others."""
+    def _heaviest(self, rows: Int64Array, weight: Int64Array, most: int) -> list[int]:
+        """Return the numbers of some rows, the greatest weight first, each once."""
+        if len(rows) > 4 * most:  # sorting the few heaviest is enough; twice as many, for a picture that came twice
+            rows = rows[weight[rows] >= np.partition(weight[rows], -2 * most)[-2 * most]]
+        found = self._numbers[rows]
+        distinct = dict.fromkeys(found[np.lexsort((found, -weight[rows]))].tolist())
+        return list(distinct)[:most]
+
+    def _shared(self, words: WordArray) -> tuple[Int64Array, Int64Array]:
+        """Return for each row the weight of the words that it shares, and how many they are."""
         pictures = len(self._numbers)
         found = [(segment, *segment.find(words)) for segment in (self._base, self._tail)]
         frequency: Int64Array = np.sum([length for _, _, length in found], axis=0)
@@ -158,10 +174,8 @@ class InvertedIndex:
             weights.append(np.repeat(weight[some], length[some]))
         row = np.concatenate(rows)
         shared = np.bincount(row, minlength=pictures)
-        weighed = np.bincount(row, np.concatenate(weights), minlength=pictures)
-        weighed[shared < fewest_shared(pictures)] = 0
-        scores: Int64Array = weighed.astype(np.int64)
-        return scores
+        weighed: Int64Array = np.bincount(row, np.concatenate(weights), minlength=pictures).astype(np.int64)
+        return weighed, shared
 
 
 def _slices(begin: Int64Array, length: Int64Array) -> Int64Array:

@@ -188,8 +188,9 @@ class Store(ABC):
     def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         """Return for each of these contents which others may show the same: those that share enough visual words.
 
-        Exact by ``signature.inverted_index``: the same in every store. The other contents may be anywhere in the index,
-        and without a file by now. A content without words has no suspects.
+        A few that share less are among them, the last. Exact by ``signature.inverted_index``: the same in every store.
+        The other contents may be anywhere in the index, and without a file by now. A content without words has no
+        suspects.
 
         Yields:
             For each number, in their order, at most 50 others, the most suspicious first.

@@ -75,18 +75,20 @@ class VerifiedContract:
         words = vocabulary(1)
         half = np.union1d(words[:40], vocabulary(2))
         few = np.union1d(words[:4], vocabulary(3))
+        hardly = np.union1d(words[4:5], vocabulary(6))
         store.put(
             [
                 featured("/a/x.jpg", words, mirrored=vocabulary(4)),
                 featured("/a/half.jpg", half),
                 featured("/a/few.jpg", few),
+                featured("/a/hardly.jpg", hardly),
                 featured("/a/mirrored.jpg", vocabulary(4)),
                 featured("/a/other.jpg", vocabulary(5)),
                 entry_of("/a/bare.jpg"),
             ]
         )
         asked = [number_of(store, f"/a/{name}.jpg") for name in ("x", "other", "bare")]
-        expected = [number_of(store, f"/a/{name}.jpg") for name in ("mirrored", "half")]
+        expected = [number_of(store, f"/a/{name}.jpg") for name in ("mirrored", "half", "few")]
         assert list(map(list, store.suspects(asked))) == [expected, [], []]
 
     def test_a_picture_that_is_not_in_the_index_is_compared_by_its_words(self, store: Store) -> None:
