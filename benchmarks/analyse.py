@@ -120,14 +120,15 @@ def analyse_all(stale: list[FileStat], folder: Path) -> None:
 
 
 def peak_of_analysis(folder: Path) -> float:
-    """In megabytes, of a process of its own, where nothing but the analysis was ever held."""
+    """In megabytes, of a process of its own, where nothing but the analysis was ever held, and of its decoders."""
     run = subprocess.run((sys.executable, __file__, ONCE, str(folder)), check=True, capture_output=True, text=True)
     return float(run.stdout)
 
 
 def analyse_once(folder: Path) -> int:
     analyse_all([stat_of(file) for file in sorted((folder / "photos").iterdir())], folder)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+    own, decoder = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print((own + AnalyseOptions().threads * decoder) / (1e6 if sys.platform == "darwin" else 1e3))
     return 0
 
 

@@ -123,6 +123,7 @@ def analyse(
 
 def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
     if isinstance(job, _Read):
+        decoder.prepare()
         return read_source(job.stat.path)
     with job.source:
         decoded = decoder.decode(job.source)
