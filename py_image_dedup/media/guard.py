@@ -14,8 +14,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import fields
 from typing import BinaryIO, TypeAlias
 
 from PIL import Image
@@ -107,7 +106,8 @@ def _examine(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple
     admit = _prepare(stream, kind, limits, admit)
     with open_picture(stream, kind) as picture:
         found = examine(picture, kind, limits, admit)
-    facts = asdict(found.facts) | {"captured": found.facts.captured and found.facts.captured.isoformat()}
+    facts = {field.name: getattr(found.facts, field.name) for field in fields(found.facts)}
+    facts["captured"] = found.facts.captured and found.facts.captured.isoformat()
     return {"facts": facts, "width": found.width, "height": found.height}, found.grey
 
 
@@ -155,10 +155,12 @@ def _set_timer(seconds: float) -> None:
 
 def _allow_memory(more: int) -> None:
     """Bound the address space to what is used now, what was admitted, and some spare."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
+    try:
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+    except FileNotFoundError:
         return  # systems without it do not enforce the limit either
-    used = int(statm.read_text().split()[0]) * resource.getpagesize()
+    used = int(os.read(statm, 100).split()[0]) * resource.getpagesize()
+    os.close(statm)
     resource.setrlimit(resource.RLIMIT_AS, (used + more + _SPARE_BYTES, resource.RLIM_INFINITY))
 
 

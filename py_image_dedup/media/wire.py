@@ -31,10 +31,13 @@ def send(connection: socket.socket, message: Message, body: bytes | memoryview =
         TimeoutError: The connection's timeout passed.
     """
     text = json.dumps(message).encode()
+    data = _HEADER.pack(len(text), len(body)) + text
     try:
-        connection.sendall(_HEADER.pack(len(text), len(body)) + text)
-        if body:
-            connection.sendall(body)
+        sent = connection.sendmsg([data, body])
+        if sent < len(data):
+            connection.sendall(data[sent:])
+        if sent < len(data) + len(body):
+            connection.sendall(memoryview(body)[max(0, sent - len(data)) :])
     except (BrokenPipeError, ConnectionResetError) as error:
         raise Closed from error
 
