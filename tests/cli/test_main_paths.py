@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import jsonschema
 
-from tests.cli.program import Program, contents
+from tests.cli.program import Program, contents, environment
 from tests.pictures import picture, write
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
@@ -32,6 +33,17 @@ def test_without_any_configuration_it_is_a_dry_run_that_shows_the_groups(program
     assert "Nothing was changed. To do it, say --no-dry-run" in ended.err
     assert {path.name for path in program.state.iterdir()} >= {"index.sqlite3", "runs"}
     assert not (program.home / ".config").exists()
+
+
+def test_a_caller_that_has_closed_the_streams_gets_the_same_run(program: Program, library: Path) -> None:
+    program.run("deduplicate", "Pictures")
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *program.command("deduplicate", "Pictures", "--no-dry-run")]
+        ended = subprocess.run(command, cwd=program.home, env=environment(program.home), check=False, timeout=60)
+        assert ended.returncode == 0, closed
+        assert "copies/beach copy.jpg" not in contents(library)
+        assert program.run("undo").code == 0
+        assert "copies/beach copy.jpg" in contents(library)
 
 
 HOSTILE = """

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.media.decode import Decoder
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.errors import MediaError, explain
 from py_image_dedup.media.guarded import Guard
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.media.source import read_source
@@ -122,6 +122,12 @@ def test_the_file_gets_a_reason_and_the_next_one_is_decoded(
         assert words in error.message
         with read_source(write(tmp_path / "good.webp", picture(2, 64, 48))) as source:
             assert decoder.decode(source).facts.width == 64
+
+
+def test_a_format_whose_decoder_is_not_installed_is_not_called_damaged() -> None:
+    error = explain(ModuleNotFoundError("No module named 'pillow_heif'"))
+    assert error.reason is FailureReason.UNSUPPORTED
+    assert "pillow_heif" in error.message
 
 
 def test_nothing_is_started_for_what_is_no_picture(tmp_path: Path) -> None:
