@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +26,7 @@ DIGEST_BYTES = 32
 _FILES_PER_PROCESS = 1000
 """What decoders leak ends with their process."""
 _START_SECONDS = 60.0
+_END_SECONDS = 5.0
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
 """What a decoder does not die of by itself: the system was short of memory, or somebody ended it."""
 
@@ -193,7 +195,9 @@ class Guard:
             self._connection = None
         if self._process is not None:
             self._process.kill()
-            code = self._process.wait()
+            # One that waits in the kernel for a share that is gone does not die before it answers: it is left behind.
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_END_SECONDS)
             self._process = None
         self._files = 0
         return code
