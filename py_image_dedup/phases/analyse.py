@@ -112,7 +112,8 @@ def analyse(
         with decoder(options.limits, budget) as own:
             yield lambda job: _do(job, own, with_features=options.features)
 
-    with Pool[_Job, _Result](options.threads, workplace, "analyse") as pool:
+    threads = max(1, min(options.threads, len(stale)))
+    with Pool[_Job, _Result](threads, workplace, "analyse") as pool:
         try:
             work.run(pool, iter(stale), should_stop)
         except KeyboardInterrupt:
