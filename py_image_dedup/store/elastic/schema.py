@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -19,6 +20,11 @@ from py_image_dedup.store.elastic.options import ElasticOptions
 PROGRAM: Final = "py-image-dedup"
 SCHEMA: Final = 1
 """Grows when documents change such that older programs would misread them; see ``migration``."""
+
+REPLICA_SECONDS: Final = 30
+"""How long a new index is waited for to have all its replicas."""
+
+_LOG = logging.getLogger(__name__)
 
 DEFINITION = resources.files("py_image_dedup.store.elastic") / "index.json"
 
@@ -134,6 +140,9 @@ def _versions(concrete: str, described: Mapping[str, Any], options: ElasticOptio
 def create(connection: Connection, concrete: str, alias: str | None) -> None:
     """Make an index, and its alias with it; that another program made it in this moment is as good.
 
+    It is waited for until every shard has its replicas: before that, a node that goes away takes the only copy of a
+    shard with it. A cluster that has no node for them is not waited for in vain: the index is used as it is.
+
     Args:
         connection: To the server.
         concrete: Name of the index.
@@ -143,14 +152,17 @@ def create(connection: Connection, concrete: str, alias: str | None) -> None:
     made = definition()
     index = made["settings"]["index"]
     index["number_of_shards"], index["number_of_replicas"] = options.shards, options.replicas
+    seconds = max(1, int(min(REPLICA_SECONDS, options.request_seconds / 2)))
     try:
-        connection.call(
+        answer = connection.call(
             "create",
             lambda client: client.indices.create(
                 index=concrete,
                 settings=made["settings"],
                 mappings=made["mappings"],
                 aliases={alias: {}} if alias else None,
+                wait_for_active_shards="all",
+                timeout=f"{seconds}s",
             ),
         )
     except StoreError as error:
@@ -158,6 +170,16 @@ def create(connection: Connection, concrete: str, alias: str | None) -> None:
         if not (isinstance(cause, BadRequestError) and cause.error == "resource_already_exists_exception"):
             raise
         _adopt(connection, concrete, alias)
+    else:
+        if not answer.get("shards_acknowledged"):
+            _LOG.warning(
+                "%s was made, and not every shard has its %d replicas after %d seconds: until it has, a node that goes "
+                "away may take the only copy of a shard with it; the cluster needs %d nodes that hold data",
+                options.place,
+                options.replicas,
+                seconds,
+                options.replicas + 1,
+            )
 
 
 def _adopt(connection: Connection, concrete: str, alias: str | None) -> None:
