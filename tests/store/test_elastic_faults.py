@@ -83,10 +83,11 @@ class TestBehindABadLine:
             first(2, "_bulk", UNAVAILABLE),
             first(1, "_bulk", Trouble(cut=True)),
             first(1, "_bulk", Trouble(cut_after=True)),
+            first(1, "_bulk", Trouble(delay=1.5, cut=True)),
             in_part(429, "es_rejected_execution_exception"),
             in_part(503, "unavailable_shards_exception"),
         ],
-        ids=["rejects", "no-shard", "cut-before", "cut-after", "rejects-some", "some-without-shard"],
+        ids=["rejects", "no-shard", "cut-before", "cut-after", "too-slow", "rejects-some", "some-without-shard"],
     )
     def test_what_a_busy_server_turns_down_is_written_by_trying_again(
         self, proxy: Proxy, store: Store, script: Script
@@ -115,6 +116,13 @@ class TestBehindABadLine:
         expected = READS[what](store)
         proxy.script = first(1, "", Trouble(cut=True))
         assert READS[what](store) == expected
+
+    def test_a_request_without_an_answer_is_sent_once_more_however_long_it_took(
+        self, proxy: Proxy, options: ElasticOptions, store: Store
+    ) -> None:
+        with ElasticStore(replace(options, patience_seconds=0.1)) as impatient:
+            proxy.script = first(1, "_count", Trouble(delay=1.5))
+            assert impatient.count(None) == len(LIBRARY)
 
     @pytest.mark.parametrize("what", ["entries", "known", "pairs"])
     def test_no_answer_is_no_empty_answer(self, proxy: Proxy, store: Store, what: str) -> None:
