@@ -47,7 +47,7 @@ def test_the_index_is_made_with_a_strict_mapping_behind_an_alias(
     assert mappings["dynamic"] == "strict"
     assert mappings["_meta"] == {"program": "py-image-dedup", "schema": SCHEMA, "signature": SIGNATURE_VERSION}
     assert mappings["properties"]["invariants"]["dims"] == DIMENSIONS
-    assert mappings["properties"]["signature"]["index_options"]["type"] == "flat"
+    assert mappings["properties"]["invariants"]["index_options"]["type"] == "flat"
     assert described[concrete]["settings"]["index"]["number_of_shards"] == "2"
 
 

@@ -107,7 +107,6 @@ def documents(entries: Sequence[IndexEntry]) -> Iterator[tuple[str, bytes, dict[
         packed = b""
         if entry.signature is not None:
             numbers, packed = next(signatures)
-            fields["signature"] = entry.signature.values.hex()
             fields["invariants"] = numbers.tobytes().hex()
         if entry.digest is not None:
             fields["content"] = pack_content(entry.digest, entry.versions.signature, packed)

@@ -1,13 +1,17 @@
-"""Forty numbers that no turn of a picture changes, and that are near each other wherever two signatures are.
+"""Numbers that no turn of a picture changes, and that are near each other wherever two signatures are.
 
-The eight orientations act on the 272 values as an orthogonal representation of the dihedral group. Its parts do not
-mix, so two kinds of numbers stay as they are: the coordinates in the part where nothing moves (36 of them, A1), and the
-lengths in the other four parts (A2, B1, B2, E). Both change by no more than the signature does, hence for every turn g
+The eight orientations act on the 272 values as an orthogonal representation of the dihedral group. The transform of
+Fourier over that group takes a signature apart into coordinates that stay, coordinates that a turn leaves or negates,
+and pairs that move like the corners of a square. Folding takes away what a turn does: a number becomes its absolute
+value, a pair its two absolute values, the greater first. Folding brings points nearer to each other, never further
+apart, hence for signatures of length 1 and every turn g
 
     |phi(a) - phi(b)|  <=  |a - g b|
 
-and one query for the neighbours of ``phi(a)`` finds the candidates of all eight orientations at once. Up to a distance
-of about 0.15 next to nothing else comes along; from 0.2 on the eight full queries are the better way.
+The length is left out, because the distance sees little of it: with lengths 1 and r and the angle w between a and g b,
+``d = |a - g b| / (1 + r) <= t`` means ``cos w >= (1 - t^2) (r + 1/r) / 2 - t^2 >= 1 - 2 t^2``, and so the signatures
+scaled to length 1 are no further than ``2 t`` apart. One query for the neighbours of ``phi(a)`` within ``2 t`` finds
+the candidates of all eight orientations at once; up to a distance of 0.3 next to nothing else comes along.
 """
 
 from __future__ import annotations
@@ -20,44 +24,62 @@ import numpy as np
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES
-from py_image_dedup.signature.pairs import Float64Array, Int8Array, Int64Array
+from py_image_dedup.signature.pairs import Float64Array, Int8Array
 
-DIMENSIONS: Final = 40
+DIMENSIONS: Final = 288
+"""More than values: a part of the pairs is there twice, each with half of the weight."""
 
-_SCALE = 16.0
-_CENTRES = np.array([6.5, 9.0, 7.5, 17.0])
-"""About the middle of the four lengths over real photographs, so that they fit a byte: a shift changes no distance."""
+_SCALE = 512.0
+"""A quarter of the length fits a byte. Nearly no photograph has more than that in one coordinate."""
 
-_TURNED = {
-    Orientation.ROTATE_180: (1, 1, 1),
-    Orientation.ROTATE_90: (1, -1, -1),
-    Orientation.ROTATE_270: (1, -1, -1),
-    Orientation.MIRROR: (-1, 1, -1),
-    Orientation.FLIP: (-1, 1, -1),
-    Orientation.TRANSPOSE: (-1, -1, 1),
-    Orientation.TRANSVERSE: (-1, -1, 1),
-    Orientation.UPRIGHT: (1, 1, 1),
+_PARTS = {
+    Orientation.UPRIGHT: (1, 1, 1, 1, 0, 0, 1),
+    Orientation.ROTATE_180: (1, 1, 1, -1, 0, 0, -1),
+    Orientation.ROTATE_90: (1, -1, -1, 0, -1, 1, 0),
+    Orientation.ROTATE_270: (1, -1, -1, 0, 1, -1, 0),
+    Orientation.MIRROR: (-1, 1, -1, -1, 0, 0, 1),
+    Orientation.FLIP: (-1, 1, -1, 1, 0, 0, -1),
+    Orientation.TRANSPOSE: (-1, -1, 1, 0, 1, 1, 0),
+    Orientation.TRANSVERSE: (-1, -1, 1, 0, -1, -1, 0),
 }
-_CHARACTERS = np.array([_TURNED[orientation] for orientation in ORIENTATIONS], dtype=np.int64)
-"""Of A2, B1 and B2; a row an orientation."""
+"""The irreducible representations but the trivial one: three signs, and a matrix of two by two, row by row."""
 
 
-def _orbits() -> tuple[Int64Array, Float64Array]:
-    """One value of each orbit that has a fixed coordinate, and the weight of the sum over the turns."""
-    places = np.array([SOURCES[orientation] for orientation in ORIENTATIONS])
-    signs = np.array([SIGNS[orientation] for orientation in ORIENTATIONS], dtype=np.int64)
-    first: list[int] = []
-    weights: list[float] = []
+def _parts() -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+    """The matrices that take a signature apart: what stays, what changes sign, and both halves of the pairs.
+
+    For each orbit of places the values that one of its places has in the eight turns are transformed.
+    """
+    transform = np.array([[1, *_PARTS[turn]] for turn in ORIENTATIONS]) * np.sqrt([1, 1, 1, 1, 2, 2, 2, 2]) / 8**0.5
+    places = np.array([SOURCES[turn] for turn in ORIENTATIONS])
+    signs = np.array([SIGNS[turn] for turn in ORIENTATIONS], dtype=np.int64)
+    blocks = []
     for place in range(SIGNATURE_LENGTH):
         orbit = np.unique(places[:, place])
-        comes_back = signs[places[:, place] == place, place]
-        if place == orbit[0] and (comes_back > 0).all():
-            first.append(place)
-            weights.append(math.sqrt(len(orbit)) / len(ORIENTATIONS))
-    return np.array(first, dtype=np.int64), np.array(weights)
+        if place == orbit[0]:
+            block = np.zeros((len(transform), SIGNATURE_LENGTH))
+            np.add.at(block.T, places[:, place], transform * signs[:, place, None])
+            blocks.append(block * math.sqrt(len(orbit) / len(ORIENTATIONS)))
+    whole: Float64Array = np.stack(blocks).round(12)  # what cancels out is zero, whatever the rounding
+    first = whole[:, [4, 6]].reshape(-1, SIGNATURE_LENGTH)
+    moving = first.any(axis=1)
+    return (
+        _without_zeros(whole[:, 0]),
+        _without_zeros(whole[:, 1:4].reshape(-1, SIGNATURE_LENGTH)),
+        first[moving],
+        whole[:, [5, 7]].reshape(-1, SIGNATURE_LENGTH)[moving],
+    )
 
 
-_FIRST, _WEIGHTS = _orbits()
+def _without_zeros(rows: Float64Array) -> Float64Array:
+    """A place that some turn leaves where it is has no part in some of the rows."""
+    kept: Float64Array = rows[rows.any(axis=1)]
+    return kept
+
+
+_STAYING, _SIGNED, _FIRST, _SECOND = _parts()
+_ALL = np.vstack([_STAYING, _SIGNED, _FIRST, _SECOND]).T
+_ENDS = np.cumsum([len(_STAYING), len(_SIGNED), len(_FIRST)])
 
 
 def invariants(values: Int8Array) -> Int8Array:
@@ -67,27 +89,23 @@ def invariants(values: Int8Array) -> Int8Array:
         values: int8, shape ``(n, 272)``.
 
     Returns:
-        int8, shape ``(n, DIMENSIONS)``: sixteenths, rounded, and cut off where a byte ends (which brings two numbers
-        nearer to each other, never further apart).
+        int8, shape ``(n, DIMENSIONS)``: parts of the length in steps of ``1 / 512``, rounded, and cut off where a byte
+        ends (which brings two numbers nearer to each other, never further apart). Zeros for a signature of zeros.
     """
-    whole = values.astype(np.int64)
-    sums = np.zeros((len(values), len(_FIRST)), dtype=np.int64)
-    products = np.empty((len(values), len(ORIENTATIONS)), dtype=np.int64)
-    for column, orientation in enumerate(ORIENTATIONS):
-        turned = whole[:, SOURCES[orientation]] * SIGNS[orientation]
-        sums += turned[:, _FIRST]
-        products[:, column] = np.einsum("ij,ij->i", turned, whole)
-    lines = products @ _CHARACTERS / len(ORIENTATIONS)
-    upright, half = ORIENTATIONS.index(Orientation.UPRIGHT), ORIENTATIONS.index(Orientation.ROTATE_180)
-    plane = (products[:, upright] - products[:, half]) / 2
-    lengths = np.sqrt(np.maximum(np.column_stack([lines, plane]), 0.0)) - _CENTRES
-    scaled = np.rint(np.hstack([sums * _WEIGHTS, lengths]) * _SCALE)
-    return np.clip(scaled, -128, 127).astype(np.int8)
+    floats = values.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
+    parts = floats @ _ALL * (_SCALE / np.maximum(lengths, 1.0))[:, None]
+    staying, signed, first, second = np.split(parts, _ENDS, axis=1)
+    for moved in (signed, first, second):
+        np.abs(moved, out=moved)
+    folded = np.hstack([staying, signed, np.maximum(first, second), np.minimum(first, second)])
+    rounded: Int8Array = np.clip(np.rint(folded), -128, 127).astype(np.int8)
+    return rounded
 
 
-def invariant_radius(radius: float) -> float:
-    """The radius among invariants that holds everything within ``radius`` among signatures.
+def invariant_radius(max_distance: float) -> float:
+    """The radius among invariants that holds everything within ``max_distance`` among signatures.
 
     Rounding moves each coordinate of a difference by one at most.
     """
-    return _SCALE * radius + math.sqrt(DIMENSIONS) + 1e-3
+    return _SCALE * 2 * max_distance + math.sqrt(DIMENSIONS) + 1e-2
