@@ -216,7 +216,7 @@ def test_entries_that_the_server_refuses_are_named_and_the_others_written(newest
     made = definition()
     made["mappings"]["properties"]["size"] = {"type": "byte"}  # as if another hand had changed the mapping
     with newest_site.client() as client:
-        client.indices.create(index=f"{newest_index}-v1", mappings=made["mappings"], aliases={newest_index: {}})
+        client.indices.create(index=concrete_name(newest_index), mappings=made["mappings"], aliases={newest_index: {}})
     entries = [entry_of(f"/a/{number}.jpg") for number in range(8)]
     small = [replace(entry, stat=replace(entry.stat, size=number)) for number, entry in enumerate(entries[:2])]
     with ElasticStore(newest_site.options(newest_index)) as store:
