@@ -32,6 +32,9 @@ DIMENSIONS: Final = 288
 _SCALE = 512.0
 """A quarter of the length fits a byte. Nearly no photograph has more than that in one coordinate."""
 
+_ROWS_AT_ONCE = 128
+"""So few stay in the cache of a core, and threads for their product would not pay."""
+
 _PARTS = {
     Orientation.UPRIGHT: (1, 1, 1, 1, 0, 0, 1),
     Orientation.ROTATE_180: (1, 1, 1, -1, 0, 0, -1),
@@ -92,15 +95,22 @@ def invariants(values: Int8Array) -> Int8Array:
         int8, shape ``(n, DIMENSIONS)``: parts of the length in steps of ``1 / 512``, rounded, and cut off where a byte
         ends (which brings two numbers nearer to each other, never further apart). Zeros for a signature of zeros.
     """
-    floats = values.astype(np.float64)
+    folded = np.empty((len(values), DIMENSIONS), dtype=np.int8)
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        folded[some] = _folded(values[some].astype(np.float64))
+    return folded
+
+
+def _folded(floats: Float64Array) -> Float64Array:
     lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
     parts = floats @ _ALL * (_SCALE / np.maximum(lengths, 1.0))[:, None]
     staying, signed, first, second = np.split(parts, _ENDS, axis=1)
     for moved in (signed, first, second):
         np.abs(moved, out=moved)
     folded = np.hstack([staying, signed, np.maximum(first, second), np.minimum(first, second)])
-    rounded: Int8Array = np.clip(np.rint(folded), -128, 127).astype(np.int8)
-    return rounded
+    clipped: Float64Array = np.clip(np.rint(folded), -128, 127)
+    return clipped
 
 
 def invariant_radius(max_distance: float) -> float:
