@@ -14,7 +14,7 @@ from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store.elastic.connection import Connection, whole
 from py_image_dedup.store.elastic.document import EVERYTHING, READ, READ_ALL, entry_id, entry_of, within
 from py_image_dedup.store.elastic.explain import explain_answer
-from py_image_dedup.store.elastic.packing import DIGEST_LENGTH, unpack_content
+from py_image_dedup.store.elastic.packing import DIGEST_LENGTH
 from py_image_dedup.store.elastic.scan import Hit, Query, Reading, column, pages, wanted
 
 TERMS: Final = 1_000
@@ -121,10 +121,8 @@ class EntryReader:
 
     def repeated(self, under: Sequence[Path] | None) -> Iterator[dict[bytes, tuple[IndexEntry, ...]]]:
         """Stream the entries of digests that several have. Holds the digests, 32 bytes an entry, not the entries."""
-        reading = Reading({"exists": {"field": "digest"}}, columns=("content",))
-        read = [
-            b"".join(unpack_content(column(hit, "content"))[0] for hit in hits) for hits in self.pages(under, reading)
-        ]
+        reading = Reading({"exists": {"field": "digest"}}, columns=("digest",))
+        read = [bytes.fromhex("".join(column(hit, "digest") for hit in hits)) for hits in self.pages(under, reading)]
         unique, counts = np.unique(np.frombuffer(b"".join(read), dtype=f"S{DIGEST_LENGTH}"), return_counts=True)
         digests = unique.view(f"V{DIGEST_LENGTH}")  # text of numpy would lose zero bytes at the end
         several = np.flatnonzero(counts > 1)

@@ -21,7 +21,7 @@ from py_image_dedup.store.elastic.document import EVERYTHING, check, documents, 
 from py_image_dedup.store.elastic.migration import migrate
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.options import ElasticOptions
-from py_image_dedup.store.elastic.packing import unpack_content, unpack_look
+from py_image_dedup.store.elastic.packing import unpack_look
 from py_image_dedup.store.elastic.pairs import PairSearch
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader
 from py_image_dedup.store.elastic.scan import Reading, column
@@ -178,8 +178,8 @@ class ElasticStore(Store):
         """See ``Store.unverified``."""
         verified = self._proofs.verified(version)
         found: set[int] = set()
-        for hits in self._reader.pages(under, Reading(WITH_WORDS, columns=("content",))):
-            digests = {unpack_content(column(hit, "content"))[0] for hit in hits}
+        for hits in self._reader.pages(under, Reading(WITH_WORDS, columns=("digest",))):
+            digests = {bytes.fromhex(column(hit, "digest")) for hit in hits}
             found.update(map(self._numbers.of, sorted(digests - verified)))
         return sorted(found)
 
