@@ -154,6 +154,8 @@ def pairs(clock: Clock, elastic: Store, sqlite: Store, size: int) -> None:
 
 def queries(clock: Clock, elastic: Store, sqlite: Store, name: str) -> None:
     asking = [Signature(values.tobytes()) for values in random_signatures(10, 40)]
+    for query in asking * 5:  # a warm server here too
+        elastic.similar([query], MAX_DISTANCE, [ROOT])
     for store, words in ((elastic, "Elasticsearch"), (sqlite, "SQLite")):
         for distance in (0.1, 0.2, 0.3):
             for query in asking[:20]:

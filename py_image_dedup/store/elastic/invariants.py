@@ -20,11 +20,12 @@ import math
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES
-from py_image_dedup.signature.pairs import Float64Array, Int8Array
+from py_image_dedup.signature.pairs import Int8Array, Int64Array
 
 DIMENSIONS: Final = 288
 """More than values: a part of the pairs is there twice, each with half of the weight."""
@@ -32,57 +33,58 @@ DIMENSIONS: Final = 288
 _SCALE = 512.0
 """A quarter of the length fits a byte. Nearly no photograph has more than that in one coordinate."""
 
-_ROWS_AT_ONCE = 128
-"""So few stay in the cache of a core, and threads for their product would not pay."""
-
 _PARTS = {
-    Orientation.UPRIGHT: (1, 1, 1, 1, 0, 0, 1),
-    Orientation.ROTATE_180: (1, 1, 1, -1, 0, 0, -1),
-    Orientation.ROTATE_90: (1, -1, -1, 0, -1, 1, 0),
-    Orientation.ROTATE_270: (1, -1, -1, 0, 1, -1, 0),
-    Orientation.MIRROR: (-1, 1, -1, -1, 0, 0, 1),
-    Orientation.FLIP: (-1, 1, -1, 1, 0, 0, -1),
-    Orientation.TRANSPOSE: (-1, -1, 1, 0, 1, 1, 0),
-    Orientation.TRANSVERSE: (-1, -1, 1, 0, -1, -1, 0),
+    Orientation.UPRIGHT: (1, 1, 1, 1, 1, 0, 0, 1),
+    Orientation.ROTATE_180: (1, 1, 1, 1, -1, 0, 0, -1),
+    Orientation.ROTATE_90: (1, 1, -1, -1, 0, -1, 1, 0),
+    Orientation.ROTATE_270: (1, 1, -1, -1, 0, 1, -1, 0),
+    Orientation.MIRROR: (1, -1, 1, -1, -1, 0, 0, 1),
+    Orientation.FLIP: (1, -1, 1, -1, 1, 0, 0, -1),
+    Orientation.TRANSPOSE: (1, -1, -1, 1, 0, 1, 1, 0),
+    Orientation.TRANSVERSE: (1, -1, -1, 1, 0, -1, -1, 0),
 }
-"""The irreducible representations but the trivial one: three signs, and a matrix of two by two, row by row."""
+"""The irreducible representations: what stays, three signs, and a matrix of two by two, row by row."""
+
+_UNITS = (1, 1, 1, 1, 2, 2, 2, 2)
+"""Eight times the square of what makes each of them a unit vector."""
 
 
-def _parts() -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-    """The matrices that take a signature apart: what stays, what changes sign, and both halves of the pairs.
-
-    For each orbit of places the values that one of its places has in the eight turns are transformed.
-    """
-    transform = np.array([[1, *_PARTS[turn]] for turn in ORIENTATIONS]) * np.sqrt([1, 1, 1, 1, 2, 2, 2, 2]) / 8**0.5
+def _orbits() -> tuple[Int64Array, Int64Array]:
+    """A place of each orbit, and how many places each has."""
     places = np.array([SOURCES[turn] for turn in ORIENTATIONS])
-    signs = np.array([SIGNS[turn] for turn in ORIENTATIONS], dtype=np.int64)
-    blocks = []
-    for place in range(SIGNATURE_LENGTH):
-        orbit = np.unique(places[:, place])
-        if place == orbit[0]:
-            block = np.zeros((len(transform), SIGNATURE_LENGTH))
-            np.add.at(block.T, places[:, place], transform * signs[:, place, None])
-            blocks.append(block * math.sqrt(len(orbit) / len(ORIENTATIONS)))
-    whole: Float64Array = np.stack(blocks).round(12)  # what cancels out is zero, whatever the rounding
-    first = whole[:, [4, 6]].reshape(-1, SIGNATURE_LENGTH)
-    moving = first.any(axis=1)
-    return (
-        _without_zeros(whole[:, 0]),
-        _without_zeros(whole[:, 1:4].reshape(-1, SIGNATURE_LENGTH)),
-        first[moving],
-        whole[:, [5, 7]].reshape(-1, SIGNATURE_LENGTH)[moving],
-    )
+    orbits = [np.unique(places[:, place]) for place in range(SIGNATURE_LENGTH)]
+    first = [place for place, orbit in enumerate(orbits) if place == orbit[0]]
+    return np.array(first, dtype=np.int64), np.array([len(orbits[place]) for place in first], dtype=np.int64)
 
 
-def _without_zeros(rows: Float64Array) -> Float64Array:
-    """A place that some turn leaves where it is has no part in some of the rows."""
-    kept: Float64Array = rows[rows.any(axis=1)]
-    return kept
+_FIRST, _LENGTHS = _orbits()
 
 
-_STAYING, _SIGNED, _FIRST, _SECOND = _parts()
-_ALL = np.vstack([_STAYING, _SIGNED, _FIRST, _SECOND]).T
-_ENDS = np.cumsum([len(_STAYING), len(_SIGNED), len(_FIRST)])
+def _taken_apart(values: npt.NDArray[np.integer]) -> list[npt.NDArray[np.int32]]:
+    """The transform, times what makes it a unit: for each part a number an orbit. In whole numbers, so it is exact."""
+    seen = [values[:, SOURCES[turn][_FIRST]] * SIGNS[turn][_FIRST].astype(np.int32) for turn in ORIENTATIONS]
+    parts = [np.zeros((len(values), len(_FIRST)), dtype=np.int32) for _ in _UNITS]
+    for turn, column in zip(ORIENTATIONS, seen, strict=True):
+        for part, sign in zip(parts, _PARTS[turn], strict=True):
+            if sign > 0:
+                part += column
+            elif sign < 0:
+                part -= column
+    return parts
+
+
+def _weights() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Which numbers are not zero whatever the signature (a place that a turn leaves has no part in some), and weights.
+
+    A place stands for as many as its orbit has, in eight turns; the transform of eight numbers is divided by the root
+    of eight.
+    """
+    there = np.hstack([part.any(axis=0) for part in _taken_apart(np.eye(SIGNATURE_LENGTH, dtype=np.int64))])
+    weights = np.hstack([np.sqrt(unit * _LENGTHS / 8 / 8) for unit in _UNITS])
+    return there, weights[there] * _SCALE
+
+
+_THERE, _WEIGHTS = _weights()
 
 
 def invariants(values: Int8Array) -> Int8Array:
@@ -95,22 +97,18 @@ def invariants(values: Int8Array) -> Int8Array:
         int8, shape ``(n, DIMENSIONS)``: parts of the length in steps of ``1 / 512``, rounded, and cut off where a byte
         ends (which brings two numbers nearer to each other, never further apart). Zeros for a signature of zeros.
     """
-    folded = np.empty((len(values), DIMENSIONS), dtype=np.int8)
-    for start in range(0, len(values), _ROWS_AT_ONCE):
-        some = slice(start, start + _ROWS_AT_ONCE)
-        folded[some] = _folded(values[some].astype(np.float64))
-    return folded
-
-
-def _folded(floats: Float64Array) -> Float64Array:
-    lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
-    parts = floats @ _ALL * (_SCALE / np.maximum(lengths, 1.0))[:, None]
-    staying, signed, first, second = np.split(parts, _ENDS, axis=1)
-    for moved in (signed, first, second):
+    parts = _taken_apart(values)
+    for moved in parts[1:]:
         np.abs(moved, out=moved)
-    folded = np.hstack([staying, signed, np.maximum(first, second), np.minimum(first, second)])
-    clipped: Float64Array = np.clip(np.rint(folded), -128, 127)
-    return clipped
+    for first, second in ((4, 5), (6, 7)):
+        greater = np.maximum(parts[first], parts[second])
+        np.minimum(parts[first], parts[second], out=parts[second])
+        parts[first] = greater
+    whole = values.astype(np.int32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", whole, whole))
+    scaled = np.hstack(parts)[:, _THERE] * _WEIGHTS / np.maximum(lengths, 1.0)[:, None]
+    invariants: Int8Array = np.clip(np.rint(scaled), -128, 127).astype(np.int8)
+    return invariants
 
 
 def invariant_radius(max_distance: float) -> float:
