@@ -33,6 +33,9 @@ DIMENSIONS: Final = 288
 _SCALE = 512.0
 """A quarter of the length fits a byte. Nearly no photograph has more than that in one coordinate."""
 
+_ROWS_AT_ONCE = 128
+"""So few fit the cache of a core, and memory that was used a moment ago."""
+
 _PARTS = {
     Orientation.UPRIGHT: (1, 1, 1, 1, 1, 0, 0, 1),
     Orientation.ROTATE_180: (1, 1, 1, 1, -1, 0, 0, -1),
@@ -97,6 +100,14 @@ def invariants(values: Int8Array) -> Int8Array:
         int8, shape ``(n, DIMENSIONS)``: parts of the length in steps of ``1 / 512``, rounded, and cut off where a byte
         ends (which brings two numbers nearer to each other, never further apart). Zeros for a signature of zeros.
     """
+    found = np.empty((len(values), DIMENSIONS), dtype=np.int8)
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        found[some] = _folded(values[some])
+    return found
+
+
+def _folded(values: Int8Array) -> npt.NDArray[np.float64]:
     parts = _taken_apart(values)
     for moved in parts[1:]:
         np.abs(moved, out=moved)
@@ -107,8 +118,8 @@ def invariants(values: Int8Array) -> Int8Array:
     whole = values.astype(np.int32)
     lengths = np.sqrt(np.einsum("ij,ij->i", whole, whole))
     scaled = np.hstack(parts)[:, _THERE] * _WEIGHTS / np.maximum(lengths, 1.0)[:, None]
-    invariants: Int8Array = np.clip(np.rint(scaled), -128, 127).astype(np.int8)
-    return invariants
+    folded: npt.NDArray[np.float64] = np.clip(np.rint(scaled), -128, 127)
+    return folded
 
 
 def invariant_radius(max_distance: float) -> float:
