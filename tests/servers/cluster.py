@@ -63,7 +63,13 @@ class ClusterSite(Site):
             for done in [pool.submit(node.start) for node in (self.master, self.other) if node.pid is None]:
                 done.result()
         with self.client() as client:
-            client.cluster.health(wait_for_nodes="2", wait_for_status="green", timeout="60s")
+            patient = client.options(request_timeout=130)
+            patient.cluster.health(wait_for_nodes="2", wait_for_status="green", timeout="120s")
+
+    def wait_for_replicas(self, alias: str) -> None:
+        """Wait until each node has the whole index, as a test must that kills one: before, a part is really lost."""
+        with self.client() as client:
+            client.options(request_timeout=130).cluster.health(index=alias, wait_for_status="green", timeout="120s")
 
     def wait_for_replicas(self, alias: str) -> None:
         """Wait until each node has the whole index, as a test must that kills one: before, a part is really lost."""
