@@ -77,9 +77,8 @@ def measure(folder: Path, options: Options, originals: Sequence[Path]) -> None:
                 reading = sum(phase.seconds for phase in result.phases if phase.phase is Phase.ANALYSE)
                 seconds.append(time.perf_counter() - begin - reading)
                 path.unlink()
-            print(
-                f"one new picture, all but reading it: {1000 * statistics.median(seconds):.0f} ms, worst {1000 * max(seconds):.0f}"
-            )
+            median, worst = 1000 * statistics.median(seconds), 1000 * max(seconds)
+            print(f"one new picture, all but reading it: {median:.0f} ms, worst {worst:.0f} ms")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

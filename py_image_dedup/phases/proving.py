@@ -31,12 +31,22 @@ def proving(store: Store, options: Options) -> Iterator[Proven | None]:
     if not options.analyse.features:
         raise ValueError("matches cannot be verified without features: analyse with them, or match by distance")
     # Not at the top: it brings what compares pictures.
-    from py_image_dedup.phases.verification import Proven, Prover, verification_mark
+    from py_image_dedup.phases.verification import Proven, Prover
 
     verifier = options.find.verifier or _verifier()
-    mark = verification_mark(options.analyse.versions, verifier, options.find.distance_bound)
-    with Prover(store, verifier, mark, options.find.distance_bound, options.find.threads) as prover:
+    with Prover(store, verifier, mark_of(options), options.find.distance_bound, options.find.threads) as prover:
         yield Proven(prover, options.removal.remove_classes | {MatchClass.SIMILAR})
+
+
+def mark_of(options: Options) -> int:
+    """Return what proofs are marked with: one number for all methods they depend on and for which pairs were looked at.
+
+    Args:
+        options: Of the run.
+    """
+    versions, verifier = options.analyse.versions, options.find.verifier or _verifier()
+    methods = (versions.media * 1000 + versions.features) * 1000 + verifier.version
+    return methods * 10_000 + round(options.find.distance_bound * 1000)
 
 
 def _verifier() -> Verifier:

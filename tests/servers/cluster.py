@@ -71,11 +71,6 @@ class ClusterSite(Site):
         with self.client() as client:
             client.options(request_timeout=130).cluster.health(index=alias, wait_for_status="green", timeout="120s")
 
-    def wait_for_replicas(self, alias: str) -> None:
-        """Wait until each node has the whole index, as a test must that kills one: before, a part is really lost."""
-        with self.client() as client:
-            client.cluster.health(index=alias, wait_for_status="green", timeout="50s")
-
 
 def start_cluster(session: Path) -> ClusterSite:
     """Prepare and start both nodes."""
