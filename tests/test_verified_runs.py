@@ -14,7 +14,7 @@ from py_image_dedup.deduplicator import Deduplicator, Options
 from py_image_dedup.match.pairing import Scope
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.match import MatchClass, Orientation
+from py_image_dedup.model.match import MatchClass, Orientation, Reason
 from py_image_dedup.model.removal import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.phases.options import AnalyseOptions, FindOptions, Matching
@@ -128,6 +128,19 @@ def test_a_crop_goes_before_its_whole_picture_if_parts_may_be_removed(photos: Ph
     result = photos.run(replace(photos.options, removal=removal))
     assert found(result) == COPIES | {"2.jpg": [("2 crop.jpg", MatchClass.PARTIAL)]}
     assert told(result) == []
+
+
+def test_a_framed_copy_goes_though_it_has_more_pixels(tmp_path: Path) -> None:
+    photos = Photos(tmp_path)
+    photos.add("framed.jpg", ImageOps.expand(photograph(1), 24, "white"), 95)
+    photos.add("photo.jpg", photograph(1), 90)
+    # Without a verifier that was made for tests: borders are told by the program's own.
+    result = photos.run(replace(photos.options, find=FindOptions(scope=Scope.ALL)))
+    assert found(result) == {"photo.jpg": [("framed.jpg", MatchClass.SIMILAR)]}
+    (redundant,) = result.groups[0].redundant
+    assert redundant.reason == Reason("without-border", "no border", "a border around it")
+    assert redundant.match.evidence is not None
+    assert redundant.match.evidence.words == ("with a border",)
 
 
 def test_a_second_run_finds_the_same_and_verifies_nothing(photos: Photos) -> None:

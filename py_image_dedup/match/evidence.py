@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from py_image_dedup.match.coverage import Coverage
-from py_image_dedup.model.match import Orientation
-
-WHOLE = 0.9885
-"""Share of a picture from which on it counts as all of it: an alignment is off by 0.3 % at most, a crop loses 2 %."""
+from py_image_dedup.model.match import WHOLE, Orientation
 
 _TURNED = {
     Orientation.UPRIGHT: (),

@@ -10,10 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from py_image_dedup.match.pairing import Pairing
+from py_image_dedup.match.shots import time_between, words_for
 from py_image_dedup.model.match import Match, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.signature.orientation import inverse
+
+AS_MANY_PIXELS = 0.98
+"""Of what two pictures have in common; the rest is rounding."""
 
 
 class Relation(Protocol):
@@ -25,8 +29,12 @@ class Relation(Protocol):
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
         """Return for each of the others its match with the keeper (the match's ``left``), of the surest class."""
 
-    def parts(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
-        """Return the raw paths of those that show a part of another one, where parts match at all."""
+    def lesser(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
+        """Return the raw paths of those that another one of them is better than, whatever the rules say.
+
+        A part of another picture, where parts match at all; a picture with a border around what another one shows
+        without it and in no fewer pixels.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,8 @@ class DistanceRelation:
             self._add_similar(keeper, keeper.signature.values, others, undecided, found)
         return found
 
-    def parts(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:  # noqa: ARG002
-        """Return none: a distance does not tell parts."""
+    def lesser(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:  # noqa: ARG002
+        """Return none: a distance tells neither parts nor borders."""
         return frozenset()
 
     def _add_similar(
@@ -138,18 +146,29 @@ class VerifiedRelation:
                     found[place] = as_match(proof, keeper, others[place], left_is=mine)
         return found
 
-    def parts(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
-        """Return the raw paths of those that show a part of another one, where parts match at all."""
-        if MatchClass.PARTIAL not in self._joining:
-            return frozenset()
-        numbers = {number for entry in entries if (number := self._number(entry)) is not None}
-        parts = {
-            number
-            for number in numbers
-            for other, proof in self._known[number].items()
-            if other in numbers and proof.match_class is MatchClass.PARTIAL and is_whole(proof, other)
+    def lesser(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
+        """Return the raw paths of those that another one of them is better than, whatever the rules say."""
+        pixels = {
+            number: entry.facts.pixels if entry.facts else 0
+            for entry in entries
+            if (number := self._number(entry)) is not None
         }
-        return frozenset(entry.stat.raw_path for entry in entries if self._number(entry) in parts)
+        lesser = {
+            number
+            for number in pixels
+            for other, proof in self._known[number].items()
+            if other in pixels and self._is_lesser(proof, number, pixels[number], pixels[other])
+        }
+        return frozenset(entry.stat.raw_path for entry in entries if self._number(entry) in lesser)
+
+    def _is_lesser(self, proof: Proof, number: int, pixels: int, pixels_of_other: int) -> bool:
+        if proof.match_class is MatchClass.PARTIAL:
+            other = proof.right if proof.left == number else proof.left
+            return MatchClass.PARTIAL in self._joining and is_whole(proof, other)
+        if proof.match_class is not MatchClass.SIMILAR or proof.evidence is None:
+            return False
+        seen = proof.evidence if proof.right == number else proof.evidence.reversed()
+        return seen.right_is_bordered and pixels_of_other >= AS_MANY_PIXELS * seen.coverage_right * pixels
 
     def _proven(self, mine: int, equal: set[int], asked: Collection[int]) -> dict[int, Proof]:
         """Go from match to match, and return those of the keeper itself."""
@@ -205,6 +224,8 @@ def is_whole(proof: Proof, number: int) -> bool:
 def as_match(proof: Proof, left: IndexEntry, right: IndexEntry, *, left_is: int) -> Match:
     """Make the match of two files of what was found out about their contents.
 
+    A copy that was taken at another moment than its original is none, however alike the two are: it is ``partial``.
+
     Args:
         proof: Of a class.
         left: A file of one of the contents.
@@ -217,8 +238,12 @@ def as_match(proof: Proof, left: IndexEntry, right: IndexEntry, *, left_is: int)
     if left.signature is not None and right.signature is not None:
         many = np.frombuffer(right.signature.values, dtype=np.int8).reshape(1, -1)
         distance = float(distances(np.frombuffer(left.signature.values, dtype=np.int8), many)[0][0])
-    orientation, evidence = proof.orientation, proof.evidence
+    match_class, orientation, evidence = proof.match_class, proof.orientation, proof.evidence
     if proof.left != left_is:
         orientation = inverse(orientation)
         evidence = None if evidence is None else evidence.reversed()
-    return Match(left, right, proof.match_class, distance, orientation, evidence)
+    apart = time_between(left.facts, right.facts)
+    if apart is not None:
+        match_class = MatchClass.PARTIAL
+        evidence = None if evidence is None else evidence.with_words(words_for(apart))
+    return Match(left, right, match_class, distance, orientation, evidence)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from py_image_dedup.match.relation import Relation
-from py_image_dedup.model.match import Match, MatchClass
+from py_image_dedup.match.relation import AS_MANY_PIXELS, Relation
+from py_image_dedup.match.shots import time_between
+from py_image_dedup.model.match import WHOLE, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry
 
 
@@ -37,6 +38,21 @@ class Stars:
     reported: tuple[Match, ...]
 
 
+def may_go(match: Match) -> bool:
+    """Whether nothing is lost if the right file of a match goes and the left one stays.
+
+    A copy may go. A part may if the keeper shows all of it, in no fewer pixels, and more besides: a photo does not go
+    for a collage that has it in small, nor a shot for the next one of the same scene.
+    """
+    if match.match_class is not MatchClass.PARTIAL:
+        return True
+    seen, keeper, part = match.evidence, match.left.facts, match.right.facts
+    if seen is None or keeper is None or part is None or time_between(keeper, part) is not None:
+        return False
+    is_part = seen.coverage_right >= WHOLE > seen.coverage_left
+    return is_part and keeper.pixels * seen.coverage_left >= AS_MANY_PIXELS * part.pixels
+
+
 def form_stars(
     ordered: Sequence[IndexEntry],
     relation: Relation,
@@ -53,7 +69,7 @@ def form_stars(
     Args:
         ordered: The group, best first, by a total order.
         relation: What makes two files match.
-        removable: Classes that make a file redundant; matches of others are reported.
+        removable: Classes that make a file redundant, as far as it may go for its keeper; other matches are reported.
         is_protected: Tells it of a raw path.
     """
     stars: list[Star] = []
@@ -65,7 +81,7 @@ def form_stars(
         remaining = []
         for other, match in zip(others, relation.matches(keeper, others), strict=True):
             raw = other.stat.raw_path
-            if match is not None and match.match_class in removable and not is_protected(raw):
+            if match is not None and match.match_class in removable and may_go(match) and not is_protected(raw):
                 redundant.append(match)
                 mentioned.pop(raw, None)
                 continue

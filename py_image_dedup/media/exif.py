@@ -24,6 +24,8 @@ _EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
 _POINTERS = frozenset({_EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROP_DIRECTORY, 0x014A})
 _MAKE, _MODEL, _ORIENTATION = 0x010F, 0x0110, 0x0112
 _TAKEN, _DIGITISED = 0x9003, 0x9004
+_FRACTION = {_TAKEN: 0x9291, _DIGITISED: 0x9292}
+"""SubSecTimeOriginal and SubSecTimeDigitized: decimals of the seconds, which tell the frames of a burst apart."""
 _LATITUDE, _LONGITUDE = 2, 4
 _SHORT = 3
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -40,6 +42,7 @@ _EDITOR_STAMPS = frozenset({0x000B, 0x0131, 0x0132})
 """ProcessingSoftware, Software, DateTime: what an editor leaves behind. They must not make an edited copy look richer
 than the photo that it was made from."""
 
+_DECIMALS = re.compile(rb"\d+")
 _DATE = re.compile(rb"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 
 
@@ -51,7 +54,8 @@ class ExifFacts:
         fields: Number of tags in the main, EXIF, GPS and interoperability directories, pointers between them,
             the pixel layout of a TIFF file and the stamps of editing programs not counted.
         orientation: 1 to 8, as EXIF numbers them; 1 if missing or out of range.
-        captured: ``DateTimeOriginal``, else ``DateTimeDigitized``; never the time of an edit.
+        captured: ``DateTimeOriginal``, else ``DateTimeDigitized``, with fractions of a second where they are stored;
+            never the time of an edit.
         camera: Maker and model, the maker not twice.
         has_gps: A latitude and a longitude are there and are numbers.
     """
@@ -84,7 +88,7 @@ def read_tiff(read: ReadAt) -> ExifFacts:
         fields=sum(len(tags.keys() - _POINTERS) for tags in (exif, gps, interop))
         + len(main.keys() - _POINTERS - _LAYOUT - _EDITOR_STAMPS),
         orientation=reader.orientation(main.get(_ORIENTATION)),
-        captured=_date(reader.value(exif.get(_TAKEN))) or _date(reader.value(exif.get(_DIGITISED))),
+        captured=_moment(reader, exif, _TAKEN) or _moment(reader, exif, _DIGITISED),
         camera=_camera(_text(reader.value(main.get(_MAKE))), _text(reader.value(main.get(_MODEL)))),
         has_gps=reader.is_position(gps.get(_LATITUDE)) and reader.is_position(gps.get(_LONGITUDE)),
     )
@@ -139,6 +143,14 @@ class _Reader:
         """Whether a field is degrees, minutes and seconds; phones without a fix write zero by zero."""
         value = self.value(field)
         return len(value) == 24 and all(struct.unpack(self._order + "6I", value)[1::2])
+
+
+def _moment(reader: _Reader, exif: dict[int, _Field], tag: int) -> datetime | None:
+    moment = _date(reader.value(exif.get(tag)))
+    decimals = _DECIMALS.match(reader.value(exif.get(_FRACTION[tag])))
+    if moment is None or decimals is None:
+        return moment
+    return moment.replace(microsecond=int(decimals[0][:6].ljust(6, b"0")))
 
 
 def _date(value: bytes) -> datetime | None:

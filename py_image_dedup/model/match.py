@@ -38,6 +38,10 @@ class Orientation(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+WHOLE = 0.9885
+"""Share of a picture from which on it counts as all of it: an alignment is off by 0.3 % at most, a crop loses 2 %."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the alignment of two pictures shows; see ``match.verify``.
@@ -57,6 +61,15 @@ class Evidence:
     coverage_left: float = 1.0
     coverage_right: float = 1.0
     words_reversed: tuple[str, ...] = ()
+
+    @property
+    def right_is_bordered(self) -> bool:
+        """Whether the right picture is the left one and a border, where both are copies of the whole picture."""
+        return self.coverage_left >= WHOLE > self.coverage_right
+
+    def with_words(self, *more: str) -> Evidence:
+        """Return the same with more words, which hold whichever picture is the keeper."""
+        return replace(self, words=self.words + more, words_reversed=self.words_reversed + more)
 
     def reversed(self) -> Evidence:
         """Return the same with left and right exchanged."""

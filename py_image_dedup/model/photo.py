@@ -36,7 +36,8 @@ class PhotoFacts:
         width: Pixels as shown, EXIF orientation applied.
         height: Pixels as shown.
         exif_fields: Number of EXIF tags, those of the sub-directories counted.
-        captured: When the shutter opened, in the camera's own time (naive).
+        captured: When the shutter opened, in the camera's own time (naive); with fractions of a second if the camera
+            wrote them.
         camera: Maker and model.
         has_gps: A position is stored.
         frames: 1, or more for an animation.

@@ -15,6 +15,7 @@ from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.rank.ranker import Ranker, Ranking
 
 _WHOLE = Reason("whole-picture", "the whole picture", "a part of it")
+_UNBORDERED = Reason("without-border", "no border", "a border around it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,13 @@ def rank(
         if should_stop():
             break
         ranking = ranker.rank(group.entries)
-        parts = relation.parts(ranking.entries)
-        # Whatever the rules say of a part, it is the whole picture that stays.
-        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in parts)
+        lesser = relation.lesser(ranking.entries)
+        # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only is
+        # no better than what it frames.
+        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in lesser)
         stars = form_stars(ordered, relation, removable=removable, is_protected=ranker.is_protected)
         for star in stars.stars:
-            redundant = tuple(
-                Redundant(
-                    match,
-                    _WHOLE if match.match_class is MatchClass.PARTIAL else ranking.reason(star.keeper, match.right),
-                )
-                for match in star.matches
-            )
+            redundant = tuple(Redundant(match, _reason(ranking, match, lesser)) for match in star.matches)
             ranked.append(RankedGroup(redundant[0].match.left, redundant))
             observer(GroupFound(ranked[-1]))
         reported += stars.reported
@@ -87,5 +83,10 @@ def rank(
     return Ranked(tuple(ranked), tuple(reported), summary)
 
 
-def _reason(ranking: Ranking, match: Match) -> Reason:
-    return _WHOLE if match.match_class is MatchClass.PARTIAL else ranking.reason(match.left, match.right)
+def _reason(ranking: Ranking, match: Match, lesser: frozenset[bytes]) -> Reason:
+    if match.match_class is MatchClass.PARTIAL:
+        return _WHOLE
+    bordered = match.evidence is not None and match.evidence.right_is_bordered
+    if bordered and match.right.stat.raw_path in lesser and match.left.stat.raw_path not in lesser:
+        return _UNBORDERED
+    return ranking.reason(match.left, match.right)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from py_image_dedup.match.pairing import Pairing, Scope, scope_key
 from py_image_dedup.match.relation import DistanceRelation, VerifiedRelation
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, Proof
-from py_image_dedup.model.photo import Signature
+from py_image_dedup.model.photo import IndexEntry, Signature
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import turn
@@ -147,4 +149,41 @@ def test_a_part_matches_only_if_asked_for_and_never_takes_its_whole_away() -> No
     relation = verified([proof], Proving(), with_partial=True)
     assert classes(relation.matches(FILES[0], FILES[1:2])) == [MatchClass.PARTIAL]
     assert classes(relation.matches(FILES[1], FILES[:1])) == [None]
-    assert relation.parts(FILES) == {FILES[1].stat.raw_path}
+    assert relation.lesser(FILES) == {FILES[1].stat.raw_path}
+    assert verified([proof], Proving()).lesser(FILES) == frozenset()
+
+
+FRAMED = Evidence(("with a border",), 9, 0.0, 1.0, 0.7, ("without the keeper's border",))
+
+
+def test_a_border_makes_no_picture_better_than_what_it_frames() -> None:
+    plain = replace_pixels(FILES[0], 400, 300)
+    for framed, worse in ((replace_pixels(FILES[1], 478, 358), True), (replace_pixels(FILES[1], 4000, 3000), False)):
+        for proof in (Proof(0, 1, SIMILAR, evidence=FRAMED), Proof(1, 0, SIMILAR, evidence=FRAMED.reversed())):
+            found = verified([proof], Proving()).lesser([framed, plain])
+            assert found == ({framed.stat.raw_path} if worse else frozenset())
+
+
+def test_two_shots_of_one_scene_are_partial_however_alike_they_are() -> None:
+    noon = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - camera time
+    one, next_one = taken(FILES[0], noon), taken(FILES[1], noon.replace(microsecond=400_000) + timedelta(seconds=3))
+    seen = Evidence(("turned 90°",), 50, words_reversed=("turned 270°",))
+    relation = verified([Proof(0, 1, SIMILAR, evidence=seen)], Proving())
+    (match,) = relation.matches(one, [next_one])
+    assert match is not None
+    assert match.match_class is MatchClass.PARTIAL
+    assert match.evidence is not None
+    assert match.evidence.words == ("turned 90°", "taken 3 s apart")
+    # A copy keeps the moment, and one without it says nothing.
+    for other in (taken(FILES[1], noon), FILES[1]):
+        assert classes(relation.matches(one, [other])) == [SIMILAR]
+
+
+def taken(file: IndexEntry, moment: datetime) -> IndexEntry:
+    assert file.facts is not None
+    return replace(file, facts=replace(file.facts, captured=moment))
+
+
+def replace_pixels(file: IndexEntry, width: int, height: int) -> IndexEntry:
+    assert file.facts is not None
+    return replace(file, facts=replace(file.facts, width=width, height=height))

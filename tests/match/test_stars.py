@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from py_image_dedup.match.stars import Stars, form_stars
-from py_image_dedup.model.match import Match, MatchClass
+from py_image_dedup.match.stars import Stars, form_stars, may_go
+from py_image_dedup.model.match import Evidence, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from tests.entries import entry
 
@@ -95,6 +97,35 @@ def test_with_fewer_removable_classes_the_removable_ones_are_still_found() -> No
     stars = cut("abc", pairs, removable=frozenset({IDENTICAL}))
     assert names(stars) == [("b", "c")]
     assert reported(stars) == ["ab"]
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "shares", "goes"),
+    [
+        ((4000, 3000), (2000, 1500), (0.25, 1.0), True),
+        ((1000, 750), (2000, 1500), (0.25, 1.0), False),
+        ((4000, 3000), (2000, 1500), (0.25, 0.8), False),
+        ((4000, 3000), (4000, 3000), (1.0, 1.0), False),
+    ],
+    ids=["crop", "crop of more pixels", "overlap", "in doubt"],
+)
+def test_a_part_goes_only_where_its_keeper_has_all_of_it(
+    whole: tuple[int, int], part: tuple[int, int], shares: tuple[float, float], goes: bool
+) -> None:
+    left, right = (entry(f"/{name}", width=w, height=h) for name, (w, h) in zip("ab", (whole, part), strict=True))
+    seen = Evidence((), 30, 0.0, *shares)
+    assert may_go(Match(left, right, PARTIAL, evidence=seen)) is goes
+    assert may_go(Match(left, right, PARTIAL)) is False
+    assert may_go(Match(left, right, SIMILAR, evidence=seen)) is True
+
+
+def test_another_shot_is_no_part_that_may_go() -> None:
+    noon = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - camera time
+    one = entry("/a", width=4000, height=3000, captured=noon)
+    seen = Evidence((), 30, 0.0, 0.25, 1.0)
+    for seconds in (0, 2):
+        other = entry("/b", captured=noon + timedelta(seconds=seconds))
+        assert may_go(Match(one, other, PARTIAL, evidence=seen)) is (seconds == 0)
 
 
 FILES = "abcdefg"

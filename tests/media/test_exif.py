@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from datetime import datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
@@ -26,6 +27,19 @@ def block(*, gps: bool = True, latitude: tuple[IFDRational, ...] | None = None) 
         exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = place
         exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLongitude] = place
     return exif.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("decimals", "microsecond"), [("5", 500_000), ("073", 73_000), ("1234567", 123_456), ("  ", 0), ("x", 0)]
+)
+def test_fractions_of_a_second_tell_the_frames_of_a_burst_apart(decimals: str, microsecond: int) -> None:
+    exif = Image.Exif()
+    tags = exif.get_ifd(ExifTags.IFD.Exif)
+    tags[ExifTags.Base.DateTimeOriginal] = "2019:09:03 19:31:51"
+    tags[ExifTags.Base.SubsecTimeOriginal] = decimals
+    tags[ExifTags.Base.SubsecTimeDigitized] = "999"
+    captured = read_exif(exif.tobytes()).captured
+    assert captured == datetime(2019, 9, 3, 19, 31, 51, microsecond)  # noqa: DTZ001 - camera time
 
 
 def test_the_facts_of_a_camera_are_read() -> None:
