@@ -10,7 +10,8 @@ from py_image_dedup.signature.words import WordArray, unpack_words
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, batched
 from py_image_dedup.store.sqlite_rows import damaged
 
-_ROWS_A_PAGE: Final = 20_000
+_ROWS_A_PAGE: Final = 1_024
+_OUTDATED_AT_LEAST: Final = 20_000
 
 
 class WordTable:
@@ -38,7 +39,7 @@ class WordTable:
 
     def _refresh(self) -> None:
         kept = self._database.rows("SELECT count(*) FROM words")[0][0]
-        if len(self._index) > 2 * kept + _ROWS_A_PAGE:
+        if len(self._index) > 2 * kept + _OUTDATED_AT_LEAST:
             self.forget()
         query = "SELECT sequence, content, data FROM words WHERE sequence > ? ORDER BY sequence LIMIT ?"
         while page := self._database.rows(query, (self._last, _ROWS_A_PAGE)):

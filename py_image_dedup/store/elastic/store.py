@@ -171,7 +171,7 @@ class ElasticStore(Store):
         return {self._numbers.of(digest): entry.features for digest, entry in known.items() if entry.features}
 
     def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.suspects``. The words stay in memory for the next call, 1.3 kB a content."""
+        """See ``Store.suspects``. The words stay in memory for the next call, about 0.7 kB a content."""
         return self._words.suspects(numbers)
 
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
