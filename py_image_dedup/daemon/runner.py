@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from py_image_dedup.daemon.service import Postponed
+from py_image_dedup.daemon.service import IndexAway, Postponed
 from py_image_dedup.deduplicator import Deduplicator
 from py_image_dedup.model import events
 from py_image_dedup.model.file import Root
@@ -66,7 +66,8 @@ class LibraryRunner:
         """Run all phases over the roots, and leave out the paths that are still being written.
 
         Raises:
-            Postponed: The index is away, or the run failed.
+            IndexAway: The index does not answer.
+            Postponed: The run failed.
         """
         with self._index() as store:
             self._finish(self._make(store).deduplicate(self._roots, dry_run=self._dry_run, without=unsettled), store)
@@ -77,7 +78,8 @@ class LibraryRunner:
         What this program moved itself comes here too: those paths are not in the index any more, and end here.
 
         Raises:
-            Postponed: The index is away, or the run failed.
+            IndexAway: The index does not answer.
+            Postponed: The run failed.
         """
         with self._index() as store:
             new = [raw for raw in ready if not _is_unchanged(raw, store)]
@@ -112,7 +114,7 @@ class LibraryRunner:
         except StoreError as error:
             self._observer(events.RunFailed(str(error)))
             self._give_up()
-            raise Postponed(str(error)) from error
+            raise IndexAway(str(error)) from error
 
     def _give_up(self) -> None:
         try:

@@ -23,7 +23,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Postponed(Exception):  # noqa: N818 - no error: the work is done later
-    """The work cannot be done now: the index is away, or another program's run is under way."""
+    """The work cannot be done now: another program's run is under way, or the run failed."""
+
+
+class IndexAway(Postponed):
+    """The index does not answer."""
 
 
 class Runner(Protocol):
@@ -114,8 +118,8 @@ class Service:
         self._full_due_at = clock()
         self._retry_at = clock()
         self._retries = 0
-        self._problem: str | None = None
-        self._last_full_problem: str | None = "there has been no full run yet"
+        self._index_problem: str | None = None
+        self._run_problem: str | None = "there has been no full run yet"
         self._sign_of_life = clock()
         self._watcher = watch(self.changed, self.missed)
 
@@ -156,7 +160,7 @@ class Service:
     def ready(self) -> Checks:
         """What ``/readyz`` shows."""
         problems = "; ".join(self._watcher.problems.values()) or None
-        return {"index": self._problem, "watchers": problems, "last full run": self._last_full_problem}
+        return {"index": self._index_problem, "watchers": problems, "last run": self._run_problem}
 
     def run(self) -> None:
         """Work until ``stop``."""
@@ -210,11 +214,9 @@ class Service:
             self._runner.full(self._settler.pending())
         except Postponed as reason:
             self._full_due_at = self._clock()
-            self._last_full_problem = str(reason)
             self._postpone(reason)
             return
         self._recovered()
-        self._last_full_problem = None
         self._full_due_at = min(self._full_due_at, self._clock() + self._timing.full_run_interval)
 
     def _batch(self) -> None:
@@ -233,14 +235,18 @@ class Service:
         self._recovered()
 
     def _postpone(self, reason: Postponed) -> None:
+        self._run_problem = str(reason)
+        if isinstance(reason, IndexAway):
+            self._index_problem = str(reason)
+            self._observer(events.StoreFailed(str(reason)))
+        if self.stopping:
+            return
         wait = min(self._timing.longest_retry, self._timing.first_retry * 2**self._retries)
         self._retries += 1
         self._retry_at = self._clock() + wait
-        self._problem = str(reason)
-        self._observer(events.StoreFailed(str(reason)))
         _LOG.warning("%s; nothing is removed; trying again in %.0f s", reason, wait)
 
     def _recovered(self) -> None:
-        if self._problem is not None:
+        if self._index_problem is not None:
             _LOG.info("the index answers again")
-        self._problem, self._retries = None, 0
+        self._index_problem, self._run_problem, self._retries = None, None, 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.daemon.service import Postponed, Runner, Service, Timing
+from py_image_dedup.daemon.service import IndexAway, Postponed, Runner, Service, Timing
 from py_image_dedup.daemon.settle import Settler
 from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.model.events import Event, PhaseAdvanced, QueueChanged, StoreFailed
@@ -38,19 +38,19 @@ class Notes(Runner):
         self.ready: list[bytes] = []
         self.gone: list[bytes] = []
         self.batches = 0
-        self.trouble: str | None = None
+        self.trouble: Postponed | None = None
         self.hold = threading.Event()
         self.hold.set()
 
     def full(self, unsettled: Collection[bytes]) -> None:
         self.hold.wait(10)
         if self.trouble:
-            raise Postponed(self.trouble)
+            raise self.trouble
         self.fulls.append(frozenset(unsettled))
 
     def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> None:
         if self.trouble:
-            raise Postponed(self.trouble)
+            raise self.trouble
         self.batches += 1
         self.ready += ready
         self.gone += gone
@@ -121,7 +121,7 @@ def test_a_full_run_comes_first_and_makes_the_daemon_ready(daemon: Running) -> N
 
 def test_before_the_first_full_run_the_daemon_is_not_ready() -> None:
     running = Running()
-    assert running.service.ready()["last full run"] == "there has been no full run yet"
+    assert running.service.ready()["last run"] == "there has been no full run yet"
 
 
 def test_a_changed_file_comes_through_once_it_has_settled(daemon: Running, photo: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_flood_of_changes_becomes_a_full_run_instead_of_growing(tmp_path: Path
 
 def test_when_the_index_is_away_the_work_waits_and_is_done_later(daemon: Running, photo: Path) -> None:
     until(lambda: len(daemon.notes.fulls) == 1)
-    daemon.notes.trouble = "no answer from the index"
+    daemon.notes.trouble = IndexAway("no answer from the index")
     daemon.change(photo)
     until(lambda: any(isinstance(event, StoreFailed) for event in daemon.events))
     assert daemon.service.ready()["index"] == "no answer from the index"
@@ -198,9 +198,21 @@ def test_when_the_index_is_away_the_work_waits_and_is_done_later(daemon: Running
     until(lambda: daemon.service.ready()["index"] is None)
 
 
+def test_a_run_that_fails_says_nothing_about_the_index(daemon: Running, photo: Path) -> None:
+    until(lambda: len(daemon.notes.fulls) == 1)
+    daemon.notes.trouble = Postponed("another run uses the state directory")
+    daemon.change(photo)
+    until(lambda: daemon.service.ready()["last run"] == "another run uses the state directory")
+    assert daemon.service.ready()["index"] is None
+    assert not any(isinstance(event, StoreFailed) for event in daemon.events)
+    daemon.notes.trouble = None
+    until(lambda: daemon.notes.ready == [bytes(photo)])
+    until(lambda: daemon.service.ready()["last run"] is None)
+
+
 def test_retries_come_further_and_further_apart() -> None:
     running = Running()
-    running.notes.trouble = "away"
+    running.notes.trouble = IndexAway("away")
     running.start()
     time.sleep(1.0)
     tries = sum(isinstance(event, StoreFailed) for event in running.events)
