@@ -169,7 +169,9 @@ def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> N
     if proven is None:
         bound = max(parts.options.find.max_distance, NEAR)
         return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
-    proven.prover.verify_new(under, observer=parts.observer, should_stop=parts.should_stop)
+    known = (parts.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
+    numbers = parts.store.numbers({entry.digest for entry in known if entry is not None and entry.digest is not None})
+    proven.prover.verify_some(list(numbers.values()), observer=parts.observer, should_stop=parts.should_stop)
     return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)
 
 

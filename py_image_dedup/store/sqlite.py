@@ -20,7 +20,7 @@ from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.join import matrix_of, neighbours, select, within_bounds
 from py_image_dedup.store.proof_table import ProofTable
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, Row, batched
-from py_image_dedup.store.sqlite_numbers import contents_within, numbers_of
+from py_image_dedup.store.sqlite_numbers import contents_within
 from py_image_dedup.store.sqlite_pairs import PairSearch
 from py_image_dedup.store.sqlite_rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
 from py_image_dedup.store.sqlite_schema import refuse_foreign
@@ -210,18 +210,15 @@ class SqliteStore(Store):
 
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
         """See ``Store.unverified``."""
-        waiting = numbers_of(
-            self._database,
-            """
-            SELECT w.content FROM words w JOIN contents c ON c.number = w.content
-            WHERE NOT EXISTS (SELECT 1 FROM verified v WHERE v.digest = c.digest AND v.version = ?)
-            """,
-            (version,),
-        )
+        waiting = self._words.unmarked(version)
         if not len(waiting):
             return []
         inside = np.intersect1d(waiting, contents_within(self._database, FolderRanges.of(under)))
         return list(map(int, inside))
+
+    def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+        """See ``Store.unmarked``."""
+        return self._proofs.unmarked(version, self._words.having(numbers))
 
     def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_proofs``."""

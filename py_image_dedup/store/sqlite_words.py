@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from py_image_dedup.signature.inverted_index import InvertedIndex
+from py_image_dedup.signature.pairs import Int64Array
 from py_image_dedup.signature.words import WordArray, unpack_words
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, batched
+from py_image_dedup.store.sqlite_numbers import numbers_of
 from py_image_dedup.store.sqlite_rows import damaged
 
 _ROWS_A_PAGE: Final = 1_024
@@ -36,6 +38,22 @@ class WordTable:
             for number in some:
                 found = packed.get(number)
                 yield self._index.suspects(number, *self._unpacked(found)) if found is not None else ()
+
+    def having(self, numbers: Iterable[int]) -> dict[bytes, int]:
+        """Return those of these contents that have words: their digests, and the numbers."""
+        query = "SELECT c.digest, c.number FROM words w JOIN contents c ON c.number = w.content WHERE w.content IN (?)"
+        return dict(self._database.rows_in(query, numbers))
+
+    def unmarked(self, version: int) -> Int64Array:
+        """Return all contents that have words and are not marked as verified with this version."""
+        return numbers_of(
+            self._database,
+            """
+            SELECT w.content FROM words w JOIN contents c ON c.number = w.content
+            WHERE NOT EXISTS (SELECT 1 FROM verified v WHERE v.digest = c.digest AND v.version = ?)
+            """,
+            (version,),
+        )
 
     def _refresh(self) -> None:
         kept = self._database.rows("SELECT count(*) FROM words")[0][0]

@@ -138,5 +138,12 @@ def test_after_minutes_of_random_events_the_daemon_is_as_small_as_before_and_kno
     daemon.until(lambda: daemon.indexed() == there, 30)
     # What a fresh full run would remove: nothing is left to be removed.
     fresh = find_duplicates(daemon.photos, options=Options())
-    assert [group.keeper.stat.path.name for group in fresh.groups] == []
+    left = [
+        (group.keeper.stat.path, redundant.entry.stat.path, redundant.match)
+        for group in fresh.groups
+        for redundant in group.redundant
+    ]
+    about = {path.name for keeper, redundant, _ in left for path in (keeper, redundant)}
+    told = [line for line in daemon.words().splitlines() if any(name in line for name in about)]
+    assert left == [], "\n".join(told)
     assert daemon.stop() == 0

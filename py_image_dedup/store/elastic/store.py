@@ -183,6 +183,12 @@ class ElasticStore(Store):
             found.update(map(self._numbers.of, sorted(digests - verified)))
         return sorted(found)
 
+    def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+        """See ``Store.unmarked``."""
+        digests = {digest: number for number in numbers if (digest := self._numbers.digest(number)) is not None}
+        featured = {digest: digests[digest] for digest in self._words.having(list(digests))}
+        return self._proofs.unmarked(version, featured)
+
     def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_proofs``. In a file of this machine, or, without a cache directory, in memory."""
         self._proofs.keep(version, proofs, verified)
