@@ -62,20 +62,27 @@ class LibraryRunner:
         self._runs_directory = runs_directory
         self._store: Store | None = None
 
-    def full(self, unsettled: Collection[bytes]) -> None:
+    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
         """Run all phases over the roots, and leave out the paths that are still being written.
+
+        Returns:
+            What was left alone because it had changed, and is in the index no more.
 
         Raises:
             IndexAway: The index does not answer.
             Postponed: The run failed.
         """
         with self._index() as store:
-            self._finish(self._make(store).deduplicate(self._roots, dry_run=self._dry_run, without=unsettled), store)
+            result = self._make(store).deduplicate(self._roots, dry_run=self._dry_run, without=unsettled)
+            return self._finish(result, store)
 
-    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> None:
+    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
         """Run the phases for these files only; nothing to do is no run.
 
         What this program moved itself comes here too: those paths are not in the index any more, and end here.
+
+        Returns:
+            As ``full``.
 
         Raises:
             IndexAway: The index does not answer.
@@ -84,8 +91,9 @@ class LibraryRunner:
         with self._index() as store:
             new = [raw for raw in ready if not _is_unchanged(raw, store)]
             vanished = [raw for raw in gone if _is_in(raw, store)]
-            if new or vanished:
-                self._finish(self._make(store).process(self._roots, new, vanished, dry_run=self._dry_run), store)
+            if not new and not vanished:
+                return ()
+            return self._finish(self._make(store).process(self._roots, new, vanished, dry_run=self._dry_run), store)
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
         """Return the files that count below a folder that appeared."""
@@ -122,7 +130,7 @@ class LibraryRunner:
         except StoreError as error:
             _LOG.debug("closing an index that had failed: %s", error)
 
-    def _finish(self, result: RunResult, store: Store) -> None:
+    def _finish(self, result: RunResult, store: Store) -> Collection[bytes]:
         for failure in result.failures:
             _LOG.info("%s", failure.message)
         for outcome in result.outcomes:
@@ -145,6 +153,8 @@ class LibraryRunner:
         if result.error is not None:
             raise Postponed(result.error)
         self._observer(events.IndexMeasured(store.count(None), store.size()))
+        skipped = [outcome.action for outcome in result.outcomes if outcome.status is OutcomeStatus.SKIPPED]
+        return {file.raw_path for action in skipped for file in (action.source, action.keeper)}
 
 
 def _is_unchanged(raw_path: bytes, store: Store) -> bool:

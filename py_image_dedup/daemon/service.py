@@ -31,12 +31,16 @@ class IndexAway(Postponed):
 
 
 class Runner(Protocol):
-    """What the loop sets to work. Both raise ``Postponed`` when a later try may do."""
+    """What the loop sets to work.
 
-    def full(self, unsettled: Collection[bytes]) -> None:
+    Both kinds of runs raise ``Postponed`` when a later try may do, and return the paths that were to be handled and had
+    changed by then: nobody knows them any more, so they are worth another look.
+    """
+
+    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
         """Run all phases over the roots, and leave out the paths that are still being written."""
 
-    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> None:
+    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
         """Run the phases for these files only; nothing to do is no run."""
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
@@ -120,6 +124,7 @@ class Service:
         self._retries = 0
         self._index_problem: str | None = None
         self._run_problem: str | None = "there has been no full run yet"
+        self._looked_again: set[bytes] = set()
         self._sign_of_life = clock()
         self._watcher = watch(self.changed, self.missed)
 
@@ -211,12 +216,14 @@ class Service:
     def _full(self) -> None:
         self._full_due_at = float("inf")
         try:
-            self._runner.full(self._settler.pending())
+            changed = self._runner.full(self._settler.pending())
         except Postponed as reason:
             self._full_due_at = self._clock()
             self._postpone(reason)
             return
         self._recovered()
+        self._looked_again.clear()
+        self._look_again(changed)
         self._full_due_at = min(self._full_due_at, self._clock() + self._timing.full_run_interval)
 
     def _batch(self) -> None:
@@ -226,13 +233,20 @@ class Service:
         if not settled.ready and not settled.gone:
             return
         try:
-            self._runner.batch(settled.ready, settled.gone)
+            changed = self._runner.batch(settled.ready, settled.gone)
         except Postponed as reason:
             for raw_path in (*settled.ready, *settled.gone):
                 self._settler.touch(raw_path)
             self._postpone(reason)
             return
         self._recovered()
+        self._look_again(changed)
+
+    def _look_again(self, raw_paths: Collection[bytes]) -> None:
+        """Wait for paths to settle as if they had had an event, once from one full run to the next."""
+        for raw_path in set(raw_paths) - self._looked_again:
+            self._looked_again.add(raw_path)
+            self._settler.touch(raw_path)
 
     def _postpone(self, reason: Postponed) -> None:
         self._run_problem = str(reason)

@@ -39,21 +39,24 @@ class Notes(Runner):
         self.gone: list[bytes] = []
         self.batches = 0
         self.trouble: Postponed | None = None
+        self.changed: list[bytes] = []
         self.hold = threading.Event()
         self.hold.set()
 
-    def full(self, unsettled: Collection[bytes]) -> None:
+    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
         self.hold.wait(10)
         if self.trouble:
             raise self.trouble
         self.fulls.append(frozenset(unsettled))
+        return self.changed
 
-    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> None:
+    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
         if self.trouble:
             raise self.trouble
         self.batches += 1
         self.ready += ready
         self.gone += gone
+        return self.changed
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
         return [bytes(path) for path in Path(os.fsdecode(raw_folder)).rglob("*.jpg")]
@@ -218,6 +221,19 @@ def test_retries_come_further_and_further_apart() -> None:
     tries = sum(isinstance(event, StoreFailed) for event in running.events)
     # 0.1, 0.2, 0.4, 0.4 ... seconds apart: a try a tick would be twenty.
     assert 2 <= tries <= 5
+    running.close()
+
+
+def test_what_had_changed_when_it_was_to_be_removed_is_looked_at_again_but_not_for_ever(photo: Path) -> None:
+    running = Running()
+    running.notes.changed = [bytes(photo)]
+    running.start()
+    until(lambda: running.notes.ready == [bytes(photo)])
+    until(lambda: isinstance(running.events[-1], QueueChanged) and running.events[-1].pending == 0)
+    time.sleep(3 * QUIET)
+    assert running.notes.ready == [bytes(photo)]
+    running.service.missed(photo.parent)
+    until(lambda: running.notes.ready == [bytes(photo)] * 2)
     running.close()
 
 
