@@ -76,6 +76,7 @@ def test_what_happens_while_the_server_is_away_is_handled_when_it_is_back(daemon
     assert daemon.metric("py_image_dedup_queue_paths") == 3
     assert daemon.moved() == set()
     assert daemon.metric(BATCHES) == 0
+    assert daemon.metric("py_image_dedup_last_full_run_success") == 1
     assert "nothing is removed" in daemon.words()
     assert "Traceback" not in daemon.words()
     node.start()
