@@ -196,6 +196,14 @@ def test_a_batch_verifies_its_own_files_and_leaves_others_to_the_next_whole_run(
     assert found(photos.run()) == COPIES | {"3.jpg": [("3 copy.jpg", MatchClass.SIMILAR)]}
 
 
+def test_what_batches_search_can_be_loaded_before_they_come(photos: Photos) -> None:
+    photos.run()
+    with SqliteStore(photos.top.parent / "state" / "index.sqlite3") as store:
+        Deduplicator(store, photos.options).prepare([Root(photos.top)])
+        assert len(store._words._index) == 7
+        assert len(store._table.numbers) == 7
+
+
 @pytest.fixture
 def photos_on_elasticsearch(tmp_path: Path, elastic_site: Site, elastic_index: str) -> Photos:
     options = replace(elastic_site.options(elastic_index), cache_directory=tmp_path / "cache")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from py_image_dedup.daemon.memory import give_back
 from py_image_dedup.daemon.service import IndexAway, Postponed
 from py_image_dedup.deduplicator import Deduplicator
 from py_image_dedup.model import events
@@ -65,6 +66,8 @@ class LibraryRunner:
     def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
         """Run all phases over the roots, and leave out the paths that are still being written.
 
+        Then make ready what batches search, so that the first photo that arrives does not wait for it.
+
         Returns:
             What was left alone because it had changed, and is in the index no more.
 
@@ -72,9 +75,15 @@ class LibraryRunner:
             IndexAway: The index does not answer.
             Postponed: The run failed.
         """
-        with self._index() as store:
-            result = self._make(store).deduplicate(self._roots, dry_run=self._dry_run, without=unsettled)
-            return self._finish(result, store)
+        with self._index(full=True) as store:
+            work = self._make(store)
+            result = work.deduplicate(self._roots, dry_run=self._dry_run, without=unsettled)
+            changed = self._finish(result, store)
+            give_back()
+            if not result.interrupted:
+                work.prepare(self._roots)
+            give_back()
+            return changed
 
     def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
         """Run the phases for these files only; nothing to do is no run.
@@ -88,7 +97,7 @@ class LibraryRunner:
             IndexAway: The index does not answer.
             Postponed: The run failed.
         """
-        with self._index() as store:
+        with self._index(full=False) as store:
             new = [raw for raw in ready if not _is_unchanged(raw, store)]
             vanished = [raw for raw in gone if _is_in(raw, store)]
             if not new and not vanished:
@@ -114,13 +123,13 @@ class LibraryRunner:
             store.close()
 
     @contextmanager
-    def _index(self) -> Iterator[Store]:
+    def _index(self, *, full: bool) -> Iterator[Store]:
         try:
             if self._store is None:
                 self._store = self._open_store()
             yield self._store
         except StoreError as error:
-            self._observer(events.RunFailed(str(error)))
+            self._observer(events.RunFailed(str(error), full))
             self._give_up()
             raise IndexAway(str(error)) from error
 

@@ -60,9 +60,14 @@ class WordTable:
         if len(self._index) > 2 * kept + _OUTDATED_AT_LEAST:
             self.forget()
         query = "SELECT sequence, content, data FROM words WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        pages = 0
         while page := self._database.rows(query, (self._last, _ROWS_A_PAGE)):
+            pages += 1
             self._index.add([number for _, number, _ in page], [self._unpacked(data)[0] for _, _, data in page])
             self._last = page[-1][0]
+        if pages > 1:
+            # What was read in passing is not read again.
+            self._database.execute("PRAGMA shrink_memory")
 
     def _unpacked(self, data: bytes) -> tuple[WordArray, WordArray]:
         try:
