@@ -141,7 +141,7 @@ class LibraryRunner:
 
     def _finish(self, result: RunResult, store: Store) -> Collection[bytes]:
         for failure in result.failures:
-            _LOG.info("%s", failure.message)
+            _LOG.info("%s: %s", failure.path, failure.message)
         for outcome in result.outcomes:
             action = outcome.action
             match outcome.status:

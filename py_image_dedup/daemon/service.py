@@ -7,6 +7,7 @@ at a time: what happens meanwhile waits and is merged, and if too much waits a f
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -59,6 +60,9 @@ class Watching(Protocol):
 
     def tend(self) -> None:
         """Keep the watching alive."""
+
+    def renew(self, raw_folders: Collection[bytes]) -> None:
+        """Make sure that these folders are watched."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -124,6 +128,7 @@ class Service:
         self._retries = 0
         self._index_problem: str | None = None
         self._run_problem: str | None = "there has been no full run yet"
+        self._folders: set[bytes] = set()
         self._looked_again: set[bytes] = set()
         self._sign_of_life = clock()
         self._watcher = watch(self.changed, self.missed)
@@ -199,6 +204,7 @@ class Service:
             self._full_due_at = self._clock()
         for change in changes:
             if change.folder:
+                self._folders.add(change.raw_path)
                 self._settler.touch(change.raw_path)
                 for raw_path in self._runner.below(change.raw_path):
                     self._settler.touch(raw_path)
@@ -232,6 +238,7 @@ class Service:
             _LOG.warning("%r has been changing all the time and is still waited for", raw_path)
         if not settled.ready and not settled.gone:
             return
+        self._look_into(self._folders.intersection(settled.gone))
         try:
             changed = self._runner.batch(settled.ready, settled.gone)
         except Postponed as reason:
@@ -241,6 +248,16 @@ class Service:
             return
         self._recovered()
         self._look_again(changed)
+
+    def _look_into(self, raw_folders: Collection[bytes]) -> None:
+        """Look once more into folders that have come to rest: while they were made or moved, events may be lost."""
+        self._folders.difference_update(raw_folders)
+        there = [raw_folder for raw_folder in raw_folders if os.path.isdir(raw_folder)]  # noqa: PTH112 - a raw path
+        if there:
+            self._watcher.renew(there)
+        for raw_folder in there:
+            for raw_path in self._runner.below(raw_folder):
+                self._settler.touch(raw_path)
 
     def _look_again(self, raw_paths: Collection[bytes]) -> None:
         """Wait for paths to settle as if they had had an event, once from one full run to the next."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +108,26 @@ class Watcher:
             if watch.observer is None and self._clock() >= watch.retry_at:
                 self._begin(watch, identity)
 
+    def renew(self, raw_folders: Collection[bytes]) -> None:
+        """Watch roots anew in which folders appeared, before the old watching ends: no event is missed.
+
+        A folder that is renamed in the moment in which it is made is lost to watchdog, and so are all events in it.
+        Polling loses none.
+
+        Args:
+            raw_folders: What appeared, after it came to rest.
+        """
+        for watch in self._watches:
+            old, above = watch.observer, os.fsencode(watch.root) + b"/"
+            if old is None or self._polling or not any(raw.startswith(above) for raw in raw_folders):
+                continue
+            try:
+                watch.observer = self._observe(watch.root)
+            except OSError as error:
+                _LOG.warning("%s; new folders may not be watched", _explain(error, watch.root))
+            else:
+                _stop(old)
+
     def close(self) -> None:
         """Stop all watching."""
         logging.getLogger("watchdog").removeHandler(self._overflow)
@@ -121,15 +141,9 @@ class Watcher:
         if watch.was_up and _is_empty(watch.root):
             self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}; waiting for it")
             return
-        handler = _Handler(self._changed)
-        watched: BaseObserver | None = None
         try:
-            watched = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
-            watched.schedule(handler, os.fspath(watch.root), recursive=self._recursive)
-            watched.start()
+            watched = self._observe(watch.root)
         except OSError as error:
-            if watched is not None:
-                _stop(watched)
             self._failed(watch, f"{_explain(error, watch.root)}; trying again every {self._retry_seconds:.0f} s")
             watch.retry_at = self._clock() + self._retry_seconds
             return
@@ -139,6 +153,18 @@ class Watcher:
         self._tell(restarted=restarted)
         # Between the last full run and this moment nobody looked.
         self._on_gap(watch.root)
+
+    def _observe(self, root: Path) -> BaseObserver:
+        watched: BaseObserver | None = None
+        try:
+            watched = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
+            watched.schedule(_Handler(self._changed), os.fspath(root), recursive=self._recursive)
+            watched.start()
+        except OSError:
+            if watched is not None:
+                _stop(watched)
+            raise
+        return watched
 
     def _failed(self, watch: _Watch, problem: str) -> None:
         if problem != watch.problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -67,6 +68,15 @@ def test_what_had_changed_when_it_was_to_be_removed_is_told_and_handled_by_the_n
     assert library.moved() == set()
     assert set(library.runner.batch(sorted(changed), [])) == set()
     assert len(library.moved()) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named_in_the_log(library: Library, caplog: pytest.LogCaptureFixture) -> None:
+    broken = library.photos / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    with caplog.at_level(logging.INFO):
+        library.runner.full(())
+    (line,) = [record.getMessage() for record in caplog.records if "broken" in record.getMessage()]
+    assert line.startswith(f"{broken}: ")
 
 
 def test_a_batch_of_files_that_are_as_the_index_knows_them_is_no_run(library: Library, tmp_path: Path) -> None:

@@ -109,6 +109,30 @@ def test_a_folder_tree_that_is_moved_in_is_told(
     until(lambda: listener.saw(inside / "deep" / "b.jpg"))
 
 
+# As watchdog tells of the folders that it loses; as an error it would end watchdog's thread.
+@pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+def test_folders_that_are_renamed_while_they_are_made_are_watched_after_all(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(tmp_path)
+    for number in range(60):
+        (tmp_path / "new" / "deep").mkdir(parents=True)
+        (tmp_path / "new" / "deep" / "a.jpg").write_bytes(b"1")
+        (tmp_path / "new").rename(tmp_path / f"renamed {number}")
+        time.sleep(0.002 * (number % 3))
+    last = bytes(tmp_path / "renamed 59")
+    until(lambda: any(change.raw_path == last for change in listener.changes))
+    watcher.renew([last])
+    folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert len(folders) == 120
+    for folder in folders:
+        (folder / "late.jpg").write_bytes(b"1")
+    until(lambda: all(listener.saw(folder / "late.jpg") for folder in folders))
+    assert watcher.problems == {}
+    assert listener.watched == WatcherChanged(1, 1)
+    assert listener.gaps == [tmp_path]
+
+
 def test_reading_a_file_is_no_change(tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]) -> None:
     photo = tmp_path / "a.jpg"
     photo.write_bytes(b"1")
