@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class _Watch:
     retry_at: float = 0.0
     was_up: bool = False
     check_at: float | None = None
+    threads: tuple[threading.Thread, ...] = ()
 
 
 class Watcher:
@@ -93,7 +95,7 @@ class Watcher:
             identity = _identity(watch.root)
             if watch.observer is not None and identity != watch.identity:
                 self._end(watch, f"{watch.root} was unmounted, moved or replaced")
-            elif watch.observer is not None and not _is_alive(watch.observer):
+            elif watch.observer is not None and not all(thread.is_alive() for thread in watch.threads):
                 self._end(watch, f"the watcher of {watch.root} died")
             if watch.observer is None and self._clock() >= watch.retry_at:
                 self._begin(watch, identity)
@@ -129,13 +131,13 @@ class Watcher:
             self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}; waiting for it")
             return
         try:
-            watched = self._observe(watch.root)
+            observer, threads = self._observe(watch.root)
         except OSError as error:
             self._failed(watch, f"{_explain(error, watch.root)}; trying again every {self._retry_seconds:.0f} s")
             watch.retry_at = self._clock() + self._retry_seconds
             return
         restarted, watch.was_up = watch.was_up, True
-        watch.observer, watch.identity, watch.problem = watched, identity, None
+        watch.observer, watch.threads, watch.identity, watch.problem = observer, threads, identity, None
         watch.check_at = self._clock() + self._check_seconds
         _LOG.info("watching %s%s", watch.root, " again" if restarted else "")
         self._tell(restarted=restarted)
@@ -148,15 +150,23 @@ class Watcher:
         return list(overlooked(watch.root, below))
 
     def _watch_anew(self, watch: _Watch) -> None:
-        """Begin to watch a root once more, before the old watching ends: no event is missed."""
-        old = watch.observer
-        try:
-            watch.observer = self._observe(watch.root)
-        except OSError as error:
-            _LOG.debug("%s", _explain(error, watch.root))
-        else:
+        """Begin to watch a root once more, before the old watching ends: no event is missed.
+
+        Where both together are more than the system allows, that is done again when the old one has left its room.
+        """
+        for attempt in range(2):
+            old = watch.observer
+            try:
+                watch.observer, watch.threads = self._observe(watch.root)
+            except OSError as error:
+                _LOG.debug("%s", _explain(error, watch.root))
+                return
             if old is not None:
                 _stop(old)
+            if attempt:
+                self._on_gap(watch.root)
+            elif not self._overlooked(watch):
+                return
 
     def _check(self, watch: _Watch) -> None:
         """Make sure that every folder of a root is watched, and say so if that cannot be had."""
@@ -173,8 +183,10 @@ class Watcher:
             self._tell()
             self._on_gap(watch.root)
 
-    def _observe(self, root: Path) -> BaseObserver:
+    def _observe(self, root: Path) -> tuple[BaseObserver, tuple[threading.Thread, ...]]:
+        """Begin to watch; returns the observer with all threads that it works with."""
         watched: BaseObserver | None = None
+        before = set(threading.enumerate())
         try:
             watched = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
             watched.schedule(ChangeHandler(self._changed), os.fspath(root), recursive=self._recursive)
@@ -183,7 +195,8 @@ class Watcher:
             if watched is not None:
                 _stop(watched)
             raise
-        return watched
+        begun = set(threading.enumerate()) - before
+        return watched, tuple(thread for thread in begun if type(thread).__module__.startswith("watchdog."))
 
     def _failed(self, watch: _Watch, problem: str) -> None:
         if problem != watch.problem:
@@ -238,10 +251,6 @@ def _is_empty(root: Path) -> bool:
             return next(entries, None) is None
     except OSError:
         return True
-
-
-def _is_alive(observer: BaseObserver) -> bool:
-    return observer.is_alive() and bool(observer.emitters) and all(e.is_alive() for e in observer.emitters)
 
 
 def _stop(observer: BaseObserver) -> None:

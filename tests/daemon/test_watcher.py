@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from watchdog.utils import BaseThread
 
 from py_image_dedup.daemon.changes import Change
 from py_image_dedup.daemon.watcher import Watcher
@@ -162,23 +163,33 @@ def test_more_folders_than_the_system_may_watch_are_said_and_watched_as_soon_as_
 limit = Path("/proc/sys/user/max_inotify_watches")
 limit.write_text("8")
 gaps, events, now = [], [], [0.0]
+alive = lambda: [event.alive for event in events if hasattr(event, "alive")][-1]
 watcher = Watcher([Path({str(root)!r})], polling=False, recursive=True, on_change=lambda change: None,
                   on_gap=gaps.append, observer=events.append, clock=lambda: now[0])
 watcher.tend()
 now[0] += 6
 watcher.tend()
-print(next(iter(watcher.problems.values())), events[-1].alive, len(gaps))
+print(next(iter(watcher.problems.values())), alive(), len(gaps))
 limit.write_text("1000")
 now[0] += 301
 watcher.tend()
-print(watcher.problems, events[-1].alive, len(gaps))
+print(watcher.problems, alive(), len(gaps))
+# Enough for all folders, and too few for watching them twice.
+limit.write_text("25")
+new = Path({str(root)!r}) / "new"
+new.mkdir()
+watcher._watch_anew(watcher._watches[0])
+now[0] += 6
+watcher.tend()
+print(watcher.problems, alive(), len(gaps))
 watcher.close()
 """
-    limited, lifted = in_a_namespace(code).splitlines()
+    limited, lifted, narrow = in_a_namespace(code).splitlines()
     assert limited.startswith(f"13 folders are not watched, such as {root}/")
     assert "max_user_watches" in limited
     assert limited.endswith(" 0 1")
     assert lifted == "{} 1 2"
+    assert narrow == "{} 1 3"
 
 
 def test_reading_a_file_is_no_change(tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]) -> None:
@@ -250,13 +261,17 @@ def test_an_empty_mount_point_is_not_taken_for_the_library(
     assert listener.gaps == [root]
 
 
-def test_a_watcher_that_died_is_begun_again(tmp_path: Path, listener: Listener, watch: Callable[..., Watcher]) -> None:
+@pytest.mark.parametrize("which", ["InotifyObserver", "InotifyEmitter", "InotifyFD"])
+def test_a_watcher_that_died_is_begun_again(
+    tmp_path: Path, listener: Listener, watch: Callable[..., Watcher], which: str
+) -> None:
     (tmp_path / "a.jpg").write_bytes(b"1")
     watcher = watch(tmp_path)
-    observer = watcher._watches[0].observer
-    assert observer is not None
-    observer.stop()
-    observer.join(5)
+    # Any of the threads that it works with.
+    (thread,) = [thread for thread in watcher._watches[0].threads if type(thread).__name__ == which]
+    assert isinstance(thread, BaseThread)
+    thread.stop()
+    thread.join(5)
     watcher.tend()
     assert listener.watched == WatcherChanged(1, 1, restarted=True)
     (tmp_path / "b.jpg").write_bytes(b"1")
