@@ -26,7 +26,7 @@ class Change:
     folder: bool = False
 
 
-class ChangeHandler(FileSystemEventHandler):
+class ChangeListener(FileSystemEventHandler):
     """Turns watchdog's events into changes; what only looks at a file (opening, reading) is none."""
 
     def __init__(self, changed: Callable[[str, Change], None]) -> None:

@@ -14,7 +14,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
-from py_image_dedup.daemon.changes import Change, ChangeHandler, OverflowListener
+from py_image_dedup.daemon.changes import Change, ChangeListener, OverflowListener
 from py_image_dedup.daemon.overlooked import overlooked
 from py_image_dedup.model.events import FileEventSeen, WatcherChanged
 from py_image_dedup.model.events import Observer as RunObserver
@@ -189,7 +189,7 @@ class Watcher:
         before = set(threading.enumerate())
         try:
             watched = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
-            watched.schedule(ChangeHandler(self._changed), os.fspath(root), recursive=self._recursive)
+            watched.schedule(ChangeListener(self._changed), os.fspath(root), recursive=self._recursive)
             watched.start()
         except OSError:
             if watched is not None:
