@@ -27,11 +27,9 @@ from PIL import Image
 from benchmarks.measures.album import photos_folder, photos_in
 from benchmarks.measures.crowd import Crowd
 from benchmarks.rerun import FILES, make_library, run
-from py_image_dedup.config.settings import DeduplicationSettings
 from py_image_dedup.deduplicator import INDEX_NAME
-from py_image_dedup.match.verify import VERIFY_VERSION, verify_features
-from py_image_dedup.phases.options import AnalyseOptions, Matching, Verifier
-from py_image_dedup.phases.verification import verification_mark
+from py_image_dedup.phases.options import AnalyseOptions, Matching, Options
+from py_image_dedup.phases.proving import mark_of
 from py_image_dedup.store.sqlite import SqliteStore
 from tests.daemon.process import DaemonProcess
 from tests.photographs import photograph
@@ -45,7 +43,7 @@ GOAL_SECONDS, GOAL_SEARCH, GOAL_IDLE, GOAL_MB = 1.0, 0.050, 0.01, 300
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="?", type=int, default=FILES)
-    parser.add_argument("--matching", choices=list(Matching), default=DeduplicationSettings().matching)
+    parser.add_argument("--matching", choices=list(Matching), default=Matching.VERIFIED)
     parser.add_argument("--keep", type=Path)
     chosen = parser.parse_args(arguments)
     verified = chosen.matching == Matching.VERIFIED
@@ -97,7 +95,7 @@ def give_features(state: Path, apart: frozenset[Path]) -> None:
         begin = time.perf_counter()
         photographs = photos_in(photos_folder() / "bsds500")
         Crowd(photographs).join(store, apart)
-        mark = verification_mark(versions, Verifier(verify_features, VERIFY_VERSION))
+        mark = mark_of(Options())
         store.keep_proofs(mark, [], store.unverified(mark, None))
         print(f"features for {store.count(None):,} files in {time.perf_counter() - begin:.0f} s")
 

@@ -153,7 +153,7 @@ class Deduplicator:
 
 def find_duplicates(
     *folders: str | Path,
-    max_distance: float = 0.10,
+    max_distance: float | None = None,
     recursive: bool = True,
     protected: Sequence[str | Path] = (),
     options: Options | None = None,
@@ -165,7 +165,7 @@ def find_duplicates(
 
     Args:
         folders: What is searched, as one pool: files of different folders may match.
-        max_distance: Of signatures, 0 (the same) to 1 (unlike).
+        max_distance: Of signatures, 0 (the same) to 1 (unlike); see ``FindOptions``. ``None``: as the options say.
         recursive: Folders below are searched too.
         protected: Further folders, of originals: their files are keepers and never redundant.
         options: Everything else, the scope included; what is given above wins.
@@ -184,7 +184,7 @@ def find_duplicates(
     chosen = replace(
         base,
         selector=replace(base.selector, recursive=recursive),
-        find=replace(base.find, max_distance=max_distance),
+        find=base.find if max_distance is None else replace(base.find, max_distance=max_distance),
         state_directory=None if state_directory is None else Path(state_directory),
     )
     roots = [Root(Path(os.path.abspath(folder))) for folder in folders]  # noqa: PTH100 - keeps links, drops ".."

@@ -19,6 +19,7 @@ from py_image_dedup.removal.runs import RUNS_NAME
 if TYPE_CHECKING:
     from py_image_dedup.deduplicator import Confirm, Deduplicator, Options
     from py_image_dedup.media.limits import Limits
+    from py_image_dedup.phases.options import FindOptions
     from py_image_dedup.rank.rule import Rule
     from py_image_dedup.removal.planner import RemovalOptions
     from py_image_dedup.store.base import Store
@@ -140,26 +141,34 @@ def removal_of(settings: Settings) -> RemovalOptions:
     )
 
 
+def matching_of(settings: Settings) -> FindOptions:
+    """Return what counts as a duplicate."""
+    from py_image_dedup.match.pairing import Scope
+    from py_image_dedup.phases.options import FindOptions, Matching
+
+    analysis, deduplication = settings.analysis, settings.deduplication
+    apart_in_time = deduplication.max_file_modification_time_diff
+    return FindOptions(
+        max_distance=deduplication.max_distance,
+        scope=Scope(analysis.scope),
+        max_file_modification_time_diff=None if apart_in_time is None else apart_in_time.total_seconds(),
+        threads=analysis.threads,
+        limits=limits_of(settings),
+        matching=Matching(deduplication.matching or ("verified" if analysis.features else "distance")),
+    )
+
+
 def options_of(settings: Settings) -> Options:
     """Return what a run does."""
     from py_image_dedup.deduplicator import Options
-    from py_image_dedup.match.pairing import Scope
-    from py_image_dedup.phases.options import AnalyseOptions, FindOptions
+    from py_image_dedup.phases.options import AnalyseOptions
     from py_image_dedup.scan.selector import Selector
 
     analysis, deduplication = settings.analysis, settings.deduplication
-    limits = limits_of(settings)
-    apart_in_time = deduplication.max_file_modification_time_diff
     return Options(
         selector=Selector(frozenset(analysis.file_extensions), analysis.exclusions, analysis.recursive),
-        analyse=AnalyseOptions(threads=analysis.threads, limits=limits),
-        find=FindOptions(
-            max_distance=deduplication.max_distance,
-            scope=Scope(analysis.scope),
-            max_file_modification_time_diff=None if apart_in_time is None else apart_in_time.total_seconds(),
-            threads=analysis.threads,
-            limits=limits,
-        ),
+        analyse=AnalyseOptions(threads=analysis.threads, limits=limits_of(settings), features=analysis.features),
+        find=matching_of(settings),
         rules=rules_of(settings),
         removal=removal_of(settings),
         quarantine_days=deduplication.quarantine_days,

@@ -18,7 +18,7 @@ from py_image_dedup.model.match import MatchClass, Orientation
 from py_image_dedup.model.removal import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.phases.options import AnalyseOptions, FindOptions, Matching
-from py_image_dedup.phases.verification import verification_mark
+from py_image_dedup.phases.proving import mark_of
 from py_image_dedup.removal.planner import RemovalOptions
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
@@ -161,7 +161,9 @@ def test_a_collage_joins_no_groups(tmp_path: Path) -> None:
 
 def test_an_index_made_without_features_is_completed(photos: Photos) -> None:
     without = replace(
-        photos.options, analyse=AnalyseOptions(threads=2), find=FindOptions(max_distance=0.10, scope=Scope.ALL)
+        photos.options,
+        analyse=AnalyseOptions(threads=2, features=False),
+        find=FindOptions(scope=Scope.ALL, matching=Matching.DISTANCE),
     )
     photos.run(without)
     result = photos.run()
@@ -185,14 +187,13 @@ def test_a_batch_finds_what_a_whole_run_finds(photos: Photos) -> None:
 
 
 def test_a_batch_verifies_its_own_files_and_leaves_others_to_the_next_whole_run(photos: Photos) -> None:
-    unmatched = replace(photos.options, find=FindOptions(max_distance=0.10, scope=Scope.ALL))
+    unmatched = replace(photos.options, find=FindOptions(scope=Scope.ALL, matching=Matching.DISTANCE))
     photos.run(unmatched)  # analysed with features, and nothing is verified
     copy = photos.add("3 copy.jpg", photograph(3), 40)
     result = photos.batch(copy)
     assert found(result) == {"3.jpg": [("3 copy.jpg", MatchClass.SIMILAR)]}
     with photos.open_store() as store:
-        mark = verification_mark(photos.options.analyse.versions, VERIFIER)
-        assert len(store.unverified(mark, None)) == 7
+        assert len(store.unverified(mark_of(photos.options), None)) == 7
     assert found(photos.run()) == COPIES | {"3.jpg": [("3 copy.jpg", MatchClass.SIMILAR)]}
 
 

@@ -101,7 +101,7 @@ class TestServerGoesAway:
         [
             ("cleanup", lambda request: "_pit" in request.path),
             ("analyse", lambda request: b'{"index"' in request.body),
-            ("find", lambda request: b'"signature"' in request.body and "_count" in request.path),
+            ("find", lambda request: b'"invariants"' in request.body and "_count" in request.path),
         ],
         ids=["cleanup", "analyse", "find"],
     )

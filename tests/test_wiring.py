@@ -12,6 +12,7 @@ from py_image_dedup.config import Settings, load
 from py_image_dedup.match.pairing import Scope
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
+from py_image_dedup.phases.options import Matching
 from py_image_dedup.rank.rules import DEFAULT_RULES
 from py_image_dedup.removal.planner import ActionChoice
 from py_image_dedup.store import elastic
@@ -58,6 +59,7 @@ def test_every_setting_reaches_the_part_that_it_is_for(settings: Settings, tmp_p
     assert (options.analyse.limits.max_pixels, options.analyse.limits.timeout_seconds) == (1000, 7)
     assert options.find.limits == options.analyse.limits == limits_of(settings)
     assert (options.find.max_distance, options.find.scope) == (0.2, Scope.FOLDER)
+    assert (options.find.matching, options.analyse.features) == (Matching.VERIFIED, True)
     assert options.find.max_file_modification_time_diff == timedelta(minutes=5).total_seconds()
     assert [rule.name for rule in options.rules] == ["has-gps", "folder-order", "bigger-file-size"]
     assert options.removal.action is ActionChoice.MOVE
@@ -75,6 +77,13 @@ def test_a_folder_that_is_source_and_protected_is_protected(settings: Settings) 
         Root(Path("/c"), protected=True),
         Root(Path("/d"), protected=True),
     )
+
+
+def test_without_features_the_distance_decides_as_in_the_reference_program(settings: Settings) -> None:
+    bare = replace(Settings(), analysis=replace(settings.analysis, features=False))
+    options = options_of(bare)
+    assert options.analyse.features is False
+    assert (options.find.matching, options.find.distance_bound) == (Matching.DISTANCE, 0.10)
 
 
 def test_without_exif_data_its_rules_decide_nothing(settings: Settings) -> None:

@@ -31,13 +31,13 @@ class Seen:
     """What is known about one file.
 
     Attributes:
-        name: Of the file, or of the edit that made it.
+        path: Of the file.
         facts: As the program reads them.
         signature: int8, shape ``(272,)``; all zero for a flat picture.
         features: Packed.
     """
 
-    name: str
+    path: Path
     facts: PhotoFacts
     signature: Int8Array
     features: bytes
@@ -87,7 +87,7 @@ def _read_some(paths: Sequence[Path]) -> list[Seen]:
         found = []
         for path in paths:
             try:
-                found.append(_see(path, path.name, decoder))
+                found.append(_see(path, decoder))
             except MediaError as error:
                 print(f"{path}: left out: {error}")
         return found
@@ -100,14 +100,14 @@ def _album(path: Path, longest: int) -> Album:
         for edit in LADDER:
             copy = Path(folder) / f"copy{edit.suffix}"
             copy.write_bytes(edit.make(original))
-            copies.append(_see(copy, edit.name, decoder))
+            copies.append(_see(copy, decoder))
             copy.unlink()
-        return Album(_see(path, path.name, decoder), tuple(copies))
+        return Album(_see(path, decoder), tuple(copies))
 
 
-def _see(path: Path, name: str, decoder: Decoder) -> Seen:
+def _see(path: Path, decoder: Decoder) -> Seen:
     with read_source(path) as source:
         decoded = decoder.decode(source)
     signature = compute(decoded.grey)
     values = np.zeros(272, np.int8) if signature is None else np.frombuffer(signature.values, np.int8)
-    return Seen(name, decoded.facts, values, pack(extract(decoded.grey)))
+    return Seen(path, decoded.facts, values, pack(extract(decoded.grey)))

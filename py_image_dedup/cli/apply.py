@@ -85,13 +85,14 @@ def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:
     """The plan as the result of a dry run, with the groups that it was made from if they are still known."""
     from py_image_dedup.model.removal import Outcome, OutcomeStatus
     from py_image_dedup.model.result import RunResult
+    from py_image_dedup.wiring import matching_of
 
     return RunResult(
         run=plan.run,
         started=datetime.now(UTC),
         dry_run=dry_run,
         roots=plan.roots,
-        max_distance=settings.deduplication.max_distance,
+        max_distance=matching_of(settings).distance_bound,
         groups=_groups(plan, settings),
         outcomes=tuple(Outcome(action, OutcomeStatus.PLANNED, action.target) for action in plan.actions),
         files=len(plan.actions),

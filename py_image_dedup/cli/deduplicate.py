@@ -12,7 +12,7 @@ import click
 
 from py_image_dedup.cli.exit_codes import ExitCode
 from py_image_dedup.cli.invocation import Invocation, pass_invocation, roots_on_the_command_line
-from py_image_dedup.cli.options import DRY_RUN, FORMAT, PROTECT, REPORTS, ROOTS, YES
+from py_image_dedup.cli.options import DRY_RUN, FORMAT, MATCHING, MAX_DISTANCE, PROTECT, REPORTS, ROOTS, YES
 from py_image_dedup.cli.running import (
     Output,
     Session,
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--skip-analyse-phase", "-sap", is_flag=True, help="Do not read new files; find among those that the index knows."
 )
-@click.option(
-    "--max-distance", type=float, metavar="NUMBER", help="Largest signature distance of similar files, 0 to 1."
-)
+@MATCHING
+@MAX_DISTANCE
 @click.option(
     "--action",
     type=click.Choice(["auto", "move", "delete", "trash", "hardlink"]),
@@ -61,8 +60,9 @@ if TYPE_CHECKING:
     "--remove",
     multiple=True,
     metavar="CLASS",
-    type=click.Choice(["identical", "same-pixels", "similar"]),
-    help="A class that may be removed: identical, same-pixels or similar. Again for more.  [default: all three]",
+    type=click.Choice(["identical", "same-pixels", "similar", "partial"]),
+    help="A class that may be removed: identical, same-pixels, similar or partial. Again for more.  [default: all but "
+    "partial]",
 )
 @REPORTS
 @FORMAT
@@ -123,6 +123,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
         {
             **roots_on_the_command_line(roots, options["scope"]),
             "dry_run": options["dry_run"],
+            "deduplication.matching": options["matching"],
             "deduplication.max_distance": options["max_distance"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],

@@ -30,10 +30,11 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
     command goes over all of them again.
     """
     from py_image_dedup.cli.interrupt import Interrupt
+    from py_image_dedup.phases.proving import mark_of
     from py_image_dedup.removal.lock import RunLock
     from py_image_dedup.report.words import count_words, readable
-    from py_image_dedup.store.copying import copy_entries
-    from py_image_dedup.wiring import INDEX_NAME, build_store, index_place
+    from py_image_dedup.store.copying import copy_entries, copy_proofs
+    from py_image_dedup.wiring import INDEX_NAME, build_store, index_place, options_of
 
     settings = invocation.settings()
     if not settings.elasticsearch.host:
@@ -52,6 +53,7 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
         source, filled = (embedded, server) if target == "elasticsearch" else (server, embedded)
         total = source.count(None)
         copied = copy_entries(source, filled, should_stop=interrupt)
+        copy_proofs(source, filled, mark_of(options_of(settings)), should_stop=interrupt)
     place = index_place(settings) if target == "elasticsearch" else file
     if interrupt():
         invocation.say(f"Stopped: {copied:,} of {count_words(total, 'entry', 'entries')} copied to {readable(place)}.")

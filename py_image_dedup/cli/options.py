@@ -25,6 +25,19 @@ PROTECT = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Search this folder too and never touch it: the originals. Again for more.",
 )
+MATCHING = click.option(
+    "--matching",
+    type=click.Choice(["verified", "distance"]),
+    help="Prove each match by laying one picture over the other, or go by the distance of signatures alone.  [default: "
+    "verified]",
+)
+MAX_DISTANCE = click.option(
+    "--max-distance",
+    type=float,
+    metavar="NUMBER",
+    help="Largest distance of signatures, 0 to 1: of similar pictures, or of those worth a look where matches are "
+    "verified.",
+)
 REPORTS = click.option(
     "--report",
     "reports",

@@ -84,6 +84,9 @@ def _contradictions(settings: Settings) -> list[Problem]:
     if settings.deduplication.action == "move" and settings.deduplication.duplicates_target_directory is None:
         cause = "move needs deduplication.duplicates_target_directory (--target)"
         problems.append(Problem("deduplication.action", cause, "configuration"))
+    if settings.deduplication.matching == "verified" and not settings.analysis.features:
+        cause = "verified needs analysis.features: true"
+        problems.append(Problem("deduplication.matching", cause, "configuration"))
     if settings.elasticsearch.password and not settings.elasticsearch.username:
         problems.append(Problem("elasticsearch.password", "needs elasticsearch.username", "configuration"))
     return problems

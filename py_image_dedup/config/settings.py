@@ -105,6 +105,12 @@ class AnalysisSettings:
         True,
         "Let EXIF data decide which file stays; if not, rules about EXIF fields, dates and positions are left out.",
     )
+    features: bool = option(
+        BOOLEAN,
+        True,
+        "Compute what crops, insets and edited copies are recognised by, 8 kB a photo; without, the signature alone "
+        "decides (matching: distance).",
+    )
     max_pixels: int = option(
         integer(1), 500_000_000, "A picture with more pixels is listed as too large and not decoded."
     )
@@ -117,17 +123,25 @@ class AnalysisSettings:
 class DeduplicationSettings:
     """What counts as a duplicate, which one stays, and what happens to the others."""
 
-    max_distance: float = option(
-        number(0, 1),
-        0.10,
-        "The largest signature distance of similar pictures, from 0 (the same) to 1 (unlike).",
-        old_names=("elasticsearch.max_distance",),
+    matching: str | None = option(
+        choice("verified", "distance"),
+        None,
+        "How similar pictures are told from others. verified: each match is proven by laying one picture over the "
+        "other; distance: by the distance of their signatures alone.",
+        example="verified",
+        default_words="verified; distance without analysis.features",
     )
-    matching: str = option(
-        choice("distance"), "distance", "How similar pictures are told from others: distance, by their signatures."
+    max_distance: float | None = option(
+        number(0, 1),
+        None,
+        "The largest distance of signatures, from 0 (the same) to 1 (unlike). Matching by distance: of similar "
+        "pictures. Verified: up to it two pictures are compared even if they have no details in common.",
+        old_names=("elasticsearch.max_distance",),
+        example=0.1,
+        default_words="0.3; 0.1 with matching: distance",
     )
     remove: tuple[str, ...] = option(
-        many(choice("identical", "same-pixels", "similar")),
+        many(choice("identical", "same-pixels", "similar", "partial")),
         ("identical", "same-pixels", "similar"),
         "The classes of duplicates that may be removed; the others are only shown.",
     )

@@ -34,6 +34,7 @@ class Findings:
         bent: With a perspective.
         changed: Share of the common part that differs.
         drawn: What differs was drawn over.
+        certain: The pictures are copies of each other beyond doubt.
     """
 
     orientation: Orientation
@@ -43,6 +44,7 @@ class Findings:
     bent: bool
     changed: float
     drawn: bool
+    certain: bool = True
 
 
 def describe(findings: Findings, *, most_tilted: float) -> tuple[str, ...]:
@@ -60,6 +62,8 @@ def describe(findings: Findings, *, most_tilted: float) -> tuple[str, ...]:
         words.append(f"tilted {findings.tilt:.0f}°" if findings.tilt >= 1 else f"tilted {findings.tilt:.1f}°")
     if findings.changed > 0:
         words.append("small changes inside" if findings.drawn else "parts differ")
+    elif not findings.certain and covers(findings.left) and covers(findings.right):
+        words.append("not certainly a copy")
     return tuple(words)
 
 

@@ -223,12 +223,14 @@ def _judge(left: Picture, right: Picture, proof: _Proof, *, exchanged: bool) -> 
     drawn = changes is not None and changes.drawn
     if exchanged:
         one, other, orientation = other, one, inverse(orientation)
-    findings = Findings(orientation, one, other, alignment.tilt, proof.bent, changed, drawn)
-    whole = covers(one) and covers(other) and not proof.bent and alignment.tilt <= MOST_TILTED
-    certain = whole and comparison.shift <= _SURELY_SHIFTED and (changed == 0 or drawn)
+    straight = not proof.bent and alignment.tilt <= MOST_TILTED
+    certain = comparison.shift <= _SURELY_SHIFTED and (changed == 0 or drawn)
     certain = certain and proof.inliers >= FEWEST_INLIERS
     if comparison.document >= DOCUMENT:
         certain = certain and changed == 0 and comparison.least >= 0.88
+    # Where a turn or a perspective says already why it is a part, doubt is not worth a word.
+    findings = Findings(orientation, one, other, alignment.tilt, proof.bent, changed, drawn, certain or not straight)
+    certain = certain and straight and covers(one) and covers(other)
     turned_back = replace(findings, orientation=inverse(orientation), left=other, right=one)
     evidence = Evidence(
         describe(findings, most_tilted=MOST_TILTED),

@@ -14,6 +14,8 @@ taken from those sizes, and the short one, which decides about the window, from 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 LARGEST_SHORT_SIDE = 246
 """Of the canonical picture, in pixels; the window is 12 then. A decoder may scale down to anything not below it."""
 
@@ -23,6 +25,7 @@ LARGEST_LONG_SIDE = 16384
 _SMALLEST_SYMMETRIC = 12
 
 
+@lru_cache(maxsize=256)
 def canonical_size(width: int, height: int) -> tuple[int, int]:
     """Return the size that a picture is averaged to before its signature is computed.
 

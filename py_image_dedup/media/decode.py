@@ -9,15 +9,12 @@ from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from py_image_dedup.media.errors import explain
-from py_image_dedup.media.examine import Examined, examine
+from py_image_dedup.media.examined import Examined
 from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
 from py_image_dedup.media.guarded import Guard
 from py_image_dedup.media.limits import Limits, MemoryBudget
-from py_image_dedup.media.opening import Jpeg, open_here
-from py_image_dedup.media.pixels import digest_pixels
 from py_image_dedup.media.source import Source, read_source
 from py_image_dedup.media.version import MEDIA_VERSION
 from py_image_dedup.model.photo import PhotoFacts
@@ -41,15 +38,15 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes files, one after another: JPEG and PNG in this thread, all else in a guarded process.
+    """Decodes files, one after another, in a guarded process: what crashes there costs its file and nothing else.
 
-    For one thread at a time; give each thread its own, and all of them one budget. Starting one costs nothing: its
-    process is started by the first file that needs it, and then reused. Use it in a ``with`` block, or close it.
+    For one thread at a time; give each thread its own, and all of them one budget. Making one costs nothing: its
+    process is started by the first file, or by ``prepare``, and then reused. Use it in a ``with`` block, or close it.
 
     Args:
         limits: What a file may cost.
         budget: Memory that several decoders share; its own if not given.
-        guard: Who decodes what is not decoded here.
+        guard: The process.
     """
 
     def __init__(
@@ -58,6 +55,10 @@ class Decoder:
         self._limits = Limits() if limits is None else limits
         self._budget = MemoryBudget(self._limits.memory_bytes) if budget is None else budget
         self._guard = Guard(self._limits) if guard is None else guard
+
+    def prepare(self) -> None:
+        """Start the process, without waiting for it: there will soon be something to decode."""
+        self._guard.start()
 
     def decode(self, source: Source) -> Decoded:
         """Make the facts and the canonical grey picture of a file that was read.
@@ -68,13 +69,8 @@ class Decoder:
         """
         try:
             kind = _recognise(source)
-            picture = None if source.data is None else open_here(source.data, kind)
             with self._budget.share() as admit:
-                if picture is None:
-                    found = self._guard.examine(source, kind, admit)
-                else:
-                    with picture:
-                        found = examine(picture, kind, self._limits, admit)
+                found = self._guard.examine(source, kind, admit)
             source.check_unchanged()
         except Exception as error:
             raise explain(error) from error
@@ -89,15 +85,8 @@ class Decoder:
         with read_source(path) as source:
             try:
                 kind = _recognise(source)
-                picture = None if source.data is None else open_here(source.data, kind)
-                if kind == "JPEG" and (picture is None or _has_more_pictures(picture)):
-                    kind, picture = "MPO", None
                 with self._budget.share() as admit:
-                    if picture is None:
-                        digest = self._guard.digest(source, kind, admit)
-                    else:
-                        with picture:
-                            digest = digest_pixels(picture, kind, self._limits, admit)
+                    digest = self._guard.digest(source, kind, admit)
                 source.check_unchanged()
             except Exception as error:
                 raise explain(error) from error
@@ -140,10 +129,6 @@ def pixel_digest(path: Path, limits: Limits | None = None) -> bytes:
 
 def _recognise(source: Source) -> str:
     return recognise(source.head(HEAD_BYTES), source.tail(TAIL_BYTES), source.stat.path.suffix)
-
-
-def _has_more_pictures(picture: Image.Image) -> bool:
-    return isinstance(picture, Jpeg) and "mp" in picture.info
 
 
 def _array(found: Examined) -> Grey:

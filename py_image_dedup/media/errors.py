@@ -38,6 +38,8 @@ def explain(error: Exception) -> MediaError:
         return MediaError(FailureReason.TOO_LARGE, "decoding it needs more memory than a file may use")
     if isinstance(error, OSError) and error.errno is not None:
         return MediaError(FailureReason.IO_ERROR, f"reading it failed: {error.strerror or words}")
+    if isinstance(error, ImportError):
+        return MediaError(FailureReason.UNSUPPORTED, f"what decodes this format is not installed: {words}")
     if isinstance(error, EOFError) or any(sign in words.lower() for sign in _CUT_OFF):
         return MediaError(FailureReason.TRUNCATED, f"the file ends too early: {words}")
     if isinstance(error, NotImplementedError) or any(sign in words.lower() for sign in _NOT_HANDLED):

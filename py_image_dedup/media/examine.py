@@ -1,13 +1,12 @@
-"""An opened picture becomes its facts and the canonical grey picture, in this process or in the guarded one."""
+"""An opened picture becomes its facts and the canonical grey picture."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from PIL import Image
 
 from py_image_dedup.media.canonical import LARGEST_SHORT_SIDE
 from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.examined import Examined
 from py_image_dedup.media.exif import ExifFacts, read_exif, read_tiff
 from py_image_dedup.media.grey import canonical
 from py_image_dedup.media.limits import Admit, Limits
@@ -22,23 +21,6 @@ _ONE_PICTURE = frozenset({"PSD", "ICO", "CUR", "ICNS", "JPEG"})
 _RAW_TAGS = frozenset({50706, 33421, 33422})
 """Of TIFF: the version of DNG, and the pattern of a sensor's colour filters."""
 _SUBFILE, _SUB_DIRECTORIES = 254, 330
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What was made of one picture.
-
-    Attributes:
-        facts: What it says about itself.
-        width: Of the canonical grey picture.
-        height: Of the canonical grey picture.
-        grey: Its bytes, row by row.
-    """
-
-    facts: PhotoFacts
-    width: int
-    height: int
-    grey: bytes
 
 
 def examine(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> Examined:

@@ -7,7 +7,6 @@ the kernel, so no such process outlives a run for more than the time that one fi
 
 from __future__ import annotations
 
-import io
 import os
 import resource
 import signal
@@ -15,19 +14,17 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import fields
 from typing import BinaryIO, TypeAlias
 
-from PIL import AvifImagePlugin, Image
+from PIL import Image
 
 from py_image_dedup.media.errors import MediaError, explain
 from py_image_dedup.media.examine import examine
 from py_image_dedup.media.limits import Admit, Limits
-from py_image_dedup.media.opening import WEBP_BYTES, open_picture, webp_size
+from py_image_dedup.media.opening import WEBP_BYTES, has_more_pictures, open_picture, webp_size
 from py_image_dedup.media.pixels import digest_pixels
-from py_image_dedup.media.wire import Closed, Message, receive, send
+from py_image_dedup.media.wire import Closed, Message, receive, receive_file, send
 from py_image_dedup.model.failure import FailureReason
 
 Task: TypeAlias = Callable[[BinaryIO, str, Limits, Admit], tuple[Message, bytes]]
@@ -40,24 +37,19 @@ _GRACE_SECONDS = 5.0
 
 def main() -> int:
     """Serve the decoders until the other side closes the connection."""
-    # The only place where Pillow's process-wide settings are changed, in a process that nobody else uses: the size is
-    # checked against the limits instead, what a decoder warns about is nobody's concern, and each one uses one thread.
+    # Pillow's process-wide settings are changed here and in _prepare only, in a process that nobody else uses: the size
+    # is checked against the limits instead, and what a decoder warns about is nobody's concern.
     Image.MAX_IMAGE_PIXELS = None
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     warnings.simplefilter("ignore")
-    with suppress(ImportError):  # HEIF files are then reported as what cannot be decoded, all others are read
-        import pillow_heif
-
-        pillow_heif.options.DECODE_THREADS = 1
     return serve({"examine": _examine, "digest": _digest})
 
 
 def serve(tasks: dict[str, Task]) -> int:
     """Answer requests on standard input.
 
-    A request names a task, the format, and the limits, and carries the file as bytes, or its descriptor. Before pixels
-    are decoded, ``{"needs": bytes}`` asks for room and ``{"go": true}`` grants it. The answer is the task's, or
-    ``{"failure": reason, "message": words}``.
+    A request names a task, the format, and the limits, and carries the open file. Before pixels are decoded that need
+    more than the request allows, ``{"needs": bytes}`` asks for room and ``{"go": true}`` grants it. The answer is the
+    task's, or ``{"failure": reason, "message": words}``.
 
     Args:
         tasks: By name.
@@ -70,75 +62,85 @@ def serve(tasks: dict[str, Task]) -> int:
         try:
             send(connection, {"ready": True})
             while True:
-                request, data = receive(connection)
-                message, body = _answer(connection, request, data, tasks)
+                request, descriptor = receive_file(connection)
+                with os.fdopen(descriptor, "rb") as stream:
+                    message, body = _answer(connection, request, stream, tasks)
                 send(connection, message, body)
         except Closed:
             return 0
 
 
-def _answer(connection: socket.socket, request: Message, data: bytes, tasks: dict[str, Task]) -> tuple[Message, bytes]:
+def _answer(
+    connection: socket.socket, request: Message, stream: BinaryIO, tasks: dict[str, Task]
+) -> tuple[Message, bytes]:
     limits = Limits(
         max_pixels=int(str(request["max_pixels"])),
         memory_bytes=int(str(request["memory_bytes"])),
         timeout_seconds=float(str(request["timeout_seconds"])),
     )
-    size = int(str(request["size"]))
+    size, free = int(str(request["size"])), int(str(request["free"]))
 
     def admit(needed: int) -> None:
         _set_timer(0)
-        send(connection, {"needs": needed})
-        if not receive(connection)[0].get("go"):
-            raise MediaError(FailureReason.TOO_LARGE, "it needs more memory than there is")
+        if needed > free:
+            send(connection, {"needs": needed})
+            if not receive(connection)[0].get("go"):
+                raise MediaError(FailureReason.TOO_LARGE, "it needs more memory than there is")
         _allow_memory(needed + size)
         _set_timer(limits.timeout_seconds + _GRACE_SECONDS)
 
-    with _stream(connection, data, passed=bool(request.get("descriptor"))) as stream:
-        try:
-            _allow_memory(2 * size)
-            _set_timer(limits.timeout_seconds + _GRACE_SECONDS)
-            return tasks[str(request["task"])](stream, str(request["format"]), limits, admit)
-        except Closed:
-            raise
-        except Exception as error:  # noqa: BLE001 - a broken file makes decoders raise anything
-            failure = explain(error)
-            return {"failure": failure.reason.value, "message": failure.message}, b""
-        finally:
-            _set_timer(0)
-
-
-def _stream(connection: socket.socket, data: bytes, *, passed: bool) -> BinaryIO:
-    if not passed:
-        return io.BytesIO(data)
-    _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
-    if not descriptors:
-        raise Closed
-    return os.fdopen(descriptors[0], "rb")
+    try:
+        _allow_memory(2 * size)
+        _set_timer(limits.timeout_seconds + _GRACE_SECONDS)
+        return tasks[str(request["task"])](stream, str(request["format"]), limits, admit)
+    except Closed:
+        raise
+    except Exception as error:  # noqa: BLE001 - a broken file makes decoders raise anything
+        failure = explain(error)
+        return {"failure": failure.reason.value, "message": failure.message}, b""
+    finally:
+        _set_timer(0)
 
 
 def _examine(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple[Message, bytes]:
-    admit = _admit_early(stream, kind, limits, admit)
+    admit = _prepare(stream, kind, limits, admit)
     with open_picture(stream, kind) as picture:
         found = examine(picture, kind, limits, admit)
-    facts = asdict(found.facts) | {"captured": found.facts.captured and found.facts.captured.isoformat()}
+    facts = {field.name: getattr(found.facts, field.name) for field in fields(found.facts)}
+    facts["captured"] = found.facts.captured and found.facts.captured.isoformat()
     return {"facts": facts, "width": found.width, "height": found.height}, found.grey
 
 
 def _digest(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple[Message, bytes]:
-    admit = _admit_early(stream, kind, limits, admit)
+    if kind == "JPEG" and has_more_pictures(stream):
+        kind = "MPO"
+    admit = _prepare(stream, kind, limits, admit)
     with open_picture(stream, kind) as picture:
         return {}, digest_pixels(picture, kind, limits, admit)
 
 
-def _admit_early(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> Admit:
+def _prepare(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> Admit:
+    """Do what some formats need before they are opened; return what to ask for the memory that decoding needs."""
+    if kind == "AVIF":
+        from PIL import AvifImagePlugin  # loads a large library that few files need
+
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    elif kind == "HEIF":
+        import pillow_heif  # as above
+
+        pillow_heif.options.DECODE_THREADS = 1
+    elif kind == "WEBP":
+        return _admit_early(stream, limits, admit)
+    return admit
+
+
+def _admit_early(stream: BinaryIO, limits: Limits, admit: Admit) -> Admit:
     """Ask for the memory of a WebP file before it is opened: its decoder makes its canvases at once.
 
     Returns:
         What to ask when it is decoded: nothing more, if it was asked for here. Nobody asks twice, because two threads
         that hold a share and wait for more would wait for each other.
     """
-    if kind != "WEBP":
-        return admit
     width, height = webp_size(stream.read(30))
     stream.seek(0)
     limits.check_size(width, height)
@@ -153,10 +155,12 @@ def _set_timer(seconds: float) -> None:
 
 def _allow_memory(more: int) -> None:
     """Bound the address space to what is used now, what was admitted, and some spare."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
+    try:
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+    except FileNotFoundError:
         return  # systems without it do not enforce the limit either
-    used = int(statm.read_text().split()[0]) * resource.getpagesize()
+    used = int(os.read(statm, 100).split()[0]) * resource.getpagesize()
+    os.close(statm)
     resource.setrlimit(resource.RLIMIT_AS, (used + more + _SPARE_BYTES, resource.RLIM_INFINITY))
 
 

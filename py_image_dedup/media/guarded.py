@@ -9,14 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from py_image_dedup.media.errors import MediaError
-from py_image_dedup.media.examine import Examined
-from py_image_dedup.media.limits import Admit, Limits
+from py_image_dedup.media.examined import Examined
+from py_image_dedup.media.limits import Admit, Limits, MemoryBudget
 from py_image_dedup.media.source import Source
-from py_image_dedup.media.wire import Closed, Message, receive, send
+from py_image_dedup.media.wire import Closed, Message, receive, send, send_file
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.photo import PhotoFacts
 
@@ -25,6 +26,17 @@ DIGEST_BYTES = 32
 _FILES_PER_PROCESS = 1000
 """What decoders leak ends with their process."""
 _START_SECONDS = 60.0
+_END_SECONDS = 5.0
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
+"""What a decoder does not die of by itself: the system was short of memory, or somebody ended it."""
+
+
+class _CrashedError(MediaError):
+    """The process died of a file, which was the ``files``-th that it had."""
+
+    def __init__(self, message: str, files: int) -> None:
+        super().__init__(FailureReason.CRASHED, message)
+        self.files = files
 
 
 class Guard:
@@ -72,36 +84,46 @@ class Guard:
         return digest
 
     def close(self) -> None:
-        """End the process; closing twice is no error."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._process is not None:
-            try:
-                self._process.wait(1)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        """End the process, which has nothing in hand; closing twice is no error."""
+        self._end()
+
+    def start(self) -> None:
+        """Start the process if there is none, without waiting until it is ready.
+
+        Raises:
+            MediaError: ``io-error``.
+        """
+        if self._files >= _FILES_PER_PROCESS or (self._process is not None and self._process.poll() is not None):
+            self.close()
+        if self._process is None:
+            self._start()
 
     def _ask(self, task: str, source: Source, kind: str, admit: Admit) -> tuple[Message, bytes]:
+        """Ask the process, and a new one if it crashed that had decoded other files: they may have broken it."""
+        admit = _once(admit)
+        try:
+            return self._ask_once(task, source, kind, admit)
+        except _CrashedError as error:
+            if error.files == 1:
+                raise
+        return self._ask_once(task, source, kind, admit)
+
+    def _ask_once(self, task: str, source: Source, kind: str, admit: Admit) -> tuple[Message, bytes]:
         connection = self._ready()
         ends = time.monotonic() + self._limits.timeout_seconds
         request = {
             "task": task,
             "format": kind,
             "size": source.stat.size,
-            "descriptor": source.data is None,
+            "free": MemoryBudget.SMALL,
             "max_pixels": self._limits.max_pixels,
             "memory_bytes": self._limits.memory_bytes,
             "timeout_seconds": self._limits.timeout_seconds,
         }
         try:
             connection.settimeout(self._limits.timeout_seconds)
-            send(connection, request, source.data or b"")
-            if source.descriptor is not None:
-                os.lseek(source.descriptor, 0, os.SEEK_SET)
-                socket.send_fds(connection, [b"f"], [source.descriptor])
+            os.lseek(source.descriptor, 0, os.SEEK_SET)
+            send_file(connection, request, source.descriptor)
             while True:
                 connection.settimeout(max(0.01, ends - time.monotonic()))
                 message, body = receive(connection)
@@ -125,13 +147,23 @@ class Guard:
         return message, body
 
     def _ready(self) -> socket.socket:
-        if self._files >= _FILES_PER_PROCESS or (self._process is not None and self._process.poll() is not None):
-            self.close()
+        """Return the connection to a process that waits for a file."""
+        self.start()
+        connection = self._connection
+        if connection is None:
+            raise self._not_started("it was ended")
+        if not self._files:
+            try:
+                connection.settimeout(_START_SECONDS)
+                receive(connection)
+            except (OSError, Closed) as error:
+                self._end()
+                raise self._not_started(str(error) or "it ended at once") from error
         self._files += 1
-        return self._connection if self._connection is not None else self._start()
+        return connection
 
-    def _start(self) -> socket.socket:
-        self._files = 1
+    def _start(self) -> None:
+        self._files = 0
         ours, theirs = socket.socketpair()
         # Its own session: the terminal's Ctrl-C is for us, and we let the file in hand be finished.
         package = str(Path(__file__).resolve().parents[2])
@@ -146,15 +178,14 @@ class Guard:
                     start_new_session=True,
                     env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
                 )
-            self._connection = ours
-            ours.settimeout(_START_SECONDS)
-            receive(ours)
-        except (OSError, Closed) as error:
+        except OSError as error:
             ours.close()
-            self._end()
-            words = f"the guarded decoder could not be started ({str(error) or 'it ended at once'})"
-            raise MediaError(FailureReason.IO_ERROR, words) from error
-        return ours
+            raise self._not_started(str(error)) from error
+        self._connection = ours
+
+    @staticmethod
+    def _not_started(why: str) -> MediaError:
+        return MediaError(FailureReason.IO_ERROR, f"the guarded decoder could not be started ({why})")
 
     def _end(self) -> int:
         """Kill the process and return how it ended."""
@@ -164,12 +195,15 @@ class Guard:
             self._connection = None
         if self._process is not None:
             self._process.kill()
-            code = self._process.wait()
+            # One that waits in the kernel for a share that is gone does not die before it answers: it is left behind.
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_END_SECONDS)
             self._process = None
+        self._files = 0
         return code
 
     def _died(self) -> MediaError:
-        process = self._process
+        files, process = self._files, self._process
         if process is not None:
             try:
                 process.wait(1)  # it closed the connection by dying: its own cause of death, not our kill
@@ -179,7 +213,9 @@ class Guard:
         if code == -signal.SIGALRM:
             return self._overran()
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return MediaError(FailureReason.CRASHED, f"the decoder crashed on it ({cause})")
+        if -code in _FROM_OUTSIDE:
+            return MediaError(FailureReason.IO_ERROR, f"the decoder was ended from outside ({cause}); run it again")
+        return _CrashedError(f"the decoder crashed on it ({cause})", files)
 
     def _nonsense(self) -> MediaError:
         self._end()
@@ -187,6 +223,19 @@ class Guard:
 
     def _overran(self) -> MediaError:
         return MediaError(FailureReason.TIMEOUT, f"decoding it took more than {self._limits.timeout_seconds:g} seconds")
+
+
+def _once(admit: Admit) -> Admit:
+    """Ask once, although a picture may be decoded twice: the memory is given back when both are done."""
+    asked = False
+
+    def admit_once(needed: int) -> None:
+        nonlocal asked
+        if not asked:
+            admit(needed)
+            asked = True
+
+    return admit_once
 
 
 def _admit_or_refuse(connection: socket.socket, admit: Admit, needed: int) -> None:

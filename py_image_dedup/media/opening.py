@@ -7,13 +7,9 @@ uses this package may have set it for reasons of its own. The formats' own class
 from __future__ import annotations
 
 import importlib
-import io
 from typing import BinaryIO
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
-
-IN_THREAD = frozenset({"JPEG", "PNG"})
-"""Formats whose decoders (libjpeg-turbo, zlib) are trusted inside this process; all others are guarded."""
 
 _PLUGINS = {
     "AVIF": "Avif",
@@ -47,8 +43,6 @@ _EXTRA_BYTES = {"AVIF": 6, "HEIF": 6, "JPEG2000": 18, "PNG": 0}
 WEBP_BYTES = 18
 """What a WebP file needs per pixel: two canvases, a copy, and Pillow's picture."""
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
-_MANY_SCANS = 100
-_MUCH_WORK = 3_000_000_000
 
 
 class Jpeg(JpegImagePlugin.JpegImageFile):
@@ -98,7 +92,7 @@ def open_picture(stream: BinaryIO, kind: str) -> Image.Image:
     if kind == "PNG":
         return PngImagePlugin.PngImageFile(stream)
     if kind == "HEIF":
-        # Not at the top: it loads a large library, and only the guarded process ever needs it.
+        # Not at the top: it loads a large library that few files need.
         from pillow_heif import HeifImageFile
 
         picture: Image.Image = HeifImageFile(stream)  # type: ignore[no-untyped-call]
@@ -107,6 +101,13 @@ def open_picture(stream: BinaryIO, kind: str) -> Image.Image:
         return _open_several(stream)
     importlib.import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
     return Image.OPEN[kind][0](stream, "")
+
+
+def has_more_pictures(stream: BinaryIO) -> bool:
+    """Whether a JPEG file has further pictures behind the first, as of the other eye; the stream stays at its start."""
+    picture = Jpeg(stream)
+    stream.seek(0)
+    return "mp" in picture.info
 
 
 def _open_several(stream: BinaryIO) -> Image.Image:
@@ -148,26 +149,3 @@ def needed_bytes(picture: Image.Image, kind: str) -> int:
     if isinstance(picture, Jpeg):
         return pixels * _MODE_BYTES.get(picture.mode, 4)
     return pixels * (_MODE_BYTES.get(picture.mode, 4) + _EXTRA_BYTES.get(kind, 4))
-
-
-def open_here(data: bytes, kind: str) -> Image.Image | None:
-    """Open a file that may be decoded in this process, or return ``None`` for one that must be guarded.
-
-    Guarded are all formats but JPEG and PNG, animated PNG, and JPEG files that are so large in so many scans (each scan
-    of some bytes costs a pass over every coefficient) that only the end of a process could stop them.
-
-    Args:
-        data: The whole file.
-        kind: Its format.
-
-    Raises:
-        Exception: As ``open_picture``.
-    """
-    if kind not in IN_THREAD or (kind == "PNG" and data.find(b"acTL", 0, max(0, data.find(b"IDAT"))) >= 0):
-        return None
-    picture = open_picture(io.BytesIO(data), kind)
-    if isinstance(picture, Jpeg) and picture.passes:
-        scans = data.count(b"\xff\xda")
-        if scans > _MANY_SCANS or scans * picture.width * picture.height > _MUCH_WORK:
-            return None
-    return picture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import stat as stat_bits
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from blake3 import blake3
 
@@ -19,63 +18,46 @@ from py_image_dedup.media.errors import MediaError
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.file import FileStat
 
-IN_MEMORY_BYTES = 32 << 20
-"""Larger files are not held in memory: their digest is streamed, and they are decoded from the open file.
-
-Mapping them instead would end the whole process with a bus error when another program shortens the file meanwhile.
-"""
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+"""Fits a core's own cache, so that a file costs no memory of its size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A regular file that was read whole. Close it, or use it in a ``with`` block; not for several threads at once.
 
+    It is kept open and not in memory: who decodes it reads it again from the system's page cache, where the digest
+    has just brought it. Mapping it instead would end the process with a bus error when another program shortens it.
+
     Attributes:
         stat: The file as its open descriptor showed it, before and after reading.
         digest: BLAKE3 of its bytes, 32 bytes.
-        data: Its bytes; none if there are more than ``IN_MEMORY_BYTES``.
-        descriptor: The open file instead, if there are.
+        descriptor: The open file.
     """
 
     stat: FileStat
     digest: bytes
-    data: bytes | None
-    descriptor: int | None = None
+    descriptor: int
 
     def head(self, length: int) -> bytes:
         """Return the first bytes."""
-        if self.data is not None:
-            return self.data[:length]
-        return b"" if self.descriptor is None else os.pread(self.descriptor, length, 0)
+        return os.pread(self.descriptor, length, 0)
 
     def tail(self, length: int) -> bytes:
         """Return the last bytes."""
-        if self.data is not None:
-            return self.data[-length:]
-        start = max(0, self.stat.size - length)
-        return b"" if self.descriptor is None else os.pread(self.descriptor, length, start)
-
-    def open(self) -> BinaryIO:
-        """Return a stream over the bytes, at their beginning."""
-        if self.data is not None or self.descriptor is None:
-            return io.BytesIO(self.data or b"")
-        os.lseek(self.descriptor, 0, os.SEEK_SET)
-        return open(self.descriptor, "rb", closefd=False)
+        return os.pread(self.descriptor, length, max(0, self.stat.size - length))
 
     def check_unchanged(self) -> None:
-        """Make sure that what was decoded is what the digest says: a large file is read twice.
+        """Make sure that what was decoded since is what the digest says.
 
         Raises:
             MediaError: ``changed``.
         """
-        if self.descriptor is not None:
-            _same(self.stat, os.fstat(self.descriptor))
+        _same(self.stat, os.fstat(self.descriptor))
 
     def close(self) -> None:
         """Give the descriptor back; call it once."""
-        if self.descriptor is not None:
-            os.close(self.descriptor)
+        os.close(self.descriptor)
 
     def __enter__(self) -> Self:
         """Return the source itself."""
@@ -89,7 +71,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Read a file once: its bytes, their digest, and its stat, which belong together.
+    """Read a file once: its stat and the digest of its bytes, which belong together.
 
     Symbolic links are not followed and special files are not waited for.
 
@@ -103,15 +85,11 @@ def read_source(path: Path) -> Source:
     with _opened(path) as (descriptor, stat):
         if not stat.size:
             raise MediaError(FailureReason.EMPTY, "the file is empty")
-        if stat.size > IN_MEMORY_BYTES:
-            digest = _streamed(descriptor)
-            _same(stat, os.fstat(descriptor))
-            return Source(stat, digest, None, os.dup(descriptor))
-        data = _read(descriptor, stat.size)
+        digest, count = _streamed(descriptor)
         _same(stat, os.fstat(descriptor))
-        if len(data) != stat.size:
-            raise MediaError(FailureReason.CHANGED, f"{len(data)} bytes were read of {stat.size}")
-        return Source(stat, blake3(data).digest(), data)
+        if count != stat.size:
+            raise MediaError(FailureReason.CHANGED, f"{count} bytes were read of {stat.size}")
+        return Source(stat, digest, os.dup(descriptor))
 
 
 def digest_file(path: Path) -> bytes:
@@ -121,7 +99,7 @@ def digest_file(path: Path) -> bytes:
         MediaError: As ``read_source``, without ``empty``.
     """
     with _opened(path) as (descriptor, stat):
-        digest = _streamed(descriptor)
+        digest, _ = _streamed(descriptor)
         _same(stat, os.fstat(descriptor))
         return digest
 
@@ -157,22 +135,11 @@ def _same(before: FileStat, after: os.stat_result) -> None:
         raise MediaError(FailureReason.CHANGED, "the file changed while it was read")
 
 
-def _read(descriptor: int, size: int) -> bytes:
-    data = os.read(descriptor, size)
-    if len(data) == size:
-        return data
-    pieces = [data]  # a network file system may return less at a time
-    got = len(data)
-    while data and got < size:
-        data = os.read(descriptor, size - got)
-        pieces.append(data)
-        got += len(data)
-    return b"".join(pieces)
-
-
-def _streamed(descriptor: int) -> bytes:
+def _streamed(descriptor: int) -> tuple[bytes, int]:
     hasher = blake3()
     buffer = memoryview(bytearray(_CHUNK))
+    total = 0
     while count := os.readv(descriptor, [buffer]):
         hasher.update(buffer[:count])
-    return hasher.digest()
+        total += count
+    return hasher.digest(), total

@@ -31,12 +31,47 @@ def send(connection: socket.socket, message: Message, body: bytes | memoryview =
         TimeoutError: The connection's timeout passed.
     """
     text = json.dumps(message).encode()
+    data = _HEADER.pack(len(text), len(body)) + text
     try:
-        connection.sendall(_HEADER.pack(len(text), len(body)) + text)
-        if body:
-            connection.sendall(body)
+        sent = connection.sendmsg([data, body])
+        if sent < len(data):
+            connection.sendall(data[sent:])
+        if sent < len(data) + len(body):
+            connection.sendall(memoryview(body)[max(0, sent - len(data)) :])
     except (BrokenPipeError, ConnectionResetError) as error:
         raise Closed from error
+
+
+def send_file(connection: socket.socket, message: Message, descriptor: int) -> None:
+    """Send a message and an open file.
+
+    Raises:
+        Closed: Nobody is there.
+        TimeoutError: The connection's timeout passed.
+    """
+    text = json.dumps(message).encode()
+    data = _HEADER.pack(len(text), 0) + text
+    try:
+        sent = socket.send_fds(connection, [data], [descriptor])
+        connection.sendall(data[sent:])
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise Closed from error
+
+
+def receive_file(connection: socket.socket) -> tuple[Message, int]:
+    """Wait for a message and an open file, which is the caller's to close.
+
+    Raises:
+        Closed: Nobody is there, or what came is something else.
+    """
+    try:
+        header, descriptors, _, _ = socket.recv_fds(connection, _HEADER.size, 1)
+    except ConnectionResetError as error:
+        raise Closed from error
+    if len(descriptors) != 1:
+        raise Closed
+    header += _exactly(connection, _HEADER.size - len(header))
+    return _message(connection, *_HEADER.unpack(header))[0], descriptors[0]
 
 
 def receive(connection: socket.socket) -> tuple[Message, bytes]:
@@ -46,7 +81,10 @@ def receive(connection: socket.socket) -> tuple[Message, bytes]:
         Closed: Nobody is there, or what came is no message.
         TimeoutError: The connection's timeout passed.
     """
-    text_length, body_length = _HEADER.unpack(_exactly(connection, _HEADER.size))
+    return _message(connection, *_HEADER.unpack(_exactly(connection, _HEADER.size)))
+
+
+def _message(connection: socket.socket, text_length: int, body_length: int) -> tuple[Message, bytes]:
     if text_length > _MAX_JSON or body_length > _MAX_BODY:
         raise Closed
     try:

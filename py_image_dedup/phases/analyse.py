@@ -112,7 +112,8 @@ def analyse(
         with decoder(options.limits, budget) as own:
             yield lambda job: _do(job, own, with_features=options.features)
 
-    with Pool[_Job, _Result](options.threads, workplace, "analyse") as pool:
+    threads = max(1, min(options.threads, len(stale)))
+    with Pool[_Job, _Result](threads, workplace, "analyse") as pool:
         try:
             work.run(pool, iter(stale), should_stop)
         except KeyboardInterrupt:
@@ -123,6 +124,7 @@ def analyse(
 
 def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
     if isinstance(job, _Read):
+        decoder.prepare()
         return read_source(job.stat.path)
     with job.source:
         decoded = decoder.decode(job.source)

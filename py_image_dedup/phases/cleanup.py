@@ -104,26 +104,26 @@ class _Known:
 
 def _compare(stamps: Mapping[bytes, Stamp], store: Store, under: Sequence[Path], current: Versions) -> _Known:
     """Compare every stamp: the loop that a run over an unchanged library spends its time in."""
-    known = _Known(dict(stamps))
-    take = known.pending.pop
-    changed: list[bytes] = []
+    known = _Known({})
+    look_up = stamps.get
+    unchanged: list[bytes] = []
     seen: Versions | None = None
     good = False
     for raw, stamp, versions in store.stamps(under):
         if versions is not seen:
             seen, good = versions, is_current(versions, current)
-        found = take(raw, None)
+        found = look_up(raw)
         if found == stamp and good:
+            unchanged.append(raw)
             continue
         if found is None:
             known.missing.append((raw, stamp))
             continue
-        changed.append(raw)
         if good and found[:2] == stamp[:2]:
             known.same_time.append((raw, stamp))
-    if changed:
-        stale = known.pending.keys() | changed
-        known.pending = {raw: stamp for raw, stamp in stamps.items() if raw in stale}
+    if len(unchanged) < len(stamps):
+        current_ones = set(unchanged)
+        known.pending = {raw: stamp for raw, stamp in stamps.items() if raw not in current_ones}
     return known
 
 

@@ -159,7 +159,7 @@ class _Search:
         """Return what makes two files of a group match."""
         options, proven = self._options, self._proven
         if proven is None:
-            return DistanceRelation(options.max_distance, options.pairing)
+            return DistanceRelation(options.distance_bound, options.pairing)
         return VerifiedRelation(
             options.pairing,
             self._numbers,
@@ -184,7 +184,7 @@ class _Search:
         options = self._options
         if self._proven is not None:
             return NEAR if options.compare_pixels else None
-        return max(options.max_distance, NEAR) if options.compare_pixels else options.max_distance
+        return max(options.distance_bound, NEAR) if options.compare_pixels else options.distance_bound
 
     def _alike(self) -> Iterator[tuple[list[IndexEntry], Callable[[IndexEntry], Hashable]]]:
         """Yield the files of each set of contents that similar pairs join, and what tells which of them are near."""

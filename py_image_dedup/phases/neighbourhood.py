@@ -168,7 +168,7 @@ def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> N
     """
     under = topmost(root.path for root in inventory.roots)
     if proven is None:
-        bound = max(parts.options.find.max_distance, NEAR)
+        bound = max(parts.options.find.distance_bound, NEAR)
         return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
     known = (parts.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
     numbers = parts.store.numbers({entry.digest for entry in known if entry is not None and entry.digest is not None})
@@ -192,7 +192,7 @@ def prepare(parts: Parts, roots: Sequence[Root]) -> None:
         for _ in parts.store.suspects(()):
             break
     # A search for nothing loads all the same.
-    for distance in sorted({find.max_distance, NEAR} if verified else {max(find.max_distance, NEAR)}):
+    for distance in sorted({find.distance_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
         parts.store.similar((), distance, under)
 
 

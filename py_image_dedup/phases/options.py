@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -47,7 +47,7 @@ class AnalyseOptions:
 
     threads: int = field(default_factory=_cpus)
     limits: Limits = field(default_factory=Limits)
-    features: bool = False
+    features: bool = True
 
     @property
     def versions(self) -> Versions:
@@ -60,6 +60,11 @@ class Matching(StrEnum):
 
     DISTANCE = "distance"
     VERIFIED = "verified"
+
+
+MAX_DISTANCE: Mapping[Matching, float] = {Matching.DISTANCE: 0.10, Matching.VERIFIED: 0.30}
+"""How far apart signatures may be where nobody said so: as the reference program has it where the distance decides,
+and up to where it finds copies that share no visual words where a match is proven anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +86,30 @@ class FindOptions:
 
     Attributes:
         max_distance: Of signatures, 0 (the same) to 1 (unlike). Where matches are verified: up to which distance two
-            pictures are looked at for it; what shares visual words is looked at in any case.
+            pictures are looked at for it; what shares visual words is looked at in any case. ``None``: as
+            ``MAX_DISTANCE`` has it.
         scope: Among which files duplicates are looked for.
         max_file_modification_time_diff: Seconds; files further apart in time are no duplicates.
         compare_pixels: Tell files with the same pixels from similar ones. It decodes candidates whole, once ever.
         threads: How many candidates are decoded at a time.
         limits: What one may cost.
-        matching: How similar pictures are told from others.
-        verifier: What matches are proven with where matching is ``verified``.
+        matching: How similar pictures are told from others. ``verified`` needs an analysis with features.
+        verifier: What matches are proven with where matching is ``verified``; ``match.verify`` if not given.
     """
 
-    max_distance: float = 0.10
+    max_distance: float | None = None
     scope: Scope = Scope.ROOT
     max_file_modification_time_diff: float | None = None
     compare_pixels: bool = True
     threads: int = 2
     limits: Limits = field(default_factory=Limits)
-    matching: Matching = Matching.DISTANCE
+    matching: Matching = Matching.VERIFIED
     verifier: Verifier | None = None
+
+    @property
+    def distance_bound(self) -> float:
+        """Up to which distance signatures count."""
+        return MAX_DISTANCE[self.matching] if self.max_distance is None else self.max_distance
 
     @property
     def pairing(self) -> Pairing:

@@ -77,7 +77,7 @@ class Run:
             started=self._started,
             dry_run=dry_run,
             roots=tuple(root.path for root in roots),
-            max_distance=parts.options.find.max_distance,
+            max_distance=parts.options.find.distance_bound,
         )
 
     def analyse(self) -> RunResult:
@@ -233,7 +233,7 @@ class Run:
             ranked = rank(
                 found.groups,
                 found.relation,
-                Ranker(options.rules, Ownership(inventory.roots).is_protected, options.find.max_distance),
+                Ranker(options.rules, Ownership(inventory.roots).is_protected, options.find.distance_bound),
                 options.removal.remove_classes,
                 observer=parts.observer,
                 should_stop=parts.should_stop,

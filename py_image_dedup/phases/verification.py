@@ -14,7 +14,6 @@ from typing import Final, Self, TypeAlias
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass, Proof
-from py_image_dedup.model.photo import Versions
 from py_image_dedup.phases.options import Verifier
 from py_image_dedup.phases.suspects import NearSuspects, near_blocks
 from py_image_dedup.signature.features import Features, unpack
@@ -25,11 +24,6 @@ _PAIRS_AT_ONCE: Final = 256
 _UNPACKED: Final = 4_000
 
 Pair: TypeAlias = tuple[int, int]
-
-
-def verification_mark(versions: Versions, verifier: Verifier) -> int:
-    """Return one number for all methods that a proof depends on."""
-    return (versions.media * 1000 + versions.features) * 1000 + verifier.version
 
 
 def _never() -> bool:
@@ -44,7 +38,7 @@ class Prover:
     Args:
         store: The index.
         verifier: How one pair is looked at.
-        version: What proofs are marked with; see ``verification_mark``.
+        version: What proofs are marked with; see ``proving.mark_of``.
         max_distance: Signatures within it are reason enough to look at two pictures; nothing is accepted for it.
         threads: How many pairs are looked at at a time.
     """

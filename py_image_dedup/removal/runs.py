@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from py_image_dedup.model.removal import OutcomeStatus
-from py_image_dedup.removal.history import State, read_history
 from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JournalError
 from py_image_dedup.removal.plan_file import PLAN_NAME, load_plan
@@ -67,6 +66,9 @@ def list_runs(state_directory: Path) -> tuple[RunSummary, ...]:
 
 
 def _summary(directory: Path) -> RunSummary | None:
+    # Not at the top: every run imports this module for a name, and few ask what earlier runs did.
+    from py_image_dedup.removal.history import State, read_history
+
     problems: list[str] = []
     planned = 0
     when: datetime | None = None

@@ -189,9 +189,20 @@ def as_dict(result: RunResult) -> dict[str, Any]:
     }
 
 
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _lines(value: Any) -> str:
+    """Return a list with one value a line, such as a group, and all else in one; to indent it all takes much longer."""
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join("  " + _compact(each) for each in value) + "\n ]"
+    return _compact(value)
+
+
 def as_json(result: RunResult) -> str:
     """Return a result as JSON text, with a line break at its end."""
-    text = json.dumps(as_dict(result), ensure_ascii=False, indent=1) + "\n"
+    text = "{\n" + ",\n".join(f" {_compact(key)}: {_lines(value)}" for key, value in as_dict(result).items()) + "\n}\n"
     # A message may quote a name that is not UTF-8.
     return text.encode("utf-8", "replace").decode("utf-8")
 

@@ -28,6 +28,8 @@ _RAW_SYSTEM_FOLDERS = frozenset(os.fsencode(name) for name in SYSTEM_FOLDERS)
 _LOOKS_BEYOND = re.compile(r"\$|\\[bBzZ]|\(\?(?![:P]|[aimsxLu]+\))|[*+?}]\+")
 """Parts of a regular expression that may match a folder and yet not every path below it."""
 
+_USUAL_LENGTH = len(".jpg")
+
 
 def is_system_folder(name: bytes) -> bool:
     """Tell whether a folder of this name is a trash, a system folder, or our own quarantine."""
@@ -51,12 +53,16 @@ class Selector:
     recursive: bool = True
     apart: frozenset[bytes] = frozenset()
     raw_extensions: frozenset[bytes] = field(init=False, repr=False, compare=False)
+    # What nearly all names end with, for the quick look of the walk: ``.jpg`` and ``.JPG``.
+    usual_ends: frozenset[bytes] = field(init=False, repr=False, compare=False)
     _prunable: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Bring the extensions into the form that names are compared with."""
         raw = frozenset(b"." + os.fsencode(extension.lower().lstrip(".")) for extension in self.extensions)
         object.__setattr__(self, "raw_extensions", raw)
+        short = [extension for extension in raw if len(extension) == _USUAL_LENGTH and extension.rfind(b".") == 0]
+        object.__setattr__(self, "usual_ends", frozenset(short + [extension.upper() for extension in short]))
         prunable = tuple(pattern for pattern in self.exclusions if not _LOOKS_BEYOND.search(pattern.pattern))
         object.__setattr__(self, "_prunable", prunable)
 

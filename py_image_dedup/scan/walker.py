@@ -132,6 +132,7 @@ class _Walk:
         The hot loop of a run over an unchanged library: a few microseconds a file, most of them in ``lstat``.
         """
         extensions = self.selector.raw_extensions
+        usual = self.selector.usual_ends
         excluding = bool(self.selector.exclusions)
         stamps = self.stamps
         subfolders: list[os.DirEntry[bytes]] = []
@@ -140,7 +141,7 @@ class _Walk:
         for entry in entries:
             seen = True
             name = entry.name
-            if name[name.rfind(b".") :].lower() not in extensions:
+            if name[-4:] not in usual and name[name.rfind(b".") :].lower() not in extensions:
                 if entry.is_dir(follow_symlinks=False):
                     subfolders.append(entry)
                 else:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +70,8 @@ class Codebook:
 @cache
 def codebook() -> Codebook:
     """Load the codebook that comes with the package, once."""
+    from importlib import resources  # takes a while, and few runs ask for the codebook
+
     source = resources.files(__package__) / "codebook.npz"
     with resources.as_file(source) as path, np.load(path, allow_pickle=False) as stored:
         step = stored["step"].astype(np.float32)

@@ -25,6 +25,9 @@ from py_image_dedup.signature.words import WordArray
 MOST_SUSPECTS: Final = 50
 """The longest answer to a query."""
 
+NOBODY: Final = -1
+"""The number of a picture that is not in the index."""
+
 COMMON: Final = 1_000
 """A word that more pictures have says nothing: 20,000 screenshots of one program share their words with all others.
 
@@ -34,7 +37,13 @@ A constant and not a share of the library, because it bounds what a query costs 
 LARGE: Final = 100_000
 """From so many pictures on, words are shared by chance so often that one more is asked for."""
 
+MOST_DOUBTFUL: Final = 8
+"""So many pictures are suspects although they share fewer words: a photo that fills a tenth of a page of print has
+little in common with its original, and that little is rare. In a library of some thousand pictures it is among the
+first of these; in a large one chance has more to say, and the answer is no longer for it."""
+
 _FEWEST: Final = 5
+_FEWEST_DOUBTFUL: Final = 2
 _WEIGHT_UNIT: Final = 1024
 
 _ROW_BITS: Final = 16
@@ -193,23 +202,28 @@ class InvertedIndex:
 
         Returns:
             At most ``MOST_SUSPECTS`` numbers, the most suspicious first: by the sum of the shared words' weights, which
-            are the logarithms of how rare they are; ties by number.
+            are the logarithms of how rare they are; ties by number. At their end up to ``MOST_DOUBTFUL`` that share
+            fewer words than it takes, in the same order.
         """
-        numbers, scores = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        both = zip(self._scores(plain), self._scores(mirrored), strict=True)
-        for place, (one, other) in enumerate(both):
-            score = np.maximum(one, other)
-            rows = np.flatnonzero(score)
-            numbers.append(self._numbers[place * _BLOCK + rows])
-            scores.append(score[rows])
-        found = np.concatenate(numbers)
-        order = np.lexsort((found, -np.concatenate(scores)))
-        distinct = dict.fromkeys(found[order].tolist())
-        distinct.pop(number, None)
-        return list(distinct)[:MOST_SUSPECTS]
+        weights, counts = zip(self._shared(plain), self._shared(mirrored), strict=True)
+        weight, shared = np.maximum(*weights), np.maximum(*counts)
+        enough = fewest_shared(len(self._numbers))
+        others = self._numbers != number
+        sure = self._heaviest(np.flatnonzero(others & (shared >= enough)), weight, MOST_SUSPECTS)
+        few = others & (shared >= _FEWEST_DOUBTFUL) & (shared < enough)
+        doubtful = self._heaviest(np.flatnonzero(few), weight, MOST_DOUBTFUL)
+        return list(dict.fromkeys(sure + doubtful))[:MOST_SUSPECTS]
 
-    def _scores(self, words: WordArray) -> Iterator[Int64Array]:
-        """Yield for each block a weight for each row that shares enough of the words, 0 for the others."""
+    def _heaviest(self, rows: Int64Array, weight: Int64Array, most: int) -> list[int]:
+        """Return the numbers of some rows, the greatest weight first, each once."""
+        if len(rows) > 4 * most:  # sorting the few heaviest is enough; twice as many, for a picture that came twice
+            rows = rows[weight[rows] >= np.partition(weight[rows], -2 * most)[-2 * most]]
+        found = self._numbers[rows]
+        distinct = dict.fromkeys(found[np.lexsort((found, -weight[rows]))].tolist())
+        return list(distinct)[:most]
+
+    def _shared(self, words: WordArray) -> tuple[Int64Array, Int64Array]:
+        """Return for each row the weight of the words that it shares, and how many they are."""
         pictures = len(self._numbers)
         found = [[(segment, *segment.find(words)) for segment in block] for block in self._blocks]
         frequency = np.zeros(len(words), dtype=np.int64)
@@ -218,6 +232,7 @@ class InvertedIndex:
         useful = frequency <= COMMON
         # Whole numbers, so that the sum does not depend on the order in which pictures came.
         weight = np.rint(_WEIGHT_UNIT * np.log2(1 + pictures / np.maximum(frequency, 1)))
+        weighed, shared = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         for place, block in enumerate(found):
             rows = [np.empty(0, dtype=np.uint16)]
             weights = [np.empty(0)]
@@ -227,10 +242,9 @@ class InvertedIndex:
                 weights.append(np.repeat(weight[some], length[some]))
             row = np.concatenate(rows)
             size = min(_BLOCK, pictures - place * _BLOCK)
-            shared = np.bincount(row, minlength=size)
-            weighed = np.bincount(row, np.concatenate(weights), minlength=size)
-            weighed[shared < fewest_shared(pictures)] = 0
-            yield weighed.astype(np.int64)
+            shared.append(np.bincount(row, minlength=size))
+            weighed.append(np.bincount(row, np.concatenate(weights), minlength=size).astype(np.int64))
+        return np.concatenate(weighed), np.concatenate(shared)
 
 
 def _slices(begin: Int64Array, length: Int64Array) -> Int64Array:

@@ -188,11 +188,26 @@ class Store(ABC):
     def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         """Return for each of these contents which others may show the same: those that share enough visual words.
 
-        Exact by ``signature.inverted_index``: the same in every store. The other contents may be anywhere in the index,
-        and without a file by now. A content without words has no suspects.
+        A few that share less are among them, the last. Exact by ``signature.inverted_index``: the same in every store.
+        The other contents may be anywhere in the index, and without a file by now. A content without words has no
+        suspects.
 
         Yields:
             For each number, in their order, at most 50 others, the most suspicious first.
+        """
+
+    @abstractmethod
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """Return for each picture, which need not be in the index, the contents that share enough visual words with it.
+
+        Args:
+            words: Packed, of each picture; see ``signature.words``.
+
+        Yields:
+            As ``suspects``; the content of the picture itself is among them if it is in the index.
+
+        Raises:
+            ValueError: These are no packed words.
         """
 
     @abstractmethod

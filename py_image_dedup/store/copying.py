@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
+from py_image_dedup.model.match import Proof
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.store.base import Store
+
+T = TypeVar("T")
 
 ENTRIES_AT_ONCE: Final = 1_000
 
@@ -45,6 +48,58 @@ def copy_entries(
         if on_copied is not None:
             on_copied(len(some))
     return copied
+
+
+def copy_proofs(source: Store, target: Store, version: int, *, should_stop: Callable[[], bool] = lambda: False) -> int:
+    """Put what verification found out into another index, after its entries: no pair is verified again.
+
+    Marks come last, since a mark says that all proofs of a content are there. May be stopped and done again.
+
+    Args:
+        source: Stays as it is.
+        target: What does not have both contents of a pair is not told of it.
+        version: Of the method that verified.
+        should_stop: Asked between two batches.
+
+    Returns:
+        How many pairs were copied.
+
+    Raises:
+        StoreUnavailable: One of them cannot be reached.
+        StoreError: One of them cannot be used.
+    """
+    copied = 0
+    for proofs in _batches(source.proofs(version)):
+        if should_stop():
+            return copied
+        there = _renumbered({number for proof in proofs for number in (proof.left, proof.right)}, source, target)
+        known: list[Proof] = [
+            replace(proof, left=there[proof.left], right=there[proof.right])
+            for proof in proofs
+            if proof.left in there and proof.right in there
+        ]
+        target.keep_proofs(version, known)
+        copied += len(known)
+    waiting = set(source.unverified(version, None))
+    for entries in _batches(source.entries(None)):
+        if should_stop():
+            return copied
+        digests = {entry.digest for entry in entries if entry.digest is not None and entry.versions.features}
+        marked = {number for number in source.numbers(digests).values() if number not in waiting}
+        target.keep_proofs(version, [], list(_renumbered(marked, source, target).values()))
+    return copied
+
+
+def _renumbered(numbers: Iterable[int], source: Store, target: Store) -> dict[int, int]:
+    """The numbers that contents have in the other index, as far as it knows them."""
+    digests = {number: same[0].digest for number, same in source.contents(numbers, None).items()}
+    there = target.numbers({digest for digest in digests.values() if digest is not None})
+    return {number: there[digest] for number, digest in digests.items() if digest is not None and digest in there}
+
+
+def _batches(items: Iterator[T]) -> Iterator[list[T]]:
+    while some := list(islice(items, ENTRIES_AT_ONCE)):
+        yield some
 
 
 def _with_features(entries: Sequence[IndexEntry], source: Store) -> list[IndexEntry]:

@@ -20,7 +20,6 @@ from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.join import matrix_of, neighbours, select, within_bounds
 from py_image_dedup.store.proof_table import ProofTable
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, Row, batched
-from py_image_dedup.store.sqlite_numbers import contents_within
 from py_image_dedup.store.sqlite_pairs import PairSearch
 from py_image_dedup.store.sqlite_rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
 from py_image_dedup.store.sqlite_schema import refuse_foreign
@@ -208,13 +207,13 @@ class SqliteStore(Store):
         """See ``Store.suspects``. The words stay in memory for the next call, about 0.7 kB a content."""
         return self._words.suspects(numbers)
 
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.sharing``."""
+        return self._words.sharing(words)
+
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
         """See ``Store.unverified``."""
-        waiting = self._words.unmarked(version)
-        if not len(waiting):
-            return []
-        inside = np.intersect1d(waiting, contents_within(self._database, FolderRanges.of(under)))
-        return list(map(int, inside))
+        return self._words.unverified(version, FolderRanges.of(under))
 
     def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
         """See ``Store.unmarked``."""

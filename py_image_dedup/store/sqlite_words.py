@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from py_image_dedup.signature.inverted_index import InvertedIndex
-from py_image_dedup.signature.pairs import Int64Array
+import numpy as np
+
+from py_image_dedup.signature.inverted_index import NOBODY, InvertedIndex
 from py_image_dedup.signature.words import WordArray, unpack_words
+from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, batched
-from py_image_dedup.store.sqlite_numbers import numbers_of
+from py_image_dedup.store.sqlite_numbers import contents_within, numbers_of
 from py_image_dedup.store.sqlite_rows import damaged
 
 _ROWS_A_PAGE: Final = 1_024
@@ -44,9 +46,15 @@ class WordTable:
         query = "SELECT c.digest, c.number FROM words w JOIN contents c ON c.number = w.content WHERE w.content IN (?)"
         return dict(self._database.rows_in(query, numbers))
 
-    def unmarked(self, version: int) -> Int64Array:
-        """Return all contents that have words and are not marked as verified with this version."""
-        return numbers_of(
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.sharing``."""
+        unpacked = [unpack_words(packed) for packed in words]
+        self._refresh()
+        return (self._index.suspects(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
+
+    def unverified(self, version: int, under: FolderRanges) -> Sequence[int]:
+        """See ``Store.unverified``."""
+        waiting = numbers_of(
             self._database,
             """
             SELECT w.content FROM words w JOIN contents c ON c.number = w.content
@@ -54,6 +62,10 @@ class WordTable:
             """,
             (version,),
         )
+        if not len(waiting):
+            return []
+        inside = np.intersect1d(waiting, contents_within(self._database, under))
+        return list(map(int, inside))
 
     def _refresh(self) -> None:
         kept = self._database.rows("SELECT count(*) FROM words")[0][0]

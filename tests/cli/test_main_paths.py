@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import jsonschema
 
-from tests.cli.program import Program, contents
+from tests.cli.program import Program, contents, environment
+from tests.photographs import photograph
 from tests.pictures import picture, write
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
@@ -32,6 +34,47 @@ def test_without_any_configuration_it_is_a_dry_run_that_shows_the_groups(program
     assert "Nothing was changed. To do it, say --no-dry-run" in ended.err
     assert {path.name for path in program.state.iterdir()} >= {"index.sqlite3", "runs"}
     assert not (program.home / ".config").exists()
+
+
+def test_a_caller_that_has_closed_the_streams_gets_the_same_run(program: Program, library: Path) -> None:
+    program.run("deduplicate", "Pictures")
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *program.command("deduplicate", "Pictures", "--no-dry-run")]
+        ended = subprocess.run(command, cwd=program.home, env=environment(program.home), check=False, timeout=60)
+        assert ended.returncode == 0, closed
+        assert "copies/beach copy.jpg" not in contents(library)
+        assert program.run("undo").code == 0
+        assert "copies/beach copy.jpg" in contents(library)
+
+
+HOSTILE = """
+import os, signal
+from PIL import ImageFile
+real = ImageFile.ImageFile.load
+def load(picture):
+    picture.fp.seek(-7, 2)
+    if picture.fp.read() == b"hostile":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    picture.fp.seek(0)
+    return real(picture)
+ImageFile.ImageFile.load = load
+"""
+"""Run by every interpreter that is started: a file with these last bytes makes the decoder crash."""
+
+
+def test_files_on_which_the_decoder_crashes_do_not_take_the_run_down(program: Program, library: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "c.png"):
+        with write(library / name, picture(3, 64, 48)).open("ab") as stream:
+            stream.write(name.encode() + b" hostile")
+    start = program.home / "start"
+    start.mkdir()
+    (start / "sitecustomize.py").write_text(HOSTILE)
+    for turn in ("first", "again"):
+        ended = program.run("deduplicate", "Pictures", PYTHONPATH=str(start))
+        assert ended.code == 0, (turn, ended)
+        assert "Group 1 of 1" in ended.out
+        for name in ("a.jpg", "b.jpg", "c.png"):
+            assert f"{name}: the decoder crashed on it (signal SIGSEGV)" in ended.out
 
 
 def test_a_real_run_removes_and_undo_brings_everything_back(program: Program, library: Path) -> None:
@@ -167,7 +210,7 @@ def test_known_tells_whether_a_picture_is_there_already(program: Program, librar
     known = program.call("known", "card/turned.jpg")
     assert known.code == 0
     assert str(library / "2019" / "wood.jpg") in known.out
-    assert "rotate-" in known.out
+    assert "turned 90°" in known.out
     both = program.call("known", "card/turned.jpg", "card/new.jpg")
     assert both.code == 1
     assert "card/new.jpg: not known" in both.out
@@ -176,6 +219,22 @@ def test_known_tells_whether_a_picture_is_there_already(program: Program, librar
     (library / "2019" / "wood.jpg").unlink()
     assert program.call("known", "card/turned.jpg").code == 1
     assert "not readable: " in program.call("known", library / "notes.txt").out
+
+
+def test_a_crop_is_told_and_does_not_make_a_picture_known(program: Program, library: Path) -> None:
+    photo = photograph(1)
+    write(library / "harbour.jpg", photo)
+    program.call("analyse", "Pictures")
+    write(program.home / "card" / "crop.jpg", photo.crop((60, 50, 360, 290)))
+    asked = program.call("known", "card/crop.jpg")
+    assert asked.code == 1
+    first, match = asked.out.splitlines()
+    assert first == "card/crop.jpg: not known, but in part"
+    assert match.strip().startswith(str(library / "harbour.jpg"))
+    assert "partial, distance" in match
+    assert "shows more: the keeper is 42 % of it" in match
+    # The distance alone does not see it.
+    assert program.call("known", "--matching", "distance", "card/crop.jpg").out == "card/crop.jpg: not known\n"
 
 
 def test_clear_forgets_and_touches_no_picture(program: Program, library: Path) -> None:

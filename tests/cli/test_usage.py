@@ -55,7 +55,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["deduplicate", "."], ""),
         (["deduplicate", "--report", "x.pdf", "."], "must end with .json"),
         (["deduplicate", "--report", "absent/x.json", "."], "there is no folder"),
-        (["deduplicate", "--remove", "partial", "."], "'partial' is not one of"),
+        (["deduplicate", "--remove", "unlike", "."], "'unlike' is not one of"),
         (["-q", "-v", "status"], "contradict"),
         (["status", "-q", "-v"], "contradict"),
         (["undo", "2020"], "There is no run 2020"),

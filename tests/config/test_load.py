@@ -42,7 +42,7 @@ def test_without_any_configuration_the_defaults_hold(elsewhere: Path) -> None:
     assert settings.analysis.scope == "root"
     assert ".jpg" in settings.analysis.file_extensions
     assert settings.analysis.threads >= 1
-    assert settings.deduplication.max_distance == 0.10
+    assert settings.deduplication.max_distance is None  # as the way of matching has it
     assert settings.deduplication.remove == ("identical", "same-pixels", "similar")
     assert settings.deduplication.quarantine_days == 30
     assert settings.deduplication.prioritization_rules[0] == "higher-pixel-count"
@@ -166,7 +166,7 @@ elsewhere: 1
         ("analysis.decode_timeout", "soon", "not a length of time"),
         ("deduplication.action", "moov", "did you mean move?"),
         ("deduplication.action", "move", "needs deduplication.duplicates_target_directory"),
-        ("deduplication.remove", "[identical, partial]", "none of identical, same-pixels, similar"),
+        ("deduplication.remove", "[identical, unlike]", "none of identical, same-pixels, similar, partial"),
         ("deduplication.max_distance", "true", "not a number from 0 to 1"),
         ("deduplication.max_distance", ".nan", "not a number from 0 to 1"),
         ("deduplication.quarantine_days", "-1", "of 0 or more"),
@@ -186,6 +186,14 @@ def test_a_wrong_value_is_told_with_its_key_and_cause(elsewhere: Path, key: str,
     (problem,) = problems(elsewhere, f"py_image_dedup:\n  {line}\n")
     assert problem.startswith(f"{key}: ")
     assert cause in problem
+
+
+def test_matches_cannot_be_verified_without_features(elsewhere: Path) -> None:
+    text = "py_image_dedup: {analysis: {features: false}, deduplication: {matching: verified}}"
+    (problem,) = problems(elsewhere, text)
+    assert problem == "deduplication.matching: verified needs analysis.features: true (configuration)"
+    without = read(elsewhere, "py_image_dedup: {analysis: {features: false}}").settings
+    assert without.deduplication.matching is None
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def part(share: float, *, framed: bool = False, mostly_even: bool = False) -> Co
         (replace(PLAIN, left=part(0.6), right=part(0.7)), ("overlap: 60 % of the keeper",)),
         (replace(PLAIN, changed=0.1, drawn=True), ("small changes inside",)),
         (replace(PLAIN, changed=0.1), ("parts differ",)),
+        (replace(PLAIN, changed=0.1, certain=False), ("parts differ",)),
+        (replace(PLAIN, certain=False), ("not certainly a copy",)),
         (replace(PLAIN, tilt=4.6), ("tilted 5°",)),
         (replace(PLAIN, tilt=0.9), ("tilted 0.9°",)),
         (replace(PLAIN, tilt=0.5), ()),

@@ -272,16 +272,6 @@ def test_a_raw_photo_is_not_taken_for_its_preview(tmp_path: Path, photo: Image.I
     assert "RAW" in error.message
 
 
-def test_a_large_file_is_decoded_from_the_disk(
-    tmp_path: Path, photo: Image.Image, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from py_image_dedup.media import source
-
-    monkeypatch.setattr(source, "IN_MEMORY_BYTES", 100)
-    for name in ("a.jpg", "a.tif"):
-        assert difference(look(decoder, write(tmp_path / name, photo)).grey, expected(photo)) < 3
-
-
 def test_the_size_of_a_webp_file_is_known_before_it_is_opened(tmp_path: Path) -> None:
     clear = Image.new("RGBA", (517, 331), (1, 2, 3, 100))
     for name, image, lossless in (("v8", clear.convert("RGB"), False), ("v8l", clear, True), ("v8x", clear, False)):
@@ -329,7 +319,9 @@ def test_a_process_wide_limit_of_pillow_is_left_alone_and_does_not_matter(
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), kind=st.sampled_from(["JPEG", "PNG"]))
-def test_damaged_files_fail_with_a_reason_or_decode(data: st.DataObject, kind: str, tmp_path: Path) -> None:
+def test_damaged_files_fail_with_a_reason_or_decode(
+    data: st.DataObject, kind: str, tmp_path: Path, decoder: Decoder
+) -> None:
     stream = io.BytesIO()
     picture(7, 80, 60).save(stream, kind)
     damaged = bytearray(stream.getvalue())
@@ -337,7 +329,7 @@ def test_damaged_files_fail_with_a_reason_or_decode(data: st.DataObject, kind: s
         damaged[data.draw(st.integers(3, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "a"
     path.write_bytes(damaged[: data.draw(st.integers(20, len(damaged)))])
-    with read_source(path) as source, Decoder() as decoder:
+    with read_source(path) as source:
         try:
             outcome = f"{decoder.decode(source).grey.size} pixels"
         except MediaError as error:

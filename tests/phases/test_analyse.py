@@ -24,7 +24,7 @@ from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.phases import analyse as module
-from py_image_dedup.phases.analyse import VERSIONS, Analysed, AnalyseOptions, analyse
+from py_image_dedup.phases.analyse import Analysed, AnalyseOptions, analyse
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.sqlite import SqliteStore
 from tests.pictures import picture, write
@@ -81,7 +81,7 @@ def test_each_file_becomes_an_entry(library: Path, store: SqliteStore) -> None:
         entry = found[path.name]
         assert entry.stat == stat_of(path)
         assert entry.digest == blake3(path.read_bytes()).digest()
-        assert entry.versions == VERSIONS
+        assert entry.versions == AnalyseOptions().versions
         assert entry.facts is not None
         assert (entry.facts.width, entry.facts.height) == (320, 240)
         assert entry.signature is not None
@@ -142,7 +142,7 @@ def test_content_known_by_an_older_method_is_decoded_anew(library: Path, store: 
     store.put(old)
     done = run(stats(library), store)
     assert done.summary.counts["analysed"] == 8
-    assert {entry.versions for entry in store.entries(None)} == {VERSIONS}
+    assert {entry.versions for entry in store.entries(None)} == {AnalyseOptions().versions}
 
 
 def test_a_broken_file_is_kept_with_its_digest_and_reason(library: Path, store: SqliteStore) -> None:

@@ -40,13 +40,16 @@ class ClusterSite(Site):
     other: Node
 
     def options(self, index: str) -> ElasticOptions:
-        """See ``Site.options``. Two shards, each with a replica, so that each node has the whole index."""
+        """See ``Site.options``. Two shards, each with a replica, so that each node has the whole index.
+
+        As patient as the program is by itself: the other node has to notice and take over, on a busy machine too.
+        """
         return ElasticOptions(
             hosts=(f"127.0.0.1:{self.master.port}", f"127.0.0.1:{self.other.port}"),
             index=index,
             shards=2,
             replicas=1,
-            patience_seconds=20,
+            patience_seconds=60,
             request_seconds=20,
         )
 
@@ -60,7 +63,13 @@ class ClusterSite(Site):
             for done in [pool.submit(node.start) for node in (self.master, self.other) if node.pid is None]:
                 done.result()
         with self.client() as client:
-            client.cluster.health(wait_for_nodes="2", wait_for_status="green", timeout="60s")
+            patient = client.options(request_timeout=130)
+            patient.cluster.health(wait_for_nodes="2", wait_for_status="green", timeout="120s")
+
+    def wait_for_replicas(self, alias: str) -> None:
+        """Wait until each node has the whole index, as a test must that kills one: before, a part is really lost."""
+        with self.client() as client:
+            client.options(request_timeout=130).cluster.health(index=alias, wait_for_status="green", timeout="120s")
 
 
 def start_cluster(session: Path) -> ClusterSite:

@@ -194,7 +194,7 @@ def newest_index(newest_site: Site, index_name: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def secured_site() -> SecuredSite:
-    """A server with https, users and API keys."""
+    """A server with https and users. It cannot make API keys: the distribution lacks the filters of their index."""
     return SecuredSite(started("secured", prepare_secured))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import pytest
 
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
@@ -74,19 +75,31 @@ class VerifiedContract:
         words = vocabulary(1)
         half = np.union1d(words[:40], vocabulary(2))
         few = np.union1d(words[:4], vocabulary(3))
+        hardly = np.union1d(words[4:5], vocabulary(6))
         store.put(
             [
                 featured("/a/x.jpg", words, mirrored=vocabulary(4)),
                 featured("/a/half.jpg", half),
                 featured("/a/few.jpg", few),
+                featured("/a/hardly.jpg", hardly),
                 featured("/a/mirrored.jpg", vocabulary(4)),
                 featured("/a/other.jpg", vocabulary(5)),
                 entry_of("/a/bare.jpg"),
             ]
         )
         asked = [number_of(store, f"/a/{name}.jpg") for name in ("x", "other", "bare")]
-        expected = [number_of(store, f"/a/{name}.jpg") for name in ("mirrored", "half")]
+        expected = [number_of(store, f"/a/{name}.jpg") for name in ("mirrored", "half", "few")]
         assert list(map(list, store.suspects(asked))) == [expected, [], []]
+
+    def test_a_picture_that_is_not_in_the_index_is_compared_by_its_words(self, store: Store) -> None:
+        words = vocabulary(1)
+        store.put([featured("/a/x.jpg", words), featured("/a/y.jpg", vocabulary(5))])
+        asked = [packed(np.union1d(words[:60], vocabulary(2)), vocabulary(3)), packed(vocabulary(6), vocabulary(7))]
+        assert list(map(list, store.sharing(asked))) == [[number_of(store, "/a/x.jpg")], []]
+
+    def test_what_are_no_words_is_refused(self, store: Store) -> None:
+        with pytest.raises(ValueError, match="words"):
+            list(store.sharing([b"no words"]))
 
     def test_suspects_know_what_was_put_since_they_were_asked_last(self, store: Store) -> None:
         store.put([featured("/a/x.jpg", vocabulary(1))])

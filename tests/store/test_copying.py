@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.signature.codebook import FEATURES_VERSION
 from py_image_dedup.signature.features import extract, pack
 from py_image_dedup.signature.words import pack_words
 from py_image_dedup.store import copying
-from py_image_dedup.store.copying import copy_entries
+from py_image_dedup.store.base import Store
+from py_image_dedup.store.copying import copy_entries, copy_proofs
+from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.sqlite import SqliteStore
 from tests.photographs import grey, photograph
+from tests.servers.sites import Site
 from tests.store import samples
 from tests.store.samples import entry_of, random_signatures
 
@@ -72,3 +77,76 @@ def test_features_and_words_are_copied(tmp_path: Path) -> None:
         assert target.features(numbers.values()) == wanted
         first, _, third = (numbers[entry.digest or b""] for entry in entries)
         assert list(map(list, target.suspects([first]))) == [[third]]
+
+
+MARK = 7
+SEEN = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
+
+
+def put_proofs(store: Store, names: list[str]) -> None:
+    """Each content matches the one after it, and all but the last are verified."""
+    digests = [samples.digest_of(name) for name in names]
+    numbers = store.numbers(digests)
+    own = [numbers[digest] for digest in digests]
+    similar = [Proof(*pair, MatchClass.PARTIAL, Orientation.ROTATE_90, SEEN) for pair in pairwise(own)]
+    store.keep_proofs(MARK, [*similar, Proof(own[0], own[-1], None)], own[:-1])
+
+
+def proofs_by_name(store: Store, names: list[str]) -> tuple[list[object], list[str]]:
+    """The proofs and what is not verified, with names instead of the numbers of this index."""
+    numbers = store.numbers([samples.digest_of(name) for name in names])
+    named = {numbers[samples.digest_of(name)]: name for name in names}
+    proofs = [(named[p.left], named[p.right], p.match_class, p.orientation, p.evidence) for p in store.proofs(MARK)]
+    return sorted(proofs, key=repr), sorted(named[number] for number in store.unverified(MARK, None))
+
+
+def entry_with_features(name: str) -> IndexEntry:
+    entry = entry_of(name, signature=random_signatures(len(name), 1)[0])
+    features = extract(grey(photograph(1)))
+    made_with = Versions(1, 1, FEATURES_VERSION)
+    return replace(entry, versions=made_with, features=pack(features), words=pack_words(features))
+
+
+def test_what_verification_found_out_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "ENTRIES_AT_ONCE", 2)
+    names = [f"/a/{number}.jpg" for number in range(5)]
+    library = [*map(entry_with_features, names), entry_of("/a/bare.jpg")]
+    with SqliteStore(tmp_path / "one") as source, SqliteStore(tmp_path / "two") as target:
+        source.put(library)
+        put_proofs(source, names)
+        target.put([entry_of("/b/first.jpg")])  # so that numbers differ
+        copy_entries(source, target)
+        assert target.unverified(MARK, None) == sorted(target.numbers(map(samples.digest_of, names)).values())
+        assert copy_proofs(source, target, MARK) == 5
+        assert proofs_by_name(target, names) == proofs_by_name(source, names)
+        assert copy_proofs(source, target, MARK + 1) == 0
+
+
+def test_a_pair_of_which_the_target_lacks_one_is_not_copied(tmp_path: Path) -> None:
+    names = [f"/a/{number}.jpg" for number in range(3)]
+    with SqliteStore(tmp_path / "one") as source, SqliteStore(tmp_path / "two") as target:
+        source.put(list(map(entry_with_features, names)))
+        put_proofs(source, names)
+        target.put(list(map(entry_with_features, names[:2])))
+        assert copy_proofs(source, target, MARK) == 1
+        assert proofs_by_name(target, names[:2])[0] == proofs_by_name(source, names)[0][:1]
+
+
+@pytest.mark.elasticsearch
+def test_features_words_and_proofs_go_to_a_server_and_come_back(
+    tmp_path: Path, newest_site: Site, newest_emptied_index: str
+) -> None:
+    names = [f"/a/{number}.jpg" for number in range(4)]
+    options = replace(newest_site.options(newest_emptied_index), cache_directory=tmp_path / "cache")
+    with SqliteStore(tmp_path / "one") as source, ElasticStore(options) as server, SqliteStore(tmp_path / "two") as end:
+        copy = replace(entry_with_features(names[0]), stat=entry_of("/a/copy.jpg").stat)
+        source.put([*map(entry_with_features, names), entry_of("/a/bare.jpg"), copy])
+        put_proofs(source, names)
+        for one, other in ((source, server), (server, end)):
+            assert copy_entries(one, other) == 6
+            assert copy_proofs(one, other, MARK) == 4
+        assert list(end.entries(None)) == list(source.entries(None))
+        assert proofs_by_name(end, names) == proofs_by_name(server, names) == proofs_by_name(source, names)
+        for store in (source, end):
+            numbers = store.numbers(map(samples.digest_of, names))
+            assert len(store.features(numbers.values())) == 4

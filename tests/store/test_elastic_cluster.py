@@ -67,10 +67,30 @@ def test_two_shards_with_replicas_give_the_answers_of_one_file(
         assert near == [[n.distance for n in some] for some in one.similar(query, 0.3, None)]
 
 
+def test_a_new_index_has_its_replicas_before_anything_is_written(
+    cluster_site: ClusterSite, cluster_index: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = replace(cluster_site.options(cluster_index), request_seconds=60)
+    with ElasticStore(options), cluster_site.client() as client:
+        assert client.cluster.health(index=cluster_index)["status"] == "green"
+    assert caplog.messages == []
+
+
+def test_an_index_that_has_no_node_for_its_replicas_is_made_and_said_to_be_at_risk(
+    cluster_site: ClusterSite, cluster_index: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ElasticStore(replace(cluster_site.options(cluster_index), replicas=2, request_seconds=4)) as store:
+        assert store.count(None) == 0
+    (said,) = caplog.messages
+    assert "not every shard has its 2 replicas after 2 seconds" in said
+    assert "the cluster needs 3 nodes" in said
+
+
 def test_a_run_goes_on_or_stops_clean_when_a_node_is_killed(cluster_site: ClusterSite, cluster_index: str) -> None:
     library = [entry_of(f"/a/{number:05d}.jpg") for number in range(12_000)]
     with ElasticStore(cluster_site.options(cluster_index)) as store:
         store.put(library)
+        cluster_site.wait_for_replicas(cluster_index)
         stamps = store.stamps(None)
         seen = [next(stamps)]
         cluster_site.other.kill()
@@ -90,11 +110,12 @@ def test_a_whole_run_with_servers_killed_in_every_phase_loses_nothing(
     cluster_site: ClusterSite, cluster_index: str, tmp_path: Path, photos: Path
 ) -> None:
     options = cluster_site.options(cluster_index)
-    # As patient as the program is by itself where a run shall outlive a server, so that the other one can take over.
-    patience = 60.0
+    patience = options.patience_seconds
     side = Side(tmp_path, lambda: ElasticStore(replace(options, patience_seconds=patience)))
     make_library(photos, side.photos, 9)
     before = side.files()
+    side.open_store().close()
+    cluster_site.wait_for_replicas(cluster_index)
 
     # One of two servers, while files are read: the other one has all of it.
     read = side.run(dry_run=True, observer=killing(FileAnalysed, cluster_site.other))
@@ -121,5 +142,5 @@ def test_a_whole_run_with_servers_killed_in_every_phase_loses_nothing(
     assert set(side.undo(removed)) == {"done"}
     assert side.files() == before
     cluster_site.master.start()
-    patience = 60.0
+    patience = options.patience_seconds
     assert side.told(side.run(dry_run=True))["groups"] == side.told(read)["groups"]

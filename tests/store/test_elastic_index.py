@@ -47,7 +47,7 @@ def test_the_index_is_made_with_a_strict_mapping_behind_an_alias(
     assert mappings["dynamic"] == "strict"
     assert mappings["_meta"] == {"program": "py-image-dedup", "schema": SCHEMA, "signature": SIGNATURE_VERSION}
     assert mappings["properties"]["invariants"]["dims"] == DIMENSIONS
-    assert mappings["properties"]["signature"]["index_options"]["type"] == "flat"
+    assert mappings["properties"]["invariants"]["index_options"]["type"] == "flat"
     assert described[concrete]["settings"]["index"]["number_of_shards"] == "2"
 
 
@@ -80,7 +80,7 @@ def test_an_index_of_another_program_is_refused_and_left_alone(
 def test_an_index_of_a_newer_version_is_refused(
     newest_site: Site, newest_index: str, client: Elasticsearch, newer: dict[str, int]
 ) -> None:
-    make(client, f"{newest_index}-v1", newest_index, **newer)
+    make(client, f"{newest_index}-v{SCHEMA}", newest_index, **newer)
     with pytest.raises(StoreError, match="a newer py-image-dedup made the index"):
         ElasticStore(newest_site.options(newest_index))
 
@@ -92,7 +92,7 @@ def test_an_index_without_an_alias_is_refused(newest_site: Site, newest_index: s
 
 
 def test_an_alias_of_several_indices_is_refused(newest_site: Site, newest_index: str, client: Elasticsearch) -> None:
-    make(client, f"{newest_index}-v1", newest_index)
+    make(client, f"{newest_index}-v{SCHEMA}", newest_index)
     make(client, f"{newest_index}-other", newest_index)
     with pytest.raises(StoreError, match="stands for several indices"):
         ElasticStore(newest_site.options(newest_index))
@@ -109,7 +109,7 @@ def test_an_index_that_lost_its_alias_gets_it_back(newest_site: Site, newest_ind
 def test_the_mark_of_signatures_moves_up_with_the_program(
     newest_site: Site, newest_index: str, client: Elasticsearch
 ) -> None:
-    make(client, f"{newest_index}-v1", newest_index, signature=SIGNATURE_VERSION - 1)
+    make(client, f"{newest_index}-v{SCHEMA}", newest_index, signature=SIGNATURE_VERSION - 1)
     ElasticStore(newest_site.options(newest_index)).close()
     (described,) = client.indices.get_mapping(index=newest_index).values()
     assert described["mappings"]["_meta"]["signature"] == SIGNATURE_VERSION
@@ -124,14 +124,18 @@ class TestMigration:
 
     @pytest.fixture
     def old(self, newest_site: Site, newest_index: str, client: Elasticsearch) -> str:
-        """An index of an older schema, with entries."""
+        """An index of an older schema and with older signatures, in two shards, with entries."""
         concrete = f"{newest_index}-v{SCHEMA - 1}"
         with ElasticStore(newest_site.options(newest_index)) as store:
             store.put(self.LIBRARY)
         client.indices.refresh(index=newest_index)
         documents = client.search(index=newest_index, size=100)["hits"]["hits"]
         client.indices.delete(index=concrete_name(newest_index))
-        make(client, concrete, newest_index, schema=SCHEMA - 1)
+        made = definition()
+        made["mappings"]["_meta"] |= {"schema": SCHEMA - 1, "signature": SIGNATURE_VERSION - 1}
+        made["mappings"]["properties"]["rest"] = {"type": "binary"}
+        settings = {"number_of_shards": 2, "number_of_replicas": 0}
+        client.indices.create(index=concrete, mappings=made["mappings"], settings=settings, aliases={newest_index: {}})
         for document in documents:
             client.index(index=concrete, id=document["_id"], document=document["_source"])
         client.indices.refresh(index=concrete)
@@ -144,7 +148,10 @@ class TestMigration:
             assert list(store.entries(None)) == sorted(self.LIBRARY, key=lambda entry: entry.stat.raw_path)
             found = store.similar([entry.signature for entry in self.LIBRARY[:1] if entry.signature], 0.1, None)
             assert [neighbour.distance for neighbour in found[0]] == [0.0]
-        assert list(client.indices.get(index=f"{newest_index}*")) == [concrete_name(newest_index)]
+        (described,) = client.indices.get(index=f"{newest_index}*").values()
+        assert list(described["aliases"]) == [newest_index]
+        assert described["mappings"]["_meta"]["schema"] == SCHEMA
+        assert described["settings"]["index"]["number_of_shards"] == "2"
 
     def test_an_interrupted_copy_leaves_the_old_index_and_is_done_again(
         self,

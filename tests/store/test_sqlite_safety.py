@@ -212,6 +212,14 @@ def test_a_signature_of_another_length_is_not_searched(path: Path) -> None:
             list(store.pairs(0.1, None))
 
 
+def test_contents_without_a_number_are_no_answer(path: Path) -> None:
+    with SqliteStore(path) as store:
+        store.put([full_entry("/a/x.jpg")])
+        store._database.execute("UPDATE files SET content = '1x'")
+        with pytest.raises(StoreError, match="damaged"):
+            list(store.pairs(0.1, None))
+
+
 def test_pairs_of_another_length_are_no_answer(path: Path) -> None:
     with SqliteStore(path) as store:
         store.put(batch_of(0))

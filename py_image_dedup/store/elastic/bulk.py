@@ -147,7 +147,7 @@ def _write_chunk(
             pending = [operation for operation, _ in busy]
             if pending:
                 trouble = _unavailable(connection, busy[0][1], len(pending))
-        if trouble is not None and not patience.wait():
+        if trouble is not None and not patience.wait(trouble):
             if isinstance(trouble, StoreError):
                 raise trouble
             raise explain(trouble, options, "write to") from trouble

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from elastic_transport import ObjectApiResponse, TransportError
+from elastic_transport import ConnectionTimeout, ObjectApiResponse, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from py_image_dedup.store.base import StoreError, StoreUnavailable
@@ -31,15 +31,28 @@ class Patience:
     """How long trouble has lasted, and how long to wait before the next attempt.
 
     Pauses double up to ten seconds; a random half of each keeps several programs from coming back at the same moment.
+
+    Args:
+        seconds: Before it ends.
+        timeouts: How many requests without an answer may each be sent again although their time is longer than that.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, timeouts: int = 0) -> None:
         self._deadline = time.monotonic() + seconds
+        self._timeouts = timeouts
         self._pause = _FIRST_PAUSE
 
-    def wait(self) -> bool:
-        """Wait a little. Returns ``False``, at once, when patience is at its end."""
+    def wait(self, trouble: Exception) -> bool:
+        """Wait a little. Returns ``False``, at once, when patience is at its end.
+
+        Args:
+            trouble: What there is to be patient with.
+        """
         left = self._deadline - time.monotonic()
+        if left <= 0 and self._timeouts and isinstance(trouble, ConnectionTimeout):
+            # A timeout has cost all the time there was; one more attempt tells a hiccup from a server that hangs.
+            self._timeouts -= 1
+            left = _FIRST_PAUSE
         if left <= 0:
             return False
         pause = min(self._pause, left)
@@ -57,6 +70,7 @@ class Connection:
     def __init__(self, options: ElasticOptions) -> None:
         self.options = options
         self._patience = min(options.patience_seconds, _OPENING_PATIENCE)
+        self._timeouts = 0
         secure: dict[str, Any] = {}
         if options.scheme == "https" and options.ca_certificate is not None:
             if not options.ca_certificate.is_file():
@@ -80,10 +94,11 @@ class Connection:
     def opened(self) -> None:
         """Be patient from now on: the server has answered before, so it will come back."""
         self._patience = self.options.patience_seconds
+        self._timeouts = 1
 
     def patience(self) -> Patience:
         """Patience for one request."""
-        return Patience(self._patience)
+        return Patience(self._patience, self._timeouts)
 
     def call(self, doing: str, request: Callable[[Elasticsearch], T]) -> T:
         """Send a request; again, while the server is busy or away.
@@ -101,8 +116,7 @@ class Connection:
             try:
                 return request(self.client)
             except TROUBLE as error:
-                # A timeout has cost its seconds already; one more attempt tells a hiccup from a server that hangs.
-                if is_passing(error) and patience.wait():
+                if is_passing(error) and patience.wait(error):
                     continue
                 raise explain(error, self.options, doing) from error
 

@@ -52,7 +52,7 @@ class Contents:
 
 def with_signature(query: Query) -> Query:
     """The documents of a query that have a signature."""
-    return {"bool": {"filter": [query, {"exists": {"field": "signature"}}]}}
+    return {"bool": {"filter": [query, {"exists": {"field": "invariants"}}]}}
 
 
 def keys_of(digests: ByteStrings, values: Int8Array) -> ByteStrings:

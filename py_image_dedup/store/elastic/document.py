@@ -34,7 +34,7 @@ from py_image_dedup.store.elastic.packing import (
 EVERYTHING: Final[Mapping[str, Any]] = {"match_all": {}}
 
 READ: Final = ("look", "content", "rest")
-"""The fields that ``entry_of`` needs."""
+"""The fields that ``entry_of`` needs. All of them are columns too, so that nobody reads past features to get them."""
 
 READ_ALL: Final = (*READ, "features", "words")
 """The same for an entry with its features, which are large."""
@@ -107,7 +107,6 @@ def documents(entries: Sequence[IndexEntry]) -> Iterator[tuple[str, bytes, dict[
         packed = b""
         if entry.signature is not None:
             numbers, packed = next(signatures)
-            fields["signature"] = entry.signature.values.hex()
             fields["invariants"] = numbers.tobytes().hex()
         if entry.digest is not None:
             fields["content"] = pack_content(entry.digest, entry.versions.signature, packed)

@@ -24,7 +24,7 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, ApiError):
         status = error.status_code
         return status in BUSY and not is_block(*cause(error.body))
-    return isinstance(error, NoConnection) and not isinstance(error, TlsError)
+    return isinstance(error, (NoConnection, ConnectionTimeout)) and not isinstance(error, TlsError)
 
 
 def is_block(kind: str, reason: str) -> bool:

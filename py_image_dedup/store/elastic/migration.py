@@ -30,7 +30,16 @@ def migrate(connection: Connection, old: Found) -> None:
         return
     alias, new = connection.options.index, concrete_name(connection.options.index)
     _LOG.info("copying the index %s (schema %d) to %s", old.concrete, old.schema, new)
-    create(connection, new, None)
+    before = connection.call("open", lambda client: client.indices.get_settings(index=old.concrete, flat_settings=True))
+    settings = before[old.concrete]["settings"]
+    # As many as it has: whoever made it by hand had reasons.
+    create(
+        connection,
+        new,
+        None,
+        shards=int(settings["index.number_of_shards"]),
+        replicas=int(settings["index.number_of_replicas"]),
+    )
     copied = 0
     for hits in pages(connection, old.concrete, Reading(EVERYTHING, source=READ_ALL, size=DOCUMENTS_A_PAGE)):
         # A schema that packs its documents in another way is read by another function here.

@@ -63,7 +63,7 @@ def pack_values(values: Int8Array) -> list[bytes]:
     """
     steps = np.zeros((len(values), _PACKED_LENGTH * 3), dtype=np.uint8)
     steps[:, :SIGNATURE_LENGTH] = values.view(np.uint8) + np.uint8(2)
-    packed = (steps.reshape(len(values), _PACKED_LENGTH, 3) @ _POWERS).astype(np.uint8)
+    packed = steps[:, 0::3] * _POWERS[0] + steps[:, 1::3] * _POWERS[1] + steps[:, 2::3]
     rows = [row.tobytes() for row in packed]
     for odd in np.flatnonzero((steps > 4).any(axis=1)).tolist():
         rows[odd] = values[odd].tobytes()

@@ -12,10 +12,10 @@ import numpy as np
 
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store.elastic.connection import Connection, whole
-from py_image_dedup.store.elastic.document import EVERYTHING, READ, entry_id, entry_of, within
+from py_image_dedup.store.elastic.document import EVERYTHING, READ, READ_ALL, entry_id, entry_of, within
 from py_image_dedup.store.elastic.explain import explain_answer
-from py_image_dedup.store.elastic.packing import DIGEST_LENGTH, unpack_content
-from py_image_dedup.store.elastic.scan import DOCUMENTS_A_PAGE, Hit, Query, Reading, column, pages
+from py_image_dedup.store.elastic.packing import DIGEST_LENGTH
+from py_image_dedup.store.elastic.scan import Hit, Query, Reading, column, pages, wanted
 
 TERMS: Final = 1_000
 """Digests a query; a server takes 65,536."""
@@ -63,7 +63,7 @@ class EntryReader:
 
     def in_order(self, under: Sequence[Path] | None, query: Query = EVERYTHING) -> Iterator[IndexEntry]:
         """Stream entries in the order of raw paths. The server sorts by the start of the path; ends are sorted here."""
-        reading = Reading(query, source=READ, sort="order", size=DOCUMENTS_A_PAGE)
+        reading = Reading(query, columns=READ, sort="order")
         hits = (hit for some in self.pages(under, reading) for hit in some)
         for _, same_start in groupby(hits, key=lambda hit: hit["sort"][0]):
             yield from sorted(map(self._entry, same_start), key=lambda entry: entry.stat.raw_path)
@@ -75,10 +75,11 @@ class EntryReader:
         whole(answer, self._connection.options)
         return int(answer["count"])
 
-    def by_ids(self, ids: Sequence[str], source: Sequence[str] = READ) -> list[IndexEntry]:
+    def by_ids(self, ids: Sequence[str], *, features: bool = False) -> list[IndexEntry]:
         """The entries with these ids that are there, as they are at this moment, refreshed or not."""
+        source = list(READ_ALL if features else READ)
         answer = self._connection.call(
-            "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=list(source))
+            "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=source)
         )
         for document in answer["docs"]:
             if "error" in document:
@@ -86,26 +87,31 @@ class EntryReader:
                 raise explain_answer(404, error["type"], error["reason"], self._connection.options, "read")
         return [self._entry(document) for document in answer["docs"] if document.get("found")]
 
-    def known(self, digests: Iterable[bytes], source: Sequence[str] = READ) -> dict[bytes, IndexEntry]:
-        """One entry of each digest that is known: one just written, or else the first by path."""
+    def known(self, digests: Iterable[bytes], *, features: bool = False) -> dict[bytes, IndexEntry]:
+        """One entry of each digest that is known: one just written, or else the first by path.
+
+        Args:
+            digests: Any number.
+            features: Whether features and words shall come with the entries.
+        """
         if len(self._unseen) > UNSEEN:
             self.fresh()
         found: dict[bytes, IndexEntry] = {}
         remaining = iter(dict.fromkeys(digests))
         while some := list(islice(remaining, TERMS)):
-            found |= _by_digest(self._first_by_path(some, source))
+            found |= _by_digest(self._first_by_path(some, features=features))
             waiting = [self._unseen[digest] for digest in some if digest in self._unseen]
-            found |= _by_digest(self.by_ids(waiting, source) if waiting else ())
+            found |= _by_digest(self.by_ids(waiting, features=features) if waiting else ())
         return found
 
-    def _first_by_path(self, digests: Sequence[bytes], source: Sequence[str]) -> Iterator[IndexEntry]:
+    def _first_by_path(self, digests: Sequence[bytes], *, features: bool) -> Iterator[IndexEntry]:
         body = {
             "query": {"terms": {"digest": [digest.hex() for digest in digests]}},
             "collapse": {"field": "digest"},
             "sort": [{"order": "asc"}],
             "size": len(digests),
-            "_source": list(source),
             "track_total_hits": False,
+            **wanted(() if features else READ, READ_ALL if features else ()),
         }
         answer = self._connection.call(
             "search", lambda client: client.search(index=self._index, body=body, allow_partial_search_results=False)
@@ -115,10 +121,8 @@ class EntryReader:
 
     def repeated(self, under: Sequence[Path] | None) -> Iterator[dict[bytes, tuple[IndexEntry, ...]]]:
         """Stream the entries of digests that several have. Holds the digests, 32 bytes an entry, not the entries."""
-        reading = Reading({"exists": {"field": "digest"}}, columns=("content",))
-        read = [
-            b"".join(unpack_content(column(hit, "content"))[0] for hit in hits) for hits in self.pages(under, reading)
-        ]
+        reading = Reading({"exists": {"field": "digest"}}, columns=("digest",))
+        read = [bytes.fromhex("".join(column(hit, "digest") for hit in hits)) for hits in self.pages(under, reading)]
         unique, counts = np.unique(np.frombuffer(b"".join(read), dtype=f"S{DIGEST_LENGTH}"), return_counts=True)
         digests = unique.view(f"V{DIGEST_LENGTH}")  # text of numpy would lose zero bytes at the end
         several = np.flatnonzero(counts > 1)
@@ -131,14 +135,15 @@ class EntryReader:
         """The entries under some folders that have these digests, each in the order of raw paths."""
         query = {"terms": {"digest": [digest.hex() for digest in digests]}}
         found: dict[bytes, list[IndexEntry]] = {}
-        for hits in self.pages(under, Reading(query, source=READ, size=DOCUMENTS_A_PAGE)):
+        for hits in self.pages(under, Reading(query, columns=READ)):
             for entry in map(self._entry, hits):
                 if entry.digest is not None:
                     found.setdefault(entry.digest, []).append(entry)
         return {digest: tuple(sorted(same, key=lambda e: e.stat.raw_path)) for digest, same in sorted(found.items())}
 
     def _entry(self, hit: Hit) -> IndexEntry:
-        return entry_of(hit["_source"], self.versions)
+        fields = hit["_source"] if "_source" in hit else {name: values[0] for name, values in hit["fields"].items()}
+        return entry_of(fields, self.versions)
 
 
 def _by_digest(entries: Iterable[IndexEntry]) -> dict[bytes, IndexEntry]:

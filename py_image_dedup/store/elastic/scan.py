@@ -28,7 +28,7 @@ class Reading:
 
     Attributes:
         query: Which documents.
-        columns: Binary columns, read without the document; each hit has them in ``fields``.
+        columns: Binary columns and keywords, read without the document; each hit has them in ``fields``.
         source: Fields of the document; each hit has them in ``_source``.
         sort: A field to sort by; none: as they lie on the disk, which is fastest.
         size: Documents a page.
@@ -110,7 +110,7 @@ def _page(connection: Connection, body: Mapping[str, Any]) -> Sequence[Hit]:
 
 
 def column(hit: Hit, name: str) -> str:
-    """A binary column of a hit.
+    """A column of a hit.
 
     Raises:
         StoreError: The document has none: it was not written by this program.

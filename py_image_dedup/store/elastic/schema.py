@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -17,8 +18,16 @@ from py_image_dedup.store.elastic.explain import check_version
 from py_image_dedup.store.elastic.options import ElasticOptions
 
 PROGRAM: Final = "py-image-dedup"
-SCHEMA: Final = 1
-"""Grows when documents change such that older programs would misread them; see ``migration``."""
+SCHEMA: Final = 2
+"""Grows when documents change such that older programs would misread them, or newer ones the older; see ``migration``.
+
+1 had the signature as a vector of its own; it was never released.
+"""
+
+REPLICA_SECONDS: Final = 30
+"""How long a new index is waited for to have all its replicas."""
+
+_LOG = logging.getLogger(__name__)
 
 DEFINITION = resources.files("py_image_dedup.store.elastic") / "index.json"
 
@@ -76,7 +85,8 @@ def open_index(connection: Connection) -> Found:
     _wait_until_ready(connection, found.concrete)
     # A closed index is healthy and an unreadable one too: ask something.
     whole(connection.call("open", lambda client: client.count(index=options.index)), options)
-    if found.signature < SIGNATURE_VERSION or not found.with_words:
+    # One of an older schema is copied, and must not be taken for one of today's if that is interrupted.
+    if found.schema == SCHEMA and (found.signature < SIGNATURE_VERSION or not found.with_words):
         _mark(connection, found.concrete)
     return found
 
@@ -131,26 +141,38 @@ def _versions(concrete: str, described: Mapping[str, Any], options: ElasticOptio
     return schema, signature
 
 
-def create(connection: Connection, concrete: str, alias: str | None) -> None:
+def create(
+    connection: Connection, concrete: str, alias: str | None, *, shards: int | None = None, replicas: int | None = None
+) -> None:
     """Make an index, and its alias with it; that another program made it in this moment is as good.
+
+    It is waited for until every shard has its replicas: before that, a node that goes away takes the only copy of a
+    shard with it. A cluster that has no node for them is not waited for in vain: the index is used as it is.
 
     Args:
         connection: To the server.
         concrete: Name of the index.
         alias: Name of the alias, or none yet.
+        shards: How many; those of the options unless told.
+        replicas: Of each.
     """
     options = connection.options
+    shards = options.shards if shards is None else shards
+    replicas = options.replicas if replicas is None else replicas
     made = definition()
     index = made["settings"]["index"]
-    index["number_of_shards"], index["number_of_replicas"] = options.shards, options.replicas
+    index["number_of_shards"], index["number_of_replicas"] = shards, replicas
+    seconds = max(1, int(min(REPLICA_SECONDS, options.request_seconds / 2)))
     try:
-        connection.call(
+        answer = connection.call(
             "create",
             lambda client: client.indices.create(
                 index=concrete,
                 settings=made["settings"],
                 mappings=made["mappings"],
                 aliases={alias: {}} if alias else None,
+                wait_for_active_shards="all",
+                timeout=f"{seconds}s",
             ),
         )
     except StoreError as error:
@@ -158,6 +180,16 @@ def create(connection: Connection, concrete: str, alias: str | None) -> None:
         if not (isinstance(cause, BadRequestError) and cause.error == "resource_already_exists_exception"):
             raise
         _adopt(connection, concrete, alias)
+    else:
+        if not answer.get("shards_acknowledged"):
+            _LOG.warning(
+                "%s was made, and not every shard has its %d replicas after %d seconds: until it has, a node that goes "
+                "away may take the only copy of a shard with it; the cluster needs %d nodes that hold data",
+                options.place,
+                replicas,
+                seconds,
+                replicas + 1,
+            )
 
 
 def _adopt(connection: Connection, concrete: str, alias: str | None) -> None:

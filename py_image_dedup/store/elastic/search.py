@@ -1,15 +1,12 @@
 """Exact neighbours of signatures, found by the server.
 
-``d = |a - b| / (|a| + |b|) <= t`` implies ``|a - b| <= 2 t |a| / (1 - t)``, so a flat (exhaustive) vector query within
-that radius finds all that can be within the distance; the distance itself is computed here, as everywhere else.
-
-What is asked for is one query over the invariants as long as that is selective, and one a turn otherwise. An answer
-that is as long as an answer can be is not taken for the whole: it is asked for again in ranges of slots.
+A flat (exhaustive) vector query over the invariants finds all that can be within the distance, in all orientations; the
+distance itself is computed here, as everywhere else. An answer that is as long as an answer can be is not taken for the
+whole: it is asked for again in ranges of slots.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +17,6 @@ import numpy as np
 from elasticsearch import ApiError, Elasticsearch
 
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
 from py_image_dedup.signature.pairs import Float64Array, Int8Array, UInt8Array
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.elastic.connection import Connection, whole
@@ -29,9 +25,6 @@ from py_image_dedup.store.elastic.explain import cause
 from py_image_dedup.store.elastic.invariants import invariant_radius, invariants
 from py_image_dedup.store.elastic.packing import unpack_content, unpack_values
 from py_image_dedup.store.elastic.scan import Hit, Query, column, wanted
-
-SELECTIVE: Final = 0.15
-"""Up to this distance the query over the invariants brings little besides the answer."""
 
 FEW: Final = 1_000
 """The longest answer that a batch asks for: there are many of them."""
@@ -111,7 +104,7 @@ class NeighbourSearch:
         contents: list[dict[bytes, bytes]] = [{} for _ in values]
         asked = [_Asked(row, 0, SLOTS, FEW) for row in range(len(values))]
         while asked:
-            bodies = [self._body(search, values[search.row], compact[search.row]) for search in asked]
+            bodies = [self._body(search, compact[search.row]) for search in asked]
             again: list[_Asked] = []
             for search, hits in zip(asked, self._answers(bodies), strict=True):
                 if len(hits) >= search.most:
@@ -128,29 +121,18 @@ class NeighbourSearch:
         near = np.flatnonzero(exact <= self._max_distance)
         return Found([digests[place] for place in near], exact[near], turns[near])
 
-    def _body(self, search: _Asked, values: Int8Array, compact: Int8Array) -> dict[str, Any]:
+    def _body(self, search: _Asked, compact: Int8Array) -> dict[str, Any]:
         within: list[Query] = [self._within] if self._within is not EVERYTHING else []
         if (search.low, search.high) != (0, SLOTS):
             within.append({"range": {"slot": {"gte": search.low, "lte": search.high - 1}}})
-        length = math.sqrt(float(values.astype(np.int64) @ values.astype(np.int64)))
-        share = self._max_distance
-        # A length of 272 bytes ends at 2112 whatever they are; 1e-3 is far above the rounding of the server's floats.
-        radius = min(2 * share * length / (1 - share) if share < 1 else math.inf, 5_000.0) + 1e-3
-        if share <= SELECTIVE:
-            vectors, reach, name = [compact], invariant_radius(radius), "invariants"
-        else:
-            vectors, reach, name = [turn(values, orientation) for orientation in ORIENTATIONS], radius, "signature"
-        knn = [
-            {
-                "field": name,
-                "query_vector": vector.tobytes().hex(),
-                "k": search.most,
-                "num_candidates": search.most,
-                "similarity": reach,
-                **({"filter": within} if within else {}),
-            }
-            for vector in vectors
-        ]
+        knn = {
+            "field": "invariants",
+            "query_vector": compact.tobytes().hex(),
+            "k": search.most,
+            "num_candidates": search.most,
+            "similarity": invariant_radius(self._max_distance),
+            **({"filter": within} if within else {}),
+        }
         return {"knn": knn, "size": search.most, "track_total_hits": False, **_RETURNED}
 
     def _answers(self, bodies: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Hit]]:

@@ -17,11 +17,11 @@ from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError
 from py_image_dedup.store.elastic import bulk
 from py_image_dedup.store.elastic.connection import Connection
-from py_image_dedup.store.elastic.document import EVERYTHING, READ_ALL, check, documents, entry_id, shared, within
+from py_image_dedup.store.elastic.document import EVERYTHING, check, documents, entry_id, shared, within
 from py_image_dedup.store.elastic.migration import migrate
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.options import ElasticOptions
-from py_image_dedup.store.elastic.packing import unpack_content, unpack_look
+from py_image_dedup.store.elastic.packing import unpack_look
 from py_image_dedup.store.elastic.pairs import PairSearch
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader
 from py_image_dedup.store.elastic.scan import Reading, column
@@ -167,19 +167,23 @@ class ElasticStore(Store):
     def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
         """See ``Store.features``."""
         digests = [digest for number in numbers if (digest := self._numbers.digest(number)) is not None]
-        known = self._reader.known(digests, READ_ALL) if digests else {}
+        known = self._reader.known(digests, features=True) if digests else {}
         return {self._numbers.of(digest): entry.features for digest, entry in known.items() if entry.features}
 
     def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         """See ``Store.suspects``. The words stay in memory for the next call, about 0.7 kB a content."""
         return self._words.suspects(numbers)
 
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.sharing``."""
+        return self._words.sharing(words)
+
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
         """See ``Store.unverified``."""
         verified = self._proofs.verified(version)
         found: set[int] = set()
-        for hits in self._reader.pages(under, Reading(WITH_WORDS, columns=("content",))):
-            digests = {unpack_content(column(hit, "content"))[0] for hit in hits}
+        for hits in self._reader.pages(under, Reading(WITH_WORDS, columns=("digest",))):
+            digests = {bytes.fromhex(column(hit, "digest")) for hit in hits}
             found.update(map(self._numbers.of, sorted(digests - verified)))
         return sorted(found)
 
@@ -218,7 +222,7 @@ class ElasticStore(Store):
     def _with_features(self, entries: Sequence[IndexEntry]) -> list[IndexEntry]:
         """Give entries that came out of the index the features that they have there."""
         bare = {e.digest for e in entries if e.digest is not None and e.features is None and e.versions.features}
-        known = self._reader.known(bare, READ_ALL) if bare else {}
+        known = self._reader.known(bare, features=True) if bare else {}
         return [_completed(entry, known.get(entry.digest or b"")) for entry in entries]
 
     def _digests(self, numbers: Sequence[int]) -> dict[int, bytes]:

@@ -10,11 +10,11 @@ import binascii
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from py_image_dedup.signature.inverted_index import InvertedIndex
+from py_image_dedup.signature.inverted_index import NOBODY, InvertedIndex
 from py_image_dedup.signature.words import WordArray, unpack_words
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.elastic.numbers import Numbers
-from py_image_dedup.store.elastic.packing import unpack_content, unpack_look
+from py_image_dedup.store.elastic.packing import unpack_look
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader
 from py_image_dedup.store.elastic.scan import Hit, Query, Reading, column
 
@@ -53,15 +53,21 @@ class WordSearch:
         """Yield those of these contents that have words."""
         yield from dict.fromkeys(digest for digest, _ in self._read(digests))
 
+    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.sharing``."""
+        unpacked = [unpack_words(packed) for packed in words]
+        self._refresh()
+        return (self._index.suspects(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
+
     def _refresh(self) -> None:
         """Read the words of contents that are new, or were made with other versions than before."""
         everything = not self._known
         found: dict[bytes, WordArray] = {}
         fresh: list[bytes] = []
-        columns = ("look", "content", "words") if everything else ("look", "content")
+        columns = ("look", "digest", "words") if everything else ("look", "digest")
         for hits in self._reader.pages(None, Reading(WITH_WORDS, columns=columns)):
             for hit in hits:
-                digest = unpack_content(column(hit, "content"))[0]
+                digest = bytes.fromhex(column(hit, "digest"))
                 made_with = unpack_look(column(hit, "look"))[2]
                 if self._known.get(digest) != made_with:
                     self._known[digest] = made_with
@@ -77,9 +83,9 @@ class WordSearch:
         remaining = iter(digests)
         while some := list(islice(remaining, TERMS)):
             query = {"bool": {"filter": [{"terms": {"digest": [digest.hex() for digest in some]}}, WITH_WORDS]}}
-            for hits in self._reader.pages(None, Reading(query, columns=("content", "words"))):
+            for hits in self._reader.pages(None, Reading(query, columns=("digest", "words"))):
                 for hit in hits:
-                    yield unpack_content(column(hit, "content"))[0], _words(hit)
+                    yield bytes.fromhex(column(hit, "digest")), _words(hit)
 
 
 def _words(hit: Hit) -> bytes:
