@@ -35,6 +35,8 @@ from tests.daemon.process import DaemonProcess
 from tests.photographs import photograph
 
 QUIET_SECONDS = 2.0
+SETTLING_SECONDS = 10.0
+"""Some seconds after its start a daemon makes sure, once, that every folder is watched."""
 IDLE_SECONDS = 20.0
 PHOTOS = 20
 GOAL_SECONDS, GOAL_SEARCH, GOAL_IDLE, GOAL_MB = 1.0, 0.050, 0.01, 300
@@ -90,11 +92,10 @@ def give_features(state: Path, apart: frozenset[Path]) -> None:
     """Complete an index as if all its files had been analysed with features, and found to match nothing."""
     versions = AnalyseOptions(features=True).versions
     with SqliteStore(state / INDEX_NAME) as store:
-        if any(made_with == versions for _, _, made_with in store.stamps(None)):
-            return
         begin = time.perf_counter()
-        photographs = photos_in(photos_folder() / "bsds500")
-        Crowd(photographs).join(store, apart)
+        if all(made_with != versions for _, _, made_with in store.stamps(None)):
+            photographs = photos_in(photos_folder() / "bsds500")
+            Crowd(photographs).join(store, apart)
         mark = mark_of(Options())
         store.keep_proofs(mark, [], store.unverified(mark, None))
         print(f"features for {store.count(None):,} files in {time.perf_counter() - begin:.0f} s")
@@ -103,7 +104,7 @@ def give_features(state: Path, apart: frozenset[Path]) -> None:
 def measure(top: Path, daemon: DaemonProcess, library: Sequence[Path], arriving: Path, *, verified: bool) -> int:
     assert daemon.process is not None
     pid = daemon.process.pid
-    time.sleep(3)
+    time.sleep(SETTLING_SECONDS)
     before = processor_seconds(pid)
     time.sleep(IDLE_SECONDS)
     idle = (processor_seconds(pid) - before) / IDLE_SECONDS
