@@ -133,6 +133,19 @@ class Deduplicator:
         self._check_journal(dry_run)
         return Run(self._parts, roots, dry_run=dry_run).batch(ready, gone)
 
+    def prepare(self, roots: Sequence[Root]) -> None:
+        """Load what ``process`` searches, so that its first call does not wait for it.
+
+        Args:
+            roots: As for ``process``.
+
+        Raises:
+            StoreError: The index cannot be used.
+        """
+        from py_image_dedup.phases.neighbourhood import prepare
+
+        prepare(self._parts, roots)
+
     def _check_journal(self, dry_run: bool) -> None:  # noqa: FBT001 - the caller's word
         if not dry_run and self._parts.options.state_directory is None:
             raise ValueError("files are removed only with a state directory, where the journal of the run is kept")

@@ -47,8 +47,12 @@ def index_place(settings: Settings) -> Path | str:
     return settings.state_directory / INDEX_NAME
 
 
-def build_store(settings: Settings) -> Store:
+def build_store(settings: Settings, *, patience_seconds: float = 60.0) -> Store:
     """Open the index; make it if it is not there.
+
+    Args:
+        settings: Say where it is.
+        patience_seconds: How long a server that is away or busy is waited for, each time.
 
     Raises:
         StoreUnavailable: It is busy or cannot be reached just now.
@@ -72,6 +76,7 @@ def build_store(settings: Settings) -> Store:
             api_key=elastic.api_key,
             ca_certificate=elastic.ca_certificate,
             scheme=elastic.scheme,
+            patience_seconds=patience_seconds,
             cache_directory=settings.state_directory,
         )
     )

@@ -18,6 +18,7 @@ from py_image_dedup.model.match import MatchClass, Orientation, Reason
 from py_image_dedup.model.removal import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.phases.options import AnalyseOptions, FindOptions, Matching
+from py_image_dedup.phases.proving import mark_of
 from py_image_dedup.removal.planner import RemovalOptions
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
@@ -196,6 +197,25 @@ def test_a_batch_finds_what_a_whole_run_finds(photos: Photos) -> None:
     whole = photos.run()
     assert verified(whole) == 0
     assert ("1.jpg", "1 crop.jpg", MatchClass.PARTIAL) in told(whole)
+
+
+def test_a_batch_verifies_its_own_files_and_leaves_others_to_the_next_whole_run(photos: Photos) -> None:
+    unmatched = replace(photos.options, find=FindOptions(scope=Scope.ALL, matching=Matching.DISTANCE))
+    photos.run(unmatched)  # analysed with features, and nothing is verified
+    copy = photos.add("3 copy.jpg", photograph(3), 40)
+    result = photos.batch(copy)
+    assert found(result) == {"3.jpg": [("3 copy.jpg", MatchClass.SIMILAR)]}
+    with photos.open_store() as store:
+        assert len(store.unverified(mark_of(photos.options), None)) == 7
+    assert found(photos.run()) == COPIES | {"3.jpg": [("3 copy.jpg", MatchClass.SIMILAR)]}
+
+
+def test_what_batches_search_can_be_loaded_before_they_come(photos: Photos) -> None:
+    photos.run()
+    with SqliteStore(photos.top.parent / "state" / "index.sqlite3") as store:
+        Deduplicator(store, photos.options).prepare([Root(photos.top)])
+        assert len(store._words._index) == 7
+        assert len(store._table.numbers) == 7
 
 
 @pytest.fixture

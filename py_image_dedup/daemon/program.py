@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,11 @@ from py_image_dedup.wiring import build, build_store, options_of, roots_of, runs
 
 _LOG = logging.getLogger(__name__)
 
+_PATIENCE = 5.0
+"""Seconds that an index may be silent before the page says so: the loop itself tries again, and can be ended then."""
+_GRACE = 8.0
+"""Seconds that the work in hand may take to end."""
+
 
 class DaemonError(Exception):
     """The daemon cannot start; the message says why and what to do."""
@@ -34,8 +40,8 @@ class DaemonError(Exception):
 class Daemon:
     """A daemon that runs until a signal ends it.
 
-    SIGTERM and SIGINT end it after the file in hand, SIGHUP makes it read its settings again; settings that are wrong
-    are told and the old ones stay.
+    SIGTERM and SIGINT end it after the file in hand, and within ten seconds; SIGHUP makes it read its settings again;
+    settings that are wrong are told and the old ones stay.
 
     Args:
         load: Reads the settings.
@@ -52,6 +58,7 @@ class Daemon:
         self._metrics = MetricsObserver(self._instruments)
         self._service: Service | None = None
         self._ending = False
+        self._last_resort = LastResort(_GRACE)
 
     def run(self) -> None:
         """Run until a signal ends it.
@@ -61,7 +68,7 @@ class Daemon:
             DaemonError: There is nothing to watch, or the metrics page's address is taken.
         """
         settings = self._load()
-        with self._signals():
+        with self._signals(), self._last_resort:
             while not self._ending:
                 self._serve(settings)
                 if not self._ending:
@@ -84,7 +91,7 @@ class Daemon:
         runner = LibraryRunner(
             roots,
             selector,
-            open_store=lambda: build_store(settings),
+            open_store=lambda: build_store(settings, patience_seconds=_PATIENCE),
             make=lambda store: build(settings, store, observer=self._tell, should_stop=lambda: service.stopping),
             dry_run=settings.dry_run,
             observer=self._metrics,
@@ -159,6 +166,7 @@ class Daemon:
     def _end(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler has this shape
         self._ending = True
         _LOG.info("%s: ending after the file in hand", signal.Signals(number).name)
+        self._last_resort.begin()
         self._stop()
 
     def _reload(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as above
@@ -167,6 +175,39 @@ class Daemon:
     def _stop(self) -> None:
         if self._service is not None:
             self._service.stop()
+
+
+class LastResort:
+    """Leaves the process if it does not end by itself, as when a server accepts a request and never answers.
+
+    That is what a power cut does, at which nothing is lost: the journal tells the next start what was in hand. As a
+    context manager: what has ended by itself is not left.
+
+    Args:
+        seconds: To wait after ``begin``.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._leave)
+        self._timer.daemon = True
+
+    def begin(self) -> None:
+        """Begin to wait; the second time is none."""
+        if not self._timer.is_alive() and not self._timer.finished.is_set():
+            self._timer.start()
+
+    def __enter__(self) -> None:
+        """Nothing yet."""
+
+    def __exit__(self, *error: object) -> None:
+        """Wait no more."""
+        self._timer.cancel()
+
+    @staticmethod
+    def _leave() -> None:
+        _LOG.warning("what is in hand does not end; leaving it: the next start goes on from the journal")
+        logging.shutdown()
+        os._exit(0)
 
 
 def look(raw_path: bytes) -> Stamp | None:

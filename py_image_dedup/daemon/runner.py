@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from py_image_dedup.daemon.service import Postponed
+from py_image_dedup.daemon.memory import give_back
+from py_image_dedup.daemon.service import IndexAway, Postponed
 from py_image_dedup.deduplicator import Deduplicator
 from py_image_dedup.model import events
 from py_image_dedup.model.file import Root
@@ -62,28 +63,46 @@ class LibraryRunner:
         self._runs_directory = runs_directory
         self._store: Store | None = None
 
-    def full(self, unsettled: Collection[bytes]) -> None:
+    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
         """Run all phases over the roots, and leave out the paths that are still being written.
 
-        Raises:
-            Postponed: The index is away, or the run failed.
-        """
-        with self._index() as store:
-            self._finish(self._make(store).deduplicate(self._roots, dry_run=self._dry_run, without=unsettled), store)
+        Then make ready what batches search, so that the first photo that arrives does not wait for it.
 
-    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> None:
+        Returns:
+            What was left alone because it had changed, and is in the index no more.
+
+        Raises:
+            IndexAway: The index does not answer.
+            Postponed: The run failed.
+        """
+        with self._index(full=True) as store:
+            work = self._make(store)
+            result = work.deduplicate(self._roots, dry_run=self._dry_run, without=unsettled)
+            changed = self._finish(result, store)
+            give_back()
+            if not result.interrupted:
+                work.prepare(self._roots)
+            give_back()
+            return changed
+
+    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
         """Run the phases for these files only; nothing to do is no run.
 
         What this program moved itself comes here too: those paths are not in the index any more, and end here.
 
+        Returns:
+            As ``full``.
+
         Raises:
-            Postponed: The index is away, or the run failed.
+            IndexAway: The index does not answer.
+            Postponed: The run failed.
         """
-        with self._index() as store:
+        with self._index(full=False) as store:
             new = [raw for raw in ready if not _is_unchanged(raw, store)]
             vanished = [raw for raw in gone if _is_in(raw, store)]
-            if new or vanished:
-                self._finish(self._make(store).process(self._roots, new, vanished, dry_run=self._dry_run), store)
+            if not new and not vanished:
+                return ()
+            return self._finish(self._make(store).process(self._roots, new, vanished, dry_run=self._dry_run), store)
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
         """Return the files that count below a folder that appeared."""
@@ -104,15 +123,15 @@ class LibraryRunner:
             store.close()
 
     @contextmanager
-    def _index(self) -> Iterator[Store]:
+    def _index(self, *, full: bool) -> Iterator[Store]:
         try:
             if self._store is None:
                 self._store = self._open_store()
             yield self._store
         except StoreError as error:
-            self._observer(events.RunFailed(str(error)))
+            self._observer(events.RunFailed(str(error), full))
             self._give_up()
-            raise Postponed(str(error)) from error
+            raise IndexAway(str(error)) from error
 
     def _give_up(self) -> None:
         try:
@@ -120,9 +139,9 @@ class LibraryRunner:
         except StoreError as error:
             _LOG.debug("closing an index that had failed: %s", error)
 
-    def _finish(self, result: RunResult, store: Store) -> None:
+    def _finish(self, result: RunResult, store: Store) -> Collection[bytes]:
         for failure in result.failures:
-            _LOG.info("%s", failure.message)
+            _LOG.info("%s: %s", failure.path, failure.message)
         for outcome in result.outcomes:
             action = outcome.action
             match outcome.status:
@@ -143,6 +162,8 @@ class LibraryRunner:
         if result.error is not None:
             raise Postponed(result.error)
         self._observer(events.IndexMeasured(store.count(None), store.size()))
+        skipped = [outcome.action for outcome in result.outcomes if outcome.status is OutcomeStatus.SKIPPED]
+        return {file.raw_path for action in skipped for file in (action.source, action.keeper)}
 
 
 def _is_unchanged(raw_path: bytes, store: Store) -> bool:

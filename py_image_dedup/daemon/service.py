@@ -7,6 +7,7 @@ at a time: what happens meanwhile waits and is merged, and if too much waits a f
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from py_image_dedup.daemon.changes import Change
 from py_image_dedup.daemon.settle import Settler
-from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.metrics.server import Checks
 from py_image_dedup.model import events
 
@@ -23,16 +24,24 @@ _LOG = logging.getLogger(__name__)
 
 
 class Postponed(Exception):  # noqa: N818 - no error: the work is done later
-    """The work cannot be done now: the index is away, or another program's run is under way."""
+    """The work cannot be done now: another program's run is under way, or the run failed."""
+
+
+class IndexAway(Postponed):
+    """The index does not answer."""
 
 
 class Runner(Protocol):
-    """What the loop sets to work. Both raise ``Postponed`` when a later try may do."""
+    """What the loop sets to work.
 
-    def full(self, unsettled: Collection[bytes]) -> None:
+    Both kinds of runs raise ``Postponed`` when a later try may do, and return the paths that were to be handled and had
+    changed by then: nobody knows them any more, so they are worth another look.
+    """
+
+    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
         """Run all phases over the roots, and leave out the paths that are still being written."""
 
-    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> None:
+    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
         """Run the phases for these files only; nothing to do is no run."""
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
@@ -51,6 +60,9 @@ class Watching(Protocol):
 
     def tend(self) -> None:
         """Keep the watching alive."""
+
+    def renew(self, raw_folders: Collection[bytes]) -> None:
+        """Make sure that these folders are watched."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -114,8 +126,10 @@ class Service:
         self._full_due_at = clock()
         self._retry_at = clock()
         self._retries = 0
-        self._problem: str | None = None
-        self._last_full_problem: str | None = "there has been no full run yet"
+        self._index_problem: str | None = None
+        self._run_problem: str | None = "there has been no full run yet"
+        self._folders: set[bytes] = set()
+        self._looked_again: set[bytes] = set()
         self._sign_of_life = clock()
         self._watcher = watch(self.changed, self.missed)
 
@@ -156,7 +170,7 @@ class Service:
     def ready(self) -> Checks:
         """What ``/readyz`` shows."""
         problems = "; ".join(self._watcher.problems.values()) or None
-        return {"index": self._problem, "watchers": problems, "last full run": self._last_full_problem}
+        return {"index": self._index_problem, "watchers": problems, "last run": self._run_problem}
 
     def run(self) -> None:
         """Work until ``stop``."""
@@ -190,6 +204,7 @@ class Service:
             self._full_due_at = self._clock()
         for change in changes:
             if change.folder:
+                self._folders.add(change.raw_path)
                 self._settler.touch(change.raw_path)
                 for raw_path in self._runner.below(change.raw_path):
                     self._settler.touch(raw_path)
@@ -207,14 +222,14 @@ class Service:
     def _full(self) -> None:
         self._full_due_at = float("inf")
         try:
-            self._runner.full(self._settler.pending())
+            changed = self._runner.full(self._settler.pending())
         except Postponed as reason:
             self._full_due_at = self._clock()
-            self._last_full_problem = str(reason)
             self._postpone(reason)
             return
         self._recovered()
-        self._last_full_problem = None
+        self._looked_again.clear()
+        self._look_again(changed)
         self._full_due_at = min(self._full_due_at, self._clock() + self._timing.full_run_interval)
 
     def _batch(self) -> None:
@@ -223,24 +238,46 @@ class Service:
             _LOG.warning("%r has been changing all the time and is still waited for", raw_path)
         if not settled.ready and not settled.gone:
             return
+        self._look_into(self._folders.intersection(settled.gone))
         try:
-            self._runner.batch(settled.ready, settled.gone)
+            changed = self._runner.batch(settled.ready, settled.gone)
         except Postponed as reason:
             for raw_path in (*settled.ready, *settled.gone):
                 self._settler.touch(raw_path)
             self._postpone(reason)
             return
         self._recovered()
+        self._look_again(changed)
+
+    def _look_into(self, raw_folders: Collection[bytes]) -> None:
+        """Look once more into folders that have come to rest: while they were made or moved, events may be lost."""
+        self._folders.difference_update(raw_folders)
+        there = [raw_folder for raw_folder in raw_folders if os.path.isdir(raw_folder)]  # noqa: PTH112 - a raw path
+        if there:
+            self._watcher.renew(there)
+        for raw_folder in there:
+            for raw_path in self._runner.below(raw_folder):
+                self._settler.touch(raw_path)
+
+    def _look_again(self, raw_paths: Collection[bytes]) -> None:
+        """Wait for paths to settle as if they had had an event, once from one full run to the next."""
+        for raw_path in set(raw_paths) - self._looked_again:
+            self._looked_again.add(raw_path)
+            self._settler.touch(raw_path)
 
     def _postpone(self, reason: Postponed) -> None:
+        self._run_problem = str(reason)
+        if isinstance(reason, IndexAway):
+            self._index_problem = str(reason)
+            self._observer(events.StoreFailed(str(reason)))
+        if self.stopping:
+            return
         wait = min(self._timing.longest_retry, self._timing.first_retry * 2**self._retries)
         self._retries += 1
         self._retry_at = self._clock() + wait
-        self._problem = str(reason)
-        self._observer(events.StoreFailed(str(reason)))
         _LOG.warning("%s; nothing is removed; trying again in %.0f s", reason, wait)
 
     def _recovered(self) -> None:
-        if self._problem is not None:
+        if self._index_problem is not None:
             _LOG.info("the index answers again")
-        self._problem, self._retries = None, 0
+        self._index_problem, self._run_problem, self._retries = None, None, 0

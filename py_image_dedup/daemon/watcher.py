@@ -5,40 +5,27 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
+from py_image_dedup.daemon.changes import Change, ChangeListener, OverflowListener
+from py_image_dedup.daemon.overlooked import overlooked
 from py_image_dedup.model.events import FileEventSeen, WatcherChanged
 from py_image_dedup.model.events import Observer as RunObserver
 
 _LOG = logging.getLogger(__name__)
-_KINDS = {"created": "created", "modified": "modified", "closed": "modified", "moved": "moved", "deleted": "deleted"}
-_OVERFLOW_WORDS = "queue overflowed"
 _EMPTY_IS_UNMOUNTED = "is empty: it looks like the mount point of a file system that is not mounted"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something changed at a path.
-
-    Attributes:
-        raw_path: Absolute.
-        folder: The path is, or was, a folder: everything below it has changed.
-    """
-
-    raw_path: bytes
-    folder: bool = False
 
 
 @dataclass(slots=True)
 class _Watch:
-    """One root: ``observer`` is none while the root cannot be watched."""
+    """One root: ``observer`` is none while the root cannot be watched; with one, a problem is about some folders."""
 
     root: Path
     observer: BaseObserver | None = None
@@ -46,6 +33,8 @@ class _Watch:
     problem: str | None = None
     retry_at: float = 0.0
     was_up: bool = False
+    check_at: float | None = None
+    threads: tuple[threading.Thread, ...] = ()
 
 
 class Watcher:
@@ -64,6 +53,7 @@ class Watcher:
         clock: Seconds, never going back.
         retry_seconds: How long a root that is there and could not be watched is left alone.
         polling_seconds: How often a polled root is looked at.
+        check_seconds: How long after a root was watched it is made sure that all its folders are.
     """
 
     def __init__(
@@ -78,6 +68,7 @@ class Watcher:
         clock: Callable[[], float],
         retry_seconds: float = 30.0,
         polling_seconds: float = 10.0,
+        check_seconds: float = 5.0,
     ) -> None:
         self._watches = [_Watch(root) for root in roots]
         self._polling = polling
@@ -88,13 +79,14 @@ class Watcher:
         self._clock = clock
         self._retry_seconds = retry_seconds
         self._polling_seconds = polling_seconds
-        self._overflow = _OverflowListener(self._overflowed)
+        self._check_seconds = check_seconds
+        self._overflow = OverflowListener(self._overflowed)
         logging.getLogger("watchdog").addHandler(self._overflow)
         self._tell()
 
     @property
     def problems(self) -> dict[Path, str]:
-        """The roots that are not watched, and why in words."""
+        """The roots that are not watched, or not everywhere, and why in words."""
         return {watch.root: watch.problem for watch in self._watches if watch.problem is not None}
 
     def tend(self) -> None:
@@ -103,10 +95,27 @@ class Watcher:
             identity = _identity(watch.root)
             if watch.observer is not None and identity != watch.identity:
                 self._end(watch, f"{watch.root} was unmounted, moved or replaced")
-            elif watch.observer is not None and not _is_alive(watch.observer):
+            elif watch.observer is not None and not all(thread.is_alive() for thread in watch.threads):
                 self._end(watch, f"the watcher of {watch.root} died")
             if watch.observer is None and self._clock() >= watch.retry_at:
                 self._begin(watch, identity)
+            if watch.check_at is not None and self._clock() >= watch.check_at:
+                self._check(watch)
+
+    def renew(self, raw_folders: Collection[bytes]) -> None:
+        """Make sure that folders that appeared are watched.
+
+        A folder that is renamed in the moment in which it is made is lost to watchdog, and so are all events in it.
+
+        Args:
+            raw_folders: What appeared, after it came to rest.
+        """
+        for watch in self._watches:
+            above = os.fsencode(watch.root) + b"/"
+            own = [Path(os.fsdecode(raw)) for raw in raw_folders if raw.startswith(above)]
+            if watch.problem is None and any(self._overlooked(watch, folder) for folder in own):
+                self._watch_anew(watch)
+                watch.check_at = self._clock() + self._check_seconds
 
     def close(self) -> None:
         """Stop all watching."""
@@ -121,24 +130,73 @@ class Watcher:
         if watch.was_up and _is_empty(watch.root):
             self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}; waiting for it")
             return
-        handler = _Handler(self._changed)
-        watched: BaseObserver | None = None
         try:
-            watched = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
-            watched.schedule(handler, os.fspath(watch.root), recursive=self._recursive)
-            watched.start()
+            observer, threads = self._observe(watch.root)
         except OSError as error:
-            if watched is not None:
-                _stop(watched)
             self._failed(watch, f"{_explain(error, watch.root)}; trying again every {self._retry_seconds:.0f} s")
             watch.retry_at = self._clock() + self._retry_seconds
             return
         restarted, watch.was_up = watch.was_up, True
-        watch.observer, watch.identity, watch.problem = watched, identity, None
+        watch.observer, watch.threads, watch.identity, watch.problem = observer, threads, identity, None
+        watch.check_at = self._clock() + self._check_seconds
         _LOG.info("watching %s%s", watch.root, " again" if restarted else "")
         self._tell(restarted=restarted)
         # Between the last full run and this moment nobody looked.
         self._on_gap(watch.root)
+
+    def _overlooked(self, watch: _Watch, below: Path | None = None) -> list[Path]:
+        if watch.observer is None or self._polling or not self._recursive:
+            return []
+        return list(overlooked(watch.root, below))
+
+    def _watch_anew(self, watch: _Watch) -> None:
+        """Begin to watch a root once more, before the old watching ends: no event is missed.
+
+        Where both together are more than the system allows, that is done again when the old one has left its room.
+        """
+        for attempt in range(2):
+            old = watch.observer
+            try:
+                watch.observer, watch.threads = self._observe(watch.root)
+            except OSError as error:
+                _LOG.debug("%s", _explain(error, watch.root))
+                return
+            if old is not None:
+                _stop(old)
+            if attempt:
+                self._on_gap(watch.root)
+            elif not self._overlooked(watch):
+                return
+
+    def _check(self, watch: _Watch) -> None:
+        """Make sure that every folder of a root is watched, and say so if that cannot be had."""
+        watch.check_at = None
+        if self._overlooked(watch):
+            self._watch_anew(watch)
+        missing = self._overlooked(watch)
+        if missing:
+            watch.check_at = self._clock() + 10 * self._retry_seconds
+            self._failed(watch, f"{len(missing)} folders are not watched, such as {missing[0]}: {_limit(watch.root)}")
+        elif watch.observer is not None and watch.problem is not None:
+            watch.problem = None
+            _LOG.info("watching all folders of %s", watch.root)
+            self._tell()
+            self._on_gap(watch.root)
+
+    def _observe(self, root: Path) -> tuple[BaseObserver, tuple[threading.Thread, ...]]:
+        """Begin to watch; returns the observer with all threads that it works with."""
+        watched: BaseObserver | None = None
+        before = set(threading.enumerate())
+        try:
+            watched = PollingObserver(timeout=self._polling_seconds) if self._polling else Observer()
+            watched.schedule(ChangeListener(self._changed), os.fspath(root), recursive=self._recursive)
+            watched.start()
+        except OSError:
+            if watched is not None:
+                _stop(watched)
+            raise
+        begun = set(threading.enumerate()) - before
+        return watched, tuple(thread for thread in begun if type(thread).__module__.startswith("watchdog."))
 
     def _failed(self, watch: _Watch, problem: str) -> None:
         if problem != watch.problem:
@@ -153,7 +211,7 @@ class Watcher:
         self._tell()
 
     def _stop(self, watch: _Watch) -> None:
-        observer, watch.observer, watch.identity = watch.observer, None, None
+        observer, watch.observer, watch.identity, watch.check_at = watch.observer, None, None, None
         if observer is not None:
             _stop(observer)
 
@@ -168,35 +226,15 @@ class Watcher:
             self._on_gap(watch.root)
 
     def _tell(self, *, restarted: bool = False) -> None:
-        alive = sum(watch.observer is not None for watch in self._watches)
+        alive = sum(watch.observer is not None and watch.problem is None for watch in self._watches)
         self._observer(WatcherChanged(alive, len(self._watches), restarted))
 
 
-class _Handler(FileSystemEventHandler):
-    """Turns watchdog's events into changes; what only looks at a file (opening, reading) is none."""
-
-    def __init__(self, changed: Callable[[str, Change], None]) -> None:
-        self._changed = changed
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        kind = _KINDS.get(event.event_type)
-        if kind is None or (event.is_directory and kind == "modified"):
-            return
-        for path in (event.src_path, event.dest_path):
-            if path:
-                self._changed(kind, Change(os.fsencode(path), event.is_directory))
-
-
-class _OverflowListener(logging.Handler):
-    """Hears the only sign that watchdog gives of dropped events: a line in its log."""
-
-    def __init__(self, heard: Callable[[], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._heard = heard
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if _OVERFLOW_WORDS in record.msg and "events were lost" in record.msg:
-            self._heard()
+def _limit(root: Path) -> str:
+    return (
+        f"{root} has more folders than this system may watch: raise fs.inotify.max_user_watches with sysctl, "
+        "or set daemon.file_observer to polling; until then only the full runs see their changes"
+    )
 
 
 def _identity(root: Path) -> tuple[int, int] | None:
@@ -215,10 +253,6 @@ def _is_empty(root: Path) -> bool:
         return True
 
 
-def _is_alive(observer: BaseObserver) -> bool:
-    return observer.is_alive() and bool(observer.emitters) and all(e.is_alive() for e in observer.emitters)
-
-
 def _stop(observer: BaseObserver) -> None:
     """Stop an observer, also one that could not start: where inotify is used up its clean-up fails in the same way."""
     try:
@@ -232,10 +266,7 @@ def _stop(observer: BaseObserver) -> None:
 
 def _explain(error: OSError, root: Path) -> str:
     if error.errno == errno.ENOSPC:
-        return (
-            f"{root} has more folders than this system may watch: raise fs.inotify.max_user_watches with sysctl, "
-            "or set daemon.file_observer to polling; until then only the full runs see its changes"
-        )
+        return _limit(root)
     if error.errno == errno.EMFILE:
         return f"{root} cannot be watched: raise fs.inotify.max_user_instances with sysctl"
     return f"{root} cannot be watched: {error.strerror or error}"

@@ -52,7 +52,8 @@ class MetricsObserver:
                 self._full = full
             case events.RunFinished(result):
                 self._finished(result)
-            case events.RunFailed():
+            case events.RunFailed(full=full):
+                self._full = full
                 self._ended("failed")
             case events.FileEventSeen(kind):
                 to.file_event.labels(kind).inc()

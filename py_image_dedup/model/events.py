@@ -122,9 +122,10 @@ class IndexMeasured:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """A run ended with an error instead of a result; nothing follows."""
+    """A run ended with an error instead of a result, or could not begin; nothing follows."""
 
     message: str
+    full: bool = True
 
 
 Event: TypeAlias = (

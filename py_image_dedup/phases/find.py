@@ -82,7 +82,8 @@ def find(
     begin = perf_counter()
     observer(PhaseStarted(Phase.FIND, unit="pictures compared"))
     search = _Search(inventory, store, current, options, should_stop, proven)
-    if proven is not None:
+    if proven is not None and proven.numbers is None:
+        # A batch has verified its files already: what it knows of its surroundings came of that.
         proven.prover.verify_new(search.under, observer=observer, should_stop=should_stop)
     with paused_collection():
         groups = search.groups()

@@ -20,6 +20,7 @@ from py_image_dedup.model.inventory import Inventory
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.phases.absence import Absence
 from py_image_dedup.phases.cleanup import is_current
+from py_image_dedup.phases.options import Matching
 from py_image_dedup.phases.parts import Parts
 from py_image_dedup.phases.pixel_candidates import NEAR
 from py_image_dedup.scan.roots import Ownership, settle_roots, topmost
@@ -169,8 +170,30 @@ def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> N
     if proven is None:
         bound = max(parts.options.find.distance_bound, NEAR)
         return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
-    proven.prover.verify_new(under, observer=parts.observer, should_stop=parts.should_stop)
+    known = (parts.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
+    numbers = parts.store.numbers({entry.digest for entry in known if entry is not None and entry.digest is not None})
+    proven.prover.verify_some(list(numbers.values()), observer=parts.observer, should_stop=parts.should_stop)
     return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)
+
+
+def prepare(parts: Parts, roots: Sequence[Root]) -> None:
+    """Have the index load what searches for surroundings keep in memory.
+
+    Args:
+        parts: As for ``surroundings``.
+        roots: Where partners are looked for.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    find, under = parts.options.find, [root.path for root in roots]
+    verified = find.matching is Matching.VERIFIED
+    if verified:
+        for _ in parts.store.suspects(()):
+            break
+    # A search for nothing loads all the same.
+    for distance in sorted({find.distance_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
+        parts.store.similar((), distance, under)
 
 
 def look_at(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Selector) -> Inventory:

@@ -13,8 +13,10 @@ from py_image_dedup.store.base import Store
 MOST_NEAR: Final = 50
 """How many suspects a content gets by its signature at most, the nearest."""
 
-FEW: Final = 200
-"""So many new contents are searched one by one: what a batch costs does not follow the library."""
+FEW: Final = 1_000
+"""So many new contents are searched some at a time: what a batch costs does not follow the library."""
+
+_SEARCHED_AT_ONCE: Final = 50
 
 _PAIRS_TO_FOLD: Final = 1_000_000
 
@@ -71,12 +73,14 @@ def near_blocks(store: Store, new: Sequence[int], max_distance: float) -> Iterat
     if len(new) > FEW:
         yield from store.pairs(max_distance, None)
         return
-    signed = {number: s for number, same in store.contents(new, None).items() if (s := same[0].signature) is not None}
-    found = store.similar(list(signed.values()), max_distance, None)
-    for number, neighbours in zip(signed, found, strict=True):
-        yield PairBlock(
-            np.full(len(neighbours), number, dtype=np.int64),
-            np.array([neighbour.number for neighbour in neighbours], dtype=np.int64),
-            np.array([neighbour.distance for neighbour in neighbours], dtype=np.float64),
-            np.array([neighbour.orientation for neighbour in neighbours], dtype=np.uint8),
-        )
+    for start in range(0, len(new), _SEARCHED_AT_ONCE):
+        known = store.contents(new[start : start + _SEARCHED_AT_ONCE], None)
+        signed = {number: s for number, same in known.items() if (s := same[0].signature) is not None}
+        found = store.similar(list(signed.values()), max_distance, None)
+        for number, neighbours in zip(signed, found, strict=True):
+            yield PairBlock(
+                np.full(len(neighbours), number, dtype=np.int64),
+                np.array([neighbour.number for neighbour in neighbours], dtype=np.int64),
+                np.array([neighbour.distance for neighbour in neighbours], dtype=np.float64),
+                np.array([neighbour.orientation for neighbour in neighbours], dtype=np.uint8),
+            )

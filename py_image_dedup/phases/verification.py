@@ -26,6 +26,10 @@ _UNPACKED: Final = 4_000
 Pair: TypeAlias = tuple[int, int]
 
 
+def _never() -> bool:
+    return False
+
+
 class Prover:
     """Verifies pairs of contents in threads. Used by the calling thread only; a context manager.
 
@@ -64,7 +68,13 @@ class Prover:
         Raises:
             StoreError: The index cannot be used.
         """
-        new = self._store.unverified(self._version, under)
+        self._verify_all(self._store.unverified(self._version, under), observer, should_stop)
+
+    def verify_some(self, numbers: Sequence[int], *, observer: Observer, should_stop: Callable[[], bool]) -> None:
+        """Do the same for those of some contents that were not verified yet: its cost follows them, not the index."""
+        self._verify_all(self._store.unmarked(self._version, numbers), observer, should_stop)
+
+    def _verify_all(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
         if not new:
             return
         near = NearSuspects(new)
@@ -85,9 +95,9 @@ class Prover:
                     pairs.append((min(number, other), max(number, other)))
                     if other in waiting:
                         looked_at[other].add(number)
+            proofs = self.prove(pairs, should_stop)
             if should_stop():
                 return
-            proofs = self.prove(pairs)
             accepted = [proof for proof in proofs if proof.match_class is not None]
             self._store.keep_proofs(self._version, accepted, some)
             observer(PhaseAdvanced(Phase.FIND, len(some)))
@@ -102,14 +112,19 @@ class Prover:
         proofs = [proof for proof in self.proofs(own) if proof.match_class is not None]
         return sorted({*own, *(proof.left for proof in proofs), *(proof.right for proof in proofs)})
 
-    def prove(self, pairs: Sequence[Pair]) -> list[Proof]:
-        """Verify pairs of numbers; the answers are in their order, and those without a match are among them."""
+    def prove(self, pairs: Sequence[Pair], should_stop: Callable[[], bool] = _never) -> list[Proof]:
+        """Verify pairs of numbers; the answers are in their order, and those without a match are among them.
+
+        When ``should_stop`` says so, the answers end there.
+        """
         proofs: list[Proof] = []
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            if should_stop():
+                break
             some = pairs[start : start + _PAIRS_AT_ONCE]
             loaded = self._load({number for pair in some for number in pair})
             proofs += self._pool.map(self._prove, some, [(loaded[left], loaded[right]) for left, right in some])
-        self.verified += len(pairs)
+        self.verified += len(proofs)
         return proofs
 
     def prove_and_keep(self, pairs: Sequence[Pair]) -> list[Proof]:

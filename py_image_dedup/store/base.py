@@ -215,6 +215,13 @@ class Store(ABC):
         """Return the contents under ``under`` with features that are not marked with this version, ascending."""
 
     @abstractmethod
+    def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+        """Return those of these contents with features that are not marked with this version, ascending.
+
+        What it costs follows the contents that are asked for, and not the index.
+        """
+
+    @abstractmethod
     def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """Remember what was found out about pairs, and mark contents as verified, both or neither.
 

@@ -60,6 +60,12 @@ class ProofTable:
             digest for (digest,) in self._database.rows("SELECT digest FROM verified WHERE version = ?", (version,))
         }
 
+    def unmarked(self, version: int, numbers: Mapping[bytes, int]) -> list[int]:
+        """Return the numbers, ascending, whose digests are not marked with this version."""
+        rows = self._database.rows_in("SELECT digest, version FROM verified WHERE digest IN (?)", numbers)
+        marked = {digest for digest, marked_with in rows if marked_with == version}
+        return sorted(number for digest, number in numbers.items() if digest not in marked)
+
     def proofs(self, version: int, numbers: Sequence[int] | None) -> Iterator[Proof]:
         """See ``Store.proofs``."""
         if numbers is None:

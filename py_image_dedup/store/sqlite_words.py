@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,8 @@ from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, batch
 from py_image_dedup.store.sqlite_numbers import contents_within, numbers_of
 from py_image_dedup.store.sqlite_rows import damaged
 
-_ROWS_A_PAGE: Final = 20_000
+_ROWS_A_PAGE: Final = 1_024
+_OUTDATED_AT_LEAST: Final = 20_000
 
 
 class WordTable:
@@ -40,6 +41,11 @@ class WordTable:
                 found = packed.get(number)
                 yield self._index.suspects(number, *self._unpacked(found)) if found is not None else ()
 
+    def having(self, numbers: Iterable[int]) -> dict[bytes, int]:
+        """Return those of these contents that have words: their digests, and the numbers."""
+        query = "SELECT c.digest, c.number FROM words w JOIN contents c ON c.number = w.content WHERE w.content IN (?)"
+        return dict(self._database.rows_in(query, numbers))
+
     def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
         """See ``Store.sharing``."""
         unpacked = [unpack_words(packed) for packed in words]
@@ -63,12 +69,17 @@ class WordTable:
 
     def _refresh(self) -> None:
         kept = self._database.rows("SELECT count(*) FROM words")[0][0]
-        if len(self._index) > 2 * kept + _ROWS_A_PAGE:
+        if len(self._index) > 2 * kept + _OUTDATED_AT_LEAST:
             self.forget()
         query = "SELECT sequence, content, data FROM words WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        pages = 0
         while page := self._database.rows(query, (self._last, _ROWS_A_PAGE)):
+            pages += 1
             self._index.add([number for _, number, _ in page], [self._unpacked(data)[0] for _, _, data in page])
             self._last = page[-1][0]
+        if pages > 1:
+            # What was read in passing is not read again.
+            self._database.execute("PRAGMA shrink_memory")
 
     def _unpacked(self, data: bytes) -> tuple[WordArray, WordArray]:
         try:

@@ -63,6 +63,14 @@ class Prometheus:
         answer = self._get("query", query=expression)
         return {_labels(sample["metric"]): float(sample["value"][1]) for sample in answer["data"]["result"]}
 
+    def history(self, expression: str, begin: float, end: float, step: float) -> dict[str, list[tuple[float, float]]]:
+        """Evaluate an expression from time to time: label text to moments, as Unix time, and values."""
+        answer = self._get("query_range", query=expression, start=str(begin), end=str(end), step=str(step))
+        return {
+            _labels(series["metric"]): [(float(moment), float(value)) for moment, value in series["values"]]
+            for series in answer["data"]["result"]
+        }
+
     def alerts(self) -> dict[str, str]:
         """The state of every rule: name to ``inactive``, ``pending`` or ``firing``."""
         groups = self._get("rules")["data"]["groups"]

@@ -180,6 +180,26 @@ def test_a_library_that_goes_away_is_not_taken_for_deleted_and_is_seen_again(dae
     assert daemon.metric("py_image_dedup_watcher_restarts_total") == 1
 
 
+def test_what_happens_while_the_kernels_queue_is_full_is_found_by_a_full_run(daemon: DaemonProcess) -> None:
+    limit = Path("/proc/sys/fs/inotify/max_queued_events")
+    if not limit.exists() or int(limit.read_text()) > 100_000:
+        pytest.skip("the queue of this system cannot be filled in a test")
+    daemon.start()
+    full_runs = daemon.metric('py_image_dedup_runs_total{kind="full",result="done"}')
+    # A process that does not read lets the queue fill up; a file that is made is more than one event.
+    daemon.signal(signal.SIGSTOP)
+    try:
+        for number in range(int(limit.read_text())):
+            (daemon.photos / f"{number}.txt").touch()
+        shutil.copy2(daemon.photos / "1.jpg", daemon.photos / "1 copy.jpg")
+    finally:
+        daemon.signal(signal.SIGCONT)
+    daemon.until(lambda: daemon.moved() == {"1 copy.jpg"}, 120)
+    assert daemon.metric('file_event_total{type="overflow"}') >= 1
+    daemon.until(lambda: daemon.metric('py_image_dedup_runs_total{kind="full",result="done"}') > full_runs)
+    assert "the kernel dropped file events" in daemon.words()
+
+
 def test_a_disk_that_is_unmounted_and_mounted_again_keeps_its_entries(daemon: DaemonProcess, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.daemon.service import Postponed, Runner, Service, Timing
+from py_image_dedup.daemon.changes import Change
+from py_image_dedup.daemon.service import IndexAway, Postponed, Runner, Service, Timing
 from py_image_dedup.daemon.settle import Settler
-from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.model.events import Event, PhaseAdvanced, QueueChanged, StoreFailed
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Stamp
@@ -38,22 +38,25 @@ class Notes(Runner):
         self.ready: list[bytes] = []
         self.gone: list[bytes] = []
         self.batches = 0
-        self.trouble: str | None = None
+        self.trouble: Postponed | None = None
+        self.changed: list[bytes] = []
         self.hold = threading.Event()
         self.hold.set()
 
-    def full(self, unsettled: Collection[bytes]) -> None:
+    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
         self.hold.wait(10)
         if self.trouble:
-            raise Postponed(self.trouble)
+            raise self.trouble
         self.fulls.append(frozenset(unsettled))
+        return self.changed
 
-    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> None:
+    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
         if self.trouble:
-            raise Postponed(self.trouble)
+            raise self.trouble
         self.batches += 1
         self.ready += ready
         self.gone += gone
+        return self.changed
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
         return [bytes(path) for path in Path(os.fsdecode(raw_folder)).rglob("*.jpg")]
@@ -67,8 +70,14 @@ class NoWatching:
 
     problems: dict[Path, str] = {}  # noqa: RUF012 - never written
 
+    def __init__(self) -> None:
+        self.renewed: list[bytes] = []
+
     def tend(self) -> None:
         return
+
+    def renew(self, raw_folders: Collection[bytes]) -> None:
+        self.renewed += raw_folders
 
     def close(self) -> None:
         return
@@ -79,9 +88,10 @@ class Running:
 
     def __init__(self, timing: Timing = TIMING) -> None:
         self.notes = Notes()
+        self.watching = NoWatching()
         self.events: list[Event] = []
         self.service = Service(
-            self.notes, Settler(QUIET, clock=time.monotonic, look=look), lambda _changed, _missed: NoWatching(),
+            self.notes, Settler(QUIET, clock=time.monotonic, look=look), lambda _changed, _missed: self.watching,
             timing=timing, observer=self.events.append,
         )  # fmt: skip
         self.thread = threading.Thread(target=self.service.run)
@@ -121,7 +131,7 @@ def test_a_full_run_comes_first_and_makes_the_daemon_ready(daemon: Running) -> N
 
 def test_before_the_first_full_run_the_daemon_is_not_ready() -> None:
     running = Running()
-    assert running.service.ready()["last full run"] == "there has been no full run yet"
+    assert running.service.ready()["last run"] == "there has been no full run yet"
 
 
 def test_a_changed_file_comes_through_once_it_has_settled(daemon: Running, photo: Path) -> None:
@@ -149,6 +159,17 @@ def test_the_files_of_a_folder_that_was_moved_in_come_through(daemon: Running, t
         (folder / name).write_bytes(b"1")
     daemon.change(folder.parent, folder=True)
     until(lambda: sorted(daemon.notes.ready) == [bytes(folder / "a.jpg"), bytes(folder / "b.jpg")])
+
+
+def test_a_folder_that_came_to_rest_is_watched_anew_and_looked_into_once_more(daemon: Running, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    daemon.change(folder, folder=True)
+    until(lambda: isinstance(daemon.events[-1], QueueChanged) and daemon.events[-1].pending == 1)
+    # Of this file no event came.
+    (folder / "late.jpg").write_bytes(b"1")
+    until(lambda: daemon.notes.ready == [bytes(folder / "late.jpg")])
+    assert daemon.watching.renewed == [bytes(folder)]
 
 
 def test_a_full_run_leaves_out_what_is_still_being_written(photo: Path) -> None:
@@ -188,7 +209,7 @@ def test_a_flood_of_changes_becomes_a_full_run_instead_of_growing(tmp_path: Path
 
 def test_when_the_index_is_away_the_work_waits_and_is_done_later(daemon: Running, photo: Path) -> None:
     until(lambda: len(daemon.notes.fulls) == 1)
-    daemon.notes.trouble = "no answer from the index"
+    daemon.notes.trouble = IndexAway("no answer from the index")
     daemon.change(photo)
     until(lambda: any(isinstance(event, StoreFailed) for event in daemon.events))
     assert daemon.service.ready()["index"] == "no answer from the index"
@@ -198,14 +219,39 @@ def test_when_the_index_is_away_the_work_waits_and_is_done_later(daemon: Running
     until(lambda: daemon.service.ready()["index"] is None)
 
 
+def test_a_run_that_fails_says_nothing_about_the_index(daemon: Running, photo: Path) -> None:
+    until(lambda: len(daemon.notes.fulls) == 1)
+    daemon.notes.trouble = Postponed("another run uses the state directory")
+    daemon.change(photo)
+    until(lambda: daemon.service.ready()["last run"] == "another run uses the state directory")
+    assert daemon.service.ready()["index"] is None
+    assert not any(isinstance(event, StoreFailed) for event in daemon.events)
+    daemon.notes.trouble = None
+    until(lambda: daemon.notes.ready == [bytes(photo)])
+    until(lambda: daemon.service.ready()["last run"] is None)
+
+
 def test_retries_come_further_and_further_apart() -> None:
     running = Running()
-    running.notes.trouble = "away"
+    running.notes.trouble = IndexAway("away")
+    began = time.monotonic()
     running.start()
-    time.sleep(1.0)
-    tries = sum(isinstance(event, StoreFailed) for event in running.events)
-    # 0.1, 0.2, 0.4, 0.4 ... seconds apart: a try a tick would be twenty.
-    assert 2 <= tries <= 5
+    # 0.1, 0.2, 0.4, 0.4 ... seconds apart: six tries, a tick apart, would be over after a third of a second.
+    until(lambda: sum(isinstance(event, StoreFailed) for event in running.events) >= 6)
+    assert time.monotonic() - began > 1.3
+    running.close()
+
+
+def test_what_had_changed_when_it_was_to_be_removed_is_looked_at_again_but_not_for_ever(photo: Path) -> None:
+    running = Running()
+    running.notes.changed = [bytes(photo)]
+    running.start()
+    until(lambda: running.notes.ready == [bytes(photo)])
+    until(lambda: isinstance(running.events[-1], QueueChanged) and running.events[-1].pending == 0)
+    time.sleep(3 * QUIET)
+    assert running.notes.ready == [bytes(photo)]
+    running.service.missed(photo.parent)
+    until(lambda: running.notes.ready == [bytes(photo)] * 2)
     running.close()
 
 

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.conftest import IN_CI
 from tests.image import container
+from tests.image.sealed import SealedContainer
 from tests.pictures import picture, write
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
@@ -57,19 +59,20 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     return made
 
 
+def environment(port: int) -> dict[str, str]:
+    return {
+        "PUID": str(OWNER), "PGID": str(OWNER), "PY_IMAGE_DEDUP_DRY_RUN": "False",
+        "PY_IMAGE_DEDUP_ANALYSIS_SCOPE": "all", "PY_IMAGE_DEDUP_STATS_PORT": str(port),
+        "PY_IMAGE_DEDUP_STATS_ADDRESS": "127.0.0.1", "PY_IMAGE_DEDUP_DAEMON_PROCESSING_TIMEOUT": "1s",
+        "PY_IMAGE_DEDUP_DEDUPLICATION_DUPLICATES_TARGET_DIRECTORY": "/data/out",
+    }  # fmt: skip
+
+
 @pytest.fixture
 def daemon(image: None, folders: dict[str, Path], tmp_path: Path) -> Iterator[tuple[container.Container, int]]:
     port = free_port()
-    box = container.Container(
-        {
-            "PUID": str(OWNER), "PGID": str(OWNER), "PY_IMAGE_DEDUP_DRY_RUN": "False",
-            "PY_IMAGE_DEDUP_ANALYSIS_ACROSS_DIRS": "True", "PY_IMAGE_DEDUP_STATS_PORT": str(port),
-            "PY_IMAGE_DEDUP_STATS_ADDRESS": "127.0.0.1", "PY_IMAGE_DEDUP_DAEMON_PROCESSING_TIMEOUT": "1s",
-            "PY_IMAGE_DEDUP_DEDUPLICATION_DUPLICATES_TARGET_DIRECTORY": "/data/out",
-        },
-        {folders["in"]: "/data/in", folders["out"]: "/data/out", folders["state"]: "/state"},
-        log=tmp_path / "log",
-    )  # fmt: skip
+    volumes = {folders["in"]: "/data/in", folders["out"]: "/data/out", folders["state"]: "/state"}
+    box = container.Container(environment(port), volumes, log=tmp_path / "log")
     box.start("daemon")
     yield box, port
     box.remove()
@@ -114,6 +117,42 @@ def test_the_daemon_in_the_image_moves_files_as_their_owner_and_is_scraped(
     assert time.monotonic() - began < 10
 
 
+@pytest.fixture
+def sealed(image: None, folders: dict[str, Path], tmp_path: Path) -> Iterator[tuple[SealedContainer, int]]:
+    port = free_port()
+    volumes = {folders["in"]: "/data/in", folders["out"]: "/data/out", folders["state"]: "/state"}
+    box = SealedContainer(tmp_path, environment(port), volumes)
+    yield box, port
+    box.remove()
+
+
+def test_with_a_root_that_cannot_be_written_to_the_daemon_works_all_the_same(
+    sealed: tuple[SealedContainer, int], folders: dict[str, Path]
+) -> None:
+    box, port = sealed
+    photos = {"photo.jpg": (1, "JPEG"), "other.png": (2, "PNG"), "third.webp": (3, "WEBP"), "fourth.tif": (4, "TIFF")}
+    for name, (seed, form) in photos.items():
+        picture(seed, 640, 480).save(folders["in"] / name, form)
+        os.chown(folders["in"] / name, OWNER, OWNER)
+    box.start()
+    until(lambda: answers(port, "/readyz"), 60, box.words)
+    # Every kind of decoder: those in the program itself and those in the guarded process.
+    for name in photos:
+        original = folders["in"] / name
+        shutil.copy2(original, original.with_stem(f"{original.stem} copy"))
+    until(lambda: len(list(folders["out"].rglob("* copy.*"))) == len(photos), 60, box.words)
+    assert {path.stat().st_uid for path in folders["out"].rglob("*")} == {OWNER}
+    assert sorted(path.name for path in folders["in"].iterdir()) == sorted(photos)
+    assert f'analysed_files_total{{state="decoded"}} {len(photos)}.0' in page(port, "/metrics")
+    assert box.inside("touch", "/opt/here").stderr.rstrip().endswith("Read-only file system")
+    assert box.inside(*box.image["Healthcheck"]["Test"][1:]).returncode == 0
+    began = time.monotonic()
+    assert box.stop(20) == 0, box.words()
+    assert time.monotonic() - began < 10
+    assert "Error" not in box.words()
+    assert "Warning" not in box.words()
+
+
 def test_the_image_shows_help_without_a_command_of_its_own(image: None) -> None:
     box = container.Container({}, {})
     try:
@@ -124,6 +163,32 @@ def test_the_image_shows_help_without_a_command_of_its_own(image: None) -> None:
         assert "deduplicate" in done.stdout
     finally:
         box.remove()
+
+
+def test_the_image_takes_the_environment_of_published_compose_files(image: None) -> None:
+    published = {
+        "PY_IMAGE_DEDUP_DRY_RUN": "False", "PY_IMAGE_DEDUP_ANALYSIS_SOURCE_DIRECTORIES": "/mnt/source/",
+        "PY_IMAGE_DEDUP_ANALYSIS_ACROSS_DIRS": "True", "PY_IMAGE_DEDUP_ANALYSIS_FILE_EXTENSIONS": ".png,.jpg,.jpeg",
+        "PY_IMAGE_DEDUP_ANALYSIS_THREADS": "8", "PY_IMAGE_DEDUP_ANALYSIS_USE_EXIF_DATA": "True",
+        "PY_IMAGE_DEDUP_DEDUPLICATION_DUPLICATES_TARGET_DIRECTORY": "/mnt/duplicates/",
+        "PY_IMAGE_DEDUP_ELASTICSEARCH_AUTO_CREATE_INDEX": "True", "PY_IMAGE_DEDUP_ELASTICSEARCH_HOST": "elasticsearch",
+        "PY_IMAGE_DEDUP_ELASTICSEARCH_MAX_DISTANCE": "0.2", "PY_IMAGE_DEDUP_REMOVE_EMPTY_FOLDERS": "False",
+    }  # fmt: skip
+    box = container.Container(published, {})
+    try:
+        done = subprocess.run(
+            box.command("config", "show"),
+            env=container.ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        box.remove()
+    assert done.returncode == 0, done.stderr
+    shown = YAML(typ="safe").load(done.stdout)["py_image_dedup"]
+    assert shown["dry_run"] is False
+    assert shown["analysis"]["source_directories"] == ["/mnt/source"]
+    assert (shown["analysis"]["scope"], shown["analysis"]["threads"]) == ("all", 8)
+    assert shown["deduplication"]["duplicates_target_directory"] == "/mnt/duplicates"
+    assert (shown["deduplication"]["max_distance"], shown["elasticsearch"]["host"]) == (0.2, "elasticsearch")
 
 
 def test_the_image_says_how_it_is_run(image: None) -> None:

@@ -134,6 +134,17 @@ def test_a_full_run_that_did_not_end_well_is_no_success(
     assert value(instruments, "py_image_dedup_runs_total", kind="full", result=how) == 1
 
 
+def test_a_batch_that_could_not_begin_says_nothing_about_the_last_full_run(
+    instruments: Instruments, observe: MetricsObserver
+) -> None:
+    observe(events.RunStarted("run", dry_run=True))
+    observe(events.RunFinished(result()))
+    observe(events.RunFailed("the index is away", full=False))
+    assert value(instruments, "py_image_dedup_last_full_run_success") == 1
+    assert value(instruments, "py_image_dedup_runs_total", kind="batch", result="failed") == 1
+    assert value(instruments, "py_image_dedup_runs_total", kind="full", result="failed") == 0
+
+
 def test_a_failure_is_counted_by_phase_and_reason(instruments: Instruments, observe: MetricsObserver) -> None:
     failure = Failure(Path("/photos/x.jpg"), Phase.ANALYSE, FailureReason.TRUNCATED, "ends in the middle")
     observe(events.FileFailed(failure))

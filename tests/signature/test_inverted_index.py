@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -41,20 +42,42 @@ def test_suspects_are_those_that_share_enough_words(
 
 
 @settings(max_examples=40, deadline=None)
-@given(pictures=pictures, cuts=st.lists(st.integers(0, 30), max_size=3), tail=st.integers(0, 20))
+@given(
+    pictures=pictures,
+    cuts=st.lists(st.integers(0, 30), max_size=30),
+    block=st.sampled_from([4, 16, 1 << 16]),
+    at_once=st.integers(1, 5),
+)
 def test_it_does_not_matter_in_how_many_steps_pictures_came(
-    pictures: list[set[int]], cuts: list[int], tail: int
+    pictures: list[set[int]], cuts: list[int], block: int, at_once: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inverted_index, "_TAIL", tail)
+        patch.setattr(inverted_index, "_BLOCK", block)
+        patch.setattr(inverted_index, "_FAN_BITS", 1)
+        patch.setattr(inverted_index, "_ADDED_AT_ONCE", at_once)
+        patch.setattr(inverted_index, "_MERGED_AT_ONCE", 7)
         index = InvertedIndex()
         edges = sorted({0, len(pictures), *(cut for cut in cuts if cut < len(pictures))})
         for start, end in pairwise(edges):
             index.add(range(start + 1, end + 1), [as_words(words) for words in pictures[start:end]])
-    at_once = index_of(pictures)
-    for number, words in enumerate(pictures, 1):
-        asked = (number, as_words(words), NOTHING)
-        assert index.suspects(*asked) == at_once.suspects(*asked)
+        found = [index.suspects(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
+    plain = index_of(pictures)
+    assert found == [plain.suspects(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
+
+
+def test_memory_is_bounded_also_while_segments_are_merged() -> None:
+    random = np.random.default_rng(1)
+    index = InvertedIndex()
+    tracemalloc.start()
+    try:
+        for first in range(0, 20_480, 512):
+            found = random.integers(0, 2**18, (512, 200), dtype=np.uint32)
+            index.add(range(first, first + 512), [np.unique(words) for words in found])
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000 * len(index)
+    assert peak < 2_000 * len(index)
 
 
 def test_a_picture_is_not_its_own_suspect_and_rare_words_count_for_more() -> None:

@@ -129,6 +129,16 @@ class VerifiedContract:
             assert list(store.proofs(MARK + 1)) == []
             assert store.unverified(MARK, None) == [numbers[2]]
 
+    def test_some_contents_are_asked_whether_they_are_marked(self, store: Store) -> None:
+        store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(3)] + [entry_of("/a/bare.jpg")])
+        numbers = [number_of(store, f"/a/{name}.jpg") for name in (0, 1, 2, "bare")]
+        store.keep_proofs(MARK, [], numbers[:1])
+        assert store.unmarked(MARK, numbers[::-1]) == sorted(numbers[1:3])
+        assert store.unmarked(MARK, numbers[2:]) == numbers[2:3]
+        assert store.unmarked(MARK + 1, numbers[:1]) == numbers[:1]
+        assert store.unmarked(MARK, [10**6]) == []
+        assert store.unmarked(MARK, []) == []
+
     def test_of_a_pair_the_last_proof_stays_whichever_side_it_is_told_from(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(2)])
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))

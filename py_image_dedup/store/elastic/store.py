@@ -171,7 +171,7 @@ class ElasticStore(Store):
         return {self._numbers.of(digest): entry.features for digest, entry in known.items() if entry.features}
 
     def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.suspects``. The words stay in memory for the next call, 1.3 kB a content."""
+        """See ``Store.suspects``. The words stay in memory for the next call, about 0.7 kB a content."""
         return self._words.suspects(numbers)
 
     def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
@@ -186,6 +186,12 @@ class ElasticStore(Store):
             digests = {bytes.fromhex(column(hit, "digest")) for hit in hits}
             found.update(map(self._numbers.of, sorted(digests - verified)))
         return sorted(found)
+
+    def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+        """See ``Store.unmarked``."""
+        digests = {digest: number for number in numbers if (digest := self._numbers.digest(number)) is not None}
+        featured = {digest: digests[digest] for digest in self._words.having(list(digests))}
+        return self._proofs.unmarked(version, featured)
 
     def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_proofs``. In a file of this machine, or, without a cache directory, in memory."""

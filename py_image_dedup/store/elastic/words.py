@@ -49,6 +49,10 @@ class WordSearch:
             for number in some:
                 yield self._index.suspects(number, *_unpacked(packed[number])) if number in packed else ()
 
+    def having(self, digests: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield those of these contents that have words."""
+        yield from dict.fromkeys(digest for digest, _ in self._read(digests))
+
     def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
         """See ``Store.sharing``."""
         unpacked = [unpack_words(packed) for packed in words]

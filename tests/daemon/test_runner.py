@@ -1,0 +1,86 @@
+"""Runs over a real library and index, as the daemon's loop asks for them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from py_image_dedup.daemon.runner import LibraryRunner
+from py_image_dedup.deduplicator import Deduplicator, Options
+from py_image_dedup.model.events import Event, PhaseStarted, ignore
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.file import Root
+from py_image_dedup.removal.planner import RemovalOptions
+from py_image_dedup.removal.runs import RUNS_NAME
+from py_image_dedup.store.base import Store
+from py_image_dedup.store.sqlite import SqliteStore
+from tests.pictures import picture, write
+
+
+class Library:
+    """A photo, its copy, and a runner; ``meddle`` is touched when the files are about to be removed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.photos = folder / "photos"
+        self.out = folder / "out"
+        self.photo = write(self.photos / "photo.jpg", picture(1))
+        self.copy = Path(shutil.copy2(self.photo, self.photos / "photo copy.jpg"))
+        self.meddle: Path | None = None
+        state = folder / "state"
+        options = Options(state_directory=state, removal=RemovalOptions(target_directory=self.out))
+
+        def observe(event: Event) -> None:
+            if isinstance(event, PhaseStarted) and event.phase is Phase.REMOVE and self.meddle is not None:
+                os.utime(self.meddle)
+                self.meddle = None
+
+        def make(store: Store) -> Deduplicator:
+            return Deduplicator(store, options, observer=observe)
+
+        self.runner = LibraryRunner(
+            [Root(self.photos)], options.walked, open_store=lambda: SqliteStore(state / "index.sqlite3"), make=make,
+            dry_run=False, observer=ignore, keep=lambda _: None, runs_directory=state / RUNS_NAME,
+        )  # fmt: skip
+
+    def moved(self) -> set[str]:
+        return {path.name for path in self.out.rglob("*.jpg")}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    made = Library(tmp_path)
+    yield made
+    made.runner.close()
+
+
+@pytest.mark.parametrize("which", ["photo", "copy"])
+def test_what_had_changed_when_it_was_to_be_removed_is_told_and_handled_by_the_next_batch(
+    library: Library, which: str
+) -> None:
+    library.meddle = library.photo if which == "photo" else library.copy
+    changed = library.runner.full(())
+    assert set(changed) == {bytes(library.photo), bytes(library.copy)}
+    assert library.moved() == set()
+    assert set(library.runner.batch(sorted(changed), [])) == set()
+    assert len(library.moved()) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named_in_the_log(library: Library, caplog: pytest.LogCaptureFixture) -> None:
+    broken = library.photos / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    with caplog.at_level(logging.INFO):
+        library.runner.full(())
+    (line,) = [record.getMessage() for record in caplog.records if "broken" in record.getMessage()]
+    assert line.startswith(f"{broken}: ")
+
+
+def test_a_batch_of_files_that_are_as_the_index_knows_them_is_no_run(library: Library, tmp_path: Path) -> None:
+    assert set(library.runner.full(())) == set()
+    runs = list((tmp_path / "state" / RUNS_NAME).iterdir())
+    assert set(library.runner.batch([bytes(library.photo)], [bytes(library.copy)])) == set()
+    assert list((tmp_path / "state" / RUNS_NAME).iterdir()) == runs
