@@ -138,7 +138,7 @@ class DeduplicationSettings:
         "pictures. Verified: up to it two pictures are compared even if they have no details in common.",
         old_names=("elasticsearch.max_distance",),
         example=0.1,
-        default_words="0.3; 0.1 with matching: distance",
+        default_words="0.35; 0.1 with matching: distance",
     )
     remove: tuple[str, ...] = option(
         many(choice("identical", "same-pixels", "similar", "partial")),

@@ -62,7 +62,7 @@ class Matching(StrEnum):
     VERIFIED = "verified"
 
 
-MAX_DISTANCE: Mapping[Matching, float] = {Matching.DISTANCE: 0.10, Matching.VERIFIED: 0.30}
+MAX_DISTANCE: Mapping[Matching, float] = {Matching.DISTANCE: 0.10, Matching.VERIFIED: 0.35}
 """How far apart signatures may be where nobody said so: as the reference program has it where the distance decides,
 and up to where it finds copies that share no visual words where a match is proven anyway."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from py_image_dedup.match.picture import Picture
 from py_image_dedup.match.verify import Verdict, verify, verify_features
 from py_image_dedup.model.match import MatchClass, Orientation
 from py_image_dedup.signature.features import extract
@@ -238,6 +239,17 @@ def test_exchanging_the_pictures_exchanges_what_is_said_of_them(edit: Edit) -> N
     assert there.evidence.reversed() == back.evidence
     turns = {Orientation.ROTATE_90: Orientation.ROTATE_270, Orientation.ROTATE_270: Orientation.ROTATE_90}
     assert back.orientation is turns.get(there.orientation, there.orientation)
+
+
+def test_what_the_index_sees_the_same_of_is_similar_without_a_look_at_pixels() -> None:
+    one, other = (Picture(original(1).features) for _ in range(2))
+
+    found = verify(one, other)
+
+    assert found is not None
+    assert (found.match_class, found.orientation) == (MatchClass.SIMILAR, Orientation.UPRIGHT)
+    assert (found.evidence.words, found.evidence.bad_share, found.evidence.coverage_left) == ((), 0.0, 1.0)
+    assert "thumbnail" not in vars(one)
 
 
 def test_pictures_without_features_do_not_match_and_do_not_fail() -> None:
