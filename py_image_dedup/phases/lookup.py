@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from py_image_dedup.match.relation import as_match
-from py_image_dedup.match.verify import VERIFY_VERSION, verify_features
 from py_image_dedup.media.decode import Decoder
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.match import Match, MatchClass, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
-from py_image_dedup.phases.options import FindOptions, Matching, Verifier
+from py_image_dedup.phases.options import FindOptions, Matching
+from py_image_dedup.phases.proving import verifier_of
 from py_image_dedup.phases.suspects import MOST_NEAR
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.signature.features import Features, extract, unpack
@@ -55,7 +55,7 @@ class Lookup:
         self._store = store
         self._decoder = decoder
         self._options = options
-        self._verifier = options.verifier or Verifier(verify_features, VERIFY_VERSION)
+        self._verifier = verifier_of(options)
 
     def ask(self, file: Path) -> Answer:
         """Read a file and look for it.

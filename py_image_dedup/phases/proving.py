@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.phases.options import Matching, Options, Verifier
+from py_image_dedup.phases.options import FindOptions, Matching, Options, Verifier
 from py_image_dedup.store.base import Store
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def proving(store: Store, options: Options) -> Iterator[Proven | None]:
     # Not at the top: it brings what compares pictures.
     from py_image_dedup.phases.verification import Proven, Prover
 
-    verifier = options.find.verifier or _verifier()
-    with Prover(store, verifier, mark_of(options), options.find.distance_bound, options.find.threads) as prover:
+    with Prover(
+        store, verifier_of(options.find), mark_of(options), options.find.distance_bound, options.find.threads
+    ) as prover:
         yield Proven(prover, options.removal.remove_classes | {MatchClass.SIMILAR})
 
 
@@ -44,12 +45,20 @@ def mark_of(options: Options) -> int:
     Args:
         options: Of the run.
     """
-    versions, verifier = options.analyse.versions, options.find.verifier or _verifier()
-    methods = (versions.media * 1000 + versions.features) * 1000 + verifier.version
+    versions = options.analyse.versions
+    methods = (versions.media * 1000 + versions.features) * 1000 + verifier_of(options.find).version
     return methods * 10_000 + round(options.find.distance_bound * 1000)
 
 
-def _verifier() -> Verifier:
+def verifier_of(options: FindOptions) -> Verifier:
+    """Return what matches are proven with: what the options say, or ``match.verify``.
+
+    Args:
+        options: What matches.
+    """
+    if options.verifier is not None:
+        return options.verifier
+    # Not at the top: it brings what compares pictures.
     from py_image_dedup.match.verify import VERIFY_VERSION, verify_features
 
     return Verifier(verify_features, VERIFY_VERSION)
