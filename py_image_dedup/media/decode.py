@@ -31,10 +31,12 @@ class Decoded:
     Attributes:
         facts: What it says about itself.
         grey: The canonical grey picture: uint8 of shape (height, width), C-contiguous, read-only; see ``media.grey``.
+        made: What the guarded process made of it besides, if it is one that does.
     """
 
     facts: PhotoFacts
     grey: Grey
+    made: tuple[bytes, ...] = ()
 
 
 class Decoder:
@@ -74,7 +76,7 @@ class Decoder:
             source.check_unchanged()
         except Exception as error:
             raise explain(error) from error
-        return Decoded(found.facts, _array(found))
+        return Decoded(found.facts, _array(found), found.made)
 
     def pixel_digest(self, path: Path) -> bytes:
         """Digest what a viewer shows of a file, 32 bytes; see ``media.pixels``.

@@ -16,9 +16,11 @@ class Examined:
         width: Of the canonical grey picture.
         height: Of the canonical grey picture.
         grey: Its bytes, row by row.
+        made: What was made of it where it was decoded, as ``media.guard.Make`` says; often nothing.
     """
 
     facts: PhotoFacts
     width: int
     height: int
     grey: bytes
+    made: tuple[bytes, ...] = ()

@@ -13,8 +13,10 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from typing import BinaryIO, TypeAlias
 
 from PIL import Image
@@ -30,18 +32,28 @@ from py_image_dedup.model.failure import FailureReason
 Task: TypeAlias = Callable[[BinaryIO, str, Limits, Admit], tuple[Message, bytes]]
 """``(stream, format, limits, admit) -> (message, bytes)``."""
 
+Make: TypeAlias = Callable[[int, int, bytes], Sequence[bytes]]
+"""``(width, height, grey) -> parts``: what a room above makes of a canonical grey picture where it was decoded."""
+
 _SPARE_BYTES = 256 << 20
 """Address space beyond what a picture was admitted with: code that is loaded late, and what estimates leave out."""
 _GRACE_SECONDS = 5.0
 
 
-def main() -> int:
-    """Serve the decoders until the other side closes the connection."""
+def main(make: Make | None = None) -> int:
+    """Serve the decoders until the other side closes the connection.
+
+    Args:
+        make: What to do with each grey picture; the answer carries what it returns.
+
+    Returns:
+        The exit code.
+    """
     # Pillow's process-wide settings are changed here and in _prepare only, in a process that nobody else uses: the size
     # is checked against the limits instead, and what a decoder warns about is nobody's concern.
     Image.MAX_IMAGE_PIXELS = None
     warnings.simplefilter("ignore")
-    return serve({"examine": _examine, "digest": _digest})
+    return serve({"examine": partial(_examine, make=make), "digest": _digest})
 
 
 def serve(tasks: dict[str, Task]) -> int:
@@ -102,13 +114,21 @@ def _answer(
         _set_timer(0)
 
 
-def _examine(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple[Message, bytes]:
+def _examine(
+    stream: BinaryIO, kind: str, limits: Limits, admit: Admit, make: Make | None = None
+) -> tuple[Message, bytes]:
     admit = _prepare(stream, kind, limits, admit)
     with open_picture(stream, kind) as picture:
         found = examine(picture, kind, limits, admit)
     facts = {field.name: getattr(found.facts, field.name) for field in fields(found.facts)}
     facts["captured"] = found.facts.captured and found.facts.captured.isoformat()
-    return {"facts": facts, "width": found.width, "height": found.height}, found.grey
+    made: Sequence[bytes] = ()
+    if make is not None:
+        # If it fails, it is the fault of the program and not of the file: who gets nothing makes it and learns why.
+        with suppress(Exception):
+            made = make(found.width, found.height, found.grey)
+    message = {"facts": facts, "width": found.width, "height": found.height, "made": [len(part) for part in made]}
+    return message, b"".join((found.grey, *made))
 
 
 def _digest(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple[Message, bytes]:

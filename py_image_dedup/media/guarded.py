@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 
 from py_image_dedup.media.errors import MediaError
@@ -62,15 +63,16 @@ class Guard:
         Raises:
             MediaError: Also ``crashed`` and ``timeout``.
         """
-        message, grey = self._ask("examine", source, kind, admit)
+        message, body = self._ask("examine", source, kind, admit)
         try:
             width, height = int(str(message["width"])), int(str(message["height"]))
             facts = _facts(message["facts"])
+            grey, *made = _cut(body, [width * height, *_lengths(message.get("made", []))])
         except (KeyError, ValueError, TypeError) as error:
             raise self._nonsense() from error
-        if len(grey) != width * height or not grey:
+        if not grey:
             raise self._nonsense()
-        return Examined(facts, width, height, grey)
+        return Examined(facts, width, height, grey, tuple(made))
 
     def digest(self, source: Source, kind: str, admit: Admit) -> bytes:
         """Do what ``media.pixels.digest_pixels`` does.
@@ -246,6 +248,20 @@ def _admit_or_refuse(connection: socket.socket, admit: Admit, needed: int) -> No
         receive(connection)  # its report of the refusal
         raise
     send(connection, {"go": True})
+
+
+def _lengths(values: object) -> list[int]:
+    if not isinstance(values, list):
+        raise TypeError("no lengths")
+    return [int(str(value)) for value in values]
+
+
+def _cut(body: bytes, lengths: Sequence[int]) -> list[bytes]:
+    """Take a body apart."""
+    if min(lengths) < 0 or sum(lengths) != len(body):
+        raise ValueError(f"{len(body)} bytes are not parts of {lengths}")
+    ends = list(accumulate(lengths))
+    return [body[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def _facts(values: object) -> PhotoFacts:

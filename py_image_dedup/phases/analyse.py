@@ -17,14 +17,13 @@ from py_image_dedup.media.source import Source, read_source
 from py_image_dedup.model.events import FileAnalysed, FileFailed, Observer, PhaseAdvanced
 from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Signature
+from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.phases.cleanup import is_current
+from py_image_dedup.phases.describing import decoder_for, description
 from py_image_dedup.phases.options import VERSIONS, AnalyseOptions
 from py_image_dedup.phases.pool import Finished, Overdue, Pool
-from py_image_dedup.signature.compute import compute
-from py_image_dedup.signature.features import extract, pack
-from py_image_dedup.signature.words import pack_words
+from py_image_dedup.signature.description import Description
 from py_image_dedup.store.base import Store
 
 __all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
@@ -69,9 +68,7 @@ _Job: TypeAlias = _Read | _Decode
 @dataclass(frozen=True, slots=True)
 class _Described:
     facts: PhotoFacts
-    signature: Signature | None
-    features: bytes | None = None
-    words: bytes | None = None
+    looks: Description
 
 
 _Result: TypeAlias = Source | _Described
@@ -84,7 +81,7 @@ def analyse(
     *,
     observer: Observer,
     should_stop: Callable[[], bool],
-    decoder: Callable[[Limits, MemoryBudget], Decoder] = Decoder,
+    decoder: Callable[[Limits, MemoryBudget], Decoder] | None = None,
 ) -> Analysed:
     """Read and decode files and put their entries into the index.
 
@@ -98,7 +95,7 @@ def analyse(
         options: How.
         observer: Told of every file, from the calling thread.
         should_stop: When it says so, files in hand are finished and kept, and the phase returns.
-        decoder: What each thread decodes with.
+        decoder: What each thread decodes with; chosen by the options and the number of files if not given.
 
     Raises:
         StoreError: The index failed; what was put before is kept.
@@ -106,10 +103,11 @@ def analyse(
     """
     work = _Analysis(store, options, observer)
     budget = MemoryBudget(options.limits.memory_bytes)
+    make_decoder = decoder or decoder_for(len(stale), options.threads, features=options.features)
 
     @contextmanager
     def workplace() -> Iterator[Callable[[_Job], _Result]]:
-        with decoder(options.limits, budget) as own:
+        with make_decoder(options.limits, budget) as own:
             yield lambda job: _do(job, own, with_features=options.features)
 
     threads = max(1, min(options.threads, len(stale)))
@@ -128,11 +126,7 @@ def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
         return read_source(job.stat.path)
     with job.source:
         decoded = decoder.decode(job.source)
-    signature = compute(decoded.grey)
-    if not with_features or signature is None:
-        return _Described(decoded.facts, signature)
-    features = extract(decoded.grey)
-    return _Described(decoded.facts, signature, pack(features), pack_words(features))
+    return _Described(decoded.facts, description(decoded, features=with_features))
 
 
 class _Analysis:
@@ -237,8 +231,8 @@ class _Analysis:
         (stat, seconds), *same = self._decoding.pop(source.digest)
         if isinstance(done.result, _Described):
             found = done.result
-            described = IndexEntry(stat, self._versions, source.digest, found.facts, found.signature)
-            entry = replace(described, features=found.features, words=found.words)
+            entry = IndexEntry(stat, self._versions, source.digest, found.facts, found.looks.signature)
+            entry = replace(entry, features=found.looks.features, words=found.looks.words)
             self._keep(entry)
             self._counts["analysed"] += 1
             self._observer(FileAnalysed(stat.size, seconds + done.seconds, decoded=True))
