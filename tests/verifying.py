@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from py_image_dedup.match.picture import Picture
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.phases.options import Verifier
 from py_image_dedup.signature.codebook import codebook
@@ -15,8 +16,9 @@ _TURNS = [Orientation.UPRIGHT, Orientation.ROTATE_90, Orientation.ROTATE_180, Or
 _MIRRORED = [Orientation.MIRROR, Orientation.TRANSPOSE, Orientation.FLIP, Orientation.TRANSVERSE]
 
 
-def verify(left: Features, right: Features) -> Verdict | None:
+def verify(first: Picture, second: Picture) -> Verdict | None:
     """Say how the left picture lies on the right one, if it does."""
+    left, right = first.features, second.features
     upright, mirrored = _align(left, right), _align(left.mirrored(), right)
     inliers, linear = max(upright, mirrored, key=lambda found: found[0])
     if inliers < _ENOUGH:

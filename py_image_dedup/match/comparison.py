@@ -188,8 +188,8 @@ def _gain(base_variance: Float64Array, moved_variance: Float64Array) -> float:
 def _shifts(found: Overlap, side: int, places: tuple[slice, slice]) -> Float64Array:
     """Return how far each block would have to move to fit best, to first order; NaN where it could slide along."""
     base, moved = (
-        cv2.GaussianBlur(equalise(pixels, found.valid, _FLOW_SIDE), (0, 0), 0.7).astype(np.float32, copy=False)
-        for pixels in (found.base, found.moved)
+        cv2.GaussianBlur(pixels, (0, 0), 0.7).astype(np.float32, copy=False)
+        for pixels in equalise((found.base, found.moved), found.valid, _FLOW_SIDE)
     )
     mixed = (base + moved) * np.float32(0.5)
     inside = cv2.erode(found.valid, np.ones((3, 3), dtype=np.uint8)).astype(np.float32, copy=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from py_image_dedup.match.alignment import Alignment, fit_affine, fit_similarity
 from py_image_dedup.signature.codebook import codebook
 from py_image_dedup.signature.features import Features
 
+Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -34,6 +36,32 @@ _SIMILARITY_PIXELS = (10.0, 6.0, 4.0, 4.0)
 _AFFINE_PIXELS = (10.0, 8.0, 6.0, 4.0, 4.0)
 _ROUGHLY_PIXELS = 14.0
 _CELL = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """The features of a picture made ready to be paired with those of others.
+
+    Attributes:
+        points: float64, shape ``(n, 4)``: x, y, size, angle; see ``Features.points``.
+        values: float32, shape ``(n, 16)``, comparable by their Euclidean distance.
+        squares: float32, shape ``(n,)``, of the lengths of the values.
+    """
+
+    points: Float64Array
+    values: Float32Array
+    squares: Float32Array
+
+    @classmethod
+    def of(cls, features: Features) -> Self:
+        """Make them ready."""
+        values = codebook().expand(features.descriptors)
+        squares: Float32Array = (values * values).sum(axis=1)
+        return cls(features.points.astype(np.float64), values, squares)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +98,7 @@ class Fit:
     right: Float64Array
 
 
-def correspond(left: Features, right: Features) -> Correspondence:
+def correspond(left: Places, right: Places) -> Correspondence:
     """Pair the features that are each other's most alike, clearly.
 
     Thread-safety: any number of threads.
@@ -78,16 +106,17 @@ def correspond(left: Features, right: Features) -> Correspondence:
     nothing = np.zeros((0, 4))
     if len(left) < FEWEST or len(right) < FEWEST:
         return Correspondence(nothing, nothing)
-    book = codebook()
-    one, other = book.expand(left.descriptors), book.expand(right.descriptors)
-    unlike = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1) - 2 * (one @ other.T)
-    rows = np.arange(len(one))
+    unlike = left.values @ right.values.T
+    unlike *= -2
+    unlike += right.squares
+    unlike += left.squares[:, None]
+    rows = np.arange(len(left))
     nearest = unlike.argmin(axis=1)
     least = unlike[rows, nearest]
     mutual = unlike.argmin(axis=0)[nearest] == rows
     unlike[rows, nearest] = np.inf
     chosen = np.flatnonzero(mutual & (least < UNAMBIGUOUS**2 * unlike.min(axis=1)))
-    return Correspondence(left.points[chosen].astype(np.float64), right.points[nearest[chosen]].astype(np.float64))
+    return Correspondence(left.points[chosen], right.points[nearest[chosen]])
 
 
 def fit(pairs: Correspondence) -> Fit | None:

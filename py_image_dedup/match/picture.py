@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.match.alignment import Alignment, scaling
+from py_image_dedup.match.correspondence import Places
 from py_image_dedup.signature.features import Features
 from py_image_dedup.signature.thumbnail import open_thumbnail
 
@@ -16,7 +17,7 @@ from py_image_dedup.signature.thumbnail import open_thumbnail
 # Without slots, because what is computed once is kept in the instance's dictionary.
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What verification looks at: 20 kB, and 40 kB more once its pixels were asked for.
+    """What verification looks at: 20 kB, and up to 80 kB more once it was compared.
 
     Threads may share it: two that ask for the same thing first compute it twice, with the same result.
 
@@ -27,9 +28,14 @@ class Picture:
     features: Features
 
     @cached_property
-    def mirrored(self) -> Features:
+    def places(self) -> Places:
+        """Its features, ready to be paired."""
+        return Places.of(self.features)
+
+    @cached_property
+    def mirrored(self) -> Places:
         """The features of the picture as a mirror shows it."""
-        return self.features.mirrored()
+        return Places.of(self.features.mirrored())
 
     @cached_property
     def thumbnail(self) -> npt.NDArray[np.uint8]:

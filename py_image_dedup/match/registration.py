@@ -7,11 +7,13 @@ leave out what differs (a caption, a sticker).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.match.alignment import Alignment, shifting
+from py_image_dedup.match.alignment import Alignment, scaling, shifting
 from py_image_dedup.match.overlap import Overlap, UInt8Array, overlap, warp
 
 Float32Array = npt.NDArray[np.float32]
@@ -30,18 +32,21 @@ _LEAST_PIXELS = 80
 _TINY = 1e-6
 
 
-def equalise(pixels: Float32Array, valid: Float32Array, side: int) -> Float32Array:
-    """Give every neighbourhood mean 0 and variance 1, nearly.
+def equalise(pictures: Iterable[Float32Array], valid: Float32Array, side: int) -> list[Float32Array]:
+    """Give every neighbourhood of some pictures mean 0 and variance 1, nearly.
 
     Args:
-        pixels: float32, grey levels.
-        valid: float32, 1 for pixels that count as neighbours.
+        pictures: float32, grey levels.
+        valid: float32, 1 for pixels that count as neighbours, in all of them.
         side: Of the neighbourhood, odd.
     """
     share = box_mean(valid, side) + _TINY
-    mean = box_mean(pixels * valid, side) / share
-    variance = box_mean(pixels * pixels * valid, side) / share - mean * mean
-    equal: Float32Array = (pixels - mean) / np.sqrt(np.maximum(variance, 0) + NOISE_VARIANCE)
+    equal: list[Float32Array] = []
+    for pixels in pictures:
+        seen = pixels * valid
+        mean = box_mean(seen, side) / share
+        variance = box_mean(pixels * seen, side) / share - mean * mean
+        equal.append((pixels - mean) / np.sqrt(np.maximum(variance, 0) + NOISE_VARIANCE))
     return equal
 
 
@@ -81,17 +86,18 @@ def _improve(found: Overlap, smooth: float, side: int, stride: int, rounds: int,
     """Return the small map of the cut-out that lays ``moved`` onto ``base`` best, or ``None`` if it runs away."""
     if found.valid.sum() < _LEAST_PIXELS:
         return None
-    base, moved = (
-        equalise(cv2.GaussianBlur(pixels, (0, 0), smooth).astype(np.float32, copy=False), found.valid, side)
-        for pixels in (found.base, found.moved)
+    blurred = (
+        cv2.GaussianBlur(pixels, (0, 0), smooth).astype(np.float32, copy=False) for pixels in (found.base, found.moved)
     )
+    base, moved = equalise(blurred, found.valid, side)
     height, width = base.shape
     # Half of each picture's gradient: where only one has an edge, it pulls less.
     mixed = (base + moved) * np.float32(0.5)
-    rows, columns = np.mgrid[1:height:stride, 1:width:stride]
-    horizontal = cv2.Sobel(mixed, cv2.CV_32F, 1, 0, scale=0.125)[rows, columns].ravel()
-    vertical = cv2.Sobel(mixed, cv2.CV_32F, 0, 1, scale=0.125)[rows, columns].ravel()
-    inside = cv2.erode(found.valid, _SQUARE)[rows, columns].ravel()
+    sampled = (slice(1, height, stride), slice(1, width, stride))
+    horizontal = cv2.Sobel(mixed, cv2.CV_32F, 1, 0, scale=0.125)[sampled].ravel()
+    vertical = cv2.Sobel(mixed, cv2.CV_32F, 0, 1, scale=0.125)[sampled].ravel()
+    inside = cv2.erode(found.valid, _SQUARE)[sampled].ravel()
+    rows, columns = np.mgrid[sampled]
     x = ((columns - width / 2) / _UNIT).astype(np.float32).ravel()
     y = ((rows - height / 2) / _UNIT).astype(np.float32).ravel()
     slopes = [horizontal * x, horizontal * y, horizontal, vertical * x, vertical * y, vertical]
@@ -99,10 +105,12 @@ def _improve(found: Overlap, smooth: float, side: int, stride: int, rounds: int,
         radial = horizontal * x + vertical * y
         slopes += [radial * x, radial * y]
     jacobian = np.stack(slopes, axis=1)
-    target = base[rows, columns].ravel()
+    target = base[sampled].ravel()
+    # From the grid of samples to the cut-out; 0 is the left or upper edge in both.
+    to_samples = scaling(stride, stride).then(shifting(1.5 - stride / 2, 1.5 - stride / 2))
     total = Alignment(np.eye(3))
     for _ in range(rounds):
-        here = warp(moved, total, base.shape)[rows, columns].ravel()
+        here = warp(moved, to_samples.then(total), rows.shape).ravel()
         difference = target - here
         weight = inside / (1 + (difference / _OUTLIER) ** 2)
         weighted = jacobian * weight[:, None]

@@ -74,11 +74,6 @@ class _Proof:
     bent: bool
 
 
-def verify_features(left: Features, right: Features) -> Verdict | None:
-    """Prove or refuse that two pictures are one photo, from what the index keeps of them; see ``verify``."""
-    return verify(Picture(left), Picture(right))
-
-
 def verify(left: Picture, right: Picture) -> Verdict | None:
     """Prove or refuse that two pictures are one photo.
 
@@ -152,11 +147,11 @@ def _prove_bent(left: Picture, right: Picture, found: Fit, *, mirrored: bool) ->
 
 def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
     """Yield where features put the left picture, the likeliest first, each with whether it is mirrored."""
-    plain = fit(correspond(left.features, right.features))
+    plain = fit(correspond(left.places, right.places))
     sure = plain is not None and plain.inliers >= SURE_INLIERS
     if plain is not None and sure:
         yield plain, False
-    mirrored = fit(correspond(left.mirrored, right.features))
+    mirrored = fit(correspond(left.mirrored, right.places))
     both = [] if plain is None or sure else [(plain, False)]
     if mirrored is not None:
         both.append((mirrored, True))

@@ -6,23 +6,22 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
-from pathlib import Path
 
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.examined import Examined
 from py_image_dedup.media.limits import Admit, Limits, MemoryBudget
+from py_image_dedup.media.own_process import command_of, start
 from py_image_dedup.media.source import Source
 from py_image_dedup.media.wire import Closed, Message, receive, send, send_file
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.photo import PhotoFacts
 
-_COMMAND = (sys.executable, "-P", "-m", "py_image_dedup.media.guard")
+_COMMAND = command_of("py_image_dedup.media.guard")
 DIGEST_BYTES = 32
 _FILES_PER_PROCESS = 1000
 """What decoders leak ends with their process."""
@@ -167,19 +166,9 @@ class Guard:
     def _start(self) -> None:
         self._files = 0
         ours, theirs = socket.socketpair()
-        # Its own session: the terminal's Ctrl-C is for us, and we let the file in hand be finished.
-        package = str(Path(__file__).resolve().parents[2])
-        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         try:
             with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 - our own module
-                    self._command,
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-                )
+                self._process = start(self._command, theirs.fileno())
         except OSError as error:
             ours.close()
             raise self._not_started(str(error)) from error

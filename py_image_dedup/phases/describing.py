@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -10,11 +9,12 @@ from py_image_dedup.media.decode import Decoded, Decoder
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.guarded import Guard
 from py_image_dedup.media.limits import Limits, MemoryBudget
+from py_image_dedup.media.own_process import command_of
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.signature.description import Description
 
-COMMAND: Final = (sys.executable, "-P", "-m", "py_image_dedup.signature.describer")
+COMMAND: Final = command_of("py_image_dedup.signature.describer")
 
 MANY: Final = 24
 """Files for each thread from which on the processes earn what loading OpenCV costs them: a quarter of a second."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from py_image_dedup.match.picture import Picture
 from py_image_dedup.match.relation import as_match
 from py_image_dedup.media.decode import Decoder
 from py_image_dedup.media.errors import MediaError
@@ -111,9 +112,12 @@ class Lookup:
         numbers = sorted({*sharing, *(each.number for each in near)})
         others = self._store.features(numbers)
         contents = self._store.contents(numbers, None)
+        asked = Picture(features)
         for number in numbers:
             files = [each for each in _present(contents.get(number, ()), entry) if each.digest != entry.digest]
-            verdict = self._verifier.verify(features, unpack(others[number])) if files and number in others else None
+            if not files or number not in others:
+                continue
+            verdict = self._verifier.verify(asked, Picture(unpack(others[number])))
             if verdict is not None:
                 proof = Proof(_ASKED, number, verdict.match_class, verdict.orientation, verdict.evidence)
                 yield from (as_match(proof, entry, other, left_is=_ASKED) for other in files)

@@ -23,7 +23,7 @@ from py_image_dedup.signature.codebook import FEATURES_VERSION
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
 
 if TYPE_CHECKING:
-    from py_image_dedup.signature.features import Features
+    from py_image_dedup.match.picture import Picture
 
 _NANOSECONDS = 1_000_000_000
 
@@ -74,10 +74,12 @@ class Verifier:
     Attributes:
         verify: Lays one picture on another one; ``None`` if they do not match. Called from several threads at once.
         version: Of the method: grows when the same two pictures may get another verdict.
+        command: Starts a process that does the same, as ``match.verifier`` does; none if there is no such.
     """
 
-    verify: Callable[[Features, Features], Verdict | None]
+    verify: Callable[[Picture, Picture], Verdict | None]
     version: int
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

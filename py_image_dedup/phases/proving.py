@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from py_image_dedup.media.own_process import command_of
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.phases.options import FindOptions, Matching, Options, Verifier
 from py_image_dedup.store.base import Store
@@ -59,6 +60,6 @@ def verifier_of(options: FindOptions) -> Verifier:
     if options.verifier is not None:
         return options.verifier
     # Not at the top: it brings what compares pictures.
-    from py_image_dedup.match.verify import VERIFY_VERSION, verify_features
+    from py_image_dedup.match.verify import VERIFY_VERSION, verify
 
-    return Verifier(verify_features, VERIFY_VERSION)
+    return Verifier(verify, VERIFY_VERSION, command_of("py_image_dedup.match.verifier"))

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.match import MatchClass, Proof
+from py_image_dedup.model.match import MatchClass, Proof, Verdict
 from py_image_dedup.phases.options import Verifier
 from py_image_dedup.phases.suspects import NearSuspects, near_blocks
-from py_image_dedup.signature.features import Features, unpack
+from py_image_dedup.phases.verifying import InProcesses, InThreads, Pair
 from py_image_dedup.store.base import Store
 
 _CONTENTS_A_STEP: Final = 100
-_PAIRS_AT_ONCE: Final = 256
-_UNPACKED: Final = 4_000
-
-Pair: TypeAlias = tuple[int, int]
+_PAIRS_AT_ONCE: Final = 1_024
+_LOADED: Final = 4_000
+"""Contents whose packed features stay in memory: 40 MB."""
+_MANY: Final = 300
+"""New contents from which on processes earn their start: a third of a second for each."""
 
 
 def _never() -> bool:
@@ -33,7 +33,7 @@ def _never() -> bool:
 class Prover:
     """Verifies pairs of contents in threads. Used by the calling thread only; a context manager.
 
-    The features of a content are read and unpacked once as long as it is among the last few thousand.
+    The features of a content are read once as long as it is among the last few thousand.
 
     Args:
         store: The index.
@@ -45,11 +45,13 @@ class Prover:
 
     def __init__(self, store: Store, verifier: Verifier, version: int, max_distance: float, threads: int) -> None:
         self._store = store
-        self._verify = verifier.verify
+        self._verifier = verifier
+        self._threads = max(1, threads)
+        self._here = InThreads(verifier, self._threads)
+        self._several: InProcesses | None = None
         self._version = version
         self._max_distance = max_distance
-        self._unpacked: OrderedDict[int, Features | None] = OrderedDict()
-        self._pool = ThreadPoolExecutor(max(1, threads), "verify")
+        self._packed: OrderedDict[int, bytes | None] = OrderedDict()
         self.verified = 0
         """How many pairs were looked at."""
 
@@ -77,6 +79,16 @@ class Prover:
     def _verify_all(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
         if not new:
             return
+        if len(new) >= _MANY and self._threads > 1 and self._verifier.command:
+            self._several = InProcesses(self._verifier, self._threads)
+        try:
+            self._verify_each(new, observer, should_stop)
+        finally:
+            if self._several is not None:
+                self._several.close()
+                self._several = None
+
+    def _verify_each(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
         near = NearSuspects(new)
         for block in near_blocks(self._store, new, self._max_distance):
             if should_stop():
@@ -118,12 +130,13 @@ class Prover:
         When ``should_stop`` says so, the answers end there.
         """
         proofs: list[Proof] = []
+        verifying = self._several or self._here
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
             if should_stop():
                 break
             some = pairs[start : start + _PAIRS_AT_ONCE]
-            loaded = self._load({number for pair in some for number in pair})
-            proofs += self._pool.map(self._prove, some, [(loaded[left], loaded[right]) for left, right in some])
+            verdicts = verifying.verdicts(some, self._load({number for pair in some for number in pair}))
+            proofs += map(_proof, some, verdicts)
         self.verified += len(proofs)
         return proofs
 
@@ -135,7 +148,7 @@ class Prover:
 
     def close(self) -> None:
         """End the threads."""
-        self._pool.shutdown()
+        self._here.close()
 
     def __enter__(self) -> Self:
         """Return the prover itself."""
@@ -147,25 +160,25 @@ class Prover:
         """Close."""
         self.close()
 
-    def _prove(self, pair: Pair, features: tuple[Features | None, Features | None]) -> Proof:
-        left, right = features
-        verdict = None if left is None or right is None else self._verify(left, right)
-        if verdict is None:
-            return Proof(*pair, None)
-        return Proof(*pair, verdict.match_class, verdict.orientation, verdict.evidence)
-
-    def _load(self, numbers: set[int]) -> dict[int, Features | None]:
-        missing = [number for number in sorted(numbers) if number not in self._unpacked]
-        packed = self._store.features(missing)
+    def _load(self, numbers: set[int]) -> dict[int, bytes]:
+        missing = [number for number in sorted(numbers) if number not in self._packed]
+        found = self._store.features(missing)
         for number in missing:
-            self._unpacked[number] = unpack(packed[number]) if number in packed else None
+            self._packed[number] = found.get(number)
         loaded = {}
         for number in numbers:
-            self._unpacked.move_to_end(number)
-            loaded[number] = self._unpacked[number]
-        while len(self._unpacked) > _UNPACKED:
-            self._unpacked.popitem(last=False)
+            self._packed.move_to_end(number)
+            if (packed := self._packed[number]) is not None:
+                loaded[number] = packed
+        while len(self._packed) > _LOADED:
+            self._packed.popitem(last=False)
         return loaded
+
+
+def _proof(pair: Pair, verdict: Verdict | None) -> Proof:
+    if verdict is None:
+        return Proof(*pair, None)
+    return Proof(*pair, verdict.match_class, verdict.orientation, verdict.evidence)
 
 
 @dataclass(frozen=True, slots=True)

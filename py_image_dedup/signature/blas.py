@@ -1,7 +1,8 @@
-"""Matrix products on the thread that asks for them."""
+"""Matrix products, and what OpenCV does, on the thread that asks for them."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
@@ -10,11 +11,11 @@ from threadpoolctl import ThreadpoolController
 
 
 class _OneThread(AbstractContextManager[None]):
-    """While anyone is inside, matrix products use the calling thread and no others.
+    """While anyone is inside, matrix products and OpenCV use the calling thread and no others.
 
-    The search brings its own threads, and BLAS's would wait for each other, spinning. How many BLAS uses is one number
-    for the whole process, so who needs it to be one is counted for the whole process: the first sets it, the last puts
-    it back.
+    Search and verification bring their own threads, and those of BLAS and OpenCV would wait for each other, spinning.
+    How many they use is one number for the whole process, so who needs it to be one is counted for the whole process:
+    the first sets it, the last puts it back.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,10 @@ class _OneThread(AbstractContextManager[None]):
                 if self._controller is None:
                     self._controller = ThreadpoolController()
                 self._undo.enter_context(self._controller.limit(limits=1, user_api="blas"))
+                opencv = sys.modules.get("cv2")  # who did not load it will not use it
+                if opencv is not None:
+                    self._undo.callback(opencv.setNumThreads, opencv.getNumThreads())
+                    opencv.setNumThreads(1)
             self._users += 1
 
     def __exit__(
@@ -41,4 +46,4 @@ class _OneThread(AbstractContextManager[None]):
 
 
 one_thread = _OneThread()
-"""Enter it around matrix products; any number of threads may be inside, and inside again."""
+"""Enter it around matrix products and OpenCV; any number of threads may be inside, and inside again."""

@@ -20,7 +20,7 @@ from py_image_dedup.signature.pairs import Int8Array
 
 Float32Array = npt.NDArray[np.float32]
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Changes when the same grey picture may give other features or words, or when they are packed in another way."""
 
 DIMENSIONS = 16

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 
-import cv2
 import numpy as np
 
 from py_image_dedup.media import guard
@@ -45,7 +44,6 @@ def make(width: int, height: int, grey: bytes) -> tuple[bytes, ...]:
 
 def main() -> int:
     """Serve, with one thread: there is a process for each core already."""
-    cv2.setNumThreads(1)
     with one_thread:
         return guard.main(make)
 

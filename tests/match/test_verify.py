@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from py_image_dedup.match.picture import Picture
-from py_image_dedup.match.verify import Verdict, verify, verify_features
+from py_image_dedup.match.verify import Verdict, verify
 from py_image_dedup.model.match import MatchClass, Orientation
 from py_image_dedup.signature.features import extract
 from tests.match.edited import layered, letter, original, seen
@@ -260,8 +260,8 @@ def test_pictures_without_features_do_not_match_and_do_not_fail() -> None:
     for left in (flat, ramp, tiny):
         for right in (flat, ramp, tiny):
             if left is not right:
-                assert verify_features(left, right) is None
-    assert verify_features(flat, original(1).features) is None
+                assert verify(Picture(left), Picture(right)) is None
+    assert verify(Picture(flat), original(1)) is None
 
 
 def test_threads_may_share_pictures() -> None:

@@ -1,0 +1,41 @@
+"""Processes that run a module of this package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def command_of(module: str) -> tuple[str, ...]:
+    """Return the command that runs a module of this package.
+
+    Args:
+        module: Its whole name.
+    """
+    return (sys.executable, "-P", "-m", module)
+
+
+def start(command: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
+    """Start a process that talks to this one through its standard input.
+
+    Args:
+        command: What to start.
+        stdin: Descriptor of its end of a socket.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # Its own session: the terminal's Ctrl-C is for us, and we let what is in hand be finished.
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command,
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
