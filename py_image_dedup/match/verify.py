@@ -183,17 +183,18 @@ def _check(left: Picture, right: Picture, start: Alignment, inliers: int, *, ben
     comparison = None if found is None else compare(found)
     if found is None or comparison is None:
         return None
-    changed = comparison.bad_share > 0 and comparison.bad_share <= 2 * _MOST_CHANGED
+    is_document = comparison.document >= DOCUMENT
+    if comparison.shift > (_SURELY_SHIFTED if is_document else _MOST_SHIFTED):
+        return None
+    changed = comparison.bad_share > 0 and comparison.bad_share <= (2 * _MOST_CHANGED if is_document else _MOST_CHANGED)
     changes = look_at_changes(found, comparison) if changed else None
-    is_same = _is_same_document if comparison.document >= DOCUMENT else _is_same_photo
+    is_same = _is_same_document if is_document else _is_same_photo
     return _Proof(found, comparison, changes, inliers, bend) if is_same(comparison, changes, inliers) else None
 
 
 def _is_same_photo(comparison: Comparison, changes: Changes | None, inliers: int) -> bool:
     """Decide for photographs. False pairs have more than 0.16 bad blocks, and less than 0.16 exact weight."""
     bad, exact = comparison.bad_share, comparison.exact_weight
-    if comparison.shift > _MOST_SHIFTED:
-        return False
     if comparison.measured < _FEW_MEASURED or inliers < FEWEST_INLIERS:
         # A smooth picture, or hardly anything to see.
         worst = 0.75 if inliers >= FEWEST_INLIERS else 0.9
@@ -216,7 +217,7 @@ def _most_changed(inliers: int) -> float:
 
 def _is_same_document(comparison: Comparison, changes: Changes | None, inliers: int) -> bool:
     """Decide for documents: two receipts of one shop differ in 1.7 % of the blocks, two filled-in forms in 0.2 %."""
-    if comparison.exact_weight < 0.5 or comparison.shift > _SURELY_SHIFTED or inliers < FEWEST_INLIERS:
+    if comparison.exact_weight < 0.5 or inliers < FEWEST_INLIERS:
         return False
     if comparison.bad_share <= 0.012:
         return comparison.worst >= 0.45 and _is_even(comparison, comparison.least)

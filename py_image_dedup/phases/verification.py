@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,15 +18,11 @@ from py_image_dedup.phases.verifying import InProcesses, InThreads, Pair
 from py_image_dedup.store.base import Store
 
 _CONTENTS_A_STEP: Final = 100
-_PAIRS_AT_ONCE: Final = 1_024
+_PAIRS_AT_ONCE: Final = 1_000
 _LOADED: Final = 4_000
 """Contents whose packed features stay in memory: 40 MB."""
 _MANY: Final = 300
 """New contents from which on processes earn their start: a third of a second for each."""
-
-
-def _never() -> bool:
-    return False
 
 
 class Prover:
@@ -94,25 +89,42 @@ class Prover:
             if should_stop():
                 return
             near.add(block)
-        waiting = set(new)
-        looked_at: dict[int, set[int]] = defaultdict(set)
-        shared = self._store.suspects(new)
-        for start in range(0, len(new), _CONTENTS_A_STEP):
-            some = new[start : start + _CONTENTS_A_STEP]
-            pairs: list[Pair] = []
-            for number, suspects in zip(some, islice(shared, len(some)), strict=True):
-                waiting.discard(number)
-                # A pair of two new contents is looked at once: with the first of them that suspects the other.
-                for other in sorted({*suspects, *near.of(number)} - looked_at.pop(number, set())):
-                    pairs.append((min(number, other), max(number, other)))
-                    if other in waiting:
-                        looked_at[other].add(number)
-            proofs = self.prove(pairs, should_stop)
+        # While some pairs are looked at, the suspects of the next contents are asked for.
+        begun: tuple[Sequence[int], Callable[[], list[Proof]]] | None = None
+        for some, pairs in self._steps(new, near):
+            following = (some, self._begin(pairs))
+            if begun is not None:
+                self._keep(*begun, observer)
+            begun = following
             if should_stop():
                 return
-            accepted = [proof for proof in proofs if proof.match_class is not None]
-            self._store.keep_proofs(self._version, accepted, some)
-            observer(PhaseAdvanced(Phase.FIND, len(some)))
+        if begun is not None:
+            self._keep(*begun, observer)
+
+    def _steps(self, new: Sequence[int], near: NearSuspects) -> Iterator[tuple[Sequence[int], list[Pair]]]:
+        """Yield contents, a few at a time, and the pairs that are to be looked at for them."""
+        waiting = set(new)
+        looked_at: dict[int, set[int]] = defaultdict(set)
+        some: list[int] = []
+        pairs: list[Pair] = []
+        for number, suspects in zip(new, self._store.suspects(new), strict=True):
+            waiting.discard(number)
+            some.append(number)
+            # A pair of two new contents is looked at once: with the first of them that suspects the other.
+            for other in sorted({*suspects, *near.of(number)} - looked_at.pop(number, set())):
+                pairs.append((min(number, other), max(number, other)))
+                if other in waiting:
+                    looked_at[other].add(number)
+            if len(some) >= _CONTENTS_A_STEP or len(pairs) >= _PAIRS_AT_ONCE:
+                yield some, pairs
+                some, pairs = [], []
+        if some:
+            yield some, pairs
+
+    def _keep(self, some: Sequence[int], proofs: Callable[[], list[Proof]], observer: Observer) -> None:
+        accepted = [proof for proof in proofs() if proof.match_class is not None]
+        self._store.keep_proofs(self._version, accepted, some)
+        observer(PhaseAdvanced(Phase.FIND, len(some)))
 
     def proofs(self, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
         """Stream what is known about pairs; see ``Store.proofs``."""
@@ -124,21 +136,19 @@ class Prover:
         proofs = [proof for proof in self.proofs(own) if proof.match_class is not None]
         return sorted({*own, *(proof.left for proof in proofs), *(proof.right for proof in proofs)})
 
-    def prove(self, pairs: Sequence[Pair], should_stop: Callable[[], bool] = _never) -> list[Proof]:
-        """Verify pairs of numbers; the answers are in their order, and those without a match are among them.
-
-        When ``should_stop`` says so, the answers end there.
-        """
+    def prove(self, pairs: Sequence[Pair]) -> list[Proof]:
+        """Verify pairs of numbers; the answers are in their order, and those without a match are among them."""
         proofs: list[Proof] = []
-        verifying = self._several or self._here
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-            if should_stop():
-                break
-            some = pairs[start : start + _PAIRS_AT_ONCE]
-            verdicts = verifying.verdicts(some, self._load({number for pair in some for number in pair}))
-            proofs += map(_proof, some, verdicts)
-        self.verified += len(proofs)
+            proofs += self._begin(pairs[start : start + _PAIRS_AT_ONCE])()
         return proofs
+
+    def _begin(self, pairs: Sequence[Pair]) -> Callable[[], list[Proof]]:
+        """Have some pairs verified; return what waits for the answers."""
+        packed = self._load({number for pair in pairs for number in pair})
+        verdicts = (self._several or self._here).begin(pairs, packed)
+        self.verified += len(pairs)
+        return lambda: list(map(_proof, pairs, verdicts()))
 
     def prove_and_keep(self, pairs: Sequence[Pair]) -> list[Proof]:
         """Verify pairs that were no suspects and have to be known all the same; remember the answers, all of them."""

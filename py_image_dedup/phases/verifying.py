@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import subprocess
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 Pair: TypeAlias = tuple[int, int]
+Verdicts: TypeAlias = Callable[[], list[Verdict | None]]
 
 _PREPARED: Final = 1_500
 """Pictures that stay ready to be compared: 100 MB of them at most."""
@@ -34,18 +35,16 @@ _END_SECONDS: Final = 5.0
 class Verifying(Protocol):
     """Verifies pairs. Used by one thread at a time."""
 
-    def verdicts(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None]:
-        """Verify pairs of numbers.
+    def begin(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> Verdicts:
+        """Have pairs of numbers verified, without waiting for it.
 
         Args:
             pairs: Of numbers.
             packed: The features of those numbers that have some.
 
         Returns:
-            The verdicts in the order of the pairs.
-
-        Raises:
-            ValueError: What the index has of a picture is damaged.
+            What waits for the verdicts, and returns them in the order of the pairs. It raises ``ValueError`` when what
+            the index has of a picture is damaged.
         """
 
     def close(self) -> None:
@@ -65,21 +64,22 @@ class InThreads:
         self._prepared: OrderedDict[int, Picture] = OrderedDict()
         self._pool = ThreadPoolExecutor(max(1, threads), "verify")
 
-    def verdicts(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None]:
-        """See ``Verifying.verdicts``."""
+    def begin(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> Verdicts:
+        """See ``Verifying.begin``."""
         pictures = {number: self._picture(number, features) for number, features in packed.items()}
 
-        def look_at(some: Sequence[Pair]) -> list[Verdict | None]:
-            return [
-                self._verify(pictures[left], pictures[right]) if left in pictures and right in pictures else None
-                for left, right in some
-            ]
-
-        with one_thread:
-            verdicts = list(chain.from_iterable(self._pool.map(look_at, _slices(pairs, _PAIRS_A_TASK))))
         while len(self._prepared) > _PREPARED:
             self._prepared.popitem(last=False)
-        return verdicts
+
+        def look_at(some: Sequence[Pair]) -> list[Verdict | None]:
+            with one_thread:
+                return [
+                    self._verify(pictures[left], pictures[right]) if left in pictures and right in pictures else None
+                    for left, right in some
+                ]
+
+        answers = self._pool.map(look_at, _slices(pairs, _PAIRS_A_TASK))
+        return lambda: list(chain.from_iterable(answers))
 
     def close(self) -> None:
         """End the threads."""
@@ -109,13 +109,17 @@ class InProcesses:
         for process in self._processes:
             self._idle.put(process)
 
-    def verdicts(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None]:
-        """See ``Verifying.verdicts``."""
-        verdicts: list[Verdict | None] = []
+    def begin(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> Verdicts:
+        """See ``Verifying.begin``."""
         questions = _slices(pairs, _PAIRS_A_QUESTION)
         answers = self._pool.map(lambda some: self._ask(some, packed), questions)
-        for question, answer in zip(questions, answers, strict=True):
-            verdicts += self._here.verdicts(question, _of(question, packed)) if answer is None else answer
+
+        def verdicts() -> list[Verdict | None]:
+            found: list[Verdict | None] = []
+            for question, answer in zip(questions, answers, strict=True):
+                found += self._here.begin(question, _of(question, packed))() if answer is None else answer
+            return found
+
         return verdicts
 
     def close(self) -> None:
