@@ -41,9 +41,10 @@ class Alignment:
     @classmethod
     def affine(cls, linear: Float64Array, shift: Float64Array) -> Self:
         """Return the map ``linear @ point + shift``."""
-        matrix = np.eye(3)
+        matrix = np.zeros((3, 3))
         matrix[:2, :2] = linear
         matrix[:2, 2] = shift
+        matrix[2, 2] = 1.0
         return cls(matrix)
 
     @classmethod
@@ -67,13 +68,17 @@ class Alignment:
     @property
     def scale(self) -> float:
         """How much longer a line gets, both directions averaged."""
-        return math.sqrt(abs(float(np.linalg.det(self.linear))))
+        (a, b, _), (c, d, _), _ = self.matrix.tolist()
+        return math.sqrt(abs(a * d - b * c))
 
     @property
     def stretch(self) -> float:
         """The larger of the two scales over the smaller one: 1 or more."""
-        larger, smaller = np.linalg.svd(self.linear, compute_uv=False)
-        return float(larger / smaller) if smaller > _SMALL else math.inf
+        # The singular values of two rows and columns; numpy's way is made for more, and this is asked for often.
+        (a, b, _), (c, d, _), _ = self.matrix.tolist()
+        both, apart = math.hypot(a + d, b - c), math.hypot(a - d, b + c)
+        larger, smaller = (both + apart) / 2, abs(both - apart) / 2
+        return larger / smaller if smaller > _SMALL else math.inf
 
     @property
     def orientation(self) -> Orientation:

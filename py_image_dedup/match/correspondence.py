@@ -29,6 +29,7 @@ MOST_STRETCHED = 1.6
 """Ratio of the two scales of an alignment; squashing to four fifths and a little shear stay below."""
 
 _HYPOTHESES = 4
+_CERTAIN = 20
 _VOTE_PIXELS = 18.0
 _VOTE_SCALE = 0.5
 _VOTE_ANGLE = math.radians(25)
@@ -144,6 +145,9 @@ def fit(pairs: Correspondence) -> Fit | None:
         found = _refine(pairs, agreeing[guess])
         if found is not None and (best is None or found.inliers > best.inliers):
             best = found
+            # More than a third of all agree: no other third will.
+            if best.inliers > max(_CERTAIN, len(pairs) // 3):
+                break
     return best
 
 

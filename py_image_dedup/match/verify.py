@@ -37,7 +37,7 @@ from py_image_dedup.signature.document import DOCUMENT
 from py_image_dedup.signature.features import Features
 from py_image_dedup.signature.orientation import inverse
 
-VERIFY_VERSION = 2
+VERIFY_VERSION = 3
 """Changes when the same two pictures may get another verdict."""
 
 FEWEST_INLIERS = 4

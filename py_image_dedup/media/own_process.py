@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
 """For glibc: keep a few megabytes of what was freed. Small pictures come and go by the hundred, and to get the same
 memory from the system again and again (2,000 page faults a photo) takes a third of the time of describing it."""
