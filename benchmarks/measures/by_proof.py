@@ -34,7 +34,7 @@ class Library:
 
     def suspects(self, photo: Seen, picture: Picture, own: int = -1) -> list[int]:
         """Return what a picture is to be compared with."""
-        plain, mirrored = words(picture.features.descriptors), words(picture.mirrored.descriptors)
+        plain, mirrored = words(picture.features.descriptors), words(picture.features.mirrored().descriptors)
         found = set(self._index.suspects(own, plain, mirrored))
         distance, _ = distances(photo.signature, self._signatures)
         near = np.flatnonzero(distance <= self.max_distance)

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from py_image_dedup.model.events import ActionFinished, Event, FileAnalysed, Observer, PhaseStarted
 from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.removal import OutcomeStatus
-from py_image_dedup.store.base import StoreUnavailable
+from py_image_dedup.store.base import Store, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.sqlite import SqliteStore
 from tests.servers.cluster import ClusterSite
 from tests.servers.node import Node
+from tests.store.contract_verified import featured, vocabulary
 from tests.store.samples import entry_of, failed_entry, family, found_pairs
 from tests.whole_runs import Side, make_library
 
@@ -65,6 +69,35 @@ def test_two_shards_with_replicas_give_the_answers_of_one_file(
         query = [entry.signature for entry in LIBRARY[:10] if entry.signature]
         near = [[n.distance for n in some] for some in many.similar(query, 0.3, None)]
         assert near == [[n.distance for n in some] for some in one.similar(query, 0.3, None)]
+
+
+def test_two_shards_give_the_suspects_of_one_file_also_after_more_was_written(
+    cluster_site: ClusterSite, cluster_index: str, tmp_path: Path
+) -> None:
+    words = [vocabulary(seed) for seed in range(6)]
+    # Every picture shares half of its words with the next one.
+    photos = [
+        featured(f"/a/{number}.jpg", np.unique(np.concatenate([words[number][::2], words[number + 1][1::2]])))
+        for number in range(5)
+    ]
+    with (
+        ElasticStore(cluster_site.options(cluster_index)) as many,
+        ElasticStore(cluster_site.options(cluster_index)) as other,
+        SqliteStore(tmp_path / "index.sqlite3") as one,
+    ):
+        for start, stop in ((0, 2), (2, 3), (3, 5)):
+            other.put(photos[start:stop])
+            assert other.count(None) == stop  # which makes what was written visible to searches
+            one.put(photos[start:stop])
+            assert by_path(many, photos[:stop]) == by_path(one, photos[:stop])
+
+
+def by_path(store: Store, photos: Sequence[IndexEntry]) -> list[list[bytes]]:
+    """Names the suspects of some photos."""
+    digests = [photo.digest for photo in photos if photo.digest is not None]
+    numbers = store.numbers(digests)
+    names = {number: digest for digest, number in numbers.items()}
+    return [[names[each] for each in some] for some in store.suspects([numbers[digest] for digest in digests])]
 
 
 def test_a_new_index_has_its_replicas_before_anything_is_written(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from py_image_dedup.store.base import StoreError, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic import migration as migration_module
 from py_image_dedup.store.elastic.invariants import DIMENSIONS
+from py_image_dedup.store.elastic.scan import Hit, Reading
 from py_image_dedup.store.elastic.schema import SCHEMA, concrete_name, definition
 from tests.servers.sites import Site
-from tests.store.samples import entry_of, failed_entry, found_pairs, random_signatures
+from tests.store.contract_verified import featured, vocabulary
+from tests.store.samples import digest_of, entry_of, failed_entry, found_pairs, random_signatures
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -236,3 +238,48 @@ class TestSeveralPrograms:
         assert [store.count(None) for store in stores] == [4] * 4
         for store in stores:
             store.close()
+
+
+class TestWords:
+    """Visual words are read once."""
+
+    def test_a_later_look_reads_what_was_written_since_by_whomever(self, newest_site: Site, newest_index: str) -> None:
+        read = 0
+        with (
+            ElasticStore(newest_site.options(newest_index)) as store,
+            ElasticStore(newest_site.options(newest_index)) as other,
+        ):
+            pages = store._reader.pages
+
+            def counting(under: Sequence[Path] | None, reading: Reading) -> Iterator[Sequence[Hit]]:
+                nonlocal read
+                for hits in pages(under, reading):
+                    read += len(hits)
+                    yield hits
+
+            store._reader.pages = counting  # type: ignore[method-assign]
+            store.put([featured(f"/a/{number}.jpg", vocabulary(number)) for number in range(30)])
+            list(store.suspects([]))
+            assert read == 30
+            other.put([featured("/a/new.jpg", vocabulary(7))])
+            other.count(None)  # which makes what was written visible to searches
+            digest = digest_of("/a/new.jpg")
+            (new,) = store.numbers([digest]).values()
+            read = 0
+            assert len(next(iter(store.suspects([new])))) == 1
+            assert read == 2  # its words for the index, and its words to ask with
+
+    def test_the_words_of_an_index_that_was_made_anew_are_read_anew(
+        self, newest_site: Site, newest_index: str, client: Elasticsearch
+    ) -> None:
+        with ElasticStore(newest_site.options(newest_index)) as store:
+            store.put([featured(f"/a/{number}.jpg", vocabulary(1)) for number in range(3)])
+            list(store.suspects([]))
+            for concrete in client.indices.get(index=newest_index):
+                client.indices.delete(index=concrete)
+            with ElasticStore(newest_site.options(newest_index)) as other:
+                other.put([featured("/a/x.jpg", vocabulary(1)), featured("/a/y.jpg", vocabulary(1))])
+                assert other.count(None) == 2  # which makes what was written visible to searches
+            numbers = store.numbers([digest_of("/a/x.jpg"), digest_of("/a/y.jpg")])
+            (suspects,) = store.suspects([numbers[digest_of("/a/x.jpg")]])
+            assert list(suspects) == [numbers[digest_of("/a/y.jpg")]]

@@ -17,7 +17,7 @@ Hit: TypeAlias = Mapping[str, Any]
 KEEP_ALIVE: Final = "10m"
 """How long the server keeps a point in time for a reader who does something else between two pages."""
 
-_ANSWER = "hits.hits.sort,hits.hits.fields,hits.hits._source,_shards,timed_out"
+_ANSWER = "hits.hits.sort,hits.hits.fields,hits.hits._source,hits.hits._seq_no,_shards,timed_out"
 COLUMNS_A_PAGE: Final = 5_000
 DOCUMENTS_A_PAGE: Final = 1_000
 
@@ -32,6 +32,8 @@ class Reading:
         source: Fields of the document; each hit has them in ``_source``.
         sort: A field to sort by; none: as they lie on the disk, which is fastest.
         size: Documents a page.
+        extra: More of the request.
+        preference: Where to read: ``_shards:0``; none: everywhere.
     """
 
     query: Query
@@ -40,6 +42,7 @@ class Reading:
     sort: str = ""
     size: int = COLUMNS_A_PAGE
     extra: Mapping[str, Any] = field(default_factory=dict)
+    preference: str | None = None
 
     def body(self) -> dict[str, Any]:
         """The part of the request that is the same for every page."""
@@ -61,12 +64,12 @@ def wanted(columns: Sequence[str], source: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def point_in_time(connection: Connection, index: str) -> Iterator[str]:
+def point_in_time(connection: Connection, index: str, preference: str | None = None) -> Iterator[str]:
     """Hold the index as it is now."""
     answer = connection.call(
         "read",
         lambda client: client.open_point_in_time(
-            index=index, keep_alive=KEEP_ALIVE, allow_partial_search_results=False
+            index=index, keep_alive=KEEP_ALIVE, allow_partial_search_results=False, preference=preference
         ),
     )
     name = str(answer["id"])
@@ -85,7 +88,8 @@ def pages(connection: Connection, index: str, reading: Reading) -> Iterator[Sequ
         StoreUnavailable: The server is away, or came back without the point in time.
         StoreError: It refuses.
     """
-    with point_in_time(connection, index) as name, ThreadPoolExecutor(1, "elastic-scan") as ahead:
+    held = point_in_time(connection, index, reading.preference)
+    with held as name, ThreadPoolExecutor(1, "elastic-scan") as ahead:
         body = reading.body() | {"pit": {"id": name, "keep_alive": KEEP_ALIVE}}
         coming = ahead.submit(_page, connection, body)
         while True:

@@ -66,7 +66,7 @@ class ElasticStore(Store):
         self._numbers = Numbers()
         self._reader = EntryReader(self._connection, self._index)
         self._pairs = PairSearch(self._connection, self._numbers)
-        self._words = WordSearch(self._reader, self._numbers)
+        self._words = WordSearch(self._connection, self._index, self._reader, self._numbers)
         folder = options.cache_directory
         # Proofs hold for any index: what is in the file is known by digest and not by number.
         self._kept = Database(folder / PROOFS_NAME if folder else Path(":memory:"), busy_seconds=10.0)

@@ -1,7 +1,8 @@
 """The visual words of an index on a server, in memory, for the search of suspects.
 
 Which words are rare is a question about all contents, and the answer must be that of every other store: so the words
-are read once, and then those of contents that are new.
+are read once, and then those of contents that are new. Each shard numbers what is written to it, so that what is new
+since the last look is a query, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import islice
 from py_image_dedup.signature.inverted_index import NOBODY, InvertedIndex
 from py_image_dedup.signature.words import WordArray, unpack_words
 from py_image_dedup.store.base import StoreError
+from py_image_dedup.store.elastic.connection import Connection
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.packing import unpack_look
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader
@@ -25,11 +27,15 @@ class WordSearch:
     """Answers ``Store.suspects``. One thread at a time.
 
     Args:
+        connection: To the server.
+        index: Its name.
         reader: Of the index.
         numbers: Of the contents.
     """
 
-    def __init__(self, reader: EntryReader, numbers: Numbers) -> None:
+    def __init__(self, connection: Connection, index: str, reader: EntryReader, numbers: Numbers) -> None:
+        self._connection = connection
+        self._name = index
         self._reader = reader
         self._numbers = numbers
         self.forget()
@@ -38,6 +44,8 @@ class WordSearch:
         """Give the memory back."""
         self._index = InvertedIndex()
         self._known: dict[bytes, tuple[int, int, int]] = {}
+        self._uuid = ""
+        self._seen: list[int] = []
 
     def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         """See ``Store.suspects``."""
@@ -61,22 +69,43 @@ class WordSearch:
 
     def _refresh(self) -> None:
         """Read the words of contents that are new, or were made with other versions than before."""
-        everything = not self._known
+        uuid, shards = self._identity()
+        if uuid != self._uuid or shards != len(self._seen):
+            self.forget()
+            self._uuid, self._seen = uuid, [-1] * shards
         found: dict[bytes, WordArray] = {}
-        fresh: list[bytes] = []
-        columns = ("look", "digest", "words") if everything else ("look", "digest")
-        for hits in self._reader.pages(None, Reading(WITH_WORDS, columns=columns)):
-            for hit in hits:
-                digest = bytes.fromhex(column(hit, "digest"))
-                made_with = unpack_look(column(hit, "look"))[2]
-                if self._known.get(digest) != made_with:
-                    self._known[digest] = made_with
-                    fresh.append(digest)
-                    if everything:
+        for shard in range(shards):
+            for hits in self._written_since(self._seen[shard], shard):
+                for hit in hits:
+                    digest = bytes.fromhex(column(hit, "digest"))
+                    made_with = unpack_look(column(hit, "look"))[2]
+                    if self._known.get(digest) != made_with:
+                        self._known[digest] = made_with
                         found[digest] = _unpacked(_words(hit))[0]
-        if not everything:
-            found = {digest: _unpacked(words)[0] for digest, words in self._read(fresh)}
+                self._seen[shard] = max(self._seen[shard], *(int(hit["_seq_no"]) for hit in hits))
         self._index.add([self._numbers.of(digest) for digest in found], list(found.values()))
+
+    def _identity(self) -> tuple[str, int]:
+        """Return what an index that was deleted and made again has not in common with this one, and its shards."""
+        answer = self._connection.call(
+            "open",
+            lambda client: client.indices.get_settings(
+                index=self._name, name="index.uuid,index.number_of_shards", flat_settings=True
+            ),
+        )
+        ((concrete, described),) = answer.items()
+        settings = described["settings"]
+        return f"{concrete} {settings['index.uuid']}", int(settings["index.number_of_shards"])
+
+    def _written_since(self, number: int, shard: int) -> Iterator[Sequence[Hit]]:
+        query = {"bool": {"filter": [WITH_WORDS, {"range": {"_seq_no": {"gt": number}}}]}}
+        reading = Reading(
+            query,
+            columns=("look", "digest", "words"),
+            extra={"seq_no_primary_term": True},
+            preference=f"_shards:{shard}",
+        )
+        return self._reader.pages(None, reading)
 
     def _read(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """Read the packed words of some contents."""
