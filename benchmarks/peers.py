@@ -59,7 +59,7 @@ def main() -> None:
 
 def _peers(python: str | None, program: str) -> list[Peer]:
     """Start the peers that are installed, and say which are not."""
-    peers: list[Peer] = [peer_image_match.ImageMatch(turned=turned) for turned in (False, True)]
+    peers: list[Peer] = [peer_image_match.ImageMatch()]
     print(f"image-match: {peer_image_match.VERSION}")
     if python and shutil.which(python):
         imagededup = peer_imagededup.ImageDedup(python)

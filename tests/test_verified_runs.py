@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from py_image_dedup.deduplicator import Deduplicator, Options
 from py_image_dedup.match.pairing import Scope
@@ -218,12 +218,37 @@ def test_what_batches_search_can_be_loaded_before_they_come(photos: Photos) -> N
         assert len(store._table.numbers) == 7
 
 
+def away_and_back(photos: Photos, photo: Image.Image) -> RunResult:
+    """Take a photo away, verify a copy of it meanwhile, and bring it back."""
+    path = photos.add("away.jpg", photo)
+    photos.run()
+    elsewhere = path.rename(photos.top.parent / "away.jpg")
+    photos.run()
+    photos.add("meanwhile.jpg", photo.resize((240, 180)), 70)
+    photos.run()
+    elsewhere.rename(path)
+    return photos.run()
+
+
+def test_a_photo_that_comes_back_is_compared_with_what_came_meanwhile(photos: Photos) -> None:
+    # With hardly a visual word: only its signature makes it a suspect, and what is away has none that is searched.
+    photos.options = replace(photos.options, find=FindOptions(scope=Scope.ALL))
+    smooth = photograph(7).filter(ImageFilter.GaussianBlur(30))
+    assert {"away.jpg", "meanwhile.jpg"} in [{left, right} for left, right, _ in told(away_and_back(photos, smooth))]
+
+
 @pytest.fixture
 def photos_on_elasticsearch(tmp_path: Path, elastic_site: Site, elastic_index: str) -> Photos:
     options = replace(elastic_site.options(elastic_index), cache_directory=tmp_path / "cache")
     made = Photos(tmp_path, lambda: ElasticStore(options))
     fill(made)
     return made
+
+
+@pytest.mark.elasticsearch
+def test_elasticsearch_knows_too_what_came_while_a_photo_was_away(photos_on_elasticsearch: Photos) -> None:
+    result = away_and_back(photos_on_elasticsearch, photograph(7))
+    assert found(result)["away.jpg"] == [("meanwhile.jpg", MatchClass.SIMILAR)]
 
 
 @pytest.mark.elasticsearch

@@ -1,8 +1,9 @@
 """czkawka: the command-line program, run as it is and read through its JSON results.
 
-Its groups depend on what else is in a folder (a file joins the most similar one, and then no other), so each copy is
-shown to it alone with its original; nothing is found by way of another copy. Strangers are shown a folder at a time,
-and every two members of a group count as a pair. Its cache, in a temporary folder, spares decoding a file twice.
+Its groups depend on what else is in a folder (a file joins the most similar one, and then no other), so the original is
+given as the reference that all copies are compared with; nothing is found by way of another copy. Strangers are shown a
+folder at a time, and every two members of a group count as a pair. Its cache, in a temporary folder, spares decoding a
+file twice.
 """
 
 from __future__ import annotations
@@ -121,19 +122,34 @@ class Czkawka:
         groups = self._run([folder], variant, bound, self._cache.name)
         return sum(len(group) * (len(group) - 1) // 2 for group in groups)
 
-    def _difference(self, original: Path, copy: Path, variant: Variant, cache: str) -> int:
-        """Return how different a copy is; as a reference the original is what everything is compared with."""
-        reference = ["--reference-directories", str(original.parent)]
-        groups = self._run([copy.parent], variant, LARGEST, cache, reference)
-        return int(groups[0][1][0]["difference"]) if groups else LARGEST + 1
+    def _differences(self, files: Files, variant: Variant, cache: str) -> list[int]:
+        """Return how different each copy is from its original, which as a reference is what all are compared with.
+
+        A copy with the very hash of another copy would be found by way of that one or not at all, so these are never
+        shown together.
+        """
+        batches: dict[int, list[Path]] = {0: []}
+        alike = self._run([files.folder], variant, 0, cache)
+        number = {entry["path"]: place for group in alike for place, entry in enumerate(group)}
+        for copy in files.copies:
+            batches.setdefault(number.get(str(copy), 0), []).append(copy.parent)
+        found = {}
+        for folders in batches.values():
+            for _, entries in self._run(folders, variant, LARGEST, cache, files.original.parent):
+                found.update({entry["path"]: int(entry["difference"]) for entry in entries})
+        return [found.get(str(copy), LARGEST + 1) for copy in files.copies]
 
     def _run(
-        self, folders: Sequence[Path], variant: Variant, bound: int, cache: str, options: Sequence[str] = ()
+        self, folders: Sequence[Path], variant: Variant, bound: int, cache: str, reference: Path | None = None
     ) -> list[Any]:
         result = Path(cache) / "result.json"
         result.unlink(missing_ok=True)
         command = [self._program, "image", "--thread-number", "1", "--max-difference", str(bound), *variant.options]
-        command += ["--directories", *map(str, folders), *options, "--compact-file-to-save", str(result)]
+        for folder in folders:
+            command += ["--directories", str(folder)]
+        if reference is not None:
+            command += ["--reference-directories", str(reference)]
+        command += ["--compact-file-to-save", str(result)]
         command += ["--do-not-print-results", "--do-not-print-messages", "--ignore-error-code-on-found"]
         place = {"CZKAWKA_CACHE_PATH": cache, "CZKAWKA_CONFIG_PATH": cache}
         subprocess.run(command, env=os.environ | place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)

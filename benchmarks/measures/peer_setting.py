@@ -63,7 +63,7 @@ def written(photo: Path) -> Iterator[Files]:
     """Write every copy of the ladder of a photo into a temporary folder; the original stays the file it is."""
     source = Original.read(photo)
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
-        folder = Path(name)
+        folder = Path(name).resolve()
         original = folder / "original" / f"original{photo.suffix.lower()}"
         original.parent.mkdir()
         shutil.copyfile(photo, original)
@@ -88,7 +88,7 @@ def without_false_pair(nearest: Mapping[str, float]) -> dict[str, float]:
         nearest: The least distance of two different pictures of each folder.
     """
     bounds = {"in any folder": min(nearest.values())}
-    apart = [distance for folder, distance in nearest.items() if folder not in SAME_SCENE]
+    apart = {folder: distance for folder, distance in nearest.items() if folder not in SAME_SCENE}
     if len(apart) not in {0, len(nearest)}:
-        bounds["but of one scene"] = min(apart)
+        bounds[f"in {', '.join(apart)}"] = min(apart.values())
     return bounds

@@ -108,7 +108,7 @@ class AnalysisSettings:
     features: bool = option(
         BOOLEAN,
         True,
-        "Compute what crops, insets and edited copies are recognised by, 8 kB a photo; without, the signature alone "
+        "Compute what crops, insets and edited copies are recognised by, 9 kB a photo; without, the signature alone "
         "decides (matching: distance).",
     )
     max_pixels: int = option(

@@ -74,6 +74,7 @@ class Prover:
     def _verify_all(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
         if not new:
             return
+        self._store.unmark_absent()
         if len(new) >= _MANY and self._threads > 1 and self._verifier.command:
             self._several = InProcesses(self._verifier, self._threads)
         try:

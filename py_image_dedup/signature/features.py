@@ -1,7 +1,7 @@
 """The local features of a picture: what crops, insets, turned and mirrored copies still have in common with it.
 
 Up to 200 points, spread over the picture, each with a short descriptor of its surroundings, and a grey thumbnail:
-everything that finding and proving a match needs, in about 7 kB (18 kB for a document), so that no second decode is
+everything that finding and proving a match needs, in about 8 kB (18 kB for a document), so that no second decode is
 ever needed.
 """
 

@@ -222,6 +222,14 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def unmark_absent(self) -> None:
+        """Take the marks from contents that no entry has at the moment; what was found out about their pairs stays.
+
+        Asked for before others are verified: those are not compared with what is away, so that it has to be verified
+        again should it come back. What only moved, from an entry to another between two calls, keeps its mark.
+        """
+
+    @abstractmethod
     def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """Remember what was found out about pairs, and mark contents as verified, both or neither.
 

@@ -66,6 +66,23 @@ class ProofTable:
         marked = {digest for digest, marked_with in rows if marked_with == version}
         return sorted(number for digest, number in numbers.items() if digest not in marked)
 
+    def note_absent(self, digests: Iterable[bytes]) -> None:
+        """Remember that an entry with each of these went; whether it was the last one is found out later."""
+        rows = [(digest,) for digest in digests]
+        if rows:
+            with self._database.transaction():
+                self._database.execute_many("INSERT OR IGNORE INTO absent VALUES (?)", rows)
+
+    def absent(self) -> list[bytes]:
+        """Return what was noted."""
+        return [digest for (digest,) in self._database.rows("SELECT digest FROM absent")]
+
+    def unmark(self, gone: Iterable[bytes]) -> None:
+        """Take the marks from contents, and forget what was noted of any."""
+        with self._database.transaction():
+            self._database.execute_many("DELETE FROM verified WHERE digest = ?", [(digest,) for digest in gone])
+            self._database.execute("DELETE FROM absent")
+
     def proofs(self, version: int, numbers: Sequence[int] | None) -> Iterator[Proof]:
         """See ``Store.proofs``."""
         if numbers is None:
@@ -80,7 +97,7 @@ class ProofTable:
 
     def clear(self) -> None:
         """Forget everything, inside a transaction of the caller."""
-        for table in ("proofs", "verified"):
+        for table in ("proofs", "verified", "absent"):
             self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
     def _all(self, version: int) -> Iterator[Proof]:
@@ -121,6 +138,16 @@ def forget_unknown(database: Database) -> None:
     known = "SELECT digest FROM contents"
     database.execute(f"DELETE FROM proofs WHERE left NOT IN ({known}) OR right NOT IN ({known})")  # noqa: S608 - constant
     database.execute(f"DELETE FROM verified WHERE digest NOT IN ({known})")  # noqa: S608 - constant
+
+
+def unmark_departed(database: Database) -> None:
+    """Take the marks from contents of an SQLite index that no file has."""
+    departed = """
+        SELECT c.digest FROM departed d JOIN contents c ON c.number = d.content
+        WHERE NOT EXISTS (SELECT 1 FROM files WHERE content = d.content)
+    """
+    with database.transaction():
+        database.execute(f"DELETE FROM verified WHERE digest IN ({departed})")  # noqa: S608 - constant
 
 
 def _row(left: bytes, right: bytes, version: int, proof: Proof) -> Row:

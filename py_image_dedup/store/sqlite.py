@@ -18,7 +18,7 @@ from py_image_dedup.signature.pairs import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
 from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.join import matrix_of, neighbours, select, within_bounds
-from py_image_dedup.store.proof_table import ProofTable
+from py_image_dedup.store.proof_table import ProofTable, unmark_departed
 from py_image_dedup.store.sqlite_database import MAX_PARAMETERS, Database, Row, batched
 from py_image_dedup.store.sqlite_pairs import PairSearch
 from py_image_dedup.store.sqlite_rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
@@ -218,6 +218,10 @@ class SqliteStore(Store):
     def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
         """See ``Store.unmarked``."""
         return self._proofs.unmarked(version, self._words.having(numbers))
+
+    def unmark_absent(self) -> None:
+        """See ``Store.unmark_absent``."""
+        unmark_departed(self._database)
 
     def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_proofs``."""

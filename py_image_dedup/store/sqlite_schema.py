@@ -103,7 +103,12 @@ _VERIFIED = (
     "CREATE INDEX proofs_right ON proofs (right)",
 )
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED)
+_ABSENT = (
+    # Contents that entries of an index on a server had which are gone; see proof_table. Here `departed` tells.
+    "CREATE TABLE absent (digest BLOB PRIMARY KEY) WITHOUT ROWID",
+)
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT)
 """Element ``n`` holds the statements that make an index of version ``n`` one of version ``n + 1``; 0 is an empty file.
 
 A migration that was published is never edited: a change of the tables is a new element.

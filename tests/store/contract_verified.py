@@ -139,6 +139,32 @@ class VerifiedContract:
         assert store.unmarked(MARK, [10**6]) == []
         assert store.unmarked(MARK, []) == []
 
+    def test_what_was_away_while_others_were_verified_has_to_be_verified_again(self, store: Store) -> None:
+        moved, away, copied = (featured(f"/a/{name}.jpg", vocabulary(place)) for place, name in enumerate("xyz"))
+        twin = replace(copied, stat=replace(copied.stat, path=Path("/a/twin.jpg")))
+        store.put([moved, away, copied, twin])
+        numbers = {name: number_of(store, f"/a/{name}.jpg") for name in "xyz"}
+        proof = Proof(numbers["x"], numbers["y"], MatchClass.SIMILAR)
+        store.keep_proofs(MARK, [proof], list(numbers.values()))
+        store.remove([Path("/a/x.jpg"), Path("/a/y.jpg"), Path("/a/z.jpg")])
+        elsewhere = replace(moved, stat=replace(moved.stat, path=Path("/b/x.jpg")))
+        store.put([elsewhere])
+        store.unmark_absent()
+        store.put([away])
+        found = [number_of(store, f"/a/{name}.jpg") for name in "xyz"]
+        assert store.unmarked(MARK, found) == [found[1]]
+        assert store.unverified(MARK, None) == [found[1]]
+        assert [{p.left, p.right} for p in store.proofs(MARK)] == [set(found[:2])]
+
+    def test_what_was_away_and_is_back_before_others_are_verified_keeps_its_mark(self, store: Store) -> None:
+        photo = featured("/a/x.jpg", vocabulary(1))
+        store.put([photo])
+        store.keep_proofs(MARK, [], [number_of(store, "/a/x.jpg")])
+        store.remove([Path("/a/x.jpg")])
+        store.put([photo])
+        store.unmark_absent()
+        assert store.unverified(MARK, None) == []
+
     def test_of_a_pair_the_last_proof_stays_whichever_side_it_is_told_from(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(2)])
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))

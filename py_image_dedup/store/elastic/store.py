@@ -93,6 +93,7 @@ class ElasticStore(Store):
     def remove(self, paths: Iterable[Path]) -> int:
         """See ``Store.remove``."""
         raw_paths = dict.fromkeys(map(os.fsencode, paths))
+        self._proofs.note_absent(self._reader.digests(map(entry_id, raw_paths)))
         return self._write(bulk.delete_operation(entry_id(raw_path), raw_path) for raw_path in raw_paths)
 
     def clear(self) -> None:
@@ -192,6 +193,12 @@ class ElasticStore(Store):
         digests = {digest: number for number in numbers if (digest := self._numbers.digest(number)) is not None}
         featured = {digest: digests[digest] for digest in self._words.having(list(digests))}
         return self._proofs.unmarked(version, featured)
+
+    def unmark_absent(self) -> None:
+        """See ``Store.unmark_absent``. What other programs removed is not known here, nor what was written over."""
+        if noted := self._proofs.absent():
+            self._reader.fresh()
+            self._proofs.unmark(set(noted) - self._reader.known(noted).keys())
 
     def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_proofs``. In a file of this machine, or, without a cache directory, in memory."""
