@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -92,7 +93,8 @@ def _some(paths: Sequence[Path], count: int) -> list[Path]:
 
 def _found(peers: Sequence[Peer], photos: Sequence[Path]) -> Bools:
     each = []
-    for photo in photos:
+    for number, photo in enumerate(photos, 1):
+        print(f"{number} of {len(photos)}", file=sys.stderr)
         with written(photo) as files:
             each.append(np.concatenate([peer.found(files) for peer in peers]))
     return np.stack(each, axis=1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from py_image_dedup.deduplicator import Deduplicator, Options
 from py_image_dedup.match.pairing import Scope
@@ -142,6 +142,22 @@ def test_a_framed_copy_goes_though_it_has_more_pixels(tmp_path: Path) -> None:
     assert redundant.reason == Reason("without-border", "no border", "a border around it")
     assert redundant.match.evidence is not None
     assert redundant.match.evidence.words == ("with a border",)
+
+
+def test_a_captioned_copy_goes_though_the_rules_prefer_it(tmp_path: Path) -> None:
+    photos = Photos(tmp_path)
+    photos.add("photo.jpg", photograph(1), 90)
+    image = photograph(1)
+    ImageDraw.Draw(image).rectangle((0, 320, 480, 360), fill="black")
+    photos.add("captioned.jpg", image, 100)
+    result = photos.run(replace(photos.options, find=FindOptions(scope=Scope.ALL)))
+    assert found(result) == {"photo.jpg": [("captioned.jpg", MatchClass.SIMILAR)]}
+    (redundant,) = result.groups[0].redundant
+    assert redundant.reason.rule == "without-overlay"
+    assert redundant.match.evidence is not None
+    assert redundant.match.evidence.words == ("small changes inside: drawn over it",)
+    # What was found out is kept with the proof.
+    assert found(photos.run(replace(photos.options, find=FindOptions(scope=Scope.ALL)))) == found(result)
 
 
 def test_a_second_run_finds_the_same_and_verifies_nothing(photos: Photos) -> None:

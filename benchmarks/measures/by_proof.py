@@ -13,6 +13,7 @@ from measures.album import Album, Seen
 from py_image_dedup.match.picture import Picture
 from py_image_dedup.match.verify import verify
 from py_image_dedup.model.match import MatchClass, Verdict
+from py_image_dedup.signature.blas import one_thread
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.signature.features import unpack
 from py_image_dedup.signature.inverted_index import InvertedIndex
@@ -55,13 +56,13 @@ class Found:
         photo: Its name.
         classes: Of each copy's match with its original.
         suspected: Whether a copy was compared with its original at all.
-        wrong: How many copies match another photo too.
+        wrong: Copies that match another photo too: the edit, that photo, and as what.
     """
 
     photo: str
     classes: tuple[MatchClass | None, ...]
     suspected: tuple[bool, ...]
-    wrong: int
+    wrong: tuple[tuple[str, str, MatchClass], ...]
 
 
 _library: list[Library] = []
@@ -90,7 +91,8 @@ def report(
     kinds = [kind for kind, photos in strangers.items() for _ in photos]
     place = {photo.path: number for number, photo in enumerate(everything)}
     _library[:] = [Library(everything, max_distance)]
-    with ProcessPoolExecutor(processes) as pool:
+    # Several threads in each process would only wait for one another.
+    with ProcessPoolExecutor(processes, initializer=one_thread.__enter__) as pool:
         for kind, some in albums.items():
             tasks = [(album, place[album.original.path]) for album in some]
             found = list(pool.map(_look_up, tasks))
@@ -109,16 +111,17 @@ def _look_up(task: tuple[Album, int]) -> Found:
     album, original = task
     classes: list[MatchClass | None] = []
     suspected: list[bool] = []
-    wrong = 0
-    for copy in album.copies:
+    wrong: list[tuple[str, str, MatchClass]] = []
+    for edit, copy in zip(LADDER, album.copies, strict=True):
         picture = Picture(unpack(copy.features))
         suspects = _library[0].suspects(copy, picture)
         matches = _library[0].matches(picture, suspects)
         verdict = matches.pop(original, None)
         classes.append(None if verdict is None else verdict.match_class)
         suspected.append(original in suspects)
-        wrong += bool(matches)
-    return Found(album.original.path.name, tuple(classes), tuple(suspected), wrong)
+        for other, another in matches.items():
+            wrong.append((edit.name, _library[0].photos[other].path.name, another.match_class))
+    return Found(album.original.path.name, tuple(classes), tuple(suspected), tuple(wrong))
 
 
 def _neighbours(number: int) -> list[tuple[int, int, MatchClass]]:
@@ -136,6 +139,9 @@ def _compare_all(task: tuple[int, Sequence[int]]) -> list[tuple[int, int, MatchC
 
 
 def _print_missed(found: Sequence[Found]) -> None:
+    for photo in found:
+        for edit_name, other, match_class in photo.wrong:
+            print(f"- {edit_name}: {photo.photo}: {match_class} of {other}, which it was not made from")
     print("\nMissed:\n")
     for number, edit in enumerate(LADDER):
         for photo in found:
@@ -156,7 +162,8 @@ def _print_rows(kind: str, found: Sequence[Found]) -> None:
     print(f"| **mean** | **{_mean(shares, None, 0)}** | {classes_right} |")
     required = {edit: share for edit, share in shares.items() if edit.required}
     print(f"| **mean without the extreme ones** | **{_mean(required, None, 0)}** | |")
-    print(f"\nCopies that also match a photo they were not made from: {sum(photo.wrong for photo in found)}")
+    wrong = {(photo.photo, edit_name) for photo in found for edit_name, _, _ in photo.wrong}
+    print(f"\nCopies that also match a photo they were not made from: {len(wrong)}")
 
 
 def _mean(shares: Mapping[Edit, tuple[float, float]], expected: str | None, column: int) -> str:

@@ -21,6 +21,8 @@ BoolArray = npt.NDArray[np.bool_]
 _CHANGED_LEVELS = 20.0
 _FEWEST_PIXELS = 20
 _ONE_COLOUR = 0.58
+_MANY_COLOURS = 0.4
+_CLEARLY_STEEPER = 2.0
 _WRITING_SLOPE = 30.0
 _WRITING_RATIO = 2.5
 _VEIL_SIGN = 0.97
@@ -35,6 +37,7 @@ class Changes:
 
     Attributes:
         drawn: Something was drawn over one of the pictures: in one colour, as writing, or as a veil.
+        over_base: Whether over the base picture, and not over the moved one; ``None`` if that is not clear.
         uncovered: Of the blocks that differ, how many still have the ground that the other picture has: what is written
             there differs.
         rest_least: The lowest correlation of a block with strong texture, covered ones left out.
@@ -42,6 +45,7 @@ class Changes:
     """
 
     drawn: bool
+    over_base: bool | None
     uncovered: int
     rest_least: float
     covered_share: float
@@ -61,8 +65,10 @@ def look_at_changes(found: Overlap, comparison: Comparison) -> Changes:
     moved = _same_tone(found.moved, found.base, same)
     covered = _covered(found.base, moved, comparison)
     rest = comparison.blocks.correlation[comparison.blocks.strong & ~covered]
+    drawn, over_base = _drawn(found.base, moved, (place > 0) & (found.valid > 0))
     return Changes(
-        drawn=_is_drawn(found.base, moved, (place > 0) & (found.valid > 0)),
+        drawn,
+        over_base,
         uncovered=int((different & ~covered).sum()),
         rest_least=float(rest.min()) if len(rest) else 0.0,
         covered_share=float(covered.mean()),
@@ -78,20 +84,27 @@ def _same_tone(pixels: Float32Array, model: Float32Array, same: BoolArray) -> Fl
     return toned
 
 
-def _is_drawn(base: Float32Array, moved: Float32Array, place: BoolArray) -> bool:
+def _drawn(base: Float32Array, moved: Float32Array, place: BoolArray) -> tuple[bool, bool | None]:
+    """Tell whether something was drawn over one of the pictures, and whether over the base, if that is clear."""
     difference = cv2.GaussianBlur(moved - base, (0, 0), 0.7)
     changed = place & (np.abs(difference) > _CHANGED_LEVELS)
     if changed.sum() < _FEWEST_PIXELS:
-        return False
-    if max(_one_colour(base[changed]), _one_colour(moved[changed])) >= _ONE_COLOUR:
-        return True
-    slopes = sorted(float(_slope(pixels)[changed].mean()) for pixels in (base, moved))
-    ratio = slopes[1] / max(slopes[0], 1.0)
-    if slopes[1] >= _WRITING_SLOPE and ratio >= _WRITING_RATIO:
-        return True
+        return False, None
+    colours = (_one_colour(base[changed]), _one_colour(moved[changed]))
+    slopes = tuple(float(_slope(pixels)[changed].mean()) for pixels in (base, moved))
+    ratio = max(slopes) / max(min(slopes), 1.0)
+    # Writing over a sky: the sky is what has one colour. A bar over a lawn: the lawn is what has the edges.
+    if ratio >= _CLEARLY_STEEPER:
+        over_base: bool | None = slopes[0] > slopes[1]
+    elif max(colours) >= _ONE_COLOUR and min(colours) < _MANY_COLOURS:
+        over_base = colours[0] > colours[1]
+    else:
+        over_base = None
+    if max(colours) >= _ONE_COLOUR or (max(slopes) >= _WRITING_SLOPE and ratio >= _WRITING_RATIO):
+        return True, over_base
     lighter = float((difference[changed] > 0).mean())
     one_way = max(lighter, 1 - lighter) >= _VEIL_SIGN
-    return one_way and ratio >= _VEIL_RATIO and _shared_detail(base, moved, changed) >= _VEIL_DETAIL
+    return one_way and ratio >= _VEIL_RATIO and _shared_detail(base, moved, changed) >= _VEIL_DETAIL, over_base
 
 
 def _one_colour(values: Float32Array) -> float:

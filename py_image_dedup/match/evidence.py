@@ -18,6 +18,12 @@ _TURNED = {
     Orientation.ROTATE_270: ("turned 270°",),
 }
 
+_OVER = {
+    None: "small changes inside",
+    True: "small changes inside: drawn over it",
+    False: "small changes inside: drawn over the keeper",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -30,7 +36,8 @@ class Findings:
         tilt: Degrees of a slight turn.
         bent: With a perspective.
         changed: Share of the common part that differs.
-        drawn: What differs was drawn over.
+        drawn: What differs was drawn over one of them.
+        over_right: Over the right one; false: over the left one; ``None``: that is not clear.
         certain: The pictures are copies of each other beyond doubt.
     """
 
@@ -42,6 +49,7 @@ class Findings:
     changed: float
     drawn: bool
     certain: bool = True
+    over_right: bool | None = None
 
 
 def describe(findings: Findings, *, most_tilted: float) -> tuple[str, ...]:
@@ -58,7 +66,7 @@ def describe(findings: Findings, *, most_tilted: float) -> tuple[str, ...]:
     elif findings.tilt > most_tilted:
         words.append(f"tilted {findings.tilt:.0f}°" if findings.tilt >= 1 else f"tilted {findings.tilt:.1f}°")
     if findings.changed > 0:
-        words.append("small changes inside" if findings.drawn else "parts differ")
+        words.append(_OVER[findings.over_right] if findings.drawn else "parts differ")
     elif not findings.certain and covers(findings.left) and covers(findings.right):
         words.append("not certainly a copy")
     return tuple(words)

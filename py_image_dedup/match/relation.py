@@ -168,6 +168,8 @@ class VerifiedRelation:
         if proof.match_class is not MatchClass.SIMILAR or proof.evidence is None:
             return False
         seen = proof.evidence if proof.right == number else proof.evidence.reversed()
+        if seen.right_is_drawn_over:
+            return pixels_of_other >= AS_MANY_PIXELS * pixels
         return seen.right_is_bordered and pixels_of_other >= AS_MANY_PIXELS * seen.coverage_right * pixels
 
     def _proven(self, mine: int, equal: set[int], asked: Collection[int]) -> dict[int, Proof]:

@@ -239,18 +239,30 @@ def _judge(left: Picture, right: Picture, proof: _Proof, *, exchanged: bool) -> 
     orientation = alignment.orientation
     comparison, changes = proof.comparison, proof.changes
     changed = comparison.bad_share if comparison.bad_share > _UNCHANGED else 0.0
-    drawn = changes is not None and changes.drawn
+    drawn = changes is not None and changes.drawn and changed > 0
+    over_right = None
+    if changes is not None and drawn and changes.over_base is not None:
+        over_right = changes.over_base != proof.overlap.base_is_left
     if exchanged:
         one, other, orientation = other, one, inverse(orientation)
+        over_right = None if over_right is None else not over_right
     straight = not proof.bent and alignment.tilt <= MOST_TILTED
     certain = comparison.shift <= _SURELY_SHIFTED and (changed == 0 or drawn)
     certain = certain and proof.inliers >= FEWEST_INLIERS
     if comparison.document >= DOCUMENT:
         certain = certain and changed == 0 and comparison.least >= 0.88
     # Where a turn or a perspective says already why it is a part, doubt is not worth a word.
-    findings = Findings(orientation, one, other, alignment.tilt, proof.bent, changed, drawn, certain or not straight)
+    findings = Findings(
+        orientation, one, other, alignment.tilt, proof.bent, changed, drawn, certain or not straight, over_right
+    )
     certain = certain and straight and covers(one) and covers(other)
-    turned_back = replace(findings, orientation=inverse(orientation), left=other, right=one)
+    turned_back = replace(
+        findings,
+        orientation=inverse(orientation),
+        left=other,
+        right=one,
+        over_right=None if over_right is None else not over_right,
+    )
     evidence = Evidence(
         describe(findings, most_tilted=MOST_TILTED),
         proof.inliers,
@@ -258,5 +270,6 @@ def _judge(left: Picture, right: Picture, proof: _Proof, *, exchanged: bool) -> 
         one.share,
         other.share,
         describe(turned_back, most_tilted=MOST_TILTED),
+        over_right,
     )
     return Verdict(MatchClass.SIMILAR if certain else MatchClass.PARTIAL, orientation, evidence)

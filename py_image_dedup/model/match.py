@@ -53,6 +53,8 @@ class Evidence:
         coverage_left: Share of the left picture that the right one shows (0 to 1).
         coverage_right: Share of the right picture that the left one shows (0 to 1).
         words_reversed: The words for the right picture being the keeper.
+        right_is_drawn_over: Something was drawn over the right picture, a caption or a sticker; false: over the left
+            one; ``None``: over none, or it is not clear over which.
     """
 
     words: tuple[str, ...]
@@ -61,6 +63,7 @@ class Evidence:
     coverage_left: float = 1.0
     coverage_right: float = 1.0
     words_reversed: tuple[str, ...] = ()
+    right_is_drawn_over: bool | None = None
 
     @property
     def right_is_bordered(self) -> bool:
@@ -79,6 +82,7 @@ class Evidence:
             words_reversed=self.words,
             coverage_left=self.coverage_right,
             coverage_right=self.coverage_left,
+            right_is_drawn_over=None if self.right_is_drawn_over is None else not self.right_is_drawn_over,
         )
 
 

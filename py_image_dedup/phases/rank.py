@@ -16,6 +16,7 @@ from py_image_dedup.rank.ranker import Ranker, Ranking
 
 _WHOLE = Reason("whole-picture", "the whole picture", "a part of it")
 _UNBORDERED = Reason("without-border", "no border", "a border around it")
+_UNDRAWN = Reason("without-overlay", "nothing drawn over it", "a caption or the like drawn over it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ def rank(
             break
         ranking = ranker.rank(group.entries)
         lesser = relation.lesser(ranking.entries)
-        # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only is
-        # no better than what it frames.
+        # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only,
+        # or was drawn over, is no better than what it was made from.
         ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in lesser)
         stars = form_stars(ordered, relation, removable=removable, is_protected=ranker.is_protected)
         for star in stars.stars:
@@ -86,7 +87,10 @@ def rank(
 def _reason(ranking: Ranking, match: Match, lesser: frozenset[bytes]) -> Reason:
     if match.match_class is MatchClass.PARTIAL:
         return _WHOLE
-    bordered = match.evidence is not None and match.evidence.right_is_bordered
-    if bordered and match.right.stat.raw_path in lesser and match.left.stat.raw_path not in lesser:
-        return _UNBORDERED
+    seen = match.evidence
+    if seen is not None and match.right.stat.raw_path in lesser and match.left.stat.raw_path not in lesser:
+        if seen.right_is_drawn_over:
+            return _UNDRAWN
+        if seen.right_is_bordered:
+            return _UNBORDERED
     return ranking.reason(match.left, match.right)

@@ -130,7 +130,8 @@ class ProofTable:
 def _evidence(seen: dict[str, Any]) -> Evidence:
     inliers, bad_share, coverage_left, coverage_right = seen["numbers"]
     words, reversed_words = tuple(seen["words"]), tuple(seen["reversed"])
-    return Evidence(words, inliers, bad_share, coverage_left, coverage_right, reversed_words)
+    drawn_over = seen.get("drawn")
+    return Evidence(words, inliers, bad_share, coverage_left, coverage_right, reversed_words, drawn_over)
 
 
 def forget_unknown(database: Database) -> None:
@@ -155,6 +156,7 @@ def _row(left: bytes, right: bytes, version: int, proof: Proof) -> Row:
     evidence = None
     if seen is not None:
         figures = [seen.inliers, seen.bad_share, seen.coverage_left, seen.coverage_right]
-        evidence = json.dumps({"words": seen.words, "reversed": seen.words_reversed, "numbers": figures})
+        known = {"words": seen.words, "reversed": seen.words_reversed, "numbers": figures}
+        evidence = json.dumps(known | {"drawn": seen.right_is_drawn_over})
     name = None if proof.match_class is None else proof.match_class.value
     return (left, right, version, name, int(proof.orientation), evidence)

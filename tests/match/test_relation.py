@@ -156,6 +156,15 @@ def test_a_part_matches_only_if_asked_for_and_never_takes_its_whole_away() -> No
 FRAMED = Evidence(("with a border",), 9, 0.0, 1.0, 0.7, ("without the keeper's border",))
 
 
+def test_what_was_drawn_over_is_not_kept_unless_it_has_more_pixels() -> None:
+    seen = Evidence(("small changes inside",), 60, 0.1, right_is_drawn_over=True)
+    plain = replace_pixels(FILES[0], 400, 300)
+    for drawn_over, worse in ((replace_pixels(FILES[1], 400, 300), True), (replace_pixels(FILES[1], 800, 600), False)):
+        for proof in (Proof(0, 1, SIMILAR, evidence=seen), Proof(1, 0, SIMILAR, evidence=seen.reversed())):
+            found = verified([proof], Proving()).lesser([drawn_over, plain])
+            assert found == ({drawn_over.stat.raw_path} if worse else frozenset())
+
+
 def test_a_border_makes_no_picture_better_than_what_it_frames() -> None:
     plain = replace_pixels(FILES[0], 400, 300)
     for framed, worse in ((replace_pixels(FILES[1], 478, 358), True), (replace_pixels(FILES[1], 4000, 3000), False)):

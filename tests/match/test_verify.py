@@ -110,7 +110,9 @@ def test_a_caption_is_a_small_change_inside() -> None:
     found = verdict(captioned)
 
     assert found.match_class is MatchClass.SIMILAR
-    assert found.evidence.words == ("small changes inside",)
+    assert found.evidence.words == ("small changes inside: drawn over it",)
+    assert found.evidence.words_reversed == ("small changes inside: drawn over the keeper",)
+    assert found.evidence.right_is_drawn_over
     assert 0.05 < found.evidence.bad_share < 0.2
 
 

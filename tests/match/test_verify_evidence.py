@@ -34,6 +34,8 @@ def part(share: float, *, framed: bool = False, mostly_even: bool = False) -> Co
         (replace(PLAIN, left=part(0.8, framed=True)), ("without the keeper's border",)),
         (replace(PLAIN, left=part(0.6), right=part(0.7)), ("overlap: 60 % of the keeper",)),
         (replace(PLAIN, changed=0.1, drawn=True), ("small changes inside",)),
+        (replace(PLAIN, changed=0.1, drawn=True, over_right=True), ("small changes inside: drawn over it",)),
+        (replace(PLAIN, changed=0.1, drawn=True, over_right=False), ("small changes inside: drawn over the keeper",)),
         (replace(PLAIN, changed=0.1), ("parts differ",)),
         (replace(PLAIN, changed=0.1, certain=False), ("parts differ",)),
         (replace(PLAIN, certain=False), ("not certainly a copy",)),

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from py_image_dedup.match.alignment import Alignment, scaling, shifting
 from py_image_dedup.match.changes import look_at_changes
@@ -115,6 +116,28 @@ def test_a_black_bar_is_drawn(picture: Grey) -> None:
     assert found is not None
     assert 0.05 < comparison.bad_share < 0.2
     assert look_at_changes(found, comparison).drawn
+
+
+@pytest.mark.parametrize("what", ["bar", "letters", "sticker"])
+def test_it_is_told_over_which_of_two_pictures_something_was_drawn(what: str) -> None:
+    # A sky above, so that letters stand on the picture's one even colour; and a lawn below, under the bar.
+    picture = grey(photograph(5), short=160).copy()
+    picture[:40] = np.linspace(180, 190, 40, dtype=np.uint8)[:, None]
+    drawn_over = Image.fromarray(picture.copy())
+    draw = ImageDraw.Draw(drawn_over)
+    if what == "bar":
+        draw.rectangle((0, 135, picture.shape[1], 160), fill=10)
+    elif what == "letters":
+        draw.text((20, 5), "MONDAY AGAIN", 255, ImageFont.load_default(24), stroke_width=2, stroke_fill=0)
+    else:
+        draw.ellipse((60, 60, 130, 125), fill=230)
+    copy = np.asarray(drawn_over)
+    for left, right in ((picture, copy), (copy, picture)):
+        found = overlap(left, right, Alignment(np.eye(3)))
+        assert found is not None
+        base_is_copy = found.base_is_left == (left is copy)
+        changes = look_at_changes(found, compared(left, right))
+        assert (changes.drawn, changes.over_base) == (True, base_is_copy)
 
 
 def test_a_piece_of_another_photo_is_not_drawn(picture: Grey) -> None:
