@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 from py_image_dedup.match.picture import Picture
 from py_image_dedup.match.verify import Verdict, verify
@@ -252,6 +252,20 @@ def test_what_the_index_sees_the_same_of_is_similar_without_a_look_at_pixels() -
     assert (found.match_class, found.orientation) == (MatchClass.SIMILAR, Orientation.UPRIGHT)
     assert (found.evidence.words, found.evidence.bad_share, found.evidence.coverage_left) == ((), 0.0, 1.0)
     assert "thumbnail" not in vars(one)
+
+
+@pytest.mark.parametrize("form", range(4))
+def test_a_form_that_is_seen_small_matches_itself_and_no_other_of_its_kind(form: int) -> None:
+    filled, another = letter(form), letter(form)
+    for page, entry in ((filled, "1,337.00 EUR  22 x"), (another, "9,684.55 USD  78 y")):
+        draw = ImageDraw.Draw(page)
+        draw.rectangle((280, 148, 480, 178), fill="#f8f8f4")
+        draw.text((290, 150), entry, "#202020", ImageFont.load_default(22))
+    wide = Image.new("RGB", (1400, 800), "white")
+    wide.paste(filled, (460, 80))
+
+    assert verify(seen(filled, 95), seen(wide)) is not None
+    assert verify(seen(another, 95), seen(wide)) is None
 
 
 def test_pictures_without_features_do_not_match_and_do_not_fail() -> None:
