@@ -62,7 +62,7 @@ def _peers(python: str | None, program: str) -> list[Peer]:
     """Start the peers that are installed, and say which are not."""
     peers: list[Peer] = [peer_image_match.ImageMatch()]
     print(f"image-match: {peer_image_match.VERSION}")
-    if python and shutil.which(python):
+    if python and peer_imagededup.installed(python):
         imagededup = peer_imagededup.ImageDedup(python)
         print(f"imagededup: {imagededup.version}")
         peers.append(imagededup)

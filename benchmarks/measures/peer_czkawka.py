@@ -125,12 +125,12 @@ class Czkawka:
         A copy with the very hash of another copy would be found by way of that one or not at all, so these are never
         shown together.
         """
-        batches: dict[int, list[Path]] = {0: []}
+        batches: dict[int, list[Path]] = {}
         alike = self._run([files.folder], variant, 0, cache)
         number = {entry["path"]: place for group in alike for place, entry in enumerate(group)}
         for copy in files.copies:
             batches.setdefault(number.get(str(copy), 0), []).append(copy.parent)
-        found = {}
+        found: dict[str, int] = {}
         for folders in batches.values():
             for _, entries in self._run(folders, variant, LARGEST, cache, files.original.parent):
                 found.update({entry["path"]: int(entry["difference"]) for entry in entries})

@@ -7,6 +7,7 @@ It computes the hashes; a pair is a duplicate when at most so many bits differ, 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,13 @@ DEFAULT = 10
 INSTALL = "python -m venv PEERS && PEERS/bin/pip install imagededup, then --imagededup PEERS/bin/python"
 
 Words = npt.NDArray[np.uint64]
+
+
+def installed(python: str | None) -> bool:
+    """Return whether an interpreter is there and has the package."""
+    if not python or not shutil.which(python):
+        return False
+    return subprocess.run([python, "-c", "import imagededup"], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 class ImageDedup:
@@ -73,7 +81,7 @@ class ImageDedup:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"imagededup cannot be asked; to install it: {INSTALL}")
+            raise SystemExit("imagededup ended before it answered; its own message is above")
         return json.loads(line)
 
 
