@@ -188,7 +188,8 @@ def _check(left: Picture, right: Picture, start: Alignment, inliers: int, *, ben
     is_document = comparison.document >= DOCUMENT
     if comparison.shift > (_SURELY_SHIFTED if is_document else _MOST_SHIFTED):
         return None
-    changed = comparison.bad_share > 0 and comparison.bad_share <= (2 * _MOST_CHANGED if is_document else _MOST_CHANGED)
+    # In a document every block that differs has to be covered, so that here too no more may.
+    changed = 0 < comparison.bad_share <= _MOST_CHANGED
     changes = look_at_changes(found, comparison) if changed else None
     is_same = _is_same_document if is_document else _is_same_photo
     if is_document and min(found.base.shape) < _LEGIBLE:

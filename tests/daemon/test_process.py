@@ -250,9 +250,8 @@ def test_a_port_that_is_taken_is_said_and_the_daemon_does_not_start(daemon: Daem
 
 @pytest.mark.slow
 def test_five_thousand_files_dropped_at_once_are_all_handled(daemon: DaemonProcess) -> None:
-    # Each of 50 pictures 100 times, told apart by bytes after the end: 4,950 are redundant. Without features, as the
-    # bound is for taking files in and moving them: 5,000 times local features are another minute of two cores.
-    daemon.configure(analysis={"features": False}, deduplication={"duplicates_target_directory": str(daemon.out)})
+    # Each of 50 pictures 100 times, told apart by bytes after the end: 4,950 are redundant.
+    daemon.configure(deduplication={"duplicates_target_directory": str(daemon.out)})
     daemon.start()
     drop = daemon.photos / "drop"
     drop.mkdir()

@@ -13,7 +13,6 @@ import pytest
 
 from py_image_dedup.deduplicator import find_duplicates
 from py_image_dedup.model.match import Match
-from py_image_dedup.phases.options import FindOptions, Matching, Options
 from tests.daemon.process import DaemonProcess
 from tests.pictures import picture, write
 
@@ -104,7 +103,7 @@ class Household:
 
 def left_over(library: Path) -> list[tuple[Path, Path, Match]]:
     """What a fresh full run would remove: keeper, redundant file, and why."""
-    fresh = find_duplicates(library, options=Options(find=FindOptions(matching=Matching.DISTANCE)))
+    fresh = find_duplicates(library)
     return [
         (group.keeper.stat.path, redundant.entry.stat.path, redundant.match)
         for group in fresh.groups
@@ -117,8 +116,6 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
     made = DaemonProcess(
         tmp_path,
         daemon={"processing_timeout": "1s", "full_run_interval": "60s"},
-        # By distance a batch and a whole run look at the very same pairs; suspects depend on what else is known.
-        deduplication={"matching": "distance"},
     )
     yield made
     made.close()
