@@ -8,14 +8,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
 
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.examined import Examined
 from py_image_dedup.media.limits import Admit, Limits, MemoryBudget
-from py_image_dedup.media.own_process import command_of, start
+from py_image_dedup.media.own_process import command_of, end, start
 from py_image_dedup.media.source import Source
 from py_image_dedup.media.wire import Closed, Message, receive, send, send_file
 from py_image_dedup.model.failure import FailureReason
@@ -26,7 +25,6 @@ DIGEST_BYTES = 32
 _FILES_PER_PROCESS = 1000
 """What decoders leak ends with their process."""
 _START_SECONDS = 60.0
-_END_SECONDS = 5.0
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
 """What a decoder does not die of by itself: the system was short of memory, or somebody ended it."""
 
@@ -185,10 +183,7 @@ class Guard:
             self._connection.close()
             self._connection = None
         if self._process is not None:
-            self._process.kill()
-            # One that waits in the kernel for a share that is gone does not die before it answers: it is left behind.
-            with suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(_END_SECONDS)
+            code = end(self._process)
             self._process = None
         self._files = 0
         return code

@@ -7,13 +7,12 @@ import subprocess
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import chain
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from py_image_dedup.match.picture import Picture
-from py_image_dedup.media.own_process import start
+from py_image_dedup.media.own_process import end, start
 from py_image_dedup.model.match import Verdict
 from py_image_dedup.phases.options import Verifier
 from py_image_dedup.signature.blas import one_thread
@@ -29,7 +28,6 @@ _PREPARED: Final = 1_500
 """Pictures that stay ready to be compared: 100 MB of them at most."""
 _PAIRS_A_TASK: Final = 8
 _PAIRS_A_QUESTION: Final = 64
-_END_SECONDS: Final = 5.0
 
 
 class Verifying(Protocol):
@@ -168,9 +166,7 @@ class _Process:
             self._connection.close()
             self._connection = None
         if self._process is not None:
-            self._process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_SECONDS)
+            end(self._process)
             self._process = None
 
 
