@@ -3,11 +3,11 @@
     python benchmarks/find.py [PHOTOS] [--scans N] [--folder FOLDER] [--keep FOLDER]
 
 A library of PHOTOS pictures (10,000 unless told) is made by seed from real photographs: pieces of them, stretched,
-slanted and mirrored, so that each piece is a picture of its own; of every ten one is a smaller copy of the one before
-it, saved again, and one in fifty a crop. It is analysed with local features, and the phase find is timed from that full
-index: the first time, when every picture is compared with its suspects; again, when nothing is new; and for 50 more
-pictures that arrive one at a time. ``--scans`` does the first of these with scans of nearly empty pages, which all look
-alike. ``--keep`` leaves the pictures in a folder and uses them again.
+slanted, mirrored and bent, so that each piece is a picture of its own; of every ten one is a smaller copy of the one
+before it, saved again, and one in fifty a crop. It is analysed with local features, and the phase find is timed from
+that full index: the first time, when every picture is compared with its suspects; again, when nothing is new; and for
+50 more pictures that arrive one at a time. ``--scans`` does the first of these with scans of nearly empty pages, which
+all look alike. ``--keep`` leaves the pictures in a folder and uses them again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from measures.album import photos_folder, photos_in
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -38,6 +39,8 @@ from py_image_dedup.phases.options import FindOptions
 from py_image_dedup.store.sqlite import SqliteStore
 
 SIZE = (328, 246)
+WAVES = 9.0
+WAVE_LENGTH = 40
 A_FOLDER = 500
 ARRIVING = 50
 SOURCES = ("bsds500", "look-alikes/clothing", "same-scene/street", "phone")
@@ -142,7 +145,19 @@ def piece(number: int, originals: Sequence[Path]) -> Image.Image:
     top = random.uniform(0, max(1, image.height - height))
     corners = (left, top, left + slant, top + height, left + width + slant, top + height, left + width, top)
     made = image.transform(SIZE, Image.Transform.QUAD, corners, Image.Resampling.BICUBIC)
-    return ImageOps.mirror(made) if random.random() < 0.5 else made
+    bent = bend(np.asarray(made), random)
+    return ImageOps.mirror(bent) if random.random() < 0.5 else bent
+
+
+def bend(grey: np.ndarray, random: np.random.Generator) -> Image.Image:
+    """Return a picture as a wavy mirror shows it: as much to see as before, and no piece that lies on another one."""
+    width, height = SIZE
+    waves = random.normal(0, WAVES, (2, height // WAVE_LENGTH + 2, width // WAVE_LENGTH + 2)).astype(np.float32)
+    across, down = (cv2.resize(wave, SIZE, interpolation=cv2.INTER_CUBIC) for wave in waves)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    return Image.fromarray(
+        cv2.remap(grey, columns + across, rows + down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    )
 
 
 @cache
