@@ -81,7 +81,7 @@ class InThreads:
 
     def close(self) -> None:
         """End the threads."""
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
 
     def _picture(self, number: int, packed: bytes) -> Picture:
         picture = self._prepared.get(number)
@@ -122,7 +122,7 @@ class InProcesses:
 
     def close(self) -> None:
         """End the processes."""
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
         self._here.close()
         for process in self._processes:
             process.close()
