@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-_KINDS = {"created": "created", "modified": "modified", "closed": "modified", "moved": "moved", "deleted": "deleted"}
+_KINDS = {
+    "created": "created",
+    "modified": "modified",
+    "attrib": "modified",  # another time is another stamp: the index would not know the file any more
+    "closed": "modified",
+    "moved": "moved",
+    "deleted": "deleted",
+}
 _OVERFLOW_WORDS = "queue overflowed"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,17 @@ def test_a_copy_that_arrives_is_moved_away_within_seconds_of_settling(daemon: Da
     daemon.until(lambda: daemon.moved() == {"1 copy.jpg"})
     assert time.monotonic() - began < QUIET_SECONDS + 5
     assert daemon.metric('duplicate_action_total{action="move"}') == 1
+
+
+def test_a_copy_of_a_photo_whose_time_was_set_is_found(daemon: DaemonProcess) -> None:
+    daemon.start()
+    time.sleep(2)  # events from the start would hide that those of the change of time are not heard
+    photo = daemon.photos / "1.jpg"
+    os.utime(photo, (1_500_000_000, 1_500_000_000))
+    time.sleep(QUIET_SECONDS + 2)
+    (daemon.photos / "sub").mkdir()
+    shutil.copyfile(photo, daemon.photos / "sub" / "1 copy.jpg")
+    daemon.until(lambda: len(daemon.moved()) == 1)
 
 
 def test_duplicates_that_were_there_before_are_found_by_the_first_full_run(daemon: DaemonProcess) -> None:
