@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from py_image_dedup.match.coverage import Coverage
 from py_image_dedup.model.match import WHOLE, Orientation
+from py_image_dedup.signature.orientation import inverse
 
 _TURNED = {
     Orientation.UPRIGHT: (),
@@ -50,6 +51,16 @@ class Findings:
     drawn: bool
     certain: bool = True
     over_right: bool | None = None
+
+    def reversed(self) -> Findings:
+        """Return the same for the right picture being the keeper."""
+        return replace(
+            self,
+            orientation=inverse(self.orientation),
+            left=self.right,
+            right=self.left,
+            over_right=None if self.over_right is None else not self.over_right,
+        )
 
 
 def describe(findings: Findings, *, most_tilted: float) -> tuple[str, ...]:

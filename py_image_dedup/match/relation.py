@@ -33,7 +33,7 @@ class Relation(Protocol):
         """Return the raw paths of those that another one of them is better than, whatever the rules say.
 
         A part of another picture, where parts match at all; a picture with a border around what another one shows
-        without it and in no fewer pixels.
+        without it and in no fewer pixels; one that was drawn over, where another one is clean and has as many.
         """
 
 
@@ -67,7 +67,7 @@ class DistanceRelation:
         return found
 
     def lesser(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:  # noqa: ARG002
-        """Return none: a distance tells neither parts nor borders."""
+        """Return none: a distance tells neither parts nor borders nor captions."""
         return frozenset()
 
     def _add_similar(

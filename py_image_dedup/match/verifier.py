@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TypeAlias
@@ -27,18 +27,35 @@ Answer: TypeAlias = list[Verdict | None] | None
 """For each pair; ``None`` where that failed, which who asked will see when it tries."""
 
 
+def verdicts(
+    pairs: Sequence[tuple[int, int]],
+    pictures: Mapping[int, Picture],
+    verify: Callable[[Picture, Picture], Verdict | None] = verify,
+) -> list[Verdict | None]:
+    """Verify pairs of numbers; a picture that is not there matches nothing.
+
+    Args:
+        pairs: Of numbers.
+        pictures: By number.
+        verify: How one pair is looked at.
+
+    Raises:
+        ValueError: What the index has of a picture is damaged.
+    """
+    return [
+        verify(pictures[left], pictures[right]) if left in pictures and right in pictures else None
+        for left, right in pairs
+    ]
+
+
 def answer(question: Question) -> list[Verdict | None]:
-    """Verify pairs.
+    """Verify the pairs of a question.
 
     Raises:
         ValueError: What the index has of a picture is damaged.
     """
     pairs, packed = question
-    pictures = {number: Picture(unpack(features)) for number, features in packed.items()}
-    return [
-        verify(pictures[left], pictures[right]) if left in pictures and right in pictures else None
-        for left, right in pairs
-    ]
+    return verdicts(pairs, {number: Picture(unpack(features)) for number, features in packed.items()})
 
 
 def main() -> int:

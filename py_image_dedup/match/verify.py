@@ -18,7 +18,7 @@ every block is the same to the last letter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,7 +35,6 @@ from py_image_dedup.match.turning import likeliest_turn
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.signature.document import DOCUMENT
 from py_image_dedup.signature.features import Features
-from py_image_dedup.signature.orientation import inverse
 
 VERIFY_VERSION = 3
 """Changes when the same two pictures may get another verdict."""
@@ -248,43 +247,34 @@ def _is_even(comparison: Comparison, least: float) -> bool:
 
 def _judge(left: Picture, right: Picture, proof: _Proof, *, exchanged: bool) -> Verdict:
     alignment = proof.overlap.alignment
-    back = alignment.inverse()
     one = cover(left.thumbnail, right.thumbnail, alignment)
-    other = cover(right.thumbnail, left.thumbnail, back)
-    orientation = alignment.orientation
+    other = cover(right.thumbnail, left.thumbnail, alignment.inverse())
     comparison, changes = proof.comparison, proof.changes
     changed = comparison.bad_share if comparison.bad_share > _UNCHANGED else 0.0
     drawn = changes is not None and changes.drawn and changed > 0
     over_right = None
     if changes is not None and drawn and changes.over_base is not None:
         over_right = changes.over_base != proof.overlap.base_is_left
-    if exchanged:
-        one, other, orientation = other, one, inverse(orientation)
-        over_right = None if over_right is None else not over_right
     straight = not proof.bent and alignment.tilt <= MOST_TILTED
     certain = comparison.shift <= _SURELY_SHIFTED and (changed == 0 or drawn)
     certain = certain and proof.inliers >= FEWEST_INLIERS
     if comparison.document >= DOCUMENT:
         certain = certain and changed == 0 and comparison.least >= 0.88
     # Where a turn or a perspective says already why it is a part, doubt is not worth a word.
+    doubtless = certain or not straight
     findings = Findings(
-        orientation, one, other, alignment.tilt, proof.bent, changed, drawn, certain or not straight, over_right
+        alignment.orientation, one, other, alignment.tilt, proof.bent, changed, drawn, doubtless, over_right
     )
+    if exchanged:
+        findings = findings.reversed()
     certain = certain and straight and covers(one) and covers(other)
-    turned_back = replace(
-        findings,
-        orientation=inverse(orientation),
-        left=other,
-        right=one,
-        over_right=None if over_right is None else not over_right,
-    )
     evidence = Evidence(
         describe(findings, most_tilted=MOST_TILTED),
         proof.inliers,
         comparison.bad_share,
-        one.share,
-        other.share,
-        describe(turned_back, most_tilted=MOST_TILTED),
-        over_right,
+        findings.left.share,
+        findings.right.share,
+        describe(findings.reversed(), most_tilted=MOST_TILTED),
+        findings.over_right,
     )
-    return Verdict(MatchClass.SIMILAR if certain else MatchClass.PARTIAL, orientation, evidence)
+    return Verdict(MatchClass.SIMILAR if certain else MatchClass.PARTIAL, findings.orientation, evidence)

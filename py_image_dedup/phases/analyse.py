@@ -230,9 +230,16 @@ class _Analysis:
         self._bytes_in_hand -= source.stat.size
         (stat, seconds), *same = self._decoding.pop(source.digest)
         if isinstance(done.result, _Described):
-            found = done.result
-            entry = IndexEntry(stat, self._versions, source.digest, found.facts, found.looks.signature)
-            entry = replace(entry, features=found.looks.features, words=found.looks.words)
+            facts, looks = done.result.facts, done.result.looks
+            entry = IndexEntry(
+                stat,
+                self._versions,
+                source.digest,
+                facts,
+                looks.signature,
+                features=looks.features,
+                words=looks.words,
+            )
             self._keep(entry)
             self._counts["analysed"] += 1
             self._observer(FileAnalysed(stat.size, seconds + done.seconds, decoded=True))

@@ -12,6 +12,7 @@ from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from py_image_dedup.match.picture import Picture
+from py_image_dedup.match.verifier import verdicts
 from py_image_dedup.media.own_process import end, start
 from py_image_dedup.model.match import Verdict
 from py_image_dedup.phases.options import Verifier
@@ -65,16 +66,12 @@ class InThreads:
     def begin(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> Verdicts:
         """See ``Verifying.begin``."""
         pictures = {number: self._picture(number, features) for number, features in packed.items()}
-
         while len(self._prepared) > _PREPARED:
             self._prepared.popitem(last=False)
 
         def look_at(some: Sequence[Pair]) -> list[Verdict | None]:
             with one_thread:
-                return [
-                    self._verify(pictures[left], pictures[right]) if left in pictures and right in pictures else None
-                    for left, right in some
-                ]
+                return verdicts(some, pictures, self._verify)
 
         answers = self._pool.map(look_at, _slices(pairs, _PAIRS_A_TASK))
         return lambda: list(chain.from_iterable(answers))
@@ -112,13 +109,13 @@ class InProcesses:
         questions = _slices(pairs, _PAIRS_A_QUESTION)
         answers = self._pool.map(lambda some: self._ask(some, packed), questions)
 
-        def verdicts() -> list[Verdict | None]:
+        def collected() -> list[Verdict | None]:
             found: list[Verdict | None] = []
             for question, answer in zip(questions, answers, strict=True):
                 found += self._here.begin(question, _of(question, packed))() if answer is None else answer
             return found
 
-        return verdicts
+        return collected
 
     def close(self) -> None:
         """End the processes."""

@@ -153,24 +153,23 @@ def test_a_part_matches_only_if_asked_for_and_never_takes_its_whole_away() -> No
     assert verified([proof], Proving()).lesser(FILES) == frozenset()
 
 
-FRAMED = Evidence(("with a border",), 9, 0.0, 1.0, 0.7, ("without the keeper's border",))
+def check_that_it_is_lesser_only_if_it_is_small(made: Evidence, small: tuple[int, int], large: tuple[int, int]) -> None:
+    """A picture that something was made of: less than the plain one, unless it has so many more pixels."""
+    plain = replace_pixels(FILES[0], 400, 300)
+    for copy, worse in ((replace_pixels(FILES[1], *small), True), (replace_pixels(FILES[1], *large), False)):
+        for proof in (Proof(0, 1, SIMILAR, evidence=made), Proof(1, 0, SIMILAR, evidence=made.reversed())):
+            found = verified([proof], Proving()).lesser([copy, plain])
+            assert found == ({copy.stat.raw_path} if worse else frozenset())
 
 
 def test_what_was_drawn_over_is_not_kept_unless_it_has_more_pixels() -> None:
-    seen = Evidence(("small changes inside",), 60, 0.1, right_is_drawn_over=True)
-    plain = replace_pixels(FILES[0], 400, 300)
-    for drawn_over, worse in ((replace_pixels(FILES[1], 400, 300), True), (replace_pixels(FILES[1], 800, 600), False)):
-        for proof in (Proof(0, 1, SIMILAR, evidence=seen), Proof(1, 0, SIMILAR, evidence=seen.reversed())):
-            found = verified([proof], Proving()).lesser([drawn_over, plain])
-            assert found == ({drawn_over.stat.raw_path} if worse else frozenset())
+    drawn_over = Evidence(("small changes inside",), 60, 0.1, right_is_drawn_over=True)
+    check_that_it_is_lesser_only_if_it_is_small(drawn_over, (400, 300), (800, 600))
 
 
 def test_a_border_makes_no_picture_better_than_what_it_frames() -> None:
-    plain = replace_pixels(FILES[0], 400, 300)
-    for framed, worse in ((replace_pixels(FILES[1], 478, 358), True), (replace_pixels(FILES[1], 4000, 3000), False)):
-        for proof in (Proof(0, 1, SIMILAR, evidence=FRAMED), Proof(1, 0, SIMILAR, evidence=FRAMED.reversed())):
-            found = verified([proof], Proving()).lesser([framed, plain])
-            assert found == ({framed.stat.raw_path} if worse else frozenset())
+    framed = Evidence(("with a border",), 9, 0.0, 1.0, 0.7, ("without the keeper's border",))
+    check_that_it_is_lesser_only_if_it_is_small(framed, (478, 358), (4000, 3000))
 
 
 def test_two_shots_of_one_scene_are_partial_however_alike_they_are() -> None:
