@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from elasticsearch import Elasticsearch
 
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store.elastic.connection import Connection, whole
@@ -79,24 +77,25 @@ class EntryReader:
 
     def by_ids(self, ids: Sequence[str], *, features: bool = False) -> list[IndexEntry]:
         """The entries with these ids that are there, as they are at this moment, refreshed or not."""
-        source = list(READ_ALL if features else READ)
-        answer = self._connection.call(
-            "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=source)
-        )
-        for document in answer["docs"]:
-            if "error" in document:
-                error = document["error"]
-                raise explain_answer(404, error["type"], error["reason"], self._connection.options, "read")
-        return [self._entry(document) for document in answer["docs"] if document.get("found")]
+        return [self._entry(document) for document in self._documents(ids, READ_ALL if features else READ)]
 
     def digests(self, ids: Iterable[str]) -> Iterator[bytes]:
         """Yield the digests of the entries with these ids that are there and have one."""
         remaining = iter(ids)
         while some := list(islice(remaining, TERMS)):
-            read = partial(Elasticsearch.mget, index=self._index, ids=some, source_includes=["digest"])
-            answer = self._connection.call("read", read)
-            sources = (document["_source"] for document in answer["docs"] if document.get("found"))
+            sources = (document["_source"] for document in self._documents(some, ["digest"]))
             yield from (bytes.fromhex(source["digest"]) for source in sources if source.get("digest"))
+
+    def _documents(self, ids: Sequence[str], source: Sequence[str]) -> list[Hit]:
+        """The documents with these ids that are there, as they are at this moment, refreshed or not."""
+        answer = self._connection.call(
+            "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=list(source))
+        )
+        for document in answer["docs"]:
+            if "error" in document:
+                error = document["error"]
+                raise explain_answer(404, error["type"], error["reason"], self._connection.options, "read")
+        return [document for document in answer["docs"] if document.get("found")]
 
     def known(self, digests: Iterable[bytes], *, features: bool = False) -> dict[bytes, IndexEntry]:
         """One entry of each digest that is known: one just written, or else the first by path.

@@ -73,17 +73,25 @@ class WordSearch:
         if uuid != self._uuid or shards != len(self._seen):
             self.forget()
             self._uuid, self._seen = uuid, [-1] * shards
-        found: dict[bytes, WordArray] = {}
         for shard in range(shards):
-            for hits in self._written_since(self._seen[shard], shard):
-                for hit in hits:
-                    digest = bytes.fromhex(column(hit, "digest"))
-                    made_with = unpack_look(column(hit, "look"))[2]
-                    if self._known.get(digest) != made_with:
-                        self._known[digest] = made_with
-                        found[digest] = _unpacked(_words(hit))[0]
-                self._seen[shard] = max(self._seen[shard], *(int(hit["_seq_no"]) for hit in hits))
+            seen = self._seen[shard]
+            for hits in self._written_since(seen, shard):
+                self._take(hits)
+                seen = max(seen, *(int(hit["_seq_no"]) for hit in hits))
+            # Not before the last page: pages do not come in the order of these numbers.
+            self._seen[shard] = seen
+
+    def _take(self, hits: Sequence[Hit]) -> None:
+        found: dict[bytes, WordArray] = {}
+        versions: dict[bytes, tuple[int, int, int]] = {}
+        for hit in hits:
+            digest = bytes.fromhex(column(hit, "digest"))
+            made_with = unpack_look(column(hit, "look"))[2]
+            if versions.get(digest, self._known.get(digest)) != made_with:
+                versions[digest] = made_with
+                found[digest] = _unpacked(_words(hit))[0]
         self._index.add([self._numbers.of(digest) for digest in found], list(found.values()))
+        self._known |= versions
 
     def _identity(self) -> tuple[str, int]:
         """Return what an index that was deleted and made again has not in common with this one, and its shards."""
