@@ -33,8 +33,8 @@ from PIL import Image
 
 from py_image_dedup.model.events import ignore
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.phases.analyse import AnalyseOptions, analyse
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.pipeline.analyse import AnalyseOptions, analyse
+from py_image_dedup.store.sqlite.store import SqliteStore
 
 COPIES = 10
 ROUNDS = 7

@@ -27,12 +27,12 @@ from PIL import Image
 from benchmarks.measures.album import photos_folder, photos_in
 from benchmarks.measures.crowd import Crowd
 from benchmarks.rerun import FILES, make_library, run
-from py_image_dedup.deduplicator import INDEX_NAME
-from py_image_dedup.phases.options import AnalyseOptions, Matching, Options
-from py_image_dedup.phases.proving import mark_of
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.api import INDEX_NAME
+from py_image_dedup.pipeline.options import AnalyseOptions, Matching, Options
+from py_image_dedup.pipeline.proving import mark_of
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.daemon.process import DaemonProcess
-from tests.photographs import photograph
+from tests.support.photographs import photograph
 
 QUIET_SECONDS = 2.0
 SETTLING_SECONDS = 10.0

@@ -29,14 +29,14 @@ import numpy as np
 from measures.album import photos_folder, photos_in
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from py_image_dedup.deduplicator import INDEX_NAME, Deduplicator, Options
-from py_image_dedup.match.pairing import Scope
+from py_image_dedup.api import INDEX_NAME, Deduplicator, Options
+from py_image_dedup.matching.pairing import Scope
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.options import FindOptions
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.pipeline.options import FindOptions
+from py_image_dedup.store.sqlite.store import SqliteStore
 
 SIZE = (328, 246)
 WAVES = 9.0

@@ -17,12 +17,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from py_image_dedup.deduplicator import INDEX_NAME, Deduplicator, Options, SqliteStore
-from py_image_dedup.match.pairing import Scope
+from py_image_dedup.api import INDEX_NAME, Deduplicator, Options, SqliteStore
+from py_image_dedup.matching.pairing import Scope
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.removal import OutcomeStatus
-from py_image_dedup.phases.options import FindOptions
-from py_image_dedup.removal.planner import ActionChoice, RemovalOptions
+from py_image_dedup.model.plan import OutcomeStatus
+from py_image_dedup.pipeline.options import FindOptions
+from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.removal.undo import undo
 

@@ -33,12 +33,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from py_image_dedup.deduplicator import INDEX_NAME, Deduplicator, Options
-from py_image_dedup.match.pairing import Scope
+from py_image_dedup.api import INDEX_NAME, Deduplicator, Options
+from py_image_dedup.matching.pairing import Scope
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.options import FindOptions
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.pipeline.options import FindOptions
+from py_image_dedup.store.sqlite.store import SqliteStore
 
 FILES = 100_000
 A_FOLDER = 500

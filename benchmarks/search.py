@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from py_image_dedup.search.join import SearchIndex, cross, join
+from py_image_dedup.search.search_basis import unit
 from py_image_dedup.signature import blas
+from py_image_dedup.signature.arrays import Int8Array, PairBlock, UInt8Array
 from py_image_dedup.signature.compute import MIN_NONZERO, compute_values
 from py_image_dedup.signature.distance import from_products, squared_lengths
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn
-from py_image_dedup.signature.pairs import Int8Array, PairBlock, UInt8Array
-from py_image_dedup.signature.search import SearchIndex, cross, join
-from py_image_dedup.signature.search_basis import unit
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 THREADS = 2

@@ -27,7 +27,7 @@ from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Signature, Versions
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite.store import SqliteStore
 
 BATCH = 1000
 ROOT = Path("/photos")

@@ -36,7 +36,7 @@ from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic.contents import read_contents, with_signature
 from py_image_dedup.store.elastic.document import within
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.distribution import NEWEST
 from tests.servers.node import prepare, stop_all
 from tests.servers.sites import NodeSite, Site, UrlSite

@@ -13,15 +13,15 @@ from py_image_dedup.config import Settings
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.rank.rules import parse_rule
+from py_image_dedup.ranking.rules import parse_rule
 from py_image_dedup.removal.runs import RUNS_NAME
 
 if TYPE_CHECKING:
-    from py_image_dedup.deduplicator import Confirm, Deduplicator, Options
+    from py_image_dedup.api import Confirm, Deduplicator, Options
     from py_image_dedup.media.limits import Limits
-    from py_image_dedup.phases.options import FindOptions
-    from py_image_dedup.rank.rule import Rule
-    from py_image_dedup.removal.planner import RemovalOptions
+    from py_image_dedup.pipeline.options import FindOptions
+    from py_image_dedup.ranking.rule import Rule
+    from py_image_dedup.removal.plan import RemovalOptions
     from py_image_dedup.store.base import Store
 
 INDEX_NAME = "index.sqlite3"
@@ -60,7 +60,7 @@ def build_store(settings: Settings, *, patience_seconds: float = 60.0) -> Store:
     """
     elastic = settings.elasticsearch
     if elastic.host is None:
-        from py_image_dedup.store.sqlite import SqliteStore
+        from py_image_dedup.store.sqlite.store import SqliteStore
 
         return SqliteStore(settings.state_directory / INDEX_NAME)
     from py_image_dedup.store.elastic import ElasticOptions, ElasticStore
@@ -91,7 +91,7 @@ def discard_index(settings: Settings) -> bool:
     Raises:
         StoreError: It is another program's, or cannot be deleted.
     """
-    from py_image_dedup.store.sqlite import SqliteStore
+    from py_image_dedup.store.sqlite.store import SqliteStore
 
     place = index_place(settings)
     if not isinstance(place, Path) or not place.exists():
@@ -130,7 +130,7 @@ def rules_of(settings: Settings) -> tuple[Rule, ...]:
 
 def removal_of(settings: Settings) -> RemovalOptions:
     """Return how redundant files are removed."""
-    from py_image_dedup.removal.planner import ActionChoice, RemovalOptions
+    from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
 
     deduplication = settings.deduplication
     return RemovalOptions(
@@ -143,8 +143,8 @@ def removal_of(settings: Settings) -> RemovalOptions:
 
 def matching_of(settings: Settings) -> FindOptions:
     """Return what counts as a duplicate."""
-    from py_image_dedup.match.pairing import Scope
-    from py_image_dedup.phases.options import FindOptions, Matching
+    from py_image_dedup.matching.pairing import Scope
+    from py_image_dedup.pipeline.options import FindOptions, Matching
 
     analysis, deduplication = settings.analysis, settings.deduplication
     apart_in_time = deduplication.max_file_modification_time_diff
@@ -160,8 +160,8 @@ def matching_of(settings: Settings) -> FindOptions:
 
 def options_of(settings: Settings) -> Options:
     """Return what a run does."""
-    from py_image_dedup.deduplicator import Options
-    from py_image_dedup.phases.options import AnalyseOptions
+    from py_image_dedup.api import Options
+    from py_image_dedup.pipeline.options import AnalyseOptions
     from py_image_dedup.scan.selector import Selector
 
     analysis, deduplication = settings.analysis, settings.deduplication
@@ -193,6 +193,6 @@ def build(
         should_stop: Polled by all long work.
         confirm: Asked once, before anything is removed.
     """
-    from py_image_dedup.deduplicator import Deduplicator
+    from py_image_dedup.api import Deduplicator
 
     return Deduplicator(store, options_of(settings), observer=observer, should_stop=should_stop, confirm=confirm)

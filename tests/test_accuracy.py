@@ -13,16 +13,16 @@ import pytest
 from ladder import LADDER, Edit, Original
 from PIL import ImageEnhance
 
-from py_image_dedup.deduplicator import Deduplicator, Options
-from py_image_dedup.match.pairing import Scope
-from py_image_dedup.media.decode import Decoder
+from py_image_dedup.api import Deduplicator, Options
+from py_image_dedup.matching.pairing import Scope
+from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Match, MatchClass
-from py_image_dedup.phases.lookup import Lookup
-from py_image_dedup.phases.options import FindOptions
-from py_image_dedup.store.sqlite import SqliteStore
-from tests.match.edited import letter
-from tests.photographs import photograph
+from py_image_dedup.pipeline.lookup import Lookup
+from py_image_dedup.pipeline.options import FindOptions
+from py_image_dedup.store.sqlite.store import SqliteStore
+from tests.support.photographs import photograph
+from tests.verification.edited import letter
 
 pytestmark = pytest.mark.slow
 

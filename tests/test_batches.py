@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from py_image_dedup.deduplicator import Deduplicator, Options
-from py_image_dedup.match.pairing import Scope
+from py_image_dedup.api import Deduplicator, Options
+from py_image_dedup.matching.pairing import Scope
 from py_image_dedup.model.events import Event, FileAnalysed, RunStarted
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.options import AnalyseOptions, FindOptions
-from py_image_dedup.store.sqlite import SqliteStore
-from tests.pictures import picture, write
+from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions
+from py_image_dedup.store.sqlite.store import SqliteStore
+from tests.support.pictures import picture, write
 
 
 class Library:

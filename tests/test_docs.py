@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 from tools import tables
 
 PROJECT = Path(__file__).resolve().parents[1]

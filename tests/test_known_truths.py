@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.deduplicator import find_duplicates
+from py_image_dedup.api import find_duplicates
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.result import RunResult
 

@@ -14,26 +14,26 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from py_image_dedup.match.pairing import Scope, scope_key
+from py_image_dedup.matching.pairing import Scope, scope_key
 from py_image_dedup.model.events import ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.inventory import Inventory
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.model.removal import OutcomeStatus
-from py_image_dedup.phases.find import find
-from py_image_dedup.phases.options import FindOptions
-from py_image_dedup.phases.rank import Ranked, rank
-from py_image_dedup.rank.ranker import Ranker
-from py_image_dedup.rank.rules import RULES, parse_rule
+from py_image_dedup.model.plan import OutcomeStatus
+from py_image_dedup.pipeline.find import find
+from py_image_dedup.pipeline.options import FindOptions
+from py_image_dedup.pipeline.rank import Ranked, rank
+from py_image_dedup.ranking.ranker import Ranker
+from py_image_dedup.ranking.rules import RULES, parse_rule
 from py_image_dedup.removal.undo import undo
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn
-from py_image_dedup.store.sqlite import SqliteStore
-from tests.entries import VERSIONS, entry, signature
-from tests.libraries import Library
-from tests.pictures import picture
+from py_image_dedup.store.sqlite.store import SqliteStore
+from tests.support.entries import VERSIONS, entry, signature
+from tests.support.libraries import Library
+from tests.support.pictures import picture
 
 ROOTS = (Root(Path("/p")), Root(Path("/p/q")), Root(Path("/o"), protected=True))
 REMOVABLE = (

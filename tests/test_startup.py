@@ -25,7 +25,7 @@ AT_MOST_SECONDS = 0.3
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["deduplicate", "--help"], ["known", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     probe = (
-        "import sys; from py_image_dedup.cli.application import run; "
+        "import sys; from py_image_dedup.cli.main import run; "
         f"code = run({arguments!r}); "
         f"print('imported:', sorted(set({HEAVY!r}) & sys.modules.keys()), file=sys.stderr); sys.exit(code)"
     )

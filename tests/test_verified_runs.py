@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from py_image_dedup.deduplicator import Deduplicator, Options
-from py_image_dedup.match.pairing import Scope
+from py_image_dedup.api import Deduplicator, Options
+from py_image_dedup.matching.pairing import Scope
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, Orientation, Reason
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.phases.options import AnalyseOptions, FindOptions, Matching
-from py_image_dedup.phases.proving import mark_of
-from py_image_dedup.removal.planner import RemovalOptions
+from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions, Matching
+from py_image_dedup.pipeline.proving import mark_of
+from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
-from py_image_dedup.store.sqlite import SqliteStore
-from tests.photographs import photograph
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.sites import Site
-from tests.verifying import VERIFIER
+from tests.support.photographs import photograph
+from tests.support.verifying import VERIFIER
 
 StoreOpener = Callable[[], Store]
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from py_image_dedup.match.pairing import Scope
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.matching.pairing import Scope
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.removal.planner import ActionChoice
+from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.store.base import Store, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticStore
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.proxy import Proxy, Request, Trouble, proxy_to
 from tests.servers.sites import Site
-from tests.whole_runs import Side, make_library
+from tests.support.whole_runs import Side, make_library
 
 pytestmark = pytest.mark.elasticsearch
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup import deduplicator
+from py_image_dedup import api as deduplicator
 from py_image_dedup.config import Settings, load
-from py_image_dedup.match.pairing import Scope
+from py_image_dedup.matching.pairing import Scope
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.phases.options import Matching
-from py_image_dedup.rank.rules import DEFAULT_RULES
-from py_image_dedup.removal.planner import ActionChoice
+from py_image_dedup.pipeline.options import Matching
+from py_image_dedup.ranking.rules import DEFAULT_RULES
+from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.store import elastic
 from py_image_dedup.store.elastic import ElasticOptions
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite.store import SqliteStore
 from py_image_dedup.wiring import INDEX_NAME, build_store, index_place, limits_of, options_of, roots_of, rules_of
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from tests.daemon.process import DaemonProcess
 from tests.daemon.prometheus import DEPLOY, Prometheus
-from tests.photographs import photograph
+from tests.support.photographs import photograph
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "dashboard.png"
 ROWS_SHOWN = 32

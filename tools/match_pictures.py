@@ -18,9 +18,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from edits import frame, geometry, overlay  # noqa: E402 - found by the path above
 
-from py_image_dedup.match.verify import verify  # noqa: E402 - found by the path above
-from tests.match.edited import seen  # noqa: E402 - found by the path above
-from tests.photographs import photograph  # noqa: E402 - found by the path above
+from py_image_dedup.verification.verify import verify  # noqa: E402
+from tests.support.photographs import photograph  # noqa: E402
+from tests.verification.edited import seen  # noqa: E402
 
 TARGET = ROOT / "docs" / "images" / "matches.jpg"
 SIDE = 150

@@ -23,10 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from py_image_dedup.media.canonical import canonical_size
-from py_image_dedup.signature import codebook, descriptor, features
-from py_image_dedup.signature.descriptor import Surroundings, describe, orient
-from py_image_dedup.signature.scale_space import detect
+from py_image_dedup.features import codebook, descriptor
+from py_image_dedup.features import extract as features
+from py_image_dedup.features.descriptor import Surroundings, describe, orient
+from py_image_dedup.features.keypoints import detect
+from py_image_dedup.media.worker.canonical import canonical_size
 
 Floats = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]

@@ -10,14 +10,14 @@ import numpy as np
 from ladder import LADDER, Edit
 
 from measures.album import Album, Seen
-from py_image_dedup.match.picture import Picture
-from py_image_dedup.match.verify import verify
+from py_image_dedup.features.extract import unpack
+from py_image_dedup.features.inverted_index import InvertedIndex
+from py_image_dedup.features.visual_words import words
 from py_image_dedup.model.match import MatchClass, Verdict
 from py_image_dedup.signature.blas import one_thread
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.signature.features import unpack
-from py_image_dedup.signature.inverted_index import InvertedIndex
-from py_image_dedup.signature.words import words
+from py_image_dedup.verification.picture import Picture
+from py_image_dedup.verification.verify import verify
 
 NEAREST = 50
 

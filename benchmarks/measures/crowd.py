@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from py_image_dedup.features.codebook import codebook
+from py_image_dedup.features.extract import Features, extract, pack
+from py_image_dedup.features.visual_words import MOST_REPEATED, quantise
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.phases.options import AnalyseOptions
-from py_image_dedup.signature.codebook import codebook
-from py_image_dedup.signature.features import Features, extract, pack
-from py_image_dedup.signature.words import MOST_REPEATED, quantise
+from py_image_dedup.pipeline.options import AnalyseOptions
 from py_image_dedup.store.base import Store
-from tests.photographs import grey, photograph
+from tests.support.photographs import grey, photograph
 
 NOISE = 2.0
 """Steps of a compressed value: with so much of it, two features share a word as seldom as in real photographs."""

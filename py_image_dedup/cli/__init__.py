@@ -14,7 +14,7 @@ def main() -> NoReturn:
     """Run the program with the arguments of the process and end it with an exit code."""
     # Imports and runs make many values and hardly a circle of them, which the collector looks for all the time.
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
-    from py_image_dedup.cli.application import run
+    from py_image_dedup.cli.main import run
 
     _end(run(sys.argv[1:]))
 

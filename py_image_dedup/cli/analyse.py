@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.options import FORMAT, REPORTS, ROOTS
-from py_image_dedup.cli.running import Output, exit_code, print_result, publish, watched
-from py_image_dedup.report.words import readable
+from py_image_dedup.cli.output import Output, exit_code, print_result, publish, watched
+from py_image_dedup.report.text import readable
 
 
 @click.command(name="analyse")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
 from py_image_dedup.cli.options import FORMAT, REPORTS, YES
-from py_image_dedup.cli.running import (
+from py_image_dedup.cli.output import (
     RESULT_NAME,
     Output,
     Session,
@@ -29,7 +29,7 @@ from py_image_dedup.cli.running import (
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
     from py_image_dedup.model.match import RankedGroup
-    from py_image_dedup.model.removal import Outcome, Plan
+    from py_image_dedup.model.plan import Outcome, Plan
     from py_image_dedup.model.result import RunResult
 
 
@@ -83,7 +83,7 @@ def command(
 
 def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:
     """The plan as the result of a dry run, with the groups that it was made from if they are still known."""
-    from py_image_dedup.model.removal import Outcome, OutcomeStatus
+    from py_image_dedup.model.plan import Outcome, OutcomeStatus
     from py_image_dedup.model.result import RunResult
     from py_image_dedup.wiring import matching_of
 
@@ -113,8 +113,8 @@ def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
 
 def _carry_out(plan: Plan, settings: Settings, session: Session) -> RunResult:
     """Do it under the lock, then forget what is gone."""
-    from py_image_dedup.phases.prune import prune
-    from py_image_dedup.phases.remove import remove
+    from py_image_dedup.pipeline.prune import prune
+    from py_image_dedup.pipeline.remove import remove
     from py_image_dedup.removal.lock import RunLock
     from py_image_dedup.wiring import runs_directory
 

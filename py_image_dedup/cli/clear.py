@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
 
 
 @click.command(name="clear")
@@ -20,7 +20,7 @@ def command(invocation: Invocation, /, *, yes: bool) -> ExitCode:
     No picture is touched. The next run reads every file again. What can be undone can still be undone.
     """
     from py_image_dedup.removal.lock import RunLock
-    from py_image_dedup.report.words import count_words, readable
+    from py_image_dedup.report.text import count_words, readable
     from py_image_dedup.store.base import StoreUnavailable
     from py_image_dedup.wiring import build_store, discard_index, index_place
 

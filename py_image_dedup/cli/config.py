@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
+from py_image_dedup.cli.context import Invocation, pass_invocation
 
 
 @click.group(name="config")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.options import DRY_RUN, ROOTS
-from py_image_dedup.cli.running import record
+from py_image_dedup.cli.output import record
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
@@ -32,7 +32,7 @@ def command(invocation: Invocation, /, roots: tuple[Path, ...], *, dry_run: bool
     """
     from importlib.metadata import version
 
-    from py_image_dedup.daemon.program import Daemon
+    from py_image_dedup.daemon.daemon import Daemon
 
     if not invocation.quiet:
         logging.getLogger("py_image_dedup").setLevel(logging.DEBUG if invocation.verbose else logging.INFO)

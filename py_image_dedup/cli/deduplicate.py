@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.options import DRY_RUN, FORMAT, MATCHING, MAX_DISTANCE, PROTECT, REPORTS, ROOTS, YES
-from py_image_dedup.cli.running import (
+from py_image_dedup.cli.output import (
     Output,
     Session,
     ask,
@@ -28,7 +28,7 @@ from py_image_dedup.cli.running import (
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
     from py_image_dedup.model.match import RankedGroup
-    from py_image_dedup.model.removal import Plan
+    from py_image_dedup.model.plan import Plan
     from py_image_dedup.model.result import RunResult
     from py_image_dedup.report.terminal import WhyItStays
 
@@ -137,7 +137,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
 
 
 def _why_it_stays(settings: Settings) -> WhyItStays:
-    from py_image_dedup.removal.planner import reason_to_stay
+    from py_image_dedup.removal.plan import reason_to_stay
     from py_image_dedup.scan.roots import Ownership
     from py_image_dedup.wiring import removal_of, roots_of
 
@@ -170,7 +170,7 @@ class _Question:
 
 def _preview(plan: Plan, groups: Sequence[RankedGroup]) -> RunResult:
     """The plan as the result of a dry run, to be printed."""
-    from py_image_dedup.model.removal import Outcome, OutcomeStatus
+    from py_image_dedup.model.plan import Outcome, OutcomeStatus
     from py_image_dedup.model.result import RunResult
 
     return RunResult(
@@ -185,8 +185,8 @@ def _preview(plan: Plan, groups: Sequence[RankedGroup]) -> RunResult:
 
 
 def _say_how_to_go_on(invocation: Invocation, result: RunResult, settings: Settings, *, refused: bool) -> None:
-    from py_image_dedup.model.removal import OutcomeStatus
-    from py_image_dedup.report.words import readable
+    from py_image_dedup.model.plan import OutcomeStatus
+    from py_image_dedup.report.text import readable
     from py_image_dedup.wiring import runs_directory
 
     if result.error:

@@ -6,7 +6,7 @@ import os
 
 from py_image_dedup.cli.exit_codes import ExitCode
 from py_image_dedup.config import ConfigError
-from py_image_dedup.report.words import readable
+from py_image_dedup.report.text import readable
 
 
 def words_for(error: Exception) -> tuple[list[str], ExitCode]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
 
 
 @click.group(name="index")
@@ -30,9 +30,9 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
     command goes over all of them again.
     """
     from py_image_dedup.cli.interrupt import Interrupt
-    from py_image_dedup.phases.proving import mark_of
+    from py_image_dedup.pipeline.proving import mark_of
     from py_image_dedup.removal.lock import RunLock
-    from py_image_dedup.report.words import count_words, readable
+    from py_image_dedup.report.text import count_words, readable
     from py_image_dedup.store.copying import copy_entries, copy_proofs
     from py_image_dedup.wiring import INDEX_NAME, build_store, index_place, options_of
 
@@ -42,7 +42,7 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
     file = settings.state_directory / INDEX_NAME
     if target == "elasticsearch" and not file.exists():
         raise click.UsageError(f"There is no index {readable(file)} to copy.")
-    from py_image_dedup.store.sqlite import SqliteStore
+    from py_image_dedup.store.sqlite.store import SqliteStore
 
     with (
         RunLock(settings.state_directory),

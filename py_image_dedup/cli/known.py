@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from py_image_dedup.cli import streams
+from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
 from py_image_dedup.cli.options import MATCHING, MAX_DISTANCE
 
 if TYPE_CHECKING:
-    from py_image_dedup.phases.lookup import Answer
+    from py_image_dedup.pipeline.lookup import Answer
 
 
 @click.command(name="known")
@@ -30,8 +30,8 @@ def command(
     if all are known, and 1 if some are not or cannot be read. A match counts if its file is still as the index
     knows it. Crops, collages and other parts are told, and do not make a picture known.
     """
-    from py_image_dedup.media.decode import Decoder
-    from py_image_dedup.phases.lookup import Lookup
+    from py_image_dedup.media.decoder import Decoder
+    from py_image_dedup.pipeline.lookup import Lookup
     from py_image_dedup.wiring import build_store, limits_of, matching_of
 
     settings = invocation.settings({"deduplication.matching": matching, "deduplication.max_distance": max_distance})
@@ -48,7 +48,7 @@ def command(
 
 def _print(file: Path, answer: Answer) -> None:
     from py_image_dedup.report.terminal import match_words
-    from py_image_dedup.report.words import readable
+    from py_image_dedup.report.text import readable
 
     if answer.problem:
         click.echo(f"{readable(file)}: not readable: {readable(answer.problem)}")

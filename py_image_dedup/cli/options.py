@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from py_image_dedup.cli.running import check_reports
+from py_image_dedup.cli.output import check_reports
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

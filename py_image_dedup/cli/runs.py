@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from py_image_dedup.cli import streams
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
+from py_image_dedup.cli.context import Invocation, pass_invocation
 
 if TYPE_CHECKING:
     from py_image_dedup.removal.runs import RunSummary
@@ -22,7 +22,7 @@ def command(invocation: Invocation, /) -> None:
     the result of a run.
     """
     from py_image_dedup.removal.runs import list_runs
-    from py_image_dedup.report.words import readable
+    from py_image_dedup.report.text import readable
 
     settings = invocation.settings()
     runs = list_runs(settings.state_directory)
@@ -38,7 +38,7 @@ def command(invocation: Invocation, /) -> None:
 
 def run_words(run: RunSummary) -> str:
     """Return what a run did, in words."""
-    from py_image_dedup.report.words import count_words
+    from py_image_dedup.report.text import count_words
 
     if run.dry_run:
         return f"dry run, {count_words(run.planned, 'file')} to remove" if run.planned else "dry run, nothing to remove"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
+from py_image_dedup.cli.context import Invocation, pass_invocation
 
 
 @click.command(name="status")
@@ -17,7 +17,7 @@ def command(invocation: Invocation, /) -> None:
 
     That is where it is, how many files it knows, and how many of them could not be read, by reason.
     """
-    from py_image_dedup.report.words import count_words, readable, size_words
+    from py_image_dedup.report.text import count_words, readable, size_words
     from py_image_dedup.wiring import build_store, index_place
 
     settings = invocation.settings()

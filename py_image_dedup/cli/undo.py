@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from py_image_dedup.cli import streams
+from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.invocation import Invocation, pass_invocation
-from py_image_dedup.cli.running import Session, watched
+from py_image_dedup.cli.output import Session, watched
 
 if TYPE_CHECKING:
-    from py_image_dedup.model.removal import Outcome
+    from py_image_dedup.model.plan import Outcome
     from py_image_dedup.removal.runs import RunSummary
 
 
@@ -69,7 +69,7 @@ def _choose(runs: Sequence[RunSummary], name: str | None) -> RunSummary | None:
 def _undo(run: RunSummary, session: Session) -> tuple[Outcome, ...]:
     from py_image_dedup.model.events import PhaseFinished, PhaseStarted
     from py_image_dedup.model.failure import Phase
-    from py_image_dedup.model.removal import OutcomeStatus
+    from py_image_dedup.model.plan import OutcomeStatus
     from py_image_dedup.model.result import PhaseSummary
     from py_image_dedup.removal.undo import undo
 
@@ -80,7 +80,7 @@ def _undo(run: RunSummary, session: Session) -> tuple[Outcome, ...]:
 
 
 def _print(run: RunSummary, outcomes: Sequence[Outcome]) -> None:
-    from py_image_dedup.report.words import count_words, readable
+    from py_image_dedup.report.text import count_words, readable
 
     back = [outcome for outcome in outcomes if outcome.status == "done"]
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from py_image_dedup.config.kinds import Kind
-from py_image_dedup.rank.rules import DEFAULT_RULES, RuleSpec, parse_rule
+from py_image_dedup.ranking.rules import DEFAULT_RULES, RuleSpec, parse_rule
 
 
 def _plain(item: Any) -> Any:

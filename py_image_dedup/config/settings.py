@@ -31,7 +31,7 @@ from py_image_dedup.config.kinds import (
 )
 from py_image_dedup.config.option import option
 from py_image_dedup.config.rules import DEFAULT, RULES
-from py_image_dedup.rank.rules import RuleSpec
+from py_image_dedup.ranking.rules import RuleSpec
 
 PORT = integer(1, 65535)
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from py_image_dedup.api import Deduplicator
 from py_image_dedup.daemon.memory import give_back
 from py_image_dedup.daemon.service import IndexAway, Postponed
-from py_image_dedup.deduplicator import Deduplicator
 from py_image_dedup.model import events
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.scan.selector import Selector

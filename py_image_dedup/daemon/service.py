@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from py_image_dedup.daemon.changes import Change
-from py_image_dedup.daemon.settle import Settler
+from py_image_dedup.daemon.debounce import Settler
 from py_image_dedup.metrics.server import Checks
 from py_image_dedup.model import events
 

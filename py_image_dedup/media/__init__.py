@@ -1,1 +1,1 @@
-"""A file becomes pixels, facts, and digests of its bytes and of its pixels."""
+"""Files become pixels, facts and digests; pictures are decoded in worker processes."""

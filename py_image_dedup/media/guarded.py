@@ -14,13 +14,13 @@ from itertools import accumulate
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.examined import Examined
 from py_image_dedup.media.limits import Admit, Limits, MemoryBudget
-from py_image_dedup.media.own_process import command_of, end, start
+from py_image_dedup.media.process import command_of, end, start
 from py_image_dedup.media.source import Source
-from py_image_dedup.media.wire import Closed, Message, receive, send, send_file
+from py_image_dedup.media.worker.protocol import Closed, Message, receive, send, send_file
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.photo import PhotoFacts
 
-_COMMAND = command_of("py_image_dedup.media.guard")
+_COMMAND = command_of("py_image_dedup.media.worker.main")
 DIGEST_BYTES = 32
 _FILES_PER_PROCESS = 1000
 """What decoders leak ends with their process."""

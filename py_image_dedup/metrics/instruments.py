@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCo
 
 from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.removal import ActionKind, OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, OutcomeStatus
 
 EVENT_KINDS = ("created", "modified", "moved", "deleted", "overflow")
 RUN_RESULTS = ("done", "failed", "interrupted")

@@ -11,7 +11,7 @@ from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.model import events
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.removal import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
 _DONE: Final = OutcomeStatus.DONE

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.match import RankedGroup
-from py_image_dedup.model.removal import Outcome
+from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import PhaseSummary, RunResult
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.match import Match, RankedGroup
-from py_image_dedup.model.removal import Outcome
+from py_image_dedup.model.plan import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.removal import Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal.invariants import check_plan
 
 

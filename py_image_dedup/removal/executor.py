@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Final
 
 from py_image_dedup.model.events import Observer, ignore
-from py_image_dedup.model.removal import Action, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.act import Scene, act
+from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan
+from py_image_dedup.removal.actions import Scene, act
 from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out, in_words
 from py_image_dedup.removal.dry_run import announce, show
-from py_image_dedup.removal.facts import FileFacts
+from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.filesystem import NotAsPlanned, missing_folders
 from py_image_dedup.removal.guard import Fence, expected_file
 from py_image_dedup.removal.history import Entry, State, outcome_of, read_history
 from py_image_dedup.removal.invariants import PlanError, check_plan
 from py_image_dedup.removal.journal import Journal, JournalError, Step, no_step
-from py_image_dedup.removal.place import NotAsPlanned, missing_folders
 from py_image_dedup.removal.recovery import recover
 
 _NO_JOURNAL: Final = "nothing was done with it: "

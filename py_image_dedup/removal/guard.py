@@ -10,9 +10,9 @@ from pathlib import Path
 
 from py_image_dedup.model.file import FileStat, Stamp
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.removal import Action, Plan
+from py_image_dedup.model.plan import Action, Plan
 from py_image_dedup.removal.content import digest_of, same_bytes
-from py_image_dedup.removal.place import NotAsPlanned, Place, is_file, stamp_of
+from py_image_dedup.removal.filesystem import NotAsPlanned, Place, is_file, stamp_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from py_image_dedup.model.removal import Action, Outcome, OutcomeStatus
-from py_image_dedup.removal.facts import FileFacts
+from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus
+from py_image_dedup.removal.file_metadata import FileFacts
 from py_image_dedup.removal.journal import JOURNAL_NAME, JOURNAL_VERSION, JournalError
-from py_image_dedup.removal.json_form import (
-    FormError,
-    Json,
-    action_from_json,
-    facts_from_json,
-    path_from_json,
-)
-from py_image_dedup.removal.json_form import field as field_of
+from py_image_dedup.removal.serialization import FormError, Json, action_from_json, facts_from_json, path_from_json
+from py_image_dedup.removal.serialization import field as field_of
 
 
 class State(StrEnum):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.removal import QUARANTINE_NAME, Action, ActionKind, Plan
+from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Plan
 
 DIGEST_LENGTH: Final = 32
 """Bytes of a BLAKE3 digest."""

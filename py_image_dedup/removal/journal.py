@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from py_image_dedup.model.removal import Action, Outcome, Plan
+from py_image_dedup.model.plan import Action, Outcome, Plan
 from py_image_dedup.removal.durable import fsync
-from py_image_dedup.removal.facts import FileFacts
-from py_image_dedup.removal.json_form import Json, action_to_json, facts_to_json, path_to_json
+from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.serialization import Json, action_to_json, facts_to_json, path_to_json
 
 JOURNAL_VERSION: Final = 1
 """Of the format. A reader refuses a newer one."""

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from py_image_dedup.model.removal import Plan
+from py_image_dedup.model.plan import Plan
 from py_image_dedup.removal.invariants import PlanError, can_be_undone, check_plan
-from py_image_dedup.removal.json_form import (
+from py_image_dedup.removal.serialization import (
     FormError,
     Json,
     action_from_json,

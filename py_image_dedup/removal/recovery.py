@@ -8,13 +8,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from py_image_dedup.model.removal import Action, ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.act import Scene
+from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.removal.actions import Scene
 from py_image_dedup.removal.batch import in_words
 from py_image_dedup.removal.content import digest_of
+from py_image_dedup.removal.filesystem import (
+    CREATED_MODE,
+    NotAsPlanned,
+    Place,
+    Stranded,
+    is_file,
+    is_planned,
+    open_place,
+)
 from py_image_dedup.removal.history import State, read_history
 from py_image_dedup.removal.journal import Journal, Step, no_step
-from py_image_dedup.removal.place import CREATED_MODE, NotAsPlanned, Place, Stranded, is_file, is_planned, open_place
 from py_image_dedup.removal.rename import put_back
 from py_image_dedup.removal.trash import find_in_trash
 

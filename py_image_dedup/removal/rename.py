@@ -10,7 +10,7 @@ from functools import cache
 from typing import Final, TypeAlias
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.removal.place import NotAsPlanned, Place, Stranded, stamp_of
+from py_image_dedup.removal.filesystem import NotAsPlanned, Place, Stranded, stamp_of
 
 _NOREPLACE: Final = 1
 _CANNOT: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK})

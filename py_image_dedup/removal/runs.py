@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JournalError
 from py_image_dedup.removal.plan_file import PLAN_NAME, load_plan

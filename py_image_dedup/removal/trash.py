@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.removal.place import NotAsPlanned, Place, Stranded, stamp_of
+from py_image_dedup.removal.filesystem import NotAsPlanned, Place, Stranded, stamp_of
 
 
 def send_to_trash(place: Place, expected: Stamp) -> Path | None:

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.removal import ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.act import Scene
+from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.removal.actions import Scene
 from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out
 from py_image_dedup.removal.copies import KnownCopies
 from py_image_dedup.removal.executor import never
+from py_image_dedup.removal.filesystem import missing_folders
 from py_image_dedup.removal.folders import give_facts_back, make_again, remove_if_empty
 from py_image_dedup.removal.history import Entry, History, State, read_history
 from py_image_dedup.removal.journal import Journal, JournalError, Step, no_step
-from py_image_dedup.removal.place import missing_folders
 from py_image_dedup.removal.quarantine import quarantine_of
 from py_image_dedup.removal.recovery import recover
-from py_image_dedup.removal.undo_act import Back
+from py_image_dedup.removal.restore import Back
 
 
 def undo(

@@ -17,7 +17,7 @@ from py_image_dedup.model.failure import Failure
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Evidence, Match, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.model.removal import Outcome
+from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.report.totals import outcomes_by_source, totals_of
 

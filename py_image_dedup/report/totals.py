@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from py_image_dedup.model.match import Redundant
-from py_image_dedup.model.removal import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
 _REMOVABLE = (OutcomeStatus.PLANNED, OutcomeStatus.DONE)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.removal import QUARANTINE_NAME
+from py_image_dedup.model.plan import QUARANTINE_NAME
 
 SYSTEM_FOLDERS = frozenset(
     {

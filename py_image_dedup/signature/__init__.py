@@ -1,1 +1,1 @@
-"""Pixels become a perceptual signature; exact search over signatures."""
+"""The perceptual signature of image-match, its distance and its eight orientations."""

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature import blas
+from py_image_dedup.signature.arrays import Float64Array, Int8Array, UInt8Array
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn
-from py_image_dedup.signature.pairs import Float64Array, Int8Array, UInt8Array
 
 _ROWS_AT_ONCE = 4096
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.signature.pairs import Int8Array
+from py_image_dedup.signature.arrays import Int8Array
 
 GRID = 9
 """Grid points a side."""

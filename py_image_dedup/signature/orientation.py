@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
+from py_image_dedup.signature.arrays import Int8Array, UInt8Array
 from py_image_dedup.signature.grid import GRID, NEIGHBOUR, POINT
-from py_image_dedup.signature.pairs import Int8Array, UInt8Array
 
 ORIENTATIONS: tuple[Orientation, ...] = tuple(Orientation)
 """All eight, by their values; ``UPRIGHT`` first."""

@@ -1,1 +1,1 @@
-"""The index: what is known about files, and the search over it."""
+"""The index: the store contract and its two implementations, SQLite and Elasticsearch."""

@@ -16,7 +16,7 @@ from typing import Self
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.match import Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
-from py_image_dedup.signature.pairs import PairBlock
+from py_image_dedup.signature.arrays import PairBlock
 
 
 class StoreError(Exception):

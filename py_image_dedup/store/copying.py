@@ -109,8 +109,8 @@ def _with_features(entries: Sequence[IndexEntry], source: Store) -> list[IndexEn
     if not numbers:
         return list(entries)
     # Not at the top: it brings what computes features, which few indices need.
-    from py_image_dedup.signature.features import unpack
-    from py_image_dedup.signature.words import pack_words
+    from py_image_dedup.features.extract import unpack
+    from py_image_dedup.features.visual_words import pack_words
 
     features = source.features(numbers.values())
     words = {number: pack_words(unpack(packed)) for number, packed in features.items()}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from py_image_dedup.cli.application import run
-from tests.pictures import picture, write
+from py_image_dedup.cli.main import run
+from tests.support.pictures import picture, write
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.deduplicator import INDEX_NAME
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.api import INDEX_NAME
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.cli.program import Program
 from tests.servers.sites import Site
 

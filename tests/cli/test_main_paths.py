@@ -10,8 +10,8 @@ from pathlib import Path
 import jsonschema
 
 from tests.cli.program import Program, contents, environment
-from tests.photographs import photograph
-from tests.pictures import picture, write
+from tests.support.photographs import photograph
+from tests.support.pictures import picture, write
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli.program import Program, contents, environment
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 
 SECONDS = 90
 TAKE_TERMINAL = (

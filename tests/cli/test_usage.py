@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from py_image_dedup.cli.application import COMMANDS, application, run
+from py_image_dedup.cli.main import COMMANDS, application, run
 from tests.cli.program import Program, environment
 
 EXIT_CODES = ["0  done", "1  the run failed", "2  wrong usage", "3  done, but some removals were not carried out"]

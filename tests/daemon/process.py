@@ -16,8 +16,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from py_image_dedup.deduplicator import INDEX_NAME
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.api import INDEX_NAME
+from py_image_dedup.store.sqlite.store import SqliteStore
 
 QUIET_SECONDS = 1
 

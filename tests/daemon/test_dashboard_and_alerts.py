@@ -16,11 +16,11 @@ from py_image_dedup.metrics.observer import MetricsObserver
 from py_image_dedup.metrics.server import MetricsServer
 from py_image_dedup.model import events
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from tests.daemon.process import DaemonProcess
 from tests.daemon.prometheus import DEPLOY, Prometheus, dashboard_queries, need_prometheus
 from tests.metrics.test_metrics import group, outcome, result
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 
 pytestmark = pytest.mark.xdist_group("prometheus")
 

@@ -14,10 +14,10 @@ import pytest
 
 from py_image_dedup.store.elastic import ElasticOptions, ElasticStore
 from tests.daemon.process import QUIET_SECONDS, DaemonProcess
-from tests.pictures import picture, write
 from tests.servers.distribution import NEWEST
 from tests.servers.node import Node, prepare
 from tests.servers.plugin import started
+from tests.support.pictures import picture, write
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.timeout(600)]
 

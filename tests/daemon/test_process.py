@@ -15,7 +15,7 @@ import pytest
 
 from py_image_dedup.media.source import digest_file
 from tests.daemon.process import QUIET_SECONDS, DaemonProcess
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from py_image_dedup.api import Deduplicator, Options
 from py_image_dedup.daemon.runner import LibraryRunner
-from py_image_dedup.deduplicator import Deduplicator, Options
 from py_image_dedup.model.events import Event, PhaseStarted, ignore
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
-from py_image_dedup.removal.planner import RemovalOptions
+from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.store.base import Store
-from py_image_dedup.store.sqlite import SqliteStore
-from tests.pictures import picture, write
+from py_image_dedup.store.sqlite.store import SqliteStore
+from tests.support.pictures import picture, write
 
 
 class Library:

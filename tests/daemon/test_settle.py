@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from py_image_dedup.daemon.settle import Settled, Settler
+from py_image_dedup.daemon.debounce import Settled, Settler
 from py_image_dedup.model.file import Stamp
 
 QUIET = 30.0

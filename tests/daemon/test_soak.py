@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.deduplicator import find_duplicates
+from py_image_dedup.api import find_duplicates
 from py_image_dedup.model.match import Match
 from tests.daemon.process import DaemonProcess
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 
 SECONDS = float(os.environ.get("PY_IMAGE_DEDUP_SOAK_SECONDS", "120"))
 SEED = int(os.environ.get("PY_IMAGE_DEDUP_SOAK_SEED", "1"))

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from tests.conftest import IN_CI
 from tests.image import container
 from tests.image.sealed import SealedContainer
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 OWNER = 1234

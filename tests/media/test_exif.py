@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from py_image_dedup.media.exif import ExifFacts, read_exif
+from py_image_dedup.media.worker.exif import ExifFacts, read_exif
 
 
 def block(*, gps: bool = True, latitude: tuple[IFDRational, ...] | None = None) -> bytes:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.media.decode import Decoder
+from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.errors import MediaError, explain
 from py_image_dedup.media.guarded import Guard
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.failure import FailureReason
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 
 HOSTILE = """
 import os, signal, sys, time
-from py_image_dedup.media import guard
+from py_image_dedup.media.worker import main as guard
 guard._GRACE_SECONDS = 0.5
 files = 0
 def examine(stream, kind, limits, admit):
@@ -174,7 +174,7 @@ def test_the_guarded_process_ends_with_a_killed_parent(how: str, tmp_path: Path)
     code = f"""
 import sys, threading, time
 from pathlib import Path
-from py_image_dedup.media.decode import Decoder
+from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.guarded import Guard
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.media.source import read_source

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
-from py_image_dedup.media.decode import Decoder, pixel_digest
+from py_image_dedup.media.decoder import Decoder, pixel_digest
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.model.failure import FailureReason
-from tests.pictures import picture, write
+from tests.support.pictures import picture, write
 
 
 @pytest.fixture(scope="module")

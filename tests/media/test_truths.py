@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from py_image_dedup.media.decode import Decoder
+from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.failure import FailureReason
@@ -81,8 +81,8 @@ from pathlib import Path
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.model.events import ignore
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.phases.analyse import AnalyseOptions, analyse
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.pipeline.analyse import AnalyseOptions, analyse
+from py_image_dedup.store.sqlite.store import SqliteStore
 
 def stat(path):
     seen = path.lstat()

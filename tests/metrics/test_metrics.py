@@ -19,7 +19,7 @@ from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, Versions
-from py_image_dedup.model.removal import Action, ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 
 NOW = 1_800_000_000.0

@@ -13,8 +13,8 @@ from blake3 import blake3
 from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
-from py_image_dedup.model.removal import Plan
-from py_image_dedup.removal.planner import ActionChoice, RemovalOptions, make_plan
+from py_image_dedup.model.plan import Plan
+from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, make_plan
 
 RUN = "2026-01-02T03-04-05"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.removal import Plan
+from py_image_dedup.model.plan import Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
 from py_image_dedup.removal.journal import no_step
-from py_image_dedup.removal.planner import ActionChoice
+from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.removal.undo import undo
 from tests.removal.faults import at
 from tests.removal.library import group, plan, put, snapshot

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.removal import ActionKind, Plan
+from py_image_dedup.model.plan import ActionKind, Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
 from py_image_dedup.removal.invariants import PlanError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.quarantine import expire
 from py_image_dedup.removal.undo import undo

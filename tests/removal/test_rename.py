@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
-from py_image_dedup.removal.facts import FileFacts
+from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.filesystem import Place, open_place
 from py_image_dedup.removal.journal import Journal, Step
-from py_image_dedup.removal.place import Place, open_place
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.rename import CannotTell, Method, by_claim, by_link, by_renameat2, rename_new
 from tests.removal.killing import killed_at

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.plan_file import save_plan
 from py_image_dedup.removal.quarantine import expire

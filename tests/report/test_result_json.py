@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.read_json import ResultFileError, from_dict, load_result
 from py_image_dedup.report.result_json import as_dict, as_json, write_result

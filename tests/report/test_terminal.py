@@ -8,7 +8,7 @@ from rich.console import Console
 
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.terminal import TerminalReport, WhyItStays
 from tests.report.results import GROUP, KEEPER, PARTIAL, ROOT, entry, result

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.report.words import below, common_folder, count_words, readable, seconds_words, size_words
+from py_image_dedup.report.text import below, common_folder, count_words, readable, seconds_words, size_words
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from py_image_dedup.signature.pairs import Int8Array, UInt8Array
+from py_image_dedup.signature.arrays import Int8Array, UInt8Array
 from tests.conftest import IN_CI
 
 REQUIREMENT = "image-match==1.1.2"

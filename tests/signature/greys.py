@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from py_image_dedup.signature.pairs import UInt8Array
+from py_image_dedup.signature.arrays import UInt8Array
 
 
 def random_grey(seed: str, height: int, width: int) -> UInt8Array:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.signature.pairs import Int8Array
 from py_image_dedup.store.base import Store
 from tests.store.contract_entries import OneStore, StoreOpener
 from tests.store.samples import (

@@ -9,9 +9,9 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from py_image_dedup.features.visual_words import WordArray
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
-from py_image_dedup.signature.words import WordArray
 from py_image_dedup.store.base import Store
 from tests.store.contract_entries import StoreOpener
 from tests.store.samples import digest_of, entry_of, random_signatures

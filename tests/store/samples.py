@@ -18,9 +18,9 @@ from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH, IndexEntry, PhotoFacts, Signature, Versions
+from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.signature.orientation import turn
-from py_image_dedup.signature.pairs import Int8Array
 from py_image_dedup.store.base import Store
 
 VERSIONS = Versions(media=1, signature=1)

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from py_image_dedup.features.codebook import FEATURES_VERSION
+from py_image_dedup.features.extract import extract, pack
+from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
-from py_image_dedup.signature.codebook import FEATURES_VERSION
-from py_image_dedup.signature.features import extract, pack
-from py_image_dedup.signature.words import pack_words
 from py_image_dedup.store import copying
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.copying import copy_entries, copy_proofs
 from py_image_dedup.store.elastic import ElasticStore
-from py_image_dedup.store.sqlite import SqliteStore
-from tests.photographs import grey, photograph
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.sites import Site
 from tests.store import samples
 from tests.store.samples import entry_of, random_signatures
+from tests.support.photographs import grey, photograph
 
 
 def test_everything_that_is_known_arrives(tmp_path: Path) -> None:

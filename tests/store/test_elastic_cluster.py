@@ -12,15 +12,15 @@ import pytest
 from py_image_dedup.model.events import ActionFinished, Event, FileAnalysed, Observer, PhaseStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.model.removal import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.store.base import Store, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticStore
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.cluster import ClusterSite
 from tests.servers.node import Node
 from tests.store.contract_verified import featured, vocabulary
 from tests.store.samples import entry_of, failed_entry, family, found_pairs
-from tests.whole_runs import Side, make_library
+from tests.support.whole_runs import Side, make_library
 
 pytestmark = [pytest.mark.elasticsearch, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from elasticsearch import Elasticsearch
 from py_image_dedup.model.photo import Signature
 from py_image_dedup.store.base import Store, StoreError, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticOptions, ElasticStore, EntriesRejected
-from py_image_dedup.store.elastic.schema import concrete_name, definition
+from py_image_dedup.store.elastic.index import concrete_name, definition
 from tests.cli.program import Program
 from tests.servers.node import free_port
 from tests.servers.proxy import Proxy, Script, Trouble, always, first, in_part, proxy_to

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import IndexEntry, Signature
+from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn
-from py_image_dedup.signature.pairs import Int8Array
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic import pairs as pairs_module

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from py_image_dedup.model.match import Orientation
+from py_image_dedup.signature.arrays import Int8Array, PairBlock
 from py_image_dedup.signature.orientation import turn
-from py_image_dedup.signature.pairs import Int8Array, PairBlock
-from py_image_dedup.store.join import BLOCK_PAIRS, cross_contents, cut, join_contents, within_bounds
+from py_image_dedup.store.content_search import BLOCK_PAIRS, cross_contents, cut, join_contents, within_bounds
 from tests.store.samples import family, random_signatures
 
 

@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.store import sqlite_pair_rows, sqlite_pairs, sqlite_signatures, stored_pairs
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite.store import (
+    SqliteStore,
+    sqlite_pair_rows,
+    stored_pairs,
+)
+from py_image_dedup.store.sqlite.store import (
+    caches as sqlite_signatures,
+)
+from py_image_dedup.store.sqlite.store import (
+    pairs as sqlite_pairs,
+)
 from tests.store.contract import StoreContract, StoreOpener
 from tests.store.contract_search import SearchContract
 

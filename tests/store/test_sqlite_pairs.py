@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.signature import search
-from py_image_dedup.store import join, sqlite_pairs
+from py_image_dedup.search import join as search
+from py_image_dedup.store import content_search as join
 from py_image_dedup.store.folder_ranges import FolderRanges
-from py_image_dedup.store.sqlite import SqliteStore
-from py_image_dedup.store.stored_pairs import MAX_DEGREE, PAIR
+from py_image_dedup.store.sqlite.store import SqliteStore
+from py_image_dedup.store.sqlite.store import pairs as sqlite_pairs
+from py_image_dedup.store.sqlite.stored_pairs import MAX_DEGREE, PAIR
 from tests.store.samples import (
     FoundPairs,
     Model,

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from py_image_dedup.store.base import StoreError, StoreUnavailable
-from py_image_dedup.store.join import join_contents, matrix_of
-from py_image_dedup.store.sqlite import SqliteStore
-from py_image_dedup.store.sqlite_writer import MAX_NUMBER
+from py_image_dedup.store.content_search import join_contents, matrix_of
+from py_image_dedup.store.sqlite.sqlite_writer import MAX_NUMBER
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.samples import entry_of, found_pairs, full_entry, random_signatures
 from tests.store.writer_process import BATCH, batch_of
 

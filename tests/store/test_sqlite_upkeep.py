@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from py_image_dedup.store.sqlite import SqliteStore
-from py_image_dedup.store.sqlite_upkeep import drop_orphans
+from py_image_dedup.store.sqlite.store import SqliteStore
+from py_image_dedup.store.sqlite.upkeep import drop_orphans
 from tests.store.samples import digest_of, entry_of, family, found_pairs, random_signatures
 
 

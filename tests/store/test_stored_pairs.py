@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from py_image_dedup.signature.pairs import PairBlock
-from py_image_dedup.store import stored_pairs
-from py_image_dedup.store.stored_pairs import PAIR, Gathering, marks, pack, unpack
+from py_image_dedup.signature.arrays import PairBlock
+from py_image_dedup.store.sqlite.store import stored_pairs
+from py_image_dedup.store.sqlite.stored_pairs import PAIR, Gathering, marks, pack, unpack
 
 
 def block_of(pairs: list[tuple[int, int]]) -> PairBlock:

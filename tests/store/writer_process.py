@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.store.sqlite import SqliteStore
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.samples import altered, entry_of, random_signatures
 
 BATCH = 40

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from py_image_dedup.store.base import StoreError, StoreUnavailable
-from py_image_dedup.store.elastic.connection import TROUBLE, Connection
+from py_image_dedup.store.elastic.client import TROUBLE, Connection
 from py_image_dedup.store.elastic.document import readable
 from py_image_dedup.store.elastic.explain import BUSY, explain, explain_answer, is_block, is_passing
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from blake3 import blake3
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.pairs import Int8Array
-from py_image_dedup.store.elastic.connection import Connection
+from py_image_dedup.signature.arrays import Int8Array
+from py_image_dedup.store.elastic.client import Connection
 from py_image_dedup.store.elastic.packing import DIGEST_LENGTH, unpack_content, unpack_values
 from py_image_dedup.store.elastic.scan import Hit, Query, Reading, column, pages
 

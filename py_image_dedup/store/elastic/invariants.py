@@ -24,8 +24,8 @@ import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
+from py_image_dedup.signature.arrays import Int8Array, Int64Array
 from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES
-from py_image_dedup.signature.pairs import Int8Array, Int64Array
 
 DIMENSIONS: Final = 288
 """More than values: a part of the pairs is there twice, each with half of the weight."""

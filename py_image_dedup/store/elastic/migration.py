@@ -11,10 +11,10 @@ import logging
 
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.elastic.bulk import index_operation, write
-from py_image_dedup.store.elastic.connection import Connection, whole
+from py_image_dedup.store.elastic.client import Connection, whole
 from py_image_dedup.store.elastic.document import EVERYTHING, READ_ALL, documents, entry_of
+from py_image_dedup.store.elastic.index import SCHEMA, Found, concrete_name, create
 from py_image_dedup.store.elastic.scan import DOCUMENTS_A_PAGE, Reading, pages
-from py_image_dedup.store.elastic.schema import SCHEMA, Found, concrete_name, create
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from py_image_dedup.signature.arrays import Int8Array, Int64Array, PairBlock, UInt8Array
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn
-from py_image_dedup.signature.pairs import Int8Array, Int64Array, PairBlock, UInt8Array
 from py_image_dedup.store.elastic.contents import ByteStrings
 from py_image_dedup.store.elastic.packing import DIGEST_LENGTH
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import SIGNATURE_LENGTH, Versions
-from py_image_dedup.signature.pairs import Int8Array, UInt8Array
+from py_image_dedup.signature.arrays import Int8Array, UInt8Array
 
 DIGEST_LENGTH = 32
 

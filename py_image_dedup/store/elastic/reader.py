@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from py_image_dedup.model.photo import IndexEntry, Versions
-from py_image_dedup.store.elastic.connection import Connection, whole
+from py_image_dedup.store.elastic.client import Connection, whole
 from py_image_dedup.store.elastic.document import EVERYTHING, READ, READ_ALL, entry_id, entry_of, within
 from py_image_dedup.store.elastic.explain import explain_answer
 from py_image_dedup.store.elastic.packing import DIGEST_LENGTH

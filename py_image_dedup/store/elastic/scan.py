@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from py_image_dedup.store.base import StoreError
-from py_image_dedup.store.elastic.connection import TROUBLE, Connection, whole
+from py_image_dedup.store.elastic.client import TROUBLE, Connection, whole
 
 Query: TypeAlias = Mapping[str, Any]
 Hit: TypeAlias = Mapping[str, Any]

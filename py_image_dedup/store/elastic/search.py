@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 from elasticsearch import ApiError, Elasticsearch
 
+from py_image_dedup.signature.arrays import Float64Array, Int8Array, UInt8Array
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.signature.pairs import Float64Array, Int8Array, UInt8Array
 from py_image_dedup.store.base import StoreError
-from py_image_dedup.store.elastic.connection import Connection, whole
+from py_image_dedup.store.elastic.client import Connection, whole
 from py_image_dedup.store.elastic.document import EVERYTHING, SLOTS
 from py_image_dedup.store.elastic.explain import cause
 from py_image_dedup.store.elastic.invariants import invariant_radius, invariants

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from py_image_dedup.signature.pairs import PairBlock
+from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.elastic.contents import ByteStrings
 
 FORMAT: Final = 1

@@ -13,11 +13,13 @@ import numpy as np
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.match import Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
-from py_image_dedup.signature.pairs import PairBlock
+from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError
+from py_image_dedup.store.content_search import within_bounds
 from py_image_dedup.store.elastic import bulk
-from py_image_dedup.store.elastic.connection import Connection
+from py_image_dedup.store.elastic.client import Connection
 from py_image_dedup.store.elastic.document import EVERYTHING, check, documents, entry_id, shared, within
+from py_image_dedup.store.elastic.index import open_index
 from py_image_dedup.store.elastic.migration import migrate
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.options import ElasticOptions
@@ -25,12 +27,10 @@ from py_image_dedup.store.elastic.packing import unpack_look
 from py_image_dedup.store.elastic.pairs import PairSearch
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader
 from py_image_dedup.store.elastic.scan import Reading, column
-from py_image_dedup.store.elastic.schema import open_index
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
 from py_image_dedup.store.elastic.words import WITH_WORDS, WordSearch
-from py_image_dedup.store.join import within_bounds
-from py_image_dedup.store.proof_table import ProofTable
-from py_image_dedup.store.sqlite_database import Database
+from py_image_dedup.store.sqlite.database import Database
+from py_image_dedup.store.sqlite.verdicts import ProofTable
 
 PROOFS_NAME = "proofs.sqlite3"
 """Of the file in the cache directory with what verification found out."""

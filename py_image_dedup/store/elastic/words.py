@@ -11,10 +11,10 @@ import binascii
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from py_image_dedup.signature.inverted_index import NOBODY, InvertedIndex
-from py_image_dedup.signature.words import WordArray, unpack_words
+from py_image_dedup.features.inverted_index import NOBODY, InvertedIndex
+from py_image_dedup.features.visual_words import WordArray, unpack_words
 from py_image_dedup.store.base import StoreError
-from py_image_dedup.store.elastic.connection import Connection
+from py_image_dedup.store.elastic.client import Connection
 from py_image_dedup.store.elastic.numbers import Numbers
 from py_image_dedup.store.elastic.packing import unpack_look
 from py_image_dedup.store.elastic.reader import TERMS, EntryReader

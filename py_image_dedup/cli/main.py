@@ -1,0 +1,173 @@
+"""The program: global options, the commands, and what an error looks like."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from py_image_dedup.cli import streams
+from py_image_dedup.cli.context import Invocation
+from py_image_dedup.cli.exit_codes import EPILOG, ExitCode
+
+COMMANDS: Mapping[str, str] = {
+    "analyse": "analyse",
+    "deduplicate": "deduplicate",
+    "daemon": "daemon",
+    "known": "known",
+    "apply": "apply",
+    "undo": "undo",
+    "runs": "runs",
+    "status": "status",
+    "clear": "clear",
+    "index": "index",
+    "config": "config",
+}
+"""Commands by name, in the order of the help text, each with its module in this package."""
+
+
+def _heard_afterwards(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    invocation = ctx.find_object(Invocation)
+    if value and invocation is not None:
+        invocation.change(**{str(param.name): value})
+
+
+_STATE_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+_CONFIG_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_QUIETLY: Mapping[str, Any] = {"hidden": True, "expose_value": False, "callback": _heard_afterwards}
+_AFTERWARDS: list[click.Parameter] = [
+    click.Option(["--config", "config_file"], type=_CONFIG_FILE, **_QUIETLY),
+    click.Option(["--state-directory"], type=_STATE_DIRECTORY, **_QUIETLY),
+    click.Option(["-v", "--verbose"], is_flag=True, **_QUIETLY),
+    click.Option(["-q", "--quiet"], is_flag=True, **_QUIETLY),
+]
+"""The global options, understood after the command too, because that is where people write them."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Return all names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the command, or ``None`` if there is no such one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"py_image_dedup.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        for each in (command, *getattr(command, "commands", {}).values()):
+            each.epilog = EPILOG
+            if not isinstance(each, click.Group) and _AFTERWARDS[0] not in each.params:
+                each.params += _AFTERWARDS
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; click itself would take a reader that leaves for a failure."""
+        with streams.readers_may_leave():
+            return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command when there is no such one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"There is no command {click.format_filename(name)!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"py-image-dedup {version('py-image-dedup')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=_CONFIG_FILE,
+    metavar="FILE",
+    help="The configuration; otherwise py_image_dedup.yaml in ./, ~/.config/ or ~/ is looked for.",
+)
+@click.option(
+    "--state-directory",
+    type=_STATE_DIRECTORY,
+    metavar="DIR",
+    help="Where the index and the records of the runs are kept.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say more; show where an error comes from.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+@click.pass_context
+def application(
+    ctx: click.Context, config_file: Path | None, state_directory: Path | None, *, verbose: bool, quiet: bool
+) -> None:
+    """Find the duplicates of a photo library, see which file of each group is the best, and remove the rest safely.
+
+    \b
+    py-image-dedup deduplicate ~/Pictures                  shows what is the same; changes nothing
+    py-image-dedup deduplicate ~/Pictures --no-dry-run     asks, then removes the redundant files
+    py-image-dedup undo                                    brings them back
+    """  # noqa: D301 - click reads \\b as "do not wrap this"
+    ctx.obj = Invocation(config_file, state_directory, verbose=verbose, quiet=quiet)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program.
+
+    Args:
+        arguments: Without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    streams.make_safe()
+    context: dict[str, Any] = {"args": list(arguments), "prog_name": "py-image-dedup", "standalone_mode": False}
+    verbose = "-v" in arguments or "--verbose" in arguments  # known before click has read them
+    code: object = ExitCode.DONE
+    try:
+        code = application.main(**context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 - the last place that can tell the user in words
+        return _tell(error, verbose=verbose)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _tell(error: Exception, *, verbose: bool) -> int:
+    """Say what went wrong in words, with the trace if it was asked for."""
+    from py_image_dedup.cli.errors import words_for
+
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    lines, code = words_for(error)
+    for line in lines:
+        click.echo(line, err=True)
+    return code

@@ -1,0 +1,1 @@
+"""Local image features: keypoints, descriptors, visual words and the inverted index that proposes candidates."""

@@ -1,1 +1,0 @@
-"""Which files are the same photo, how surely, and the groups that they form."""

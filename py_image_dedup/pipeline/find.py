@@ -1,0 +1,282 @@
+"""The find phase: which files of this run belong together."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from py_image_dedup.matching.groups import Components
+from py_image_dedup.matching.matcher import DistanceRelation, Relation, VerifiedRelation
+from py_image_dedup.matching.pairing import scope_key
+from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.match import Group, MatchClass, Orientation, Proof
+from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.pipeline.cleanup import is_current
+from py_image_dedup.pipeline.gc_pause import paused_collection
+from py_image_dedup.pipeline.options import FindOptions
+from py_image_dedup.pipeline.partial import PartialPair
+from py_image_dedup.pipeline.pixel_candidates import NEAR, known_pixels, near_candidates
+from py_image_dedup.scan.roots import Ownership, topmost
+
+if TYPE_CHECKING:
+    from py_image_dedup.pipeline.incremental import Searched
+    from py_image_dedup.pipeline.verification import Proven
+
+_CONTENTS_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files that belong together.
+
+    Attributes:
+        groups: Disjoint, in the order of their first paths. Files of different groups do not match; of one group they
+            match directly or through others, or not at all where times keep them apart.
+        relation: What makes two files of a group match.
+        summary: Groups, their files, the pictures whose pixels were compared, and the pairs that were verified.
+        partial: Pictures of which one shows a part of the other: what was found out, and the files of both.
+    """
+
+    groups: tuple[Group, ...]
+    relation: Relation
+    summary: PhaseSummary
+    partial: tuple[PartialPair, ...] = ()
+
+
+def find(
+    inventory: Inventory,
+    store: Searched,
+    current: Versions,
+    options: FindOptions,
+    *,
+    observer: Observer,
+    should_stop: Callable[[], bool],
+    proven: Proven | None = None,
+) -> Found:
+    """Find the groups of files that may be duplicates of each other.
+
+    Only files of the inventory take part, and only with an entry that describes them as they are now. Memory grows with
+    the contents of the index and the files in groups, not with the pairs.
+
+    Args:
+        inventory: The files of this run.
+        store: The index, or the part of it that a batch concerns.
+        current: The versions of a current entry.
+        options: What counts as a duplicate.
+        observer: Told of the beginning, every picture whose pixels are compared, and the end.
+        should_stop: When it says so the phase ends early, and what it found is not complete.
+        proven: Says which pictures match; without it the distance of their signatures does.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    begin = perf_counter()
+    observer(PhaseStarted(Phase.FIND, unit="pictures compared"))
+    search = _Search(inventory, store, current, options, should_stop, proven)
+    if proven is not None and proven.numbers is None:
+        # A batch has verified its files already: what it knows of its surroundings came of that.
+        proven.prover.verify_new(search.under, observer=observer, should_stop=should_stop)
+    with paused_collection():
+        groups = search.groups()
+    compared = 0
+    if options.compare_pixels:
+        digests, fresh = known_pixels(search.candidates)
+        if fresh:
+            # Not at the top: it brings the decoders, which nobody needs where nothing is new.
+            from py_image_dedup.pipeline.same_pixels import PixelComparison
+
+            comparison = PixelComparison(store, options.threads, options.limits, observer, should_stop)
+            digests |= comparison.digests(fresh)
+        compared = len(digests)
+        groups = [[_with_pixels(entry, digests) for entry in group] for group in groups]
+        groups += _flat_groups(search.flat, digests)
+    found = tuple(
+        Group(tuple(sorted(group, key=lambda entry: entry.stat.raw_path))) for group in groups if len(group) > 1
+    )
+    found = tuple(sorted(found, key=lambda group: group.entries[0].stat.raw_path))
+    counts = {"groups": len(found), "files": sum(len(group.entries) for group in found), "compared": compared}
+    if proven is not None:
+        counts |= {"verified": proven.prover.verified}
+    summary = PhaseSummary(Phase.FIND, perf_counter() - begin, counts)
+    observer(PhaseFinished(summary))
+    return Found(found, search.relation(), summary, search.partial())
+
+
+class _Search:
+    """The groups of one run, and what of them is worth a look at the pixels."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        store: Searched,
+        current: Versions,
+        options: FindOptions,
+        should_stop: Callable[[], bool],
+        proven: Proven | None,
+    ) -> None:
+        self._proven = proven
+        self._proofs: list[Proof] = []
+        self._numbers: dict[bytes, int] = {}
+        self._stamps = inventory.stamps
+        self._store = store
+        self._current = current
+        self._options = options
+        self._should_stop = should_stop
+        self.under = topmost(root.path for root in inventory.roots)
+        self._key = scope_key(options.scope, Ownership(inventory.roots))
+        self.candidates: list[IndexEntry] = []
+        self.flat: list[list[IndexEntry]] = []
+
+    def groups(self) -> list[list[IndexEntry]]:
+        """Return the files that belong together by signatures or bytes, flat pictures apart."""
+        seen: set[bytes | None] = set()
+        groups: list[list[IndexEntry]] = []
+        for entries, near in self._alike():
+            seen.update(entry.digest for entry in entries)
+            for group in self._by_scope(entries):
+                groups.append(group)
+                if self._options.compare_pixels:
+                    self.candidates += near_candidates(group, near)
+        if self._options.compare_pixels:
+            self._take_flat(seen)
+        for same in self._store.identical(self.under):
+            if self._should_stop():
+                break
+            if same[0].digest not in seen:
+                groups += self._by_scope(entry for entry in same if self._counts(entry))
+        return groups
+
+    def relation(self) -> Relation:
+        """Return what makes two files of a group match."""
+        options, proven = self._options, self._proven
+        if proven is None:
+            return DistanceRelation(options.distance_bound, options.pairing)
+        return VerifiedRelation(
+            options.pairing,
+            self._numbers,
+            self._proofs,
+            proven.prover.prove_and_keep,
+            with_partial=MatchClass.PARTIAL in proven.joining,
+        )
+
+    def partial(self) -> tuple[PartialPair, ...]:
+        """Return the pictures of which one shows a part of the other, as far as files that may match show them."""
+        partial = [proof for proof in self._proofs if proof.match_class is MatchClass.PARTIAL]
+        found = self._store.contents({n for proof in partial for n in (proof.left, proof.right)}, self.under)
+        pairs = []
+        for proof in partial:
+            left, right = (self._scopes(found.get(number, ())) for number in (proof.left, proof.right))
+            pairs += [PartialPair(proof, tuple(left[key]), tuple(right[key])) for key in left.keys() & right.keys()]
+        return tuple(pairs)
+
+    @property
+    def _bound(self) -> float | None:
+        """Up to which distance pairs are asked for."""
+        options = self._options
+        if self._proven is not None:
+            return NEAR if options.compare_pixels else None
+        return max(options.distance_bound, NEAR) if options.compare_pixels else options.distance_bound
+
+    def _alike(self) -> Iterator[tuple[list[IndexEntry], Callable[[IndexEntry], Hashable]]]:
+        """Yield the files of each set of contents that similar pairs join, and what tells which of them are near."""
+        joined, close = Components(), Components()
+        for block in self._store.pairs(self._bound, self.under) if self._bound is not None else ():
+            if self._should_stop():
+                return
+            near = (block.distance <= NEAR) & (block.orientation == Orientation.UPRIGHT)
+            close.join(block.left[near], block.right[near])
+            # Where matches are verified, a distance is a reason to compare the pixels and no more.
+            chosen = near if self._proven is not None else np.ones(len(block), dtype=np.bool_)
+            joined.join(block.left[chosen], block.right[chosen])
+        if self._proven is not None:
+            self._proofs = list(self._proven.prover.proofs(self._proven.numbers))
+            matching = np.array(
+                [(proof.left, proof.right) for proof in self._proofs if proof.match_class in self._proven.joining],
+                dtype=np.int64,
+            ).reshape(-1, 2)
+            joined.join(matching[:, 0], matching[:, 1])
+        for batch in _batches([int(number) for number in members] for members in joined.members()):
+            if self._should_stop():
+                return
+            found = self._store.contents([number for members in batch for number in members], self.under)
+            for members in batch:
+                tops: dict[bytes | None, int] = {}
+                entries: list[IndexEntry] = []
+                for number in members:
+                    mine = [entry for entry in found.get(number, ()) if self._counts(entry)]
+                    entries += mine
+                    if mine and mine[0].digest is not None:
+                        tops[mine[0].digest] = close.top(number)
+                        self._numbers[mine[0].digest] = number
+                if len(entries) > 1:
+                    yield entries, _lookup(tops)
+
+    def _take_flat(self, seen: set[bytes | None]) -> None:
+        """Sort the pictures without a signature by shown size: only pixels can tell whether they are the same."""
+        by_size: dict[Hashable, list[IndexEntry]] = defaultdict(list)
+        for entry in self._store.flat(self.under):
+            if self._should_stop():
+                return
+            if self._counts(entry) and entry.facts is not None:
+                facts = entry.facts
+                key = (self._key(entry.stat.raw_path), facts.width, facts.height, facts.frames)
+                by_size[key].append(entry)
+                seen.add(entry.digest)
+        self.flat = [entries for entries in by_size.values() if len(entries) > 1]
+        for entries in self.flat:
+            self.candidates += near_candidates(entries, lambda _: None)
+
+    def _by_scope(self, entries: Iterable[IndexEntry]) -> Iterator[list[IndexEntry]]:
+        return (group for group in self._scopes(entries).values() if len(group) > 1)
+
+    def _scopes(self, entries: Iterable[IndexEntry]) -> dict[Hashable, list[IndexEntry]]:
+        apart: dict[Hashable, list[IndexEntry]] = defaultdict(list)
+        for entry in entries:
+            if self._counts(entry):
+                apart[self._key(entry.stat.raw_path)].append(entry)
+        return apart
+
+    def _counts(self, entry: IndexEntry) -> bool:
+        """Whether the file is in the inventory, and the entry tells what it is now."""
+        stat = entry.stat
+        return self._stamps.get(os.fsencode(stat.path)) == stat.stamp and is_current(entry.versions, self._current)
+
+
+def _lookup(tops: dict[bytes | None, int]) -> Callable[[IndexEntry], Hashable]:
+    return lambda entry: tops[entry.digest]
+
+
+def _batches(components: Iterable[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+    batch: list[Sequence[int]] = []
+    size = 0
+    for members in components:
+        batch.append(members)
+        size += len(members)
+        if size >= _CONTENTS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _with_pixels(entry: IndexEntry, digests: dict[bytes, bytes]) -> IndexEntry:
+    found = digests.get(entry.digest) if entry.digest is not None else None
+    return entry if found is None or found == entry.pixel_digest else replace(entry, pixel_digest=found)
+
+
+def _flat_groups(flat: Iterable[Sequence[IndexEntry]], digests: dict[bytes, bytes]) -> Iterator[list[IndexEntry]]:
+    for entries in flat:
+        same: dict[bytes | None, list[IndexEntry]] = defaultdict(list)
+        for entry in entries:
+            known = _with_pixels(entry, digests)
+            same[known.pixel_digest or known.digest].append(known)
+        yield from same.values()

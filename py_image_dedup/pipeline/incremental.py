@@ -1,0 +1,255 @@
+"""Some files and what is near them in the index: the part of a library that a batch of new files concerns.
+
+A batch runs the same phases as a whole run, over this part: what it costs follows the batch, not the library.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as mode
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from py_image_dedup.model.file import FileStat, Root, Stamp
+from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.pipeline.absence import Absence
+from py_image_dedup.pipeline.cleanup import is_current
+from py_image_dedup.pipeline.options import Matching
+from py_image_dedup.pipeline.parts import Parts
+from py_image_dedup.pipeline.pixel_candidates import NEAR
+from py_image_dedup.scan.roots import Ownership, settle_roots, topmost
+from py_image_dedup.scan.selector import Selector
+from py_image_dedup.search.join import join
+from py_image_dedup.signature.arrays import PairBlock
+from py_image_dedup.store.base import Store
+
+if TYPE_CHECKING:
+    from py_image_dedup.pipeline.verification import Proven
+
+_REGULAR = mode.S_IFREG
+
+
+class Searched(Protocol):
+    """What the find phase asks: of a whole ``Store``, or of a ``Neighbourhood``, with the meaning that it has there."""
+
+    def put(self, entries: Sequence[IndexEntry]) -> None:
+        """Keep what was found out about entries."""
+
+    def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
+        """Stream the pairs of contents within the distance."""
+
+    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
+        """Return the entries of contents."""
+
+    def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
+        """Stream the sets of entries with the same digest."""
+
+    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """Stream the entries of whole pictures without a signature."""
+
+
+class Neighbourhood:
+    """Entries in memory that are searched as an index is. ``under`` is not asked: all of them are meant.
+
+    Args:
+        entries: Each path once.
+        store: Takes what is found out.
+    """
+
+    def __init__(self, entries: Iterable[IndexEntry], store: Store) -> None:
+        self._store = store
+        self._entries = sorted(entries, key=lambda entry: entry.stat.raw_path)
+        by_digest: dict[bytes, list[IndexEntry]] = defaultdict(list)
+        for entry in self._entries:
+            if entry.digest is not None:
+                by_digest[entry.digest].append(entry)
+        numbers = store.numbers(by_digest)
+        self._contents = {numbers[digest]: tuple(same) for digest, same in by_digest.items() if digest in numbers}
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the contents, as the index numbers them."""
+        return sorted(self._contents)
+
+    @property
+    def raw_paths(self) -> list[bytes]:
+        """Of the entries."""
+        return [entry.stat.raw_path for entry in self._entries]
+
+    def put(self, entries: Sequence[IndexEntry]) -> None:
+        """Keep what was found out about entries in the index."""
+        self._store.put(entries)
+
+    def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:  # noqa: ARG002
+        """Stream the pairs of contents within the distance."""
+        signed = [(number, s.values) for number in self.numbers if (s := self._contents[number][0].signature)]
+        if len(signed) < 2:
+            return
+        numbers = np.array([number for number, _ in signed], dtype=np.int64)
+        rows = np.frombuffer(b"".join(values for _, values in signed), dtype=np.int8).reshape(len(signed), -1)
+        for block in join(rows, max_distance):
+            yield replace(block, left=numbers[block.left], right=numbers[block.right])
+
+    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:  # noqa: ARG002
+        """Return the entries of contents."""
+        return {number: self._contents[number] for number in numbers if number in self._contents}
+
+    def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:  # noqa: ARG002
+        """Stream the sets of entries with the same digest."""
+        return (same for same in self._contents.values() if len(same) > 1)
+
+    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:  # noqa: ARG002
+        """Stream the entries of whole pictures without a signature."""
+        return (entry for entry in self._entries if entry.decoded_whole and entry.signature is None)
+
+
+def is_known(stat: FileStat, store: Store, current: Versions) -> bool:
+    """Tell whether the index describes a file as it is now, made by the present methods."""
+    entry = store.get(stat.path)
+    return entry is not None and entry.stat.stamp == stat.stamp and is_current(entry.versions, current)
+
+
+def gather(
+    raw_paths: Iterable[bytes],
+    store: Store,
+    max_distance: float,
+    under: Sequence[Path],
+    partners: Callable[[Iterable[bytes]], Sequence[int]] | None = None,
+) -> list[IndexEntry]:
+    """Collect the entries of some files and of everything that may match them directly.
+
+    Args:
+        raw_paths: Files that are in the index.
+        store: The index.
+        max_distance: Of similar pictures, 0 to 1.
+        under: Where partners are looked for.
+        partners: Tells the contents that match others, by digest, for other reasons.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    mine = [entry for raw in raw_paths if (entry := store.get(Path(os.fsdecode(raw)))) is not None]
+    found = {entry.stat.path: entry for entry in mine}
+    signatures = [entry.signature for entry in mine if entry.signature is not None]
+    if signatures:
+        near = store.similar(signatures, max_distance, under)
+        numbers = {neighbour.number for neighbours in near for neighbour in neighbours}
+        for same in store.contents(sorted(numbers), under).values():
+            found |= {entry.stat.path: entry for entry in same}
+    if partners is not None:
+        matching = partners({entry.digest for entry in mine if entry.digest is not None})
+        for same in store.contents(matching, under).values():
+            found |= {entry.stat.path: entry for entry in same}
+    # Without a signature only bytes and pixels can match, and only pictures without one: few in any library.
+    if any(entry.signature is None and entry.decoded_whole for entry in mine):
+        found |= {entry.stat.path: entry for entry in store.flat(under)}
+    broken = {entry.digest for entry in mine if entry.failure is not None}
+    if broken:
+        found |= {entry.stat.path: entry for entry in store.failed(under) if entry.digest in broken}
+    return list(found.values())
+
+
+def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> Neighbourhood:
+    """Return the files of an inventory and everything in the index that may match them directly.
+
+    Args:
+        inventory: Files that are in the index.
+        parts: The index, and up to which distance partners are looked for.
+        proven: Verifies the files first, and knows their partners.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    under = topmost(root.path for root in inventory.roots)
+    if proven is None:
+        bound = max(parts.options.find.distance_bound, NEAR)
+        return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
+    known = (parts.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
+    numbers = parts.store.numbers({entry.digest for entry in known if entry is not None and entry.digest is not None})
+    proven.prover.verify_some(list(numbers.values()), observer=parts.observer, should_stop=parts.should_stop)
+    return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)
+
+
+def prepare(parts: Parts, roots: Sequence[Root]) -> None:
+    """Have the index load what searches for surroundings keep in memory.
+
+    Args:
+        parts: As for ``surroundings``.
+        roots: Where partners are looked for.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    find, under = parts.options.find, [root.path for root in roots]
+    verified = find.matching is Matching.VERIFIED
+    if verified:
+        for _ in parts.store.suspects(()):
+            break
+    # A search for nothing loads all the same.
+    for distance in sorted({find.distance_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
+        parts.store.similar((), distance, under)
+
+
+def look_at(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Selector) -> Inventory:
+    """Make the inventory of some files by looking at each: those that are there and count.
+
+    Args:
+        raw_paths: Absolute.
+        roots: As the user gave them. One that is not there, or is empty as an unmounted one is, is incomplete.
+        selector: Which files count.
+    """
+    places, failures = settle_roots(roots)
+    settled = tuple(root for root, _ in places)
+    ownership = Ownership(settled)
+    incomplete = [failure.path for failure in failures]
+    incomplete += [root.path for root in settled if not any(root.path.iterdir())]
+    stamps: dict[bytes, Stamp] = {}
+    for raw in sorted(raw_paths):
+        root = ownership.root_of(raw)
+        if root is None or not selector.selects(raw, root):
+            continue
+        try:
+            status = os.lstat(raw)
+        except OSError:  # gone by now, which is for the next batch to find
+            continue
+        if mode.S_IFMT(status.st_mode) == _REGULAR:
+            stamps[raw] = (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
+    return Inventory(settled, stamps, failures=tuple(failures), incomplete=tuple(incomplete))
+
+
+def forget_gone(raw_paths: Iterable[bytes], inventory: Inventory, store: Store, should_stop: Callable[[], bool]) -> int:
+    """Drop the entries of files and of whole folders that are gone; keep what only seems to be.
+
+    Args:
+        raw_paths: Of files or folders that somebody saw go.
+        inventory: Says which roots are incomplete.
+        store: The index.
+        should_stop: Polled.
+
+    Returns:
+        How many entries were dropped.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    missing: dict[bytes, Stamp] = {}
+    folders: list[Path] = []
+    for raw in raw_paths:
+        path = Path(os.fsdecode(raw))
+        entry = store.get(path)
+        if entry is None:
+            folders.append(path)
+        else:
+            missing[raw] = entry.stat.stamp
+    if folders:
+        missing |= {raw: stamp for raw, stamp, _ in store.stamps(topmost(folders))}
+    if not missing:
+        return 0
+    gone = Absence(inventory).gone(missing.items(), should_stop)
+    return store.remove(Path(os.fsdecode(raw)) for raw in gone)

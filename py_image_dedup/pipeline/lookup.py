@@ -1,0 +1,136 @@
+"""Whether the index knows a picture that need not be in it: one question, outside of any run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from py_image_dedup.features.extract import Features, extract, unpack
+from py_image_dedup.features.visual_words import pack_words
+from py_image_dedup.matching.matcher import as_match
+from py_image_dedup.media.decoder import Decoder
+from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.source import read_source
+from py_image_dedup.model.match import Match, MatchClass, Proof
+from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.pipeline.options import FindOptions, Matching
+from py_image_dedup.pipeline.proving import verifier_of
+from py_image_dedup.pipeline.suspects import MOST_NEAR
+from py_image_dedup.signature.compute import compute
+from py_image_dedup.store.base import Neighbour, Store
+from py_image_dedup.verification.picture import Picture
+
+_ASKED = -1
+"""Stands for the picture in question where contents have numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the index says about a file.
+
+    Attributes:
+        matches: From the file (``left``) to files that are still as the index knows them, the surest first.
+        problem: Why the file could not be read; empty if it could.
+    """
+
+    matches: tuple[Match, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the same picture is there; a part of it, or one that it is a part of, is not the same."""
+        return any(match.match_class is not MatchClass.PARTIAL for match in self.matches)
+
+
+class Lookup:
+    """Compares files with what the index knows of others. For one thread; changes nothing.
+
+    Args:
+        store: The index.
+        decoder: Reads the files.
+        options: What matches.
+    """
+
+    def __init__(self, store: Store, decoder: Decoder, options: FindOptions) -> None:
+        self._store = store
+        self._decoder = decoder
+        self._options = options
+        self._verifier = verifier_of(options)
+
+    def ask(self, file: Path) -> Answer:
+        """Read a file and look for it.
+
+        Args:
+            file: Absolute.
+
+        Raises:
+            StoreError: The index cannot be used.
+        """
+        try:
+            with read_source(file) as source:
+                entry = IndexEntry(source.stat, Versions(0, 0), digest=source.digest)
+                try:
+                    decoded = self._decoder.decode(source)
+                except MediaError as error:
+                    # Bytes that no decoder understands may still be the bytes of a file that the index knows.
+                    matches = tuple(self._identical(entry))
+                    return Answer(matches, "" if matches else error.message)
+        except MediaError as error:
+            return Answer(problem=error.message)
+        entry = IndexEntry(source.stat, Versions(0, 0), source.digest, decoded.facts, compute(decoded.grey))
+        found = list(self._identical(entry))
+        # A flat picture matches by its bytes only.
+        if entry.signature is not None:
+            (near,) = self._store.similar([entry.signature], self._options.distance_bound, None)
+            if self._options.matching is Matching.VERIFIED:
+                found += self._verified(entry, extract(decoded.grey), near[:MOST_NEAR])
+            else:
+                found += self._near(entry, near)
+        surest = list(MatchClass)
+        found.sort(key=lambda match: (surest.index(match.match_class), match.distance, match.right.stat.raw_path))
+        return Answer(tuple(found))
+
+    def _identical(self, entry: IndexEntry) -> Iterator[Match]:
+        if entry.digest is None:
+            return
+        numbers = self._store.numbers([entry.digest]).values()
+        for same in self._store.contents(numbers, None).values():
+            yield from (Match(entry, other, MatchClass.IDENTICAL) for other in _present(same, entry))
+
+    def _near(self, entry: IndexEntry, near: Sequence[Neighbour]) -> Iterator[Match]:
+        """All files that match by distance, those with the same bytes apart."""
+        contents = self._store.contents([each.number for each in near], None)
+        for each in near:
+            for other in _present(contents.get(each.number, ()), entry):
+                if other.digest != entry.digest:
+                    yield Match(entry, other, MatchClass.SIMILAR, each.distance, each.orientation)
+
+    def _verified(self, entry: IndexEntry, features: Features, near: Sequence[Neighbour]) -> Iterator[Match]:
+        """All files that are proven to match, those with the same bytes apart."""
+        (sharing,) = self._store.sharing([pack_words(features)])
+        numbers = sorted({*sharing, *(each.number for each in near)})
+        others = self._store.features(numbers)
+        contents = self._store.contents(numbers, None)
+        asked = Picture(features)
+        for number in numbers:
+            files = [each for each in _present(contents.get(number, ()), entry) if each.digest != entry.digest]
+            if not files or number not in others:
+                continue
+            verdict = self._verifier.verify(asked, Picture(unpack(others[number])))
+            if verdict is not None:
+                proof = Proof(_ASKED, number, verdict.match_class, verdict.orientation, verdict.evidence)
+                yield from (as_match(proof, entry, other, left_is=_ASKED) for other in files)
+
+
+def _present(found: Iterable[IndexEntry], asked: IndexEntry) -> Iterator[IndexEntry]:
+    """Yield the entries whose file is there, is what the index knows, and is not the very file that was asked about."""
+    for entry in found:
+        stat = entry.stat
+        try:
+            now = stat.path.lstat()
+        except OSError:
+            continue
+        same = (now.st_size, now.st_mtime_ns) == (stat.size, stat.mtime_ns)
+        if same and (now.st_dev, now.st_ino) != (asked.stat.device, asked.stat.inode) and stat.path != asked.stat.path:
+            yield entry

@@ -1,0 +1,96 @@
+"""The rank phase: each group gets its keepers, and every redundant file the reason why it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from py_image_dedup.matching.matcher import Relation
+from py_image_dedup.matching.stars import form_stars
+from py_image_dedup.model.events import GroupFound, Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.match import Group, Match, MatchClass, RankedGroup, Reason, Redundant
+from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.ranking.ranker import Ranker, Ranking
+
+_WHOLE = Reason("whole-picture", "the whole picture", "a part of it")
+_UNBORDERED = Reason("without-border", "no border", "a border around it")
+_UNDRAWN = Reason("without-overlay", "nothing drawn over it", "a caption or the like drawn over it")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Who stays and who need not.
+
+    Attributes:
+        groups: Disjoint, in the order of their keepers' paths.
+        reported: Matches between files that both stay, in the order of their paths.
+        summary: Figures.
+    """
+
+    groups: tuple[RankedGroup, ...]
+    reported: tuple[Match, ...]
+    summary: PhaseSummary
+
+
+def rank(
+    groups: Sequence[Group],
+    relation: Relation,
+    ranker: Ranker,
+    removable: frozenset[MatchClass],
+    *,
+    observer: Observer,
+    should_stop: Callable[[], bool],
+) -> Ranked:
+    """Cut groups into keepers and the files that match them directly.
+
+    Args:
+        groups: As the phase ``find`` returns them.
+        relation: As the phase ``find`` returns it.
+        ranker: Says which file is better.
+        removable: Classes of matches that make a file redundant; others are reported.
+        observer: Told of the beginning, every ranked group, and the end.
+        should_stop: When it says so the rest is left out.
+    """
+    begin = perf_counter()
+    observer(PhaseStarted(Phase.RANK, len(groups), "groups"))
+    ranked: list[RankedGroup] = []
+    reported: list[Match] = []
+    for group in groups:
+        if should_stop():
+            break
+        ranking = ranker.rank(group.entries)
+        lesser = relation.lesser(ranking.entries)
+        # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only,
+        # or was drawn over, is no better than what it was made from.
+        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in lesser)
+        stars = form_stars(ordered, relation, removable=removable, is_protected=ranker.is_protected)
+        for star in stars.stars:
+            redundant = tuple(Redundant(match, _reason(ranking, match, lesser)) for match in star.matches)
+            ranked.append(RankedGroup(redundant[0].match.left, redundant))
+            observer(GroupFound(ranked[-1]))
+        reported += stars.reported
+        observer(PhaseAdvanced(Phase.RANK))
+    ranked.sort(key=lambda group: group.keeper.stat.raw_path)
+    reported.sort(key=lambda match: (match.left.stat.raw_path, match.right.stat.raw_path))
+    counts = {
+        "groups": len(ranked),
+        "redundant": sum(len(group.redundant) for group in ranked),
+        "reported": len(reported),
+    }
+    summary = PhaseSummary(Phase.RANK, perf_counter() - begin, counts)
+    observer(PhaseFinished(summary))
+    return Ranked(tuple(ranked), tuple(reported), summary)
+
+
+def _reason(ranking: Ranking, match: Match, lesser: frozenset[bytes]) -> Reason:
+    if match.match_class is MatchClass.PARTIAL:
+        return _WHOLE
+    seen = match.evidence
+    if seen is not None and match.right.stat.raw_path in lesser and match.left.stat.raw_path not in lesser:
+        if seen.right_is_drawn_over:
+            return _UNDRAWN
+        if seen.right_is_bordered:
+            return _UNBORDERED
+    return ranking.reason(match.left, match.right)

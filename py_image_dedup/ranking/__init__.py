@@ -1,0 +1,1 @@
+"""Keep rules and the ranker, which together decide which file of a group stays."""

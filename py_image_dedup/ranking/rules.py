@@ -1,0 +1,212 @@
+"""The prioritisation rules that users choose from, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TypeAlias
+
+from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.ranking.choices import CHOICES
+from py_image_dedup.ranking.copy_names import copy_mark
+from py_image_dedup.ranking.rule import Rule, plain
+
+RuleSpec: TypeAlias = "str | Mapping[str, str | Sequence[str]]"
+"""How a rule is written: ``has-gps``, ``"preferred-formats: PNG, JPEG"``, or ``{"folder-order": ["/a", "/b"]}``."""
+
+DEFAULT_RULES: tuple[str, ...] = (
+    "higher-pixel-count",
+    "more-exif-data",
+    "bigger-file-size",
+    "newer-file-modification-date",
+    "smaller-distance",
+    "doesnt-contain-copy-in-file-name",
+    "longer-file-name",
+    "shorter-folder-path",
+    "higher-score",
+)
+"""The rules that are used when the user names none, the weightiest first."""
+
+_ZERO = datetime(1, 1, 1)  # noqa: DTZ001 - cameras write naive times
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _pixels(entry: IndexEntry) -> int:
+    return entry.facts.pixels if entry.facts else 0
+
+
+def _pixel_words(entry: IndexEntry) -> str:
+    return f"{entry.facts.width} x {entry.facts.height}" if entry.facts else "unknown size"
+
+
+def _exif(entry: IndexEntry) -> int:
+    return entry.facts.exif_fields if entry.facts else 0
+
+
+def _size_words(entry: IndexEntry) -> str:
+    return f"{entry.stat.size:,} bytes"
+
+
+def _time_words(entry: IndexEntry) -> str:
+    seconds, rest = divmod(entry.stat.mtime_ns, 1_000_000_000)
+    fraction = f".{rest:09}".rstrip("0") if rest else ""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}{fraction}"
+
+
+def _copy_words(entry: IndexEntry) -> str:
+    mark = copy_mark(entry.stat.path.name)
+    return f'"{mark}" in the name' if mark else "no copy by name"
+
+
+def _name_words(entry: IndexEntry) -> str:
+    return f"{len(entry.stat.path.name)} characters"
+
+
+def _folder(entry: IndexEntry) -> int:
+    return len(str(entry.stat.path.parent))
+
+
+def _folder_words(entry: IndexEntry) -> str:
+    return f"{_folder(entry)} characters"
+
+
+def _captured(entry: IndexEntry) -> int | None:
+    """Microseconds; a camera's time has no zone."""
+    captured = entry.facts.captured if entry.facts else None
+    return (captured.replace(tzinfo=None) - _ZERO) // _MICROSECOND if captured else None
+
+
+def _captured_words(entry: IndexEntry) -> str:
+    captured = entry.facts.captured if entry.facts else None
+    return captured.isoformat(" ") if captured else "no capture date"
+
+
+def _oldest(entry: IndexEntry) -> tuple[bool, int]:
+    captured = _captured(entry)
+    return (captured is None, captured or 0)
+
+
+def _newest(entry: IndexEntry) -> tuple[bool, int]:
+    captured = _captured(entry)
+    return (captured is None, -(captured or 0))
+
+
+def _gps(entry: IndexEntry) -> bool:
+    return entry.facts is not None and entry.facts.has_gps
+
+
+def _gps_words(entry: IndexEntry) -> str:
+    return "position stored" if _gps(entry) else "no position"
+
+
+def _both_ways(
+    more: str, less: str, amount: Callable[[IndexEntry], int], words: Callable[[IndexEntry], str]
+) -> Iterator[Rule]:
+    """Make a rule that prefers the greater amount, and its opposite."""
+    yield plain(more, lambda entry: -amount(entry), words)
+    yield plain(less, amount, words)
+
+
+def _all_rules() -> Iterator[Rule]:
+    yield from _both_ways("higher-pixel-count", "lower-pixel-count", _pixels, _pixel_words)
+    yield from _both_ways("more-exif-data", "less-exif-data", _exif, lambda entry: f"{_exif(entry)} EXIF fields")
+    yield from _both_ways("bigger-file-size", "smaller-file-size", lambda entry: entry.stat.size, _size_words)
+    yield from _both_ways(
+        "newer-file-modification-date", "older-file-modification-date", lambda entry: entry.stat.mtime_ns, _time_words
+    )
+    yield Rule(
+        "smaller-distance",
+        lambda entry, company: company.mean_distance(entry),
+        lambda entry, company: f"mean distance {company.mean_distance(entry):.3g}",
+        relative=True,
+    )
+    yield Rule(
+        "bigger-distance",
+        lambda entry, company: -company.mean_distance(entry),
+        lambda entry, company: f"mean distance {company.mean_distance(entry):.3g}",
+        relative=True,
+    )
+    yield from _both_ways(
+        "contains-copy-in-file-name",
+        "doesnt-contain-copy-in-file-name",
+        lambda entry: copy_mark(entry.stat.path.name) is not None,
+        _copy_words,
+    )
+    yield from _both_ways("longer-file-name", "shorter-file-name", lambda entry: len(entry.stat.path.name), _name_words)
+    yield from _both_ways("longer-folder-path", "shorter-folder-path", _folder, _folder_words)
+    yield Rule(
+        "higher-score",
+        lambda entry, company: -company.score(entry),
+        lambda entry, company: f"{company.score(entry)} direct matches",
+        relative=True,
+    )
+    yield Rule(
+        "lower-score",
+        lambda entry, company: company.score(entry),
+        lambda entry, company: f"{company.score(entry)} direct matches",
+        relative=True,
+    )
+    yield plain("oldest-capture-date", _oldest, _captured_words)
+    yield plain("newest-capture-date", _newest, _captured_words)
+    yield from _both_ways("has-gps", "has-no-gps", _gps, _gps_words)
+
+
+RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _all_rules()})
+"""The rules that need no argument, by name.
+
+What their names do not say: a file without a date or a size loses to one that has it; ``smaller-distance`` and
+``higher-score`` ask for the file that is most like the others of its group (see ``rank.company``); the lengths of names
+and folders are counted in characters; "copy" is looked for in many languages (see ``rank.copy_mark``).
+"""
+
+RULE_NAMES: tuple[str, ...] = (*RULES, *CHOICES)
+"""Every name, those of rules with arguments included."""
+
+
+def parse_rule(spec: RuleSpec) -> Rule:
+    """Make the rule that a configuration names.
+
+    Args:
+        spec: The name alone, or with arguments: ``"folder-order: /edited, /camera"`` or a mapping with that one key.
+
+    Raises:
+        ValueError: In words: the name is unknown (with the nearest known one), an argument is missing or too much,
+            or a pattern is no regular expression.
+    """
+    name, arguments = _split(spec)
+    if name in CHOICES:
+        if not arguments:
+            raise ValueError(f"the rule {name} needs arguments: {CHOICES[name].example}")
+        return CHOICES[name].make(name, arguments)
+    if name not in RULES:
+        raise ValueError(_unknown(name))
+    if arguments:
+        raise ValueError(f"the rule {name} takes no arguments")
+    return RULES[name]
+
+
+def _split(spec: RuleSpec) -> tuple[str, tuple[str, ...]]:
+    if isinstance(spec, str):
+        name, _, rest = spec.partition(":")
+        name = name.strip()
+        given: str | Sequence[str] = rest
+    elif len(spec) == 1:
+        ((name, given),) = spec.items()
+        if name == "name" and isinstance(given, str):
+            return given.strip(), ()
+    else:
+        raise ValueError(f"{spec!r} is no rule: write its name, or its name with its arguments")
+    if isinstance(given, str):
+        single = name in CHOICES and CHOICES[name].single
+        given = [given] if single else given.split(",")
+    if not isinstance(given, Sequence):
+        raise ValueError(f"the arguments of the rule {name} must be a list, not {given!r}")  # noqa: TRY004 - one kind
+    return name, tuple(text for argument in given if (text := str(argument).strip()))
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), RULE_NAMES, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known rules: {', '.join(RULE_NAMES)}"
+    return f"there is no rule {name!r}; {hint}"

@@ -1,0 +1,285 @@
+"""How one removed file is brought back.
+
+An act looks at the disk first, whatever the journal says, so that it can be killed at any step and called again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from py_image_dedup.model.plan import ActionKind
+from py_image_dedup.removal.actions import Act, Copy, Scene
+from py_image_dedup.removal.content import digest_of
+from py_image_dedup.removal.filesystem import NotAsPlanned, Place, anchor_of, is_file, open_place, stamp_of
+from py_image_dedup.removal.history import Entry, State
+from py_image_dedup.removal.rename import put_back, rename_new, take_aside
+from py_image_dedup.removal.trash import find_in_trash, info_file
+
+
+class Back:
+    """Brings one file back.
+
+    Args:
+        entry: What the journal knows of it.
+        scene: Of the run.
+        copies: Where files with a digest may be.
+    """
+
+    def __init__(self, entry: Entry, scene: Scene, copies: Callable[[bytes], Iterator[Path]]) -> None:
+        self._entry = entry
+        self._action = entry.action
+        self._scene = scene
+        self._copies = copies
+
+    def act(self) -> Act:
+        """Bring it back; the act returns its path.
+
+        Raises:
+            NotAsPlanned: It cannot be brought back; the message says why and where it is.
+            Stranded: It is between its places.
+            OSError: The disk refuses.
+        """
+        source = self._action.source.path
+        root = anchor_of(source, self._scene.anchors)
+        if not root.is_dir():
+            raise NotAsPlanned(f"{root} is not there; mount it and undo again to get {source} back")
+        with open_place(source, self._scene.anchors, make=True) as place:
+            where = self._entry.where
+            if where is None and self._action.kind is ActionKind.TRASH:
+                where = find_in_trash(source, self._action.source.stamp)
+            if where is not None:
+                yield from self._from(where, place)
+            elif self._action.kind is ActionKind.HARDLINK:
+                yield from self._break_link(place)
+            else:
+                yield from self._copy_back(place)
+        return source
+
+    def _from(self, where: Path, place: Place) -> Act:
+        """Move it back from where it was moved to."""
+        with _open_or_none(where, self._scene.anchors) as moved:
+            if moved is None:
+                return (yield from self._copy_back(place))
+            aside = moved.beside(self._scene.aside_name(self._action.number))
+            if aside.path != moved.path and moved.look() is None and aside.look() is not None:
+                self._scene.step("undo: put back")
+                put_back(aside, moved)
+            status = moved.look()
+            if status is None:
+                yield from self._copy_back(place)
+            elif place.look() is not None:
+                self._finish(moved, status, place)
+            else:
+                self._check_moved(moved, status)
+                yield from self._move_back(moved, status, place)
+            if self._action.kind is ActionKind.TRASH and moved.look() is None:
+                with suppress(FileNotFoundError):
+                    info_file(where).unlink()
+        return None
+
+    def _check_moved(self, moved: Place, status: os.stat_result) -> None:
+        """Make sure that what is there now is what was moved there. Its inode says nothing: they are used again."""
+        planned = self._action.source
+        untouched = (status.st_size, status.st_mtime_ns) == planned.stamp[:2]
+        if is_file(status) and (untouched or self._is_whole(moved)):
+            return
+        raise NotAsPlanned(
+            f"{moved.path} is another file now, or was changed; look at it and move it to {planned.path}"
+        )
+
+    def _move_back(self, moved: Place, status: os.stat_result, place: Place) -> Act:
+        self._scene.step("undo: rename")
+        try:
+            rename_new(moved, place)
+        except FileExistsError as error:
+            raise self._occupied(place, moved.path) from error
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        else:
+            self._scene.step("undo: renamed")
+            self._give_times(place)
+            return None
+        descriptor = moved.open()
+        try:
+            copy = self._copy(place)
+            with copy.or_nothing():
+                yield from copy.make(descriptor, self._entry.facts, self._action.source_digest)
+                copy.name_it()
+                yield (place.folder,)
+                aside = self._aside(moved, status)
+            aside.unlink()
+            self._scene.step("undo: unlinked")
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _aside(self, moved: Place, status: os.stat_result) -> Place:
+        name = self._scene.aside_name(self._action.number)
+        if moved.name == name:
+            return moved
+        aside = take_aside(moved, name, stamp_of(status))
+        self._scene.step("undo: taken aside")
+        return aside
+
+    def _finish(self, moved: Place, status: os.stat_result, place: Place) -> None:
+        """Both names are there: take the one in the target away if an undo was killed before it could."""
+        now = place.lstat()
+        if os.path.samestat(now, status) or (
+            self._entry.state is State.UNDOING and self._is_whole(place) and self._is_whole(moved)
+        ):
+            self._aside(moved, status).unlink()
+            self._scene.step("undo: unlinked")
+            return
+        raise self._occupied(place, moved.path)
+
+    def _copy_back(self, place: Place) -> Act:
+        """Make it again from a file that has its bytes."""
+        status = place.look()
+        if status is not None:
+            if self._is_whole(place):
+                self._give_times(place)
+                self._clear(place)
+                return None
+            raise self._occupied(place, None)
+        with self._any_copy() as descriptor:
+            self._clear(place)
+            copy = self._copy(place)
+            with copy.or_nothing():
+                yield from copy.make(descriptor, self._entry.facts, self._action.source_digest)
+                copy.name_it()
+                yield (place.folder,)
+        return None
+
+    def _break_link(self, place: Place) -> Act:
+        """Make the link of the keeper a file of its own again."""
+        aside = place.beside(self._scene.aside_name(self._action.number))
+        if place.look() is None and aside.look() is not None:
+            self._scene.step("undo: put back")
+            put_back(aside, place)
+        status = place.look()
+        if status is None:
+            return (yield from self._copy_back(place))
+        if not self._is_whole(place):
+            raise NotAsPlanned(f"{place.path} was changed since it became a hard link; it stays as it is")
+        left_aside = aside.look()
+        if left_aside is None and status.st_nlink > 1:
+            yield from self._replace_link(place, status)
+        else:
+            self._give_times(place)
+            self._clear(place)
+            if left_aside is not None:
+                self._scene.step("undo: unlink")
+                aside.unlink()
+        return None
+
+    def _replace_link(self, place: Place, status: os.stat_result) -> Act:
+        self._clear(place)
+        part = place.beside(self._scene.part_name(self._action.number))
+        descriptor = place.open()
+        try:
+            # the copy gets its final name by hand: the link has that name until the copy is on the disk
+            copy = Copy(part, part, self._scene.step)
+            with copy.or_nothing():
+                yield from copy.make(descriptor, self._entry.facts, self._action.source_digest)
+                aside = self._aside(place, status)
+                try:
+                    rename_new(part, place)
+                except OSError:
+                    put_back(aside, place)
+                    raise
+        finally:
+            os.close(descriptor)
+        self._scene.step("undo: named")
+        yield (place.folder,)
+        aside.unlink()
+        self._scene.step("undo: unlinked")
+        return None
+
+    def _copy(self, place: Place) -> Copy:
+        self._clear(place)
+        return Copy(place, place.beside(self._scene.part_name(self._action.number)), self._scene.step)
+
+    def _clear(self, place: Place) -> None:
+        """Remove what a killed undo left of a copy."""
+        part = place.beside(self._scene.part_name(self._action.number))
+        if part.look() is not None:
+            self._scene.step("undo: clear")
+            part.unlink()
+
+    @contextmanager
+    def _any_copy(self) -> Iterator[int]:
+        digest, source = self._action.source_digest, self._action.source.path
+        first = [self._action.keeper.path] if self._action.keeper_digest == digest else []
+        for path in (*first, *self._copies(digest)):
+            if path == source:
+                continue
+            with _open_or_none(path, self._scene.anchors) as place:
+                if place is None or not self._is_whole(place):
+                    continue
+                descriptor = place.open()
+                try:
+                    yield descriptor
+                finally:
+                    os.close(descriptor)
+                return
+        raise NotAsPlanned(self._lost_words())
+
+    def _lost_words(self) -> str:
+        action, entry = self._action, self._entry
+        if entry.expired:
+            return f"{action.source.path} was deleted from the quarantine when its days were over"
+        if action.kind is ActionKind.TRASH:
+            return f"{action.source.path} was not found in the trash; look for it there"
+        if action.kind is ActionKind.DELETE and action.keeper_digest != action.source_digest:
+            return f"{action.source.path} was deleted at once, as asked for, and no file with its bytes is known"
+        where = entry.where or action.keeper.path
+        name = action.source.path.name
+        return f"{where} is not there any more or was changed; no other file with the bytes of {name} is known"
+
+    def _is_whole(self, place: Place) -> bool:
+        """Tell whether a name has the bytes that the source had."""
+        status = place.look()
+        if status is None or not is_file(status) or status.st_size != self._action.source.size:
+            return False
+        try:
+            descriptor = place.open()
+        except OSError:
+            return False
+        try:
+            return digest_of(descriptor) == self._action.source_digest
+        finally:
+            os.close(descriptor)
+
+    def _give_times(self, place: Place) -> None:
+        """Give a file that is back its times and mode, if something changed them meanwhile."""
+        status = place.lstat()
+        facts = self._entry.facts
+        if (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (facts.mtime_ns, facts.mode):
+            return
+        if not self._is_whole(place):
+            return
+        descriptor = place.open()
+        try:
+            facts.give_to(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _occupied(self, place: Place, where: Path | None) -> NotAsPlanned:
+        kept = "its keeper has its bytes" if where is None else f"the removed one stays at {where}"
+        return NotAsPlanned(f"something else is at {place.path} now; {kept}")
+
+
+@contextmanager
+def _open_or_none(path: Path, anchors: tuple[Path, ...]) -> Iterator[Place | None]:
+    """Open the folder of a path, or give ``None`` if it cannot be."""
+    with ExitStack() as stack:
+        place: Place | None = None
+        with suppress(NotAsPlanned, OSError):
+            place = stack.enter_context(open_place(path, anchors))
+        yield place

@@ -1,0 +1,177 @@
+"""Values of the removal as JSON: what ``plan.json`` and ``journal.jsonl`` have in common. See ``docs/formats.md``."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from py_image_dedup.model.file import FileStat
+from py_image_dedup.model.match import MatchClass
+from py_image_dedup.model.plan import Action, ActionKind
+from py_image_dedup.removal.file_metadata import FileFacts
+
+Json: TypeAlias = dict[str, Any]
+"""An object of JSON."""
+
+_Named = TypeVar("_Named", bound=StrEnum)
+
+
+class FormError(ValueError):
+    """A value of JSON is not of the form that is documented; the message names its place."""
+
+
+def path_to_json(path: Path) -> Json:
+    """Return ``{"path": ...}``; with ``path_bytes`` (base64) if the name is not valid UTF-8."""
+    raw = os.fsencode(path)
+    try:
+        return {"path": raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"path": raw.decode("utf-8", "replace"), "path_bytes": base64.b64encode(raw).decode("ascii")}
+
+
+def path_from_json(value: object, where: str) -> Path:
+    """Read what ``path_to_json`` made.
+
+    Raises:
+        FormError: The form is another one, or ``path`` was edited and ``path_bytes`` was not.
+    """
+    fields = object_from_json(value, where)
+    text = field(fields, "path", str, where)
+    if "path_bytes" not in fields:
+        try:
+            return Path(os.fsdecode(text.encode("utf-8")))
+        except UnicodeEncodeError as error:
+            raise FormError(f"{where}.path is not valid Unicode") from error
+    try:
+        raw = base64.b64decode(field(fields, "path_bytes", str, where), validate=True)
+    except binascii.Error as error:
+        raise FormError(f"{where}.path_bytes is not base64") from error
+    if raw.decode("utf-8", "replace") != text:
+        raise FormError(f"{where}: path and path_bytes name different files; to edit a path, take path_bytes out")
+    return Path(os.fsdecode(raw))
+
+
+def stat_to_json(stat: FileStat, digest: bytes) -> Json:
+    """Return a file as it was analysed."""
+    return {
+        **path_to_json(stat.path),
+        "size": stat.size,
+        "mtime_ns": stat.mtime_ns,
+        "device": stat.device,
+        "inode": stat.inode,
+        "digest": digest.hex(),
+    }
+
+
+def stat_from_json(value: object, where: str) -> tuple[FileStat, bytes]:
+    """Read what ``stat_to_json`` made."""
+    fields = object_from_json(value, where)
+    numbers = [field(fields, name, int, where) for name in ("size", "mtime_ns", "device", "inode")]
+    return FileStat(path_from_json(fields, where), *numbers), _digest(fields, where)
+
+
+def action_to_json(action: Action) -> Json:
+    """Return one action."""
+    return {
+        "number": action.number,
+        "group": action.group,
+        "action": action.kind.value,
+        "class": action.match_class.value,
+        "source": stat_to_json(action.source, action.source_digest),
+        "keeper": stat_to_json(action.keeper, action.keeper_digest),
+        "root": path_to_json(action.root),
+        "target": None if action.target is None else path_to_json(action.target),
+    }
+
+
+def action_from_json(value: object, where: str) -> Action:
+    """Read what ``action_to_json`` made.
+
+    Raises:
+        FormError: It is of another form.
+    """
+    fields = object_from_json(value, where)
+    source, source_digest = stat_from_json(fields.get("source"), f"{where}.source")
+    keeper, keeper_digest = stat_from_json(fields.get("keeper"), f"{where}.keeper")
+    target = fields.get("target")
+    return Action(
+        number=field(fields, "number", int, where),
+        group=field(fields, "group", int, where),
+        kind=_named(fields, "action", ActionKind, where),
+        match_class=_named(fields, "class", MatchClass, where),
+        source=source,
+        source_digest=source_digest,
+        keeper=keeper,
+        keeper_digest=keeper_digest,
+        root=path_from_json(fields.get("root"), f"{where}.root"),
+        target=None if target is None else path_from_json(target, f"{where}.target"),
+    )
+
+
+def facts_to_json(facts: FileFacts) -> Json:
+    """Return what a file has besides its bytes."""
+    form: Json = {
+        "mode": facts.mode,
+        "uid": facts.uid,
+        "gid": facts.gid,
+        "atime_ns": facts.atime_ns,
+        "mtime_ns": facts.mtime_ns,
+    }
+    if facts.attributes:
+        form["attributes"] = {name: base64.b64encode(value).decode("ascii") for name, value in facts.attributes}
+    return form
+
+
+def facts_from_json(value: object, where: str) -> FileFacts:
+    """Read what ``facts_to_json`` made."""
+    fields = object_from_json(value, where)
+    attributes = object_from_json(fields.get("attributes", {}), f"{where}.attributes")
+    return FileFacts(
+        mode=field(fields, "mode", int, where),
+        uid=field(fields, "uid", int, where),
+        gid=field(fields, "gid", int, where),
+        atime_ns=field(fields, "atime_ns", int, where),
+        mtime_ns=field(fields, "mtime_ns", int, where),
+        attributes=tuple((name, base64.b64decode(text)) for name, text in attributes.items()),
+    )
+
+
+def object_from_json(value: object, where: str) -> Json:
+    """Return an object, or raise ``FormError``."""
+    if not isinstance(value, dict):
+        raise FormError(f"{where} must be an object")
+    return value
+
+
+_Plain = TypeVar("_Plain", str, int, bool, list)  # type: ignore[type-arg]
+
+
+def field(fields: Mapping[str, object], name: str, kind: type[_Plain], where: str) -> _Plain:
+    """Return a field of a plain kind, or raise ``FormError``."""
+    value = fields.get(name)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise FormError(f"{where}.{name} must be {_WORDS[kind]}")
+    return value
+
+
+_WORDS: Mapping[type, str] = {str: "a text", int: "a whole number", bool: "true or false", list: "a list"}
+
+
+def _digest(fields: Json, where: str) -> bytes:
+    try:
+        return bytes.fromhex(field(fields, "digest", str, where))
+    except ValueError as error:
+        raise FormError(f"{where}.digest must be hexadecimal") from error
+
+
+def _named(fields: Json, name: str, kind: type[_Named], where: str) -> _Named:
+    value = field(fields, name, str, where)
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise FormError(f"{where}.{name} must be one of {', '.join(kind)}; it is {value!r}") from error

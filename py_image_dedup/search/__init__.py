@@ -1,0 +1,1 @@
+"""The exact similarity join over signatures."""

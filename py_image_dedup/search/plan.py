@@ -1,0 +1,204 @@
+"""How the pairs that cannot be near are recognised: which coordinates are compared, and how often.
+
+Every plan bounds the cosine of two signatures from above, by a product of few columns, and all of them are exact:
+
+- *one orientation*: ``cos <= Pa . Pb + |Ra| |Rb|``, P the coordinates on the strongest directions, R the rest;
+- *invariant*: the same on the part that no turn changes (A1), and the lengths of the other parts: one product bounds
+  all eight orientations. Enough for small distances;
+- *half*: A1 and one more part, whose sign half of the turns change: two products, each for four orientations;
+- *signed*: all coordinates. Turning by 180 degrees keeps the even ones and negates the odd ones, so
+  ``even + |odd|`` bounds two orientations at once: four pairs of products;
+- *whole*: no bound, the products of all 272 values.
+
+Which of them, and how many directions, is decided by what they leave of a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from py_image_dedup.model.match import Orientation
+from py_image_dedup.model.photo import SIGNATURE_LENGTH
+from py_image_dedup.search.search_basis import E_PART, Basis, fit, sign_of, unit
+from py_image_dedup.signature.arrays import Int8Array
+from py_image_dedup.signature.orientation import ORIENTATIONS, compose, turn
+
+Float32Array = npt.NDArray[np.float32]
+
+SLACK = 2e-5
+"""How much float32 may be wrong in a cosine, generously."""
+
+_SAMPLE = 2000
+_SEED = 272
+_NEARLY = 1.2
+
+# Nanoseconds a pair on one core; only their ratios matter.
+_PRODUCT, _COLUMN, _PASS, _COMPARE, _EXACT, _WHOLE, _CROWDED = 0.10, 0.0175, 0.05, 0.09, 200.0, 5.1, 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product of a plan.
+
+    Attributes:
+        turned: How the left signatures are turned for it.
+        bounds: The orientations that it bounds.
+    """
+
+    turned: Orientation
+    bounds: tuple[Orientation, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Columns to compare, and in which products.
+
+    Attributes:
+        basis: The directions; ``None`` for the plan *whole*, which has no products either.
+        even: Columns of the basis whose product is taken as it is.
+        odd: Columns of the basis whose product counts by its absolute value.
+        rests: Sets of columns, each of which is bounded by one product of lengths.
+        products: One for each set of orientations.
+    """
+
+    basis: Basis | None
+    even: npt.NDArray[np.intp]
+    odd: npt.NDArray[np.intp]
+    rests: tuple[npt.NDArray[np.intp], ...]
+    products: tuple[Product, ...]
+
+    def columns(self, values: Int8Array) -> tuple[Float32Array, Float32Array]:
+        """Return the even columns with the lengths behind them, and the odd columns, of signatures, row by row."""
+        if self.basis is None:
+            raise ValueError("the whole plan has no columns")
+        return self.select(unit(values) @ self.basis.directions)
+
+    def select(self, coordinates: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Do ``columns`` with coordinates along all directions of the basis."""
+        lengths = [np.sqrt(np.einsum("ij,ij->i", part, part)) for part in (coordinates[:, rest] for rest in self.rests)]
+        even = np.concatenate([coordinates[:, self.even], np.stack(lengths, axis=1)], axis=1)
+        return np.ascontiguousarray(even), np.ascontiguousarray(coordinates[:, self.odd])
+
+
+_NONE: npt.NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+WHOLE = Plan(None, _NONE, _NONE, (), ())
+"""No bound."""
+
+
+def least_cosine(max_distance: float) -> float:
+    """Return the cosine that a pair within the distance has at least, whatever its lengths.
+
+    ``|a - b|^2 <= t^2 (|a| + |b|)^2`` means ``cos >= (|a|/|b| + |b|/|a|) (1 - t^2) / 2 - t^2``, least at equal lengths.
+    """
+    return 1 - 2 * max_distance * max_distance
+
+
+def choose(signatures: Int8Array, max_distance: float, *, orientations: bool) -> Plan:
+    """Choose the cheapest plan for some signatures and a distance.
+
+    Args:
+        signatures: int8, shape ``(n, 272)``; a sample of them is looked at.
+        max_distance: 0 to 1.
+        orientations: Whether all eight orientations are searched.
+    """
+    random = np.random.default_rng(_SEED)
+    sample = signatures[random.permutation(len(signatures))[:_SAMPLE]]
+    basis = fit(sample, orientations=orientations)
+    left, right = np.split(sample, [len(sample) // 5])
+    rights = unit(right) @ basis.directions
+    turns = ORIENTATIONS if orientations else (Orientation.UPRIGHT,)
+    lefts = {orientation: unit(turn(left, orientation)) @ basis.directions for orientation in turns}
+    least = np.float32(least_cosine(max_distance) - SLACK)
+    # What is near, or nearly, is left by every plan; where it is much, it stands in a grid and costs little.
+    nearly = np.float32(least_cosine(_NEARLY * max_distance))
+    apart = np.logical_and.reduce([coordinates @ rights.T < nearly for coordinates in lefts.values()])
+    near = 1 - float(np.mean(apart)) if apart.size else 0.0
+    whole = _WHOLE * len(turns)
+    best, lowest = WHOLE, whole
+    for plan in _plans(basis, orientations=orientations):
+        fixed = _fixed_cost(plan) + near * (whole + _CROWDED)
+        if fixed < lowest:
+            cost = fixed + _EXACT * _share_left(plan, lefts, rights, least, apart)
+            if cost < lowest:
+                best, lowest = plan, cost
+    return best
+
+
+def _plans(basis: Basis, *, orientations: bool) -> Iterator[Plan]:
+    if not orientations:
+        only = (Product(Orientation.UPRIGHT, (Orientation.UPRIGHT,)),)
+        for count in (7, 11, 15, 19, 23, 27, 31, 35, 39, 47, 55, 63, 79, 95):
+            yield _plan(basis, _strongest(basis, range(1), count), only, by_part=False)
+        return
+    for count in (4, 8, 12, 16, 20, 27):
+        yield _plan(basis, _strongest(basis, range(1), count), (Product(Orientation.UPRIGHT, ORIENTATIONS),))
+    for part in (1, 2, 3):
+        for count in (8, 12, 16, 20, 24, 28, 36):
+            yield _plan(basis, _strongest(basis, (0, part), count), tuple(_halves(part)))
+    for count in (16, 24, 28, 32, 36, 40, 48, 56, 64, 80, 96):
+        yield _plan(basis, _strongest(basis, range(E_PART + 1), count), tuple(_opposites()), by_part=False)
+
+
+def _halves(part: int) -> Iterator[Product]:
+    for sign in (1, -1):
+        bounded = tuple(orientation for orientation in ORIENTATIONS if sign_of(part, orientation) == sign)
+        yield Product(bounded[0], bounded)
+
+
+def _opposites() -> Iterator[Product]:
+    for turned in (Orientation.UPRIGHT, Orientation.MIRROR, Orientation.TRANSPOSE, Orientation.ROTATE_90):
+        yield Product(turned, (turned, compose(turned, Orientation.ROTATE_180)))
+
+
+def _plan(basis: Basis, chosen: npt.NDArray[np.intp], products: tuple[Product, ...], *, by_part: bool = True) -> Plan:
+    """Make a plan of the chosen columns; what is not chosen is bounded by one length, or by one for each part.
+
+    Lengths by part are for products that bound more than the turns of one coset of the half turn: those mix nothing
+    between the parts, and keep the length of each. The chosen parts share one rest, as their coordinates are fixed.
+    """
+    others = np.setdiff1d(np.arange(SIGNATURE_LENGTH), chosen)
+    if by_part:
+        fixed = np.isin(basis.part[others], basis.part[chosen])
+        rests = [others[fixed]] + [others[~fixed & (basis.part[others] == part)] for part in range(E_PART + 1)]
+    else:
+        rests = [others]
+    odd = basis.part[chosen] == E_PART
+    return Plan(basis, chosen[~odd], chosen[odd], tuple(rest for rest in rests if len(rest)), products)
+
+
+def _strongest(basis: Basis, parts: range | tuple[int, ...], count: int) -> npt.NDArray[np.intp]:
+    columns = np.flatnonzero(np.isin(basis.part, np.array(list(parts))))
+    strongest: npt.NDArray[np.intp] = columns[np.argsort(-basis.strength[columns], kind="stable")[:count]]
+    return strongest
+
+
+def _fixed_cost(plan: Plan) -> float:
+    one = _PRODUCT + _COLUMN * (len(plan.even) + len(plan.rests)) + _COMPARE
+    if len(plan.odd):
+        one += _PRODUCT + _COLUMN * len(plan.odd) + 2 * _PASS
+    return one * len(plan.products)
+
+
+def _share_left(
+    plan: Plan,
+    lefts: Mapping[Orientation, Float32Array],
+    rights: Float32Array,
+    least: np.float32,
+    apart: npt.NDArray[np.bool_],
+) -> float:
+    """Return how many exact products a pair that is not near needs after the plan."""
+    if not apart.size:
+        return 0.0
+    right_even, right_odd = plan.select(rights)
+    share = 0.0
+    for product in plan.products:
+        left_even, left_odd = plan.select(lefts[product.turned])
+        bound = left_even @ right_even.T
+        if len(plan.odd):
+            bound += np.abs(left_odd @ right_odd.T)
+        share += float(np.mean((bound >= least) & apart)) * len(product.bounds)
+    return share

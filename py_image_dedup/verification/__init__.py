@@ -1,0 +1,1 @@
+"""Geometric verification of a candidate pair: correspondence, transform, registration, comparison, evidence."""

@@ -1,0 +1,77 @@
+"""Pictures are described where it costs least, and the same everywhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from py_image_dedup.features.description import Description
+from py_image_dedup.media.decoder import Decoder
+from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.guarded import Guard
+from py_image_dedup.media.limits import Limits, MemoryBudget
+from py_image_dedup.media.source import read_source
+from py_image_dedup.model.failure import FailureReason
+from py_image_dedup.pipeline.describing import MANY, decoder_for, description
+from tests.support.pictures import picture, write
+
+MakeDecoder = Callable[[Limits, MemoryBudget], Decoder]
+
+
+def described(make_decoder: MakeDecoder, *paths: Path, features: bool = True) -> list[Description]:
+    limits = Limits()
+    found = []
+    with make_decoder(limits, MemoryBudget(limits.memory_bytes)) as decoder:
+        for path in paths:
+            with read_source(path) as source:
+                found.append(description(decoder.decode(source), features=features))
+    return found
+
+
+def test_a_process_describes_a_picture_as_this_one_does(tmp_path: Path) -> None:
+    photos = [write(tmp_path / f"{seed}.jpg", picture(seed)) for seed in range(3)]
+    flat = write(tmp_path / "flat.png", picture(0).point(lambda value: 77))
+    here = described(decoder_for(1, 1, features=True), *photos, flat)
+    there = described(decoder_for(MANY, 1, features=True), *photos, flat)
+    assert here == there
+    assert all(found.signature and found.features and found.words for found in here[:3])
+    assert here[3] == Description()
+
+
+def test_many_pictures_are_described_by_the_processes_that_decode_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jpg", picture(1))
+    limits = Limits()
+    for files, parts in ((MANY * 2 - 1, 0), (MANY * 2, 3)):
+        with (
+            decoder_for(files, 2, features=True)(limits, MemoryBudget(limits.memory_bytes)) as decoder,
+            read_source(path) as source,
+        ):
+            assert len(decoder.decode(source).made) == parts
+
+
+def test_without_features_there_is_a_signature_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jpg", picture(1))
+    [whole] = described(decoder_for(1, 1, features=True), path)
+    assert described(decoder_for(1000, 1, features=False), path, features=False) == [Description(whole.signature)]
+
+
+def process(make: str) -> MakeDecoder:
+    code = f"from py_image_dedup.media.worker import main as guard\ndef make(width, height, grey): {make}\nguard.main(make)"
+    return lambda limits, budget: Decoder(limits, budget, Guard(limits, (sys.executable, "-c", code)))
+
+
+def test_what_a_process_could_not_describe_is_described_here(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jpg", picture(1))
+    failing = process("raise AttributeError('a mistake of ours')")
+    assert described(failing, path) == described(decoder_for(1, 1, features=True), path)
+
+
+@pytest.mark.parametrize("answer", ["(b'short', b'', b'')", "(b'one part',)"])
+def test_a_description_that_makes_no_sense_costs_its_file(answer: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jpg", picture(1))
+    with pytest.raises(MediaError) as caught:
+        described(process(f"return {answer}"), path)
+    assert caught.value.reason is FailureReason.CRASHED

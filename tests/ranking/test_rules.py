@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.ranking.group_stats import Company
+from py_image_dedup.ranking.rules import DEFAULT_RULES, RULE_NAMES, RULES, RuleSpec, parse_rule
+from tests.support.entries import entry, signature
+
+SAME = "/p/IMG_1.jpg"
+
+
+def better(spec: RuleSpec, one: IndexEntry, other: IndexEntry, *company: IndexEntry) -> bool:
+    rule = parse_rule(spec)
+    together = Company([one, other, *company], 0.1)
+    first, second = rule.key(one, together), rule.key(other, together)
+    assert rule.words(one, together)
+    assert rule.words(other, together)
+    return bool(first < second)
+
+
+OPPOSITES = [
+    ("higher-pixel-count", "lower-pixel-count", entry(SAME, width=4000), entry(SAME, width=3000)),
+    ("more-exif-data", "less-exif-data", entry(SAME, exif_fields=30), entry(SAME, exif_fields=2)),
+    ("bigger-file-size", "smaller-file-size", entry(SAME, size=20), entry(SAME, size=10)),
+    ("newer-file-modification-date", "older-file-modification-date", entry(SAME, mtime=2), entry(SAME, mtime=1)),
+    ("doesnt-contain-copy-in-file-name", "contains-copy-in-file-name", entry("/p/a.jpg"), entry("/p/a copy.jpg")),
+    ("longer-file-name", "shorter-file-name", entry("/p/long.jpg"), entry("/p/x.jpg")),
+    ("shorter-folder-path", "longer-folder-path", entry("/p/a.jpg"), entry("/p/q/a.jpg")),
+    ("has-gps", "has-no-gps", entry(SAME, has_gps=True), entry(SAME)),
+    ("oldest-capture-date", "newest-capture-date", entry(SAME, captured=datetime(2001, 1, 1)),  # noqa: DTZ001
+     entry(SAME, captured=datetime(2002, 1, 1))),  # noqa: DTZ001
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "opposite", "winner", "loser"), OPPOSITES)
+def test_a_rule_prefers_what_its_name_says_and_its_opposite_the_other(
+    name: str, opposite: str, winner: IndexEntry, loser: IndexEntry
+) -> None:
+    assert better(name, winner, loser)
+    assert not better(name, loser, winner)
+    assert better(opposite, loser, winner)
+    assert not better(opposite, winner, loser)
+
+
+def test_a_photo_without_a_capture_date_loses_by_both_capture_rules() -> None:
+    dated, undated = entry(SAME, captured=datetime(2001, 1, 1)), entry(SAME)  # noqa: DTZ001
+    assert better("oldest-capture-date", dated, undated)
+    assert better("newest-capture-date", dated, undated)
+
+
+def test_the_most_typical_file_has_the_smaller_distance_and_the_higher_score() -> None:
+    middle, side, other = (entry(f"/{n}.jpg", signed=signature(1, change=n)) for n in (10, 0, 20))
+    assert better("smaller-distance", middle, side, other)
+    assert better("bigger-distance", side, middle, other)
+    stranger = entry("/x.jpg", signed=signature(2))
+    assert better("higher-score", middle, stranger, other)
+    assert better("lower-score", stranger, middle, other)
+
+
+def test_copies_of_one_content_are_one_in_company() -> None:
+    photo, near = entry("/a.jpg", "a", signed=signature(1)), entry("/b.jpg", "b", signed=signature(1, change=9))
+    crowd = [entry(f"/a{n}.jpg", "a", signed=signature(1)) for n in range(50)]
+    alone, crowded = Company([photo, near], 0.5), Company([photo, near, *crowd], 0.5)
+    assert alone.mean_distance(near) == crowded.mean_distance(near) > 0
+    assert alone.score(near) == crowded.score(near) == 1
+
+
+def test_a_lone_content_is_at_no_distance() -> None:
+    company = Company([entry("/a.jpg", "x"), entry("/b.jpg", "x")], 0.5)
+    assert company.mean_distance(entry("/a.jpg", "x")) == 0
+    assert company.score(entry("/a.jpg", "x")) == 0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"folder-order": ["/photos/edited", "/photos"]},
+        {"folder-order": "/photos/edited, /photos"},
+        "folder-order: /photos/edited/, /photos",
+        {"folder-order": ["edited", "photos"]},
+    ],
+)
+def test_folders_are_preferred_in_the_order_given(spec: RuleSpec) -> None:
+    edited, camera, elsewhere = entry("/photos/edited/x/a.jpg"), entry("/photos/b.jpg"), entry("/photosedited/c.jpg")
+    assert better(spec, edited, camera)
+    assert better(spec, camera, elsewhere)
+
+
+def test_a_folder_may_be_written_from_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert better({"folder-order": ["~/Pictures"]}, entry("/home/me/Pictures/a.jpg"), entry("/a.jpg"))
+
+
+def test_formats_are_preferred_in_the_order_given_by_any_of_their_names() -> None:
+    heif, jpeg, gif = (entry(SAME, image_format=name) for name in ("HEIF", "JPEG", "GIF"))
+    assert better("preferred-formats: heic, jpg", heif, jpeg)
+    assert better("preferred-formats: heic, jpg", jpeg, gif)
+
+
+def test_names_are_preferred_or_avoided_by_pattern() -> None:
+    camera, edited = entry("/p/IMG_1.jpg"), entry("/p/edit, 1.jpg")
+    assert better({"name-pattern": "^IMG_"}, camera, edited)
+    assert better("no-name-pattern: edit, ", camera, edited)
+    assert better({"name-pattern": ["^DSC", "^IMG_"]}, camera, edited)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("higher-pixel-cout", "did you mean higher-pixel-count?"),
+        ("Bigger_File_Size", "did you mean bigger-file-size?"),
+        ("folder-ordre: /a", "did you mean folder-order?"),
+        ("qqqqqqqq", "known rules:"),
+        ("has-gps: yes", "takes no arguments"),
+        ("folder-order", "needs arguments"),
+        ({"folder-order": []}, "needs arguments"),
+        ({"a": "b", "c": "d"}, "is no rule"),
+        ({"folder-order": 3}, "must be a list"),
+        ("name-pattern: (", "no regular expression"),
+    ],
+)
+def test_a_wrong_rule_is_an_error_that_says_what_is_right(spec: RuleSpec, words: str) -> None:
+    with pytest.raises(ValueError, match=words.replace("?", r"\?")):
+        parse_rule(spec)
+
+
+def test_the_default_rules_are_known_and_in_the_published_order() -> None:
+    assert DEFAULT_RULES == (
+        "higher-pixel-count", "more-exif-data", "bigger-file-size", "newer-file-modification-date",
+        "smaller-distance", "doesnt-contain-copy-in-file-name", "longer-file-name", "shorter-folder-path",
+        "higher-score",
+    )  # fmt: skip
+    assert [parse_rule(name).name for name in DEFAULT_RULES] == list(DEFAULT_RULES)
+    assert parse_rule({"name": "has-gps"}) is RULES["has-gps"]
+    assert set(RULES) < set(RULE_NAMES)
+
+
+def test_words_carry_the_values_that_were_compared() -> None:
+    photo = entry("/p/a copy.jpg", size=1234567, width=4000, height=3000, exif_fields=7)
+    company = Company([photo], 0.1)
+    words = {name: RULES[name].words(photo, company) for name in RULES}
+    assert words["higher-pixel-count"] == "4000 x 3000"
+    assert words["more-exif-data"] == "7 EXIF fields"
+    assert words["bigger-file-size"] == "1,234,567 bytes"
+    assert words["doesnt-contain-copy-in-file-name"] == '"copy" in the name'
+    assert words["longer-file-name"] == "10 characters"
+
+
+def test_an_entry_without_facts_can_be_ranked_by_every_rule() -> None:
+    bare = IndexEntry(stat=entry(SAME).stat, versions=entry(SAME).versions)
+    company = Company([bare, entry("/x.jpg")], 0.1)
+    for rule in RULES.values():
+        assert rule.key(bare, company) == rule.key(bare, company)
+        assert rule.words(bare, company)
+    assert Path(SAME) == bare.stat.path
