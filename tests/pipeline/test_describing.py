@@ -59,7 +59,10 @@ def test_without_features_there_is_a_signature_alone(tmp_path: Path) -> None:
 
 
 def process(make: str) -> MakeDecoder:
-    code = f"from py_image_dedup.media.worker import main as guard\ndef make(width, height, grey): {make}\nguard.main(make)"
+    code = (
+        "from py_image_dedup.media.worker import main as guard\n"
+        f"def make(width, height, grey): {make}\nguard.main(make)"
+    )
     return lambda limits, budget: Decoder(limits, budget, Guard(limits, (sys.executable, "-c", code)))
 
 
