@@ -230,7 +230,9 @@ def _normalised(grey: Pixels, sigma: float) -> Plane:
 def _correlation(one: Pixels, two: Pixels, valid: Mask) -> float:
     factor = max(1.0, math.sqrt(one.size / 100_000))
     size = (max(1, round(one.shape[1] / factor)), max(1, round(one.shape[0] / factor)))
-    left, right = (_normalised(np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA)), 4) for plane in (one, two))
+    left, right = (
+        _normalised(np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA)), 4) for plane in (one, two)
+    )
     inside = cv2.resize(valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     if inside.sum() < 64:
         return 0.0

@@ -20,7 +20,7 @@ from py_image_dedup.inspection.thresholds import THRESHOLDS
 
 _KNOTS = 33
 """Points of a tone curve: one each 8 grey levels, so that it follows a gamma and no object."""
-_SAMPLES = 60_000
+_SAMPLES = 20_000
 """Pixels that curves and mixtures are fitted to."""
 _BLURS = (0.8, 1.6, 3.2)
 """Pixels: sums of these follow any blur, sharpening and resampling kernel."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from py_image_dedup.inspection import original as origin
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma
-from py_image_dedup.inspection.difference import difference
+from py_image_dedup.inspection.difference import difference, foresee
 from py_image_dedup.inspection.extras import has_other_alpha, lacking
 from py_image_dedup.inspection.regions import describe
 from py_image_dedup.inspection.shots import is_on_one_scale, measure_noise, other_moment
@@ -55,12 +55,27 @@ def inspect(
     facts = origin.by_facts(keeper, other, has_more, lacks)
     if keeper.has_too_many_frames or other.has_too_many_frames:
         return Inspection(Outcome.UNDECIDED, "It has too many frames to compare them all.", lacks=lacks)
+    apart = _of_other_kind(keeper, other)
+    if apart and not lacks:
+        return Inspection(Outcome.PARTIAL, apart, original=facts)
     if _is_equal(keeper, other):
         return _of_equal(lacks, has_more, facts)
     if min(keeper.width, keeper.height, other.width, other.height) < THRESHOLDS.fewest_side:
         return Inspection(Outcome.UNDECIDED, "It is too small to tell.", lacks=lacks, original=facts)
     pair = align(*_shown(keeper, other), transform, orientation)
     return _Question(keeper, other, pair, lacks, has_more, facts).answer()
+
+
+def _of_other_kind(keeper: FullPicture, other: FullPicture) -> str:
+    """Say why the other file stands for something else, though the keeper holds it; empty if it does not.
+
+    A cover is no copy of its pages, and what was flattened may be what a page shows.
+    """
+    if len(keeper.frames) > len(other.frames):
+        return f"The keeper has {len(keeper.frames) + 1} frames or pages, the other file {len(other.frames) + 1}."
+    if keeper.alpha is not None and other.alpha is None:
+        return "The keeper is transparent, the other file was flattened."
+    return ""
 
 
 def _is_equal(keeper: FullPicture, other: FullPicture) -> bool:
@@ -81,7 +96,9 @@ def _more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original)
     if has_more:
         said = f"Each file has something that the other lacks: the keeper lacks {missing}, the other {', '.join(has_more)}."
         return Inspection(Outcome.BOTH_HAVE_MORE, said, lacks=lacks, original=original)
-    return Inspection(Outcome.MORE, f"The keeper lacks what the other file has: {missing}.", lacks=lacks, original=original)
+    return Inspection(
+        Outcome.MORE, f"The keeper lacks what the other file has: {missing}.", lacks=lacks, original=original
+    )
 
 
 def _shown(keeper: FullPicture, other: FullPicture) -> tuple[Pixels, Pixels]:
@@ -137,16 +154,24 @@ class _Question:
 
     def _another_shot(self) -> Inspection | None:
         noise = measure_noise(self.pair)
-        if is_on_one_scale(self.pair) and noise.is_independent:
+        moment = other_moment(self.keeper.shot, self.other.shot)
+        suspicious = is_on_one_scale(self.pair) and noise.is_independent
+        if not (moment or suspicious) or self._is_derived():
+            return None
+        if suspicious:
             said = (
-                f"Each file has noise of its own ({noise.keeper:.1f} and {noise.other:.1f} grey levels, "
-                f"{100 * max(0.0, noise.shared):.0f} % of it shared): they are two exposures."
+                f"Each file has noise of its own, {noise.keeper:.1f} and {noise.other:.1f} grey levels: "
+                "they are two exposures."
             )
             return self._said(Outcome.ANOTHER_SHOT, said)
-        moment = other_moment(self.keeper.shot, self.other.shot)
-        if moment and not noise.is_shared and self._lattice().side is Side.UNKNOWN:
+        if moment:
             return self._said(Outcome.ANOTHER_SHOT, f"The camera says that they are two exposures: {moment}.")
         return None
+
+    def _is_derived(self) -> bool:
+        """Whether the coefficients of one JPEG are foreseen from the other file to within rounding."""
+        found = [one for one in self._lattices() if one is not None]
+        return bool(found) and min(one.wide for one in found) < THRESHOLDS.foreseen
 
     def _edited(self) -> Inspection | None:
         found = difference(self.pair)
@@ -171,13 +196,21 @@ class _Question:
         beyond_other = _outside(self.keeper, pair.to_keeper, pair.valid)
         beyond_keeper = _outside(self.other, pair.to_other, pair.valid)
         if beyond_keeper > 1 - THRESHOLDS.whole:
-            part = Original(Side.RIGHT, sure=beyond_other < 0.3 * beyond_keeper, reason=f"A is a part of B, {100 * beyond_keeper:.0f} % cut off")
+            part = Original(
+                Side.RIGHT,
+                sure=beyond_other < 0.3 * beyond_keeper,
+                reason=f"A is a part of B, {100 * beyond_keeper:.0f} % cut off",
+            )
             said = f"The other file shows {100 * beyond_keeper:.0f} % more than the keeper."
             found = self._said(Outcome.PARTIAL, said, part if part.sure else None)
             return replace(found, lacks=(*self.lacks, "field of view"))
         if beyond_other > _CROPPED:
             part = Original(Side.LEFT, sure=True, reason=f"B is a part of A, {100 * beyond_other:.0f} % cut off")
-            return self._said(Outcome.PARTIAL, f"The other file is a part of the keeper, {100 * beyond_other:.0f} % are cut off.", part)
+            return self._said(
+                Outcome.PARTIAL,
+                f"The other file is a part of the keeper, {100 * beyond_other:.0f} % are cut off.",
+                part,
+            )
         return None
 
     def _rest(self) -> Inspection:
@@ -187,15 +220,20 @@ class _Question:
             lacks.append("transparency")
         is_larger = self.pair.scale > THRESHOLDS.larger
         is_enlarged = original.side is Side.LEFT and original.sure
-        if is_larger and not is_enlarged and origin.gain(self.other.pixels, self.pair.scale) > THRESHOLDS.enlarged_gain:
+        if is_larger and not is_enlarged and self._gain() > THRESHOLDS.enlarged_gain:
             lacks.append("resolution")
-        detail = _detail(self.pair)
-        if detail < _LESS_DETAIL and not is_enlarged:
+        if not is_enlarged and (_has_less_detail(self.pair) or self._is_poor()):
             lacks.append("detail")
         if lacks:
             return _more(tuple(lacks), self.has_more, original)
         said = f"The keeper has everything that is in the other file, compared at {self.pair.valid.shape[1]} x {self.pair.valid.shape[0]} pixels."
         return Inspection(Outcome.COVERED, said, original=original)
+
+    def _is_poor(self) -> bool:
+        """Whether the keeper was saved so small that the other file must have more."""
+        ours, theirs = (origin.quality(one.quantisation) for one in (self.keeper, self.other))
+        is_kept_better = theirs > ours + 20 or (not theirs and self.other.format in {"PNG", "TIFF", "BMP"})
+        return 0 < ours < THRESHOLDS.poor_quality and is_kept_better and self.pair.scale > 0.7
 
     def _made_from(self) -> Original:
         scale = self.pair.scale
@@ -206,10 +244,25 @@ class _Question:
         found = self._lattice()
         return found if found.side is not Side.UNKNOWN else self._by_detail()
 
-    def _lattice(self) -> Original:
-        forth = self.pair.to_other @ np.linalg.inv(self.pair.to_keeper)
+    @property
+    def _forth(self) -> Matrix:
+        return np.asarray(self.pair.to_other @ np.linalg.inv(self.pair.to_keeper), dtype=np.float64)
+
+    def _lattices(self) -> tuple[origin.Lattice | None, origin.Lattice | None]:
+        forth = self._forth
         one = origin.lattice(self.keeper, self.other.pixels, forth)
         two = origin.lattice(self.other, self.keeper.pixels, np.linalg.inv(forth))
+        return one, two
+
+    def _gain(self) -> float:
+        """Return what the larger file has beyond the smaller one."""
+        scale, forth = self.pair.scale, self._forth
+        if scale > 1:
+            return origin.gain(self.other.pixels, self.keeper.pixels, np.linalg.inv(forth), scale)
+        return origin.gain(self.keeper.pixels, self.other.pixels, forth, 1 / scale)
+
+    def _lattice(self) -> Original:
+        one, two = self._lattices()
         found = origin.by_lattice(self.keeper, self.other, one, two)
         scale = self.pair.scale
         if found.side is Side.LEFT and scale > THRESHOLDS.larger:
@@ -222,16 +275,26 @@ class _Question:
         """Propose the file with more detail; never sure."""
         scale = self.pair.scale
         if scale > THRESHOLDS.larger:
-            real = origin.gain(self.other.pixels, scale) > THRESHOLDS.enlarged_gain
-            return Original(Side.RIGHT, reason="A was reduced, fine detail is gone") if real else Original(Side.LEFT, reason=f"B is A enlarged {scale:.2g} x")
+            real = self._gain() > THRESHOLDS.enlarged_gain
+            return (
+                Original(Side.RIGHT, reason="A was reduced, fine detail is gone")
+                if real
+                else Original(Side.LEFT, reason=f"B is A enlarged {scale:.2g} x")
+            )
         if scale < 1 / THRESHOLDS.larger:
-            real = origin.gain(self.keeper.pixels, 1 / scale) > THRESHOLDS.enlarged_gain
-            return Original(Side.LEFT, reason="B was reduced, fine detail is gone") if real else Original(Side.RIGHT, reason=f"A is B enlarged {1 / scale:.2g} x")
+            real = self._gain() > THRESHOLDS.enlarged_gain
+            return (
+                Original(Side.LEFT, reason="B was reduced, fine detail is gone")
+                if real
+                else Original(Side.RIGHT, reason=f"A is B enlarged {1 / scale:.2g} x")
+            )
         one, two = origin.quality(self.keeper.quantisation), origin.quality(self.other.quantisation)
         if one and two and abs(one - two) > 10:
             better = Side.LEFT if one > two else Side.RIGHT
             names = ("A", "B") if better is Side.LEFT else ("B", "A")
-            return Original(better, reason=f"{names[0]} was saved at quality {max(one, two)}, {names[1]} at {min(one, two)}")
+            return Original(
+                better, reason=f"{names[0]} was saved at quality {max(one, two)}, {names[1]} at {min(one, two)}"
+            )
         return Original()
 
 
@@ -240,7 +303,9 @@ def _outside(picture: FullPicture, to_picture: Matrix, valid: np.typing.NDArray[
     height, width = picture.height, picture.width
     factor = max(1.0, max(height, width) / 400)
     size = (max(1, round(width / factor)), max(1, round(height / factor)))
-    scaling = np.array([[width / size[0], 0, (width / size[0] - 1) / 2], [0, height / size[1], (height / size[1] - 1) / 2], [0, 0, 1]])
+    scaling = np.array(
+        [[width / size[0], 0, (width / size[0] - 1) / 2], [0, height / size[1], (height / size[1] - 1) / 2], [0, 0, 1]]
+    )
     matrix = np.linalg.inv(to_picture) @ scaling
     covered = cv2.warpPerspective(valid.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
     beyond = cv2.erode((covered == 0).astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
@@ -253,14 +318,20 @@ def _outside(picture: FullPicture, to_picture: Matrix, valid: np.typing.NDArray[
     return 0.0 if plain.mean() > 0.93 else share
 
 
-def _detail(pair: Aligned) -> float:
-    """Return the keeper's fine contrast in units of the other's, where there are edges."""
+def _has_less_detail(pair: Aligned) -> bool:
+    """Whether the other file has fine structure that no filter makes of the keeper."""
     fine = []
     for pixels in (pair.keeper, pair.other):
         grey = luma(pixels).astype(np.float32)
         coarse = cv2.GaussianBlur(grey, (0, 0), 2.5)
         spread = float(coarse[pair.valid].std()) + 1
-        fine.append(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.0))[pair.valid] / spread)
-    strong = fine[1] + fine[0]
+        fine.append(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.0)) / spread)
+    strong = (fine[1] + fine[0]) * pair.valid
     edges = strong >= np.quantile(strong, 0.9)
-    return float(fine[0][edges].mean() / max(float(fine[1][edges].mean()), 1e-6))
+    if float(fine[0][edges].mean()) >= _LESS_DETAIL * float(fine[1][edges].mean()):
+        return False
+    error = luma(pair.other) - foresee(pair.keeper, pair.other, pair.valid)
+    seen = luma(pair.other).astype(np.float32)
+    seen -= cv2.GaussianBlur(seen, (0, 0), 1.0)
+    missed = float(np.sqrt((error[edges] ** 2).mean() / max(float((seen[edges] ** 2).mean()), 1e-6)))
+    return missed > THRESHOLDS.unexplained

@@ -132,29 +132,34 @@ def stretch(pixels: Pixels) -> float:
     return float(np.quantile(jumps[common], 0.9))
 
 
-def gain(larger: Pixels, ratio: float) -> float:
-    """Return how much a picture holds in the bands that a smaller copy of it cannot hold.
+def gain(larger: Pixels, source: Pixels, matrix: Matrix, ratio: float) -> float:
+    """Return how much a picture holds, beyond a forecast, in the bands that a smaller copy of it cannot hold.
 
     Args:
         larger: The picture, uint8.
-        ratio: Its side in units of the smaller copy's.
+        source: The smaller one.
+        matrix: 3 x 3, from the larger picture's pixels to the smaller's.
+        ratio: The larger one's side in units of the smaller copy's.
 
     Returns:
-        The energy of these bands in that of the coarsest ones, as a square root.
+        The energy that was not foreseen in these bands in that of the coarsest ones, as a square root.
     """
-    grey = luma(larger)
-    height, width = min(grey.shape[0], 1024) // 32 * 32, min(grey.shape[1], 1024) // 32 * 32
+    height, width = min(larger.shape[0], _WINDOW) // 8 * 8, min(larger.shape[1], _WINDOW) // 8 * 8
     if min(height, width) < 32:
         return 1.0
-    top, left = (grey.shape[0] - height) // 2, (grey.shape[1] - width) // 2
-    plane = grey[top : top + height, left : left + width].astype(np.float32)
-    coefficients = _blocks(plane - 128)
-    energy = np.mean(coefficients.astype(np.float64) ** 2, axis=0)
+    top, left = (larger.shape[0] - height) // 16 * 8, (larger.shape[1] - width) // 16 * 8
+    seen = np.ascontiguousarray(larger[top : top + height, left : left + width])
+    shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
+    laid, valid, _ = render(source, matrix @ shift, (width, height))
+    if valid.mean() < 0.5:
+        return 1.0
+    whole = _blocks(luma(seen).astype(np.float32) - 128)
+    missed = _blocks(luma(seen) - foresee(laid, seen, valid))
     row, column = np.mgrid[:_BANDS, :_BANDS]
     band = np.maximum(row, column)
-    first = min(7, math.ceil(8.64 / ratio))
-    coarse = float(energy[(band >= 1) & (band <= 2)].sum())
-    return math.sqrt(float(energy[band >= first].sum()) / max(coarse, 1e-9))
+    energy = np.mean(missed.astype(np.float64) ** 2, axis=0)[band >= min(7, math.ceil(8.64 / ratio))].sum()
+    coarse = np.mean(whole.astype(np.float64) ** 2, axis=0)[(band >= 1) & (band <= 2)].sum()
+    return math.sqrt(float(energy) / max(float(coarse), 1e-9))
 
 
 def by_lattice(left: FullPicture, right: FullPicture, one: Lattice | None, two: Lattice | None) -> Original:

@@ -13,6 +13,8 @@ _FLAT = 3.0
 """Grey levels of deviation that a filled area has after JPEG."""
 _LARGE = 0.02
 """Share of the picture from which on a fill at its edge is damage and no bar."""
+_STEP = 10.0
+"""Grey levels that a fill differs from what is around it by."""
 _BUSIER = 1.35
 """Ratio of edges from which on one side has something more."""
 _MOST = 12
@@ -35,7 +37,8 @@ def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Orig
     words = {Side.LEFT: "", Side.RIGHT: ""}
     for spot in found.spots[:_MOST]:
         part = np.s_[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width]
-        kind, whole = _kind(keeper[part], other[part], spot, pair.valid.shape)
+        around = _around(keeper, spot), _around(other, spot)
+        kind, whole = _kind(keeper[part], other[part], spot, pair.valid.shape, around)
         region = _in_keeper(pair, spot, kind)
         regions.append(region)
         if whole is not Side.UNKNOWN:
@@ -56,15 +59,27 @@ def _damage(kind: RegionKind, region: Region, lost: str) -> str:
 
 
 def _kind(
-    ours: np.typing.NDArray[np.uint8], theirs: np.typing.NDArray[np.uint8], spot: Spot, shape: tuple[int, ...]
+    ours: np.typing.NDArray[np.uint8],
+    theirs: np.typing.NDArray[np.uint8],
+    spot: Spot,
+    shape: tuple[int, ...],
+    around: tuple[float, float],
 ) -> tuple[RegionKind, Side]:
     """Return what happened, and which side is whole."""
-    inner = np.s_[spot.height // 8 : max(1, spot.height - spot.height // 8), spot.width // 8 : max(1, spot.width - spot.width // 8)]
+    inner = np.s_[
+        spot.height // 8 : max(1, spot.height - spot.height // 8),
+        spot.width // 8 : max(1, spot.width - spot.width // 8),
+    ]
     spread = [float(np.subtract(*np.percentile(part[inner], (90, 10)))) for part in (ours, theirs)]
     share = spot.width * spot.height / (shape[0] * shape[1])
     at_edge = spot.height > 0.9 * shape[0] or spot.width > 0.9 * shape[1]
-    for mine, its, whole in ((spread[0], spread[1], Side.LEFT), (spread[1], spread[0], Side.RIGHT)):
-        if its <= _FLAT and mine > 4 * _FLAT:
+    steps = [abs(float(np.median(part[inner])) - level) for part, level in zip((ours, theirs), around, strict=True)]
+    for mine, its, step, whole in (
+        (spread[0], spread[1], steps[1], Side.LEFT),
+        (spread[1], spread[0], steps[0], Side.RIGHT),
+    ):
+        # A plain place like what is around it is the ground that something was drawn on.
+        if its <= _FLAT and mine > 4 * _FLAT and step > _STEP:
             if share > _LARGE and at_edge:
                 return RegionKind.CUT_OFF, whole
             return (RegionKind.FLAT if share > _LARGE else RegionKind.COVERED), whole
@@ -73,15 +88,32 @@ def _kind(
         return RegionKind.ADDED, Side.UNKNOWN
     if edges[0] > _BUSIER * edges[1]:
         blurred = spot.area > 0.3 * spot.width * spot.height and share > 0.003 and edges[0] > 2 * edges[1]
-        return (RegionKind.COVERED, Side.LEFT) if blurred and _is_soft(ours, theirs) else (RegionKind.REMOVED, Side.UNKNOWN)
+        return (
+            (RegionKind.COVERED, Side.LEFT)
+            if blurred and _is_soft(ours, theirs)
+            else (RegionKind.REMOVED, Side.UNKNOWN)
+        )
     return RegionKind.REPLACED, Side.UNKNOWN
+
+
+def _around(grey: np.typing.NDArray[np.uint8], spot: Spot) -> float:
+    """Return the usual level of what surrounds a region."""
+    reach = 8
+    top, left = max(0, spot.top - reach), max(0, spot.left - reach)
+    part = grey[top : spot.top + spot.height + reach, left : spot.left + spot.width + reach]
+    ring = np.ones(part.shape, dtype=np.bool_)
+    inner = spot.top - top, spot.left - left
+    ring[inner[0] : inner[0] + spot.height, inner[1] : inner[1] + spot.width] = False
+    return float(np.median(part[ring])) if ring.any() else float(np.median(part))
 
 
 def _is_soft(ours: np.typing.NDArray[np.uint8], theirs: np.typing.NDArray[np.uint8]) -> bool:
     """Whether one side is the other one, blurred."""
     if min(ours.shape) < 16:
         return False
-    one, two = (cv2.resize(part, (8, 8), interpolation=cv2.INTER_AREA).ravel().astype(np.float64) for part in (ours, theirs))
+    one, two = (
+        cv2.resize(part, (8, 8), interpolation=cv2.INTER_AREA).ravel().astype(np.float64) for part in (ours, theirs)
+    )
     return bool(np.std(one) > 1 and np.std(two) > 1 and np.corrcoef(one, two)[0, 1] > 0.9)
 
 

@@ -22,34 +22,26 @@ _MOST_SCALED = 1.04
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The noise of two aligned pictures in their quietest places.
+    """The fine structure of two aligned pictures in their quietest places, divided in what they share and their own.
+
+    A copy adds to what it shares or loses some of it. Only of two exposures each has something of its own.
 
     Attributes:
-        keeper: Standard deviation in the keeper, grey levels.
-        other: The same in the other picture.
-        shared: Share of the weaker noise that the other one repeats: 1 of a copy, 0 of another exposure.
+        keeper: Standard deviation of what only the keeper has, grey levels; 0 if it has nothing of its own.
+        other: The same of the other picture.
         tiles: Places that it was measured at.
     """
 
     keeper: float
     other: float
-    shared: float
     tiles: int
 
     @property
-    def is_measurable(self) -> bool:
-        """Whether both have noise enough to tell."""
-        return self.tiles >= _FEWEST_TILES and min(self.keeper, self.other) >= THRESHOLDS.noise_measurable
-
-    @property
     def is_independent(self) -> bool:
-        """Whether each file has noise of its own."""
-        return self.is_measurable and self.shared < THRESHOLDS.noise_independent
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether one file repeats the noise of the other."""
-        return self.is_measurable and self.shared > THRESHOLDS.noise_shared
+        """Whether each file has noise of its own, and of one strength as a camera makes it."""
+        weaker, stronger = sorted((self.keeper, self.other))
+        measured = self.tiles >= _FEWEST_TILES and weaker >= THRESHOLDS.noise_measurable
+        return measured and weaker > THRESHOLDS.noise_alike * stronger
 
 
 def measure_noise(pair: Aligned) -> Noise:
@@ -63,7 +55,7 @@ def measure_noise(pair: Aligned) -> Noise:
     height, width = pair.valid.shape
     rows, columns = height // _TILE, width // _TILE
     if rows * columns < _FEWEST_TILES:
-        return Noise(0, 0, 1, 0)
+        return Noise(0, 0, 0)
 
     def tiles(plane: np.typing.NDArray[np.float32]) -> np.typing.NDArray[np.float32]:
         cut = plane[: rows * _TILE, : columns * _TILE].reshape(rows, _TILE, columns, _TILE)
@@ -78,12 +70,13 @@ def measure_noise(pair: Aligned) -> Noise:
     loudest = np.maximum(power_one, power_two)
     clear &= np.minimum(power_one, power_two) > 0.05
     if clear.sum() < _FEWEST_TILES:
-        return Noise(0, 0, 1, 0)
+        return Noise(0, 0, 0)
     quiet = clear & (loudest <= np.quantile(loudest[clear], _QUIETEST))
-    weaker = float(np.minimum(power_one, power_two)[quiet].mean())
-    shared = float((one * two).mean(axis=1)[quiet].mean()) / max(weaker, 1e-6)
-    deviations = (float(np.sqrt(power[quiet].mean())) for power in (power_one, power_two))
-    return Noise(*deviations, shared=shared, tiles=int(quiet.sum()))
+    gain = [float(mean[pair.valid].std()) + 1 for mean in means]
+    two = two * np.float32(gain[0] / gain[1])
+    common = float((one * two)[quiet].mean())
+    own = (float(np.sqrt(max(0.0, float((plane * plane)[quiet].mean()) - common))) for plane in (one, two))
+    return Noise(*own, tiles=int(quiet.sum()))
 
 
 def is_on_one_scale(pair: Aligned) -> bool:

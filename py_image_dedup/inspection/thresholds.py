@@ -23,8 +23,12 @@ class Thresholds:
         most_changed: Share of the picture from which on it is another picture and no edit.
         chroma_difference: Grey levels of chroma; less is what subsampling and white balance leave.
         noise_measurable: Standard deviation in grey levels of noise that an 8-bit copy has not from rounding.
-        noise_independent: Share of the weaker noise that the other file repeats, below which it is another exposure.
-        noise_shared: The same share, above which it is the same exposure.
+        noise_alike: Ratio of the noise of two exposures by one camera, at least; grain that was added is on one side.
+        foreseen: Share of JPEG coefficients missed by more than rounding explains, from which on neither file was
+            made from the other; copies saved again have 0.15 at most, exposures 0.5.
+        poor_quality: JPEG quality below which a keeper has lost what a person misses.
+        unexplained: Share of the fine structure of the other file that no filter of the keeper makes, from which on
+            it is detail and no sharpening.
         larger: Ratio of sides from which on a file has more resolution; less is a rounded size.
         enlarged_gain: Energy of the finest band in that of the coarse ones, below which a file was enlarged.
         whole: Share of a picture that counts as all of it.
@@ -42,8 +46,10 @@ class Thresholds:
     most_changed: float = 0.45
     chroma_difference: float = 14.0
     noise_measurable: float = 0.8
-    noise_independent: float = 0.3
-    noise_shared: float = 0.55
+    noise_alike: float = 0.75
+    foreseen: float = 0.35
+    poor_quality: int = 50
+    unexplained: float = 0.45
     larger: float = 1.03
     enlarged_gain: float = 0.057
     whole: float = 0.985

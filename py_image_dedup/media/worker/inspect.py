@@ -107,9 +107,7 @@ def _check_size(picture: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _arrays(
-    picture: Image.Image, bits: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, int]:
+def _arrays(picture: Image.Image, bits: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, int]:
     """Return the colours, the opacity and the significant bits."""
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture)
@@ -203,7 +201,9 @@ def _shot(picture: Image.Image) -> ShotFacts:
         taken = main.get_ifd(0x8769)
         moment = _text(taken.get(0x9003))
         fraction = _text(taken.get(0x9291))
-        camera = " ".join(part for part in (_text(main.get(0x010F)), _text(main.get(0x0110)), _text(taken.get(0xA431))) if part)
+        camera = " ".join(
+            part for part in (_text(main.get(0x010F)), _text(main.get(0x0110)), _text(taken.get(0xA431))) if part
+        )
         return ShotFacts(
             f"{moment}.{fraction}" if moment and fraction else moment,
             _number(taken.get(0x829A)),
