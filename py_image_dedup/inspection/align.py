@@ -93,7 +93,7 @@ def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: 
     scale = math.sqrt(abs(float(np.linalg.det(start[:2, :2]))))
     on_other = scale < 1
     base, moved = (grey_other, grey_keeper) if on_other else (grey_keeper, grey_other)
-    matrix = np.linalg.inv(start) if on_other else start
+    matrix = np.asarray(np.linalg.inv(start) if on_other else start, dtype=np.float64)
     refined = _refine(base, moved, matrix)
     if start is trivial and _pixels_apart(refined, matrix, base.shape) < _NEGLIGIBLE:
         refined = matrix
@@ -195,7 +195,7 @@ def _trivial(keeper: Pixels, other: Pixels, orientation: Orientation | None) -> 
         shape = wide if turn <= Orientation.FLIP else 1 / wide
         if abs(math.log(shape * other.shape[0] / other.shape[1])) > 0.25:
             continue
-        matrix = np.linalg.inv(whole(small, small, turn))
+        matrix = np.asarray(np.linalg.inv(whole(small, small, turn)), dtype=np.float64)
         laid, valid, _ = render(left, matrix, small)
         likeness = _correlation(np.asarray(right, dtype=np.uint8), laid, valid)
         likeness += 0.02 * (turn is Orientation.UPRIGHT)

@@ -10,6 +10,7 @@ forecast counts: a clipped or blurred copy is foreseen from the other and not th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -168,7 +169,7 @@ def _robust(design: _Floats, aim: _Floats, plain: _Floats) -> _Floats:
         found = found + np.linalg.solve(normal + ridge, (design * weight[:, None]).T @ error)
         error = aim - design @ found
     after = float(np.median(np.abs(error)))
-    return found if after < 0.9 * before - 0.05 else plain
+    return np.asarray(found, dtype=np.float64) if after < 0.9 * before - 0.05 else plain
 
 
 def _curve(source: _Floats, target: _Floats) -> _Floats:
@@ -178,7 +179,7 @@ def _curve(source: _Floats, target: _Floats) -> _Floats:
     levels, values = source[order], target[order]
     edges = np.searchsorted(levels, (np.arange(_KNOTS + 1) - 0.5) * step)
     knots, medians, weights = [], [], []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         if end - start >= max(20, 0.0008 * len(source)):
             knots.append(float(levels[start:end].mean()))
             medians.append(float(np.median(values[start:end])))
@@ -230,7 +231,7 @@ def _foresee(source: Pixels, target: Pixels, few: npt.NDArray[np.intp]) -> Plane
     toned = _toned(source, curves, mixture)
     aim = luma(target).astype(np.float32).ravel()[few].astype(np.float64)
     blurred = [toned, *(cv2.GaussianBlur(toned, (0, 0), sigma) for sigma in _BLURS)]
-    details = [one - two for one, two in zip(blurred[:-1], blurred[1:], strict=True)]
+    details = [one - two for one, two in pairwise(blurred)]
     columns = [np.ones(len(few)), blurred[-1].ravel()[few], *(plane.ravel()[few] for plane in details)]
     design = np.column_stack(columns).astype(np.float64)
     weights = _robust(design, aim, np.array([0.0, 1, 1, 1, 1]))
@@ -286,7 +287,7 @@ def _chroma_excess(pair: Aligned) -> Plane:
     )
     valid = cv2.resize(pair.valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     few = _few(np.asarray(valid, dtype=np.bool_))
-    least = None
+    least: Plane = np.full(size[::-1], np.inf, dtype=np.float32)
     for source, target in ((keeper, other), (other, keeper)):
         error = target.astype(np.float32) - foresee_colours(source, target, few)
         error -= error.mean(axis=2, keepdims=True)
@@ -296,7 +297,7 @@ def _chroma_excess(pair: Aligned) -> Plane:
         noise = 1.48 * float(np.median(smooth[valid]))
         bound = np.float32(THRESHOLDS.chroma_difference + THRESHOLDS.deviations * min(noise, 4.0)) + 0.15 * spread
         found = np.asarray(smooth / bound, dtype=np.float32)
-        least = found if least is None else np.minimum(least, found)
+        least = np.minimum(least, found)
     return np.asarray(cv2.resize(least, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What one file holds beside its first picture and another one lacks: frames, opacity, depth, colour, embedded parts."""
+"""What one file holds beside its first picture: frames, opacity, depth, colour, embedded parts."""
 
 from __future__ import annotations
 

@@ -94,7 +94,10 @@ def _of_equal(lacks: tuple[str, ...], has_more: tuple[str, ...], facts: Original
 def _more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) -> Inspection:
     missing = ", ".join(lacks)
     if has_more:
-        said = f"Each file has something that the other lacks: the keeper lacks {missing}, the other {', '.join(has_more)}."
+        said = (
+            "Each file has something that the other lacks: "
+            f"the keeper lacks {missing}, the other {', '.join(has_more)}."
+        )
         return Inspection(Outcome.BOTH_HAVE_MORE, said, lacks=lacks, original=original)
     return Inspection(
         Outcome.MORE, f"The keeper lacks what the other file has: {missing}.", lacks=lacks, original=original
@@ -226,7 +229,8 @@ class _Question:
             lacks.append("detail")
         if lacks:
             return _more(tuple(lacks), self.has_more, original)
-        said = f"The keeper has everything that is in the other file, compared at {self.pair.valid.shape[1]} x {self.pair.valid.shape[0]} pixels."
+        height, width = self.pair.valid.shape
+        said = f"The keeper has everything that is in the other file, compared at {width} x {height} pixels."
         return Inspection(Outcome.COVERED, said, original=original)
 
     def _is_poor(self) -> bool:
@@ -248,17 +252,21 @@ class _Question:
     def _forth(self) -> Matrix:
         return np.asarray(self.pair.to_other @ np.linalg.inv(self.pair.to_keeper), dtype=np.float64)
 
+    @property
+    def _back(self) -> Matrix:
+        return np.asarray(np.linalg.inv(self._forth), dtype=np.float64)
+
     def _lattices(self) -> tuple[origin.Lattice | None, origin.Lattice | None]:
         forth = self._forth
         one = origin.lattice(self.keeper, self.other.pixels, forth)
-        two = origin.lattice(self.other, self.keeper.pixels, np.linalg.inv(forth))
+        two = origin.lattice(self.other, self.keeper.pixels, self._back)
         return one, two
 
     def _gain(self) -> float:
         """Return what the larger file has beyond the smaller one."""
         scale, forth = self.pair.scale, self._forth
         if scale > 1:
-            return origin.gain(self.other.pixels, self.keeper.pixels, np.linalg.inv(forth), scale)
+            return origin.gain(self.other.pixels, self.keeper.pixels, self._back, scale)
         return origin.gain(self.keeper.pixels, self.other.pixels, forth, 1 / scale)
 
     def _lattice(self) -> Original:

@@ -33,6 +33,12 @@ def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Orig
     """
     keeper, other = luma(pair.keeper), luma(pair.other)
     regions = []
+    for whole in (Side.LEFT, Side.RIGHT):
+        box = _missing(*((keeper, other) if whole is Side.LEFT else (other, keeper)))
+        if box is not None:
+            region = _in_keeper(pair, box, RegionKind.CUT_OFF)
+            lost = "B" if whole is Side.LEFT else "A"
+            return (region,), Original(whole, sure=True, reason=_damage(region.kind, region, lost))
     votes = {Side.LEFT: 0.0, Side.RIGHT: 0.0}
     words = {Side.LEFT: "", Side.RIGHT: ""}
     for spot in found.spots[:_MOST]:
@@ -94,6 +100,22 @@ def _kind(
             else (RegionKind.REMOVED, Side.UNKNOWN)
         )
     return RegionKind.REPLACED, Side.UNKNOWN
+
+
+def _missing(whole: np.typing.NDArray[np.uint8], damaged: np.typing.NDArray[np.uint8]) -> Spot | None:
+    """Return the band from one edge to a straight line that has one level in one picture only."""
+    height, width = damaged.shape
+    for turns in range(4):
+        ours, theirs = np.rot90(whole, turns), np.rot90(damaged, turns)
+        last = np.float64(np.median(theirs[-1]))
+        plain = (np.abs(theirs - last) <= _FLAT).mean(axis=1) > 0.995
+        run = int(np.argmin(plain[::-1])) if not plain.all() else 0
+        if run < _LARGE * len(plain) or ours[-run:].std() < 4 * _FLAT:
+            continue
+        box = [(0, height - run, width, run), (0, 0, run, height), (0, 0, width, run), (width - run, 0, run, height)]
+        left, top, wide, high = box[(0, 3, 2, 1)[turns]]
+        return Spot(left, top, wide, high, wide * high, 0.0)
+    return None
 
 
 def _around(grey: np.typing.NDArray[np.uint8], spot: Spot) -> float:

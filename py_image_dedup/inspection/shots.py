@@ -64,7 +64,7 @@ def measure_noise(pair: Aligned) -> Noise:
     one, two = (tiles(plane) for plane in planes)
     clear = tiles(pair.valid.astype(np.float32)).min(axis=1) > 0
     for mean in means:
-        tile = tiles(mean)
+        tile = tiles(np.asarray(mean, dtype=np.float32))
         clear &= (tile.min(axis=1) > 10) & (tile.max(axis=1) < 245)
     power_one, power_two = (one * one).mean(axis=1), (two * two).mean(axis=1)
     loudest = np.maximum(power_one, power_two)
@@ -75,8 +75,8 @@ def measure_noise(pair: Aligned) -> Noise:
     gain = [float(mean[pair.valid].std()) + 1 for mean in means]
     two = two * np.float32(gain[0] / gain[1])
     common = float((one * two)[quiet].mean())
-    own = (float(np.sqrt(max(0.0, float((plane * plane)[quiet].mean()) - common))) for plane in (one, two))
-    return Noise(*own, tiles=int(quiet.sum()))
+    own = [float(np.sqrt(max(0.0, float((plane * plane)[quiet].mean()) - common))) for plane in (one, two)]
+    return Noise(own[0], own[1], int(quiet.sum()))
 
 
 def is_on_one_scale(pair: Aligned) -> bool:

@@ -28,7 +28,8 @@ _COLOURED_SHARE = 0.0005
 """Share of pixels that have to be coloured: a red stamp on a page is 0.1 %."""
 
 _MARKS = {
-    "gain map": (b"hdrgm:Version", b"urn:com:apple:photo:2020:aux:hdrgainmap", b"HDRGainMap", b"urn:iso:std:iso:ts:21496"),
+    "gain map": (b"hdrgm:Version", b"urn:com:apple:photo:2020:aux:hdrgainmap", b"HDRGainMap",
+                 b"urn:iso:std:iso:ts:21496"),
     "depth map": (b"GDepth:", b"urn:com:apple:photo:2018:aux:depth", b"apdi:DepthData", b"AuxiliaryImageType>depth",
                   b'Item:Semantic="Depth"', b'Semantic="Depth"', b"urn:mpeg:hevc:2015:auxid:2"),
     "film": (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1", b"MicroVideo>1", b"MotionPhoto_Data"),
@@ -123,12 +124,12 @@ def _arrays(picture: Image.Image, bits: int) -> tuple[npt.NDArray[np.uint8], npt
 
 
 def _reduced(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.uint8], None]:
-    numbers = values.astype(np.float32)
+    numbers: npt.NDArray[np.float32] = values.astype(np.float32)
     if values.dtype.kind == "f":
         low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-        numbers = (np.nan_to_num(numbers) - low) * (255 / max(high - low, 1e-9))
+        numbers = (np.nan_to_num(numbers) - np.float32(low)) * np.float32(255 / max(high - low, 1e-9))
     elif float(numbers.max(initial=0)) > 255:
-        numbers = numbers / 257
+        numbers = numbers / np.float32(257)
     return np.clip(np.rint(numbers), 0, 255).astype(np.uint8), None
 
 
@@ -222,7 +223,7 @@ def _text(value: object) -> str:
 
 def _number(value: object) -> float | None:
     with suppress(TypeError, ValueError, ZeroDivisionError):
-        return float(value)  # type: ignore[arg-type] - whatever EXIF holds
+        return float(str(value))
     return None
 
 
