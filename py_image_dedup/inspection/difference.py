@@ -21,7 +21,7 @@ from py_image_dedup.inspection.thresholds import THRESHOLDS
 
 _KNOTS = 33
 """Points of a tone curve: one each 8 grey levels, so that it follows a gamma and no object."""
-_SAMPLES = 20_000
+_SAMPLES = 12_000
 """Pixels that curves and mixtures are fitted to."""
 _BLURS = (0.8, 1.6, 3.2)
 """Pixels: sums of these follow any blur, sharpening and resampling kernel."""
@@ -92,7 +92,11 @@ def difference(pair: Aligned) -> Difference:
     backward = _excess(foreseen_keeper, keeper.astype(np.float32), pair.valid)
     excess = np.minimum(forward[0], backward[0])
     excess = np.maximum(excess, _chroma_excess(pair))
-    excess[~cv2.erode(pair.valid.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)] = 0
+    # Filters see half of their neighbourhood at the frame, so that its outermost pixels say nothing.
+    inside = cv2.erode(
+        pair.valid.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    excess[inside == 0] = 0
     better = min(forward[1:], backward[1:])
     spots, mask = _spots(excess)
     share = float(mask.sum()) / max(1, int(pair.valid.sum()))
@@ -169,7 +173,8 @@ def _robust(design: _Floats, aim: _Floats, plain: _Floats) -> _Floats:
         found = found + np.linalg.solve(normal + ridge, (design * weight[:, None]).T @ error)
         error = aim - design @ found
     after = float(np.median(np.abs(error)))
-    return np.asarray(found, dtype=np.float64) if after < 0.9 * before - 0.05 else plain
+    is_better = after < 0.9 * before - 0.05
+    return np.asarray(found, dtype=np.float64) if is_better else plain
 
 
 def _curve(source: _Floats, target: _Floats) -> _Floats:
@@ -185,7 +190,7 @@ def _curve(source: _Floats, target: _Floats) -> _Floats:
             medians.append(float(np.median(values[start:end])))
             weights.append(float(end - start))
     if len(knots) < 2:
-        return np.arange(256) + float(np.median(target - source))
+        return np.asarray(np.arange(256) + float(np.median(target - source)), dtype=np.float64)
     falling = np.corrcoef(knots, medians)[0, 1] < -0.5 if np.ptp(medians) > 0 else False
     sign = -1 if falling else 1
     rising = sign * _monotone(sign * np.array(medians), np.array(weights))
@@ -194,7 +199,8 @@ def _curve(source: _Floats, target: _Floats) -> _Floats:
     slope = min(max((rising[-1] - rising[0]) / max(knots[-1] - knots[0], 1), -2), 2)
     place = np.arange(256)
     curve = np.where(place < knots[0], rising[0] + (place - knots[0]) * slope, curve)
-    return np.where(place > knots[-1], rising[-1] + (place - knots[-1]) * slope, curve)
+    curve = np.where(place > knots[-1], rising[-1] + (place - knots[-1]) * slope, curve)
+    return np.asarray(curve, dtype=np.float64)
 
 
 def _monotone(values: _Floats, weights: _Floats) -> _Floats:
