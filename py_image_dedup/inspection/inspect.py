@@ -26,6 +26,10 @@ _LEAST_STRUCTURE = 2.0
 """Grey levels of deviation that a picture has to have."""
 _CROPPED = 0.03
 """Share of the keeper that is missing in the other file from which on that is a part."""
+_BURNT = 254
+"""Grey level from which on a channel is clipped."""
+_MOST_BURNT = 0.02
+"""Share of clipped values that loses something; white paper is clipped in both files."""
 _LESS_DETAIL = 0.5
 """Ratio of edge energy below which the keeper lost detail that no sharpening adds."""
 
@@ -227,6 +231,8 @@ class _Question:
             lacks.append("resolution")
         if not is_enlarged and (_has_less_detail(self.pair) or self._is_poor()):
             lacks.append("detail")
+        if _is_burnt(self.pair.keeper, self.pair.other):
+            lacks.append("highlights")
         if lacks:
             return _more(tuple(lacks), self.has_more, original)
         height, width = self.pair.valid.shape
@@ -304,6 +310,12 @@ class _Question:
                 better, reason=f"{names[0]} was saved at quality {max(one, two)}, {names[1]} at {min(one, two)}"
             )
         return Original()
+
+
+def _is_burnt(keeper: Pixels, other: Pixels) -> bool:
+    """Whether the keeper is clipped where the other file has levels."""
+    ours, theirs = (float((pixels[::2, ::2] >= _BURNT).mean()) for pixels in (keeper, other))
+    return ours > _MOST_BURNT and ours > 3 * theirs
 
 
 def _outside(picture: FullPicture, to_picture: Matrix, valid: np.typing.NDArray[np.bool_]) -> float:
