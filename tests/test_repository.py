@@ -18,8 +18,8 @@ def names(path: Path) -> str:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=names)
-def test_a_module_is_short_enough_to_be_read_at_once(module: Path) -> None:
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= 300
+def test_a_module_has_at_most_600_lines(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 600
 
 
 @pytest.mark.parametrize("module", MODULES, ids=names)

@@ -1,0 +1,159 @@
+"""What happened in a region that differs: drawn, erased, replaced, covered, or never decoded."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from py_image_dedup.inspection.align import Aligned, luma
+from py_image_dedup.inspection.difference import Difference, Spot
+from py_image_dedup.model.inspection import Original, Region, RegionKind, Side
+
+_FLAT = 3.0
+"""Grey levels of deviation that a filled area has after JPEG."""
+_LARGE = 0.02
+"""Share of the picture from which on a fill at its edge is damage and no bar."""
+_STEP = 10.0
+"""Grey levels that a fill differs from what is around it by."""
+_BUSIER = 1.35
+"""Ratio of edges from which on one side has something more."""
+_MOST = 12
+"""Regions that are told; the rest are small."""
+
+
+def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Original]:
+    """Say what happened in each region, and which file is whole.
+
+    Args:
+        pair: Both pictures on one grid.
+        found: Where they differ.
+
+    Returns:
+        The regions in pixels of the keeper, and the file without damage, if it is clear.
+    """
+    keeper, other = luma(pair.keeper), luma(pair.other)
+    regions = []
+    for whole in (Side.LEFT, Side.RIGHT):
+        box = _missing(*((keeper, other) if whole is Side.LEFT else (other, keeper)))
+        if box is not None:
+            region = _in_keeper(pair, box, RegionKind.CUT_OFF)
+            lost = "B" if whole is Side.LEFT else "A"
+            return (region,), Original(whole, sure=True, reason=_damage(region.kind, region, lost))
+    votes = {Side.LEFT: 0.0, Side.RIGHT: 0.0}
+    words = {Side.LEFT: "", Side.RIGHT: ""}
+    for spot in found.spots[:_MOST]:
+        part = np.s_[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width]
+        around = _around(keeper, spot), _around(other, spot)
+        kind, whole = _kind(keeper[part], other[part], spot, pair.valid.shape, around)
+        region = _in_keeper(pair, spot, kind)
+        regions.append(region)
+        if whole is not Side.UNKNOWN:
+            votes[whole] += spot.area
+            lost = "B" if whole is Side.LEFT else "A"
+            words[whole] = words[whole] or _damage(kind, region, lost)
+    for side, against in ((Side.LEFT, Side.RIGHT), (Side.RIGHT, Side.LEFT)):
+        if votes[side] > 10 * votes[against] and votes[side] > 0:
+            return tuple(regions), Original(side, sure=True, reason=words[side])
+    return tuple(regions), Original()
+
+
+def _damage(kind: RegionKind, region: Region, lost: str) -> str:
+    whole = "A" if lost == "B" else "B"
+    if kind in {RegionKind.FLAT, RegionKind.CUT_OFF}:
+        return f"{whole} is whole, {100 * region.share:.2g} % of {lost} is missing"
+    return f"{whole} is open, a region of {100 * region.share:.2g} % of {lost} is covered"
+
+
+def _kind(
+    ours: np.typing.NDArray[np.uint8],
+    theirs: np.typing.NDArray[np.uint8],
+    spot: Spot,
+    shape: tuple[int, ...],
+    around: tuple[float, float],
+) -> tuple[RegionKind, Side]:
+    """Return what happened, and which side is whole."""
+    inner = np.s_[
+        spot.height // 8 : max(1, spot.height - spot.height // 8),
+        spot.width // 8 : max(1, spot.width - spot.width // 8),
+    ]
+    spread = [float(np.subtract(*np.percentile(part[inner], (90, 10)))) for part in (ours, theirs)]
+    share = spot.width * spot.height / (shape[0] * shape[1])
+    at_edge = spot.height > 0.9 * shape[0] or spot.width > 0.9 * shape[1]
+    steps = [abs(float(np.median(part[inner])) - level) for part, level in zip((ours, theirs), around, strict=True)]
+    for mine, its, step, whole in (
+        (spread[0], spread[1], steps[1], Side.LEFT),
+        (spread[1], spread[0], steps[0], Side.RIGHT),
+    ):
+        # A plain place like what is around it is the ground that something was drawn on.
+        if its <= _FLAT and mine > 4 * _FLAT and step > _STEP:
+            if share > _LARGE and at_edge:
+                return RegionKind.CUT_OFF, whole
+            return (RegionKind.FLAT if share > _LARGE else RegionKind.COVERED), whole
+    edges = [_edges(part) for part in (ours, theirs)]
+    if edges[1] > _BUSIER * edges[0]:
+        return RegionKind.ADDED, Side.UNKNOWN
+    if edges[0] > _BUSIER * edges[1]:
+        blurred = spot.area > 0.3 * spot.width * spot.height and share > 0.003 and edges[0] > 2 * edges[1]
+        return (
+            (RegionKind.COVERED, Side.LEFT)
+            if blurred and _is_soft(ours, theirs)
+            else (RegionKind.REMOVED, Side.UNKNOWN)
+        )
+    return RegionKind.REPLACED, Side.UNKNOWN
+
+
+def _missing(whole: np.typing.NDArray[np.uint8], damaged: np.typing.NDArray[np.uint8]) -> Spot | None:
+    """Return the band from one edge to a straight line that has one level in one picture only."""
+    height, width = damaged.shape
+    for turns in range(4):
+        ours, theirs = np.rot90(whole, turns), np.rot90(damaged, turns)
+        last = np.float64(np.median(theirs[-1]))
+        plain = (np.abs(theirs - last) <= _FLAT).mean(axis=1) > 0.995
+        run = int(np.argmin(plain[::-1])) if not plain.all() else 0
+        if run < _LARGE * len(plain) or ours[-run:].std() < 4 * _FLAT:
+            continue
+        box = [(0, height - run, width, run), (0, 0, run, height), (0, 0, width, run), (width - run, 0, run, height)]
+        left, top, wide, high = box[(0, 3, 2, 1)[turns]]
+        return Spot(left, top, wide, high, wide * high, 0.0)
+    return None
+
+
+def _around(grey: np.typing.NDArray[np.uint8], spot: Spot) -> float:
+    """Return the usual level of what surrounds a region."""
+    reach = 8
+    top, left = max(0, spot.top - reach), max(0, spot.left - reach)
+    part = grey[top : spot.top + spot.height + reach, left : spot.left + spot.width + reach]
+    ring = np.ones(part.shape, dtype=np.bool_)
+    inner = spot.top - top, spot.left - left
+    ring[inner[0] : inner[0] + spot.height, inner[1] : inner[1] + spot.width] = False
+    return float(np.median(part[ring])) if ring.any() else float(np.median(part))
+
+
+def _is_soft(ours: np.typing.NDArray[np.uint8], theirs: np.typing.NDArray[np.uint8]) -> bool:
+    """Whether one side is the other one, blurred."""
+    if min(ours.shape) < 16:
+        return False
+    one, two = (
+        cv2.resize(part, (8, 8), interpolation=cv2.INTER_AREA).ravel().astype(np.float64) for part in (ours, theirs)
+    )
+    return bool(np.std(one) > 1 and np.std(two) > 1 and np.corrcoef(one, two)[0, 1] > 0.9)
+
+
+def _edges(part: np.typing.NDArray[np.uint8]) -> float:
+    plane = part.astype(np.float32)
+    if min(plane.shape) < 2:
+        return float(np.abs(np.diff(plane.ravel())).mean()) + 0.5 if plane.size > 1 else 0.5
+    return float(np.abs(np.diff(plane, axis=0)).mean() + np.abs(np.diff(plane, axis=1)).mean()) + 0.5
+
+
+def _in_keeper(pair: Aligned, spot: Spot, kind: RegionKind) -> Region:
+    right, bottom = spot.left + spot.width - 1, spot.top + spot.height - 1
+    corners = np.array([[spot.left, right, right, spot.left], [spot.top, spot.top, bottom, bottom], [1, 1, 1, 1.0]])
+    placed = pair.to_keeper @ corners
+    xs, ys = placed[0] / placed[2], placed[1] / placed[2]
+    edge = np.linalg.inv(pair.to_keeper)
+    unit = 1 / max(1e-6, float(np.sqrt(abs(np.linalg.det(edge[:2, :2])))))
+    x, y = max(0, round(float(xs.min()))), max(0, round(float(ys.min())))
+    width, height = round(float(np.ptp(xs)) + unit), round(float(np.ptp(ys)) + unit)
+    grid = pair.valid.size * unit * unit
+    return Region(x, y, max(1, width), max(1, height), kind, round(min(1.0, width * height / max(grid, 1)), 5))

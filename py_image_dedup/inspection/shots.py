@@ -1,0 +1,111 @@
+"""Whether two pictures are one exposure: a copy repeats the noise of its original, another exposure has its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from py_image_dedup.inspection.align import Aligned, luma
+from py_image_dedup.inspection.thresholds import THRESHOLDS
+from py_image_dedup.model.full_picture import ShotFacts
+
+_TILE = 24
+_FINE, _COARSE = 0.6, 2.4
+"""Pixels: noise is measured between these, above what JPEG leaves out and below what is drawn."""
+_QUIETEST = 0.25
+"""Share of the tiles that are looked at: those with least in them but noise."""
+_FEWEST_TILES = 6
+_MOST_SCALED = 1.04
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The fine structure of two aligned pictures in their quietest places, divided in what they share and their own.
+
+    A copy adds to what it shares or loses some of it. Only of two exposures each has something of its own.
+
+    Attributes:
+        keeper: Standard deviation of what only the keeper has, grey levels; 0 if it has nothing of its own.
+        other: The same of the other picture.
+        tiles: Places that it was measured at.
+    """
+
+    keeper: float
+    other: float
+    tiles: int
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether each file has noise of its own, and of one strength as a camera makes it."""
+        weaker, stronger = sorted((self.keeper, self.other))
+        measured = self.tiles >= _FEWEST_TILES and weaker >= THRESHOLDS.noise_measurable
+        return measured and weaker > THRESHOLDS.noise_alike * stronger
+
+
+def measure_noise(pair: Aligned) -> Noise:
+    """Measure the noise of two aligned pictures, and how much of it is the same."""
+    planes, means = [], []
+    for pixels in (pair.keeper, pair.other):
+        grey = luma(pixels).astype(np.float32)
+        coarse = cv2.GaussianBlur(grey, (0, 0), _COARSE)
+        planes.append(cv2.GaussianBlur(grey, (0, 0), _FINE) - coarse)
+        means.append(coarse)
+    height, width = pair.valid.shape
+    rows, columns = height // _TILE, width // _TILE
+    if rows * columns < _FEWEST_TILES:
+        return Noise(0, 0, 0)
+
+    def tiles(plane: np.typing.NDArray[np.float32]) -> np.typing.NDArray[np.float32]:
+        cut = plane[: rows * _TILE, : columns * _TILE].reshape(rows, _TILE, columns, _TILE)
+        return cut.transpose(0, 2, 1, 3).reshape(rows * columns, -1)
+
+    one, two = (tiles(plane) for plane in planes)
+    clear = tiles(pair.valid.astype(np.float32)).min(axis=1) > 0
+    for mean in means:
+        tile = tiles(np.asarray(mean, dtype=np.float32))
+        clear &= (tile.min(axis=1) > 10) & (tile.max(axis=1) < 245)
+    power_one, power_two = (one * one).mean(axis=1), (two * two).mean(axis=1)
+    loudest = np.maximum(power_one, power_two)
+    clear &= np.minimum(power_one, power_two) > 0.05
+    if clear.sum() < _FEWEST_TILES:
+        return Noise(0, 0, 0)
+    quiet = clear & (loudest <= np.quantile(loudest[clear], _QUIETEST))
+    gain = [float(mean[pair.valid].std()) + 1 for mean in means]
+    two = two * np.float32(gain[0] / gain[1])
+    common = float((one * two)[quiet].mean())
+    own = [float(np.sqrt(max(0.0, float((plane * plane)[quiet].mean()) - common))) for plane in (one, two)]
+    return Noise(own[0], own[1], int(quiet.sum()))
+
+
+def is_on_one_scale(pair: Aligned) -> bool:
+    """Whether both have nearly the same size, so that noise was not averaged out in one of them."""
+    return 1 / _MOST_SCALED < pair.scale < _MOST_SCALED
+
+
+def other_moment(left: ShotFacts, right: ShotFacts) -> str:
+    """Say in words what the cameras recorded differently; empty if nothing, or if one recorded nothing."""
+    if left.moment and right.moment and left.moment != right.moment and _both_fractions_or_seconds(left, right):
+        return f"taken at {left.moment} and at {right.moment}"
+    if left.sequence is not None and right.sequence is not None and left.sequence != right.sequence:
+        return f"image number {left.sequence} and {right.sequence}"
+    if _unlike(left.exposure_seconds, right.exposure_seconds):
+        return f"exposed for {left.exposure_seconds:.4g} s and for {right.exposure_seconds:.4g} s"
+    if _unlike(left.f_number, right.f_number):
+        return f"aperture {left.f_number:.3g} and {right.f_number:.3g}"
+    if _unlike(left.focal_length_mm, right.focal_length_mm):
+        return f"focal length {left.focal_length_mm:.3g} mm and {right.focal_length_mm:.3g} mm"
+    if left.iso and right.iso and left.iso != right.iso:
+        return f"ISO {left.iso} and {right.iso}"
+    return ""
+
+
+def _both_fractions_or_seconds(left: ShotFacts, right: ShotFacts) -> bool:
+    """Whether the moments differ in what both recorded: a program that drops the fractions made no other moment."""
+    seconds = left.moment.split(".")[0] != right.moment.split(".")[0]
+    return seconds or ("." in left.moment and "." in right.moment)
+
+
+def _unlike(left: float | None, right: float | None) -> bool:
+    return left is not None and right is not None and abs(left - right) > 0.01 * max(abs(left), abs(right))

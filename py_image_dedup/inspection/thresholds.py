@@ -1,0 +1,59 @@
+"""Every threshold of inspection, with its unit and why it is what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What inspection measures against.
+
+    Attributes:
+        most_pixels: Pixels of the grid that is compared; a larger picture is halved until it fits, which leaves a
+            printed figure of 40 pixels its shape and costs no more than decoding did.
+        fewest_side: Pixels of the smaller file's short side; below, a face or a word cannot be told.
+        same_correlation: Correlation of locally normalised pixels below which pictures do not show the same thing.
+        sigmas: Pixels; the differences are smoothed by so much, which takes out what encoders do to single pixels.
+        deviations: Times what the pair differs by elsewhere, at equal activity; the quantisation noise of JPEG has
+            heavy tails, and 2 million pixels have many chances.
+        least_difference: Grey levels of a smoothed difference that can be seen.
+        least_area: Pixels of the compared grid that a difference covers at least; a stroke of small print.
+        least_energy: Sum of the differences' excess, in thresholds, over a connected region.
+        most_changed: Share of the picture from which on it is another picture and no edit.
+        chroma_difference: Grey levels of chroma; less is what subsampling and white balance leave.
+        noise_measurable: Standard deviation in grey levels of noise that an 8-bit copy has not from rounding.
+        noise_alike: Ratio of the noise of two exposures by one camera, at least; grain that was added is on one side.
+        foreseen: Share of JPEG coefficients missed by more than rounding explains, from which on neither file was
+            made from the other; copies saved again have 0.15 at most, exposures 0.5.
+        poor_quality: JPEG quality below which a keeper has lost what a person misses.
+        unexplained: Share of the fine structure of the other file that no filter of the keeper makes, from which on
+            it is detail and no sharpening.
+        larger: Ratio of sides from which on a file has more resolution; less is a rounded size.
+        enlarged_gain: Energy of the finest band in that of the coarse ones, below which a file was enlarged.
+        whole: Share of a picture that counts as all of it.
+        border_step: Grey levels of spread in a border.
+    """
+
+    most_pixels: int = 4_200_000
+    fewest_side: int = 48
+    same_correlation: float = 0.35
+    sigmas: tuple[float, float] = (1.3, 3.2)
+    deviations: float = 7.0
+    least_difference: float = 7.0
+    least_area: int = 12
+    least_energy: float = 20.0
+    most_changed: float = 0.45
+    chroma_difference: float = 14.0
+    noise_measurable: float = 0.8
+    noise_alike: float = 0.75
+    foreseen: float = 0.35
+    poor_quality: int = 50
+    unexplained: float = 0.45
+    larger: float = 1.03
+    enlarged_gain: float = 0.057
+    whole: float = 0.985
+    border_step: float = 10.0
+
+
+THRESHOLDS = Thresholds()
