@@ -12,8 +12,8 @@ from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.search import join as search
 from py_image_dedup.store import content_search as join
 from py_image_dedup.store.folder_ranges import FolderRanges
+from py_image_dedup.store.sqlite import pairs as sqlite_pairs
 from py_image_dedup.store.sqlite.store import SqliteStore
-from py_image_dedup.store.sqlite.store import pairs as sqlite_pairs
 from py_image_dedup.store.sqlite.stored_pairs import MAX_DEGREE, PAIR
 from tests.store.samples import (
     FoundPairs,

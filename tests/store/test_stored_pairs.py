@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from py_image_dedup.signature.arrays import PairBlock
-from py_image_dedup.store.sqlite.store import stored_pairs
+from py_image_dedup.store.sqlite import stored_pairs
 from py_image_dedup.store.sqlite.stored_pairs import PAIR, Gathering, marks, pack, unpack
 
 
