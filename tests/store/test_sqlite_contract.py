@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.store.sqlite import (
-    SqliteStore,
-    sqlite_pair_rows,
-    stored_pairs,
-)
-from py_image_dedup.store.sqlite import (
     caches as sqlite_signatures,
 )
 from py_image_dedup.store.sqlite import (
     pairs as sqlite_pairs,
 )
+from py_image_dedup.store.sqlite import (
+    sqlite_pair_rows,
+    stored_pairs,
+)
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.contract import StoreContract, StoreOpener
 from tests.store.contract_search import SearchContract
 
