@@ -1,4 +1,4 @@
-"""The one module that knows all rooms: settings become the parts of a run, put together.
+"""The one module that knows all packages: settings become the parts of a run, put together.
 
 Rooms are imported where they are put together: a command that asks the index a question must not wait for decoders.
 """

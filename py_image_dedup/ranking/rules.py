@@ -158,7 +158,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _all_r
 
 What their names do not say: a file without a date or a size loses to one that has it; ``smaller-distance`` and
 ``higher-score`` ask for the file that is most like the others of its group (see ``rank.company``); the lengths of names
-and folders are counted in characters; "copy" is looked for in many languages (see ``rank.copy_mark``).
+and folders are counted in characters; "copy" is looked for in many languages (see ``copy_names.copy_mark``).
 """
 
 RULE_NAMES: tuple[str, ...] = (*RULES, *CHOICES)

@@ -15,6 +15,7 @@ from blake3 import blake3
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
 from py_image_dedup.media.errors import MediaError, explain
+from py_image_dedup.media.worker.open import stored_bits
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.full_picture import Frame, FullPicture, ShotFacts
 
@@ -65,7 +66,7 @@ def read_full(stream: BinaryIO | Path, max_pixels: int) -> FullPicture:
 
 def _read(picture: Image.Image, stream: BinaryIO, max_pixels: int) -> FullPicture:
     _check_size(picture, max_pixels)
-    kind, mode, bits = picture.format or "", picture.mode, _stored_bits(picture)
+    kind, mode, bits = picture.format or "", picture.mode, stored_bits(picture, picture.format or "")
     extras = _extras(stream, kind)
     tables = tuple(tuple(table) for _, table in sorted(getattr(picture, "quantization", {}).items()))
     subsampling = ""
@@ -143,15 +144,6 @@ def _significant(values: npt.NDArray[np.generic]) -> int:
         return 8
     low, high = whole & 255, whole >> 8
     return 8 if bool(np.all(low == 0) or np.all(low == high)) else 16
-
-
-def _stored_bits(picture: Image.Image) -> int:
-    if picture.format == "TIFF":
-        return max(int(bits) for bits in getattr(picture, "tag_v2", {}).get(258, (8,)))
-    if picture.format == "HEIF":
-        return int(picture.info.get("bit_depth", 8))
-    stored = " ".join(str(tile[3]) for tile in getattr(picture, "tile", ()))
-    return 16 if picture.format in {"PNG", "PPM", "SGI"} and ("16" in stored or "65535" in stored) else 8
 
 
 def _is_coloured(pixels: npt.NDArray[np.uint8]) -> bool:

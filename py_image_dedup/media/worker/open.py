@@ -42,6 +42,7 @@ _EXTRA_BYTES = {"AVIF": 6, "HEIF": 6, "JPEG2000": 18, "PNG": 0}
 """What a decoder holds per pixel besides Pillow's picture (4 for all others), from measured peaks at 20 megapixels."""
 WEBP_BYTES = 18
 """What a WebP file needs per pixel: two canvases, a copy, and Pillow's picture."""
+_BITS_PER_SAMPLE = 258
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 
 
@@ -149,3 +150,25 @@ def needed_bytes(picture: Image.Image, kind: str) -> int:
     if isinstance(picture, Jpeg):
         return pixels * _MODE_BYTES.get(picture.mode, 4)
     return pixels * (_MODE_BYTES.get(picture.mode, 4) + _EXTRA_BYTES.get(kind, 4))
+
+
+def stored_bits(frame: Image.Image, kind: str) -> int:
+    """Return the bits per colour that a picture is stored with; only before ``load``, which forgets them."""
+    if kind == "TIFF":
+        return max(int(bits) for bits in getattr(frame, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,)))
+    if kind == "HEIF":
+        return int(frame.info.get("bit_depth", 8))
+    if kind == "JPEG2000":
+        stream = getattr(frame, "fp", None)
+        if stream is None:
+            return 8
+        place = stream.tell()
+        stream.seek(0)
+        head = stream.read(1 << 16)
+        stream.seek(place)
+        at = head.find(b"\xff\x4f\xff\x51")  # SIZ, ISO 15444-1 A.5.1: the depth of the first component
+        return (head[at + 42] & 127) + 1 if 0 <= at < len(head) - 42 else 8
+    stored = [str(tile[3]) for tile in getattr(frame, "tile", ())]
+    if kind == "PPM":
+        return 16 if any("65535" in words for words in stored) else 8
+    return 16 if kind in {"PNG", "SGI"} and any("16" in words for words in stored) else 8

@@ -16,13 +16,12 @@ from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.limits import Admit, Limits
 from py_image_dedup.media.worker.decode import is_reduced_copy, orientation_of, refuse_raw
 from py_image_dedup.media.worker.grey import has_transparency, to_rgba, upright
-from py_image_dedup.media.worker.open import Jpeg, needed_bytes
+from py_image_dedup.media.worker.open import Jpeg, needed_bytes, stored_bits
 from py_image_dedup.media.worker.profile import colour_space
 from py_image_dedup.model.failure import FailureReason
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF", "TIFF", "FLI", "HEIF", "DCX", "MPO"})
 _STRIP_PIXELS = 2 << 20
-_BITS_PER_SAMPLE = 258
 
 
 def digest_pixels(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> bytes:
@@ -108,27 +107,6 @@ def _canonical_mode(frame: Image.Image) -> tuple[str, Image.Image]:
 
 def _refuse_deep_colour(frame: Image.Image, kind: str) -> None:
     """Call it before ``load``, which forgets how the pixels were stored."""
-    bits = _stored_bits(frame, kind)
+    bits = stored_bits(frame, kind)
     if bits > 8 and frame.mode not in {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}:
         raise MediaError(FailureReason.UNSUPPORTED, f"it has {bits} bits per colour, and only 8 can be compared")
-
-
-def _stored_bits(frame: Image.Image, kind: str) -> int:
-    if kind == "TIFF":
-        return max(int(bits) for bits in getattr(frame, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,)))
-    if kind == "HEIF":
-        return int(frame.info.get("bit_depth", 8))
-    if kind == "JPEG2000":
-        stream = getattr(frame, "fp", None)
-        if stream is None:
-            return 8
-        place = stream.tell()
-        stream.seek(0)
-        head = stream.read(1 << 16)
-        stream.seek(place)
-        at = head.find(b"\xff\x4f\xff\x51")  # SIZ, ISO 15444-1 A.5.1: the depth of the first component
-        return (head[at + 42] & 127) + 1 if 0 <= at < len(head) - 42 else 8
-    stored = [str(tile[3]) for tile in getattr(frame, "tile", ())]
-    if kind == "PPM":
-        return 16 if any("65535" in words for words in stored) else 8
-    return 16 if kind in {"PNG", "SGI"} and any("16" in words for words in stored) else 8
