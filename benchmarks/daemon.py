@@ -29,7 +29,7 @@ from benchmarks.measures.crowd import Crowd
 from benchmarks.rerun import FILES, make_library, run
 from py_image_dedup.api import INDEX_NAME
 from py_image_dedup.pipeline.options import AnalyseOptions, Matching, Options
-from py_image_dedup.pipeline.proving import mark_of
+from py_image_dedup.pipeline.verification import mark_of
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.daemon.process import DaemonProcess
 from tests.support.photographs import photograph

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from py_image_dedup.search.join import SearchIndex, cross, join
-from py_image_dedup.search.search_basis import unit
+from py_image_dedup.search.plan import unit
 from py_image_dedup.signature import blas
 from py_image_dedup.signature.arrays import Int8Array, PairBlock, UInt8Array
 from py_image_dedup.signature.compute import MIN_NONZERO, compute_values

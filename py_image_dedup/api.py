@@ -29,12 +29,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from py_image_dedup.matching.pairing import Scope
+from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.pipeline.options import FindOptions, Options
-from py_image_dedup.pipeline.parts import Confirm, Parts
+from py_image_dedup.pipeline.options import Confirm, FindOptions, Options, Parts
 from py_image_dedup.pipeline.run import Run
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite.store import SqliteStore

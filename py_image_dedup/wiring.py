@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from py_image_dedup.api import Confirm, Deduplicator, Options
     from py_image_dedup.media.limits import Limits
     from py_image_dedup.pipeline.options import FindOptions
-    from py_image_dedup.ranking.rule import Rule
+    from py_image_dedup.ranking.rules import Rule
     from py_image_dedup.removal.plan import RemovalOptions
     from py_image_dedup.store.base import Store
 
@@ -143,7 +143,7 @@ def removal_of(settings: Settings) -> RemovalOptions:
 
 def matching_of(settings: Settings) -> FindOptions:
     """Return what counts as a duplicate."""
-    from py_image_dedup.matching.pairing import Scope
+    from py_image_dedup.matching.matcher import Scope
     from py_image_dedup.pipeline.options import FindOptions, Matching
 
     analysis, deduplication = settings.analysis, settings.deduplication

@@ -12,16 +12,15 @@ from PIL import Image
 
 from py_image_dedup import api as deduplicator
 from py_image_dedup.api import Deduplicator, Options, find_duplicates
-from py_image_dedup.matching.pairing import Scope
+from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.model.events import Event, GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, RankedGroup
 from py_image_dedup.model.plan import OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.removal.lock import RunLock
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
-from py_image_dedup.removal.run_name import run_name
+from py_image_dedup.removal.runs import RunLock, run_name
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.sqlite.store import SqliteStore

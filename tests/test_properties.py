@@ -14,10 +14,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from py_image_dedup.matching.pairing import Scope, scope_key
+from py_image_dedup.matching.matcher import Scope, scope_key
 from py_image_dedup.model.events import ignore
-from py_image_dedup.model.file import Root
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import Inventory, Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import OutcomeStatus

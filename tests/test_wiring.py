@@ -9,7 +9,7 @@ import pytest
 
 from py_image_dedup import api as deduplicator
 from py_image_dedup.config import Settings, load
-from py_image_dedup.matching.pairing import Scope
+from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.pipeline.options import Matching

@@ -13,11 +13,10 @@ from pathlib import Path
 from prometheus_client.metrics_core import Metric
 
 from py_image_dedup.cli.main import COMMANDS, application
-from py_image_dedup.config.catalogue import OPTIONS
+from py_image_dedup.config.sources import OPTIONS
 from py_image_dedup.media.formats import EXTENSIONS
 from py_image_dedup.metrics.instruments import Instruments
-from py_image_dedup.ranking.choices import CHOICES
-from py_image_dedup.ranking.rules import DEFAULT_RULES, RULES
+from py_image_dedup.ranking.rules import CHOICES, DEFAULT_RULES, RULES
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from py_image_dedup.features import codebook, descriptor
+from py_image_dedup.features import codebook
 from py_image_dedup.features import extract as features
-from py_image_dedup.features.descriptor import Surroundings, describe, orient
-from py_image_dedup.features.keypoints import detect
-from py_image_dedup.media.worker.canonical import canonical_size
+from py_image_dedup.features import keypoints as descriptor
+from py_image_dedup.features.keypoints import Surroundings, describe, detect, orient
+from py_image_dedup.media.worker.decode import canonical_size
 
 Floats = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]

@@ -16,7 +16,7 @@ from ladder import LADDER, Original
 
 from py_image_dedup.features.extract import extract, pack
 from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.photo import PhotoFacts
 from py_image_dedup.signature.compute import compute

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from measures.album import photos_in
 from measures.peer_setting import Bools, Files, Floats, Setting, counted, without_false_pair
 from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.source import read_source
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.signature.distance import distances, from_products

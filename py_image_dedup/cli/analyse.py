@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
-from py_image_dedup.cli.exit_codes import ExitCode
+from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import FORMAT, REPORTS, ROOTS
 from py_image_dedup.cli.output import Output, exit_code, print_result, publish, watched
 from py_image_dedup.report.text import readable
@@ -18,7 +18,7 @@ from py_image_dedup.report.text import readable
 @REPORTS
 @FORMAT
 @pass_invocation
-def command(
+def analyse_command(
     invocation: Invocation, /, roots: tuple[Path, ...], reports: tuple[Path, ...], output_format: str
 ) -> ExitCode:
     """Read new and changed pictures into the index.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation
-from py_image_dedup.cli.exit_codes import ExitCode
+from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import FORMAT, REPORTS, YES
 from py_image_dedup.cli.output import (
     RESULT_NAME,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @FORMAT
 @YES
 @pass_invocation
-def command(
+def apply_command(
     invocation: Invocation,
     /,
     plan_file: Path,
@@ -56,7 +56,7 @@ def command(
     not as it was when the plan was made is skipped. Started from a terminal, it shows what it will do and asks
     once.
     """
-    from py_image_dedup.removal.plan_file import load_plan
+    from py_image_dedup.removal.serialization import load_plan
 
     settings = invocation.settings()
     plan = load_plan(plan_file)
@@ -100,7 +100,7 @@ def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:
 
 
 def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
-    from py_image_dedup.report.read_json import ResultFileError, load_result
+    from py_image_dedup.report.result_json import ResultFileError, load_result
     from py_image_dedup.wiring import runs_directory
 
     try:
@@ -113,9 +113,8 @@ def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
 
 def _carry_out(plan: Plan, settings: Settings, session: Session) -> RunResult:
     """Do it under the lock, then forget what is gone."""
-    from py_image_dedup.pipeline.prune import prune
-    from py_image_dedup.pipeline.remove import remove
-    from py_image_dedup.removal.lock import RunLock
+    from py_image_dedup.pipeline.remove import prune, remove
+    from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.wiring import runs_directory
 
     folder = runs_directory(settings) / plan.run

@@ -8,11 +8,11 @@ from py_image_dedup.cli.context import Invocation, pass_invocation
 
 
 @click.group(name="config")
-def command() -> None:
+def config_command() -> None:
     """Show, explain or check the configuration."""
 
 
-@command.command()
+@config_command.command()
 @pass_invocation
 def show(invocation: Invocation, /) -> None:
     """Print the settings in force, from file, environment and defaults, as YAML. Secrets are left out."""
@@ -21,7 +21,7 @@ def show(invocation: Invocation, /) -> None:
     click.echo(shown(invocation.settings()), nl=False)
 
 
-@command.command()
+@config_command.command()
 def reference() -> None:
     """Print every option with what it means and its default, as a YAML file to start from."""
     from py_image_dedup.config.reference import reference as text
@@ -29,7 +29,7 @@ def reference() -> None:
     click.echo(text(), nl=False)
 
 
-@command.command()
+@config_command.command()
 @pass_invocation
 def check(invocation: Invocation, /) -> None:
     """Look for mistakes: unknown keys, wrong values, folders that are not there. All are told at once."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType, TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from py_image_dedup.config import Settings
 
 
@@ -103,3 +110,114 @@ def roots_on_the_command_line(roots: Sequence[Path], scope: str | None) -> dict[
 
 
 pass_invocation = click.make_pass_decorator(Invocation)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """Listens for Ctrl-C, and for the signal with which a system stops a program, while it is a context.
+
+    Args:
+        say: Tells the user that it was heard. Called from a signal handler.
+        before_death: Gives the terminal back before the program is ended at once.
+    """
+
+    def __init__(self, say: Callable[[str], None], before_death: Callable[[], None] = lambda: None) -> None:
+        self._say = say
+        self._before_death = before_death
+        self._asked = False
+        self._former: dict[signal.Signals, Any] = {}
+
+    def __call__(self) -> bool:
+        """Whether it is time to stop."""
+        return self._asked
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        for number in _SIGNALS:
+            self._former[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the signals as they were."""
+        for number, former in self._former.items():
+            signal.signal(number, former)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While the user is asked, Ctrl-C is an answer: ``KeyboardInterrupt``."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, self._heard)
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's
+        if self._asked:
+            self._before_death()
+            # To end by the signal itself is what shells and service managers expect.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._asked = True
+        # The signal may have come in the middle of a write to the terminal, which does not take another one.
+        with suppress(RuntimeError):
+            self._say("Stopping after the file in hand; once more stops at once.")
+
+
+def make_safe() -> None:
+    """Let characters that the locale cannot show become ``?`` instead of an error.
+
+    Streams that the caller has closed, as some schedulers do, become empty ones: otherwise nothing could be written,
+    and the next file that is opened takes the place of standard output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Make a console that prints names as they are: nothing in them is markup, a smiley or a number to colour."""
+    from rich.console import Console
+
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Quiet(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def swallow_output() -> None:
+    """Send what is still to be written to standard output nowhere, because nobody reads it any more."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, io.UnsupportedOperation):
+        sys.stdout = io.StringIO()
+
+
+@contextmanager
+def readers_may_leave() -> Iterator[None]:
+    """Let a reader such as ``head`` close the pipe early; the command goes on and ends as it would have."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        swallow_output()
+
+
+def write_bytes(text: str) -> None:
+    """Write UTF-8 to standard output whatever the locale says: programs read it."""
+    binary: IO[Any] | None = getattr(sys.stdout, "buffer", None)
+    sys.stdout.flush()
+    if binary is None:
+        sys.stdout.write(text)
+    else:
+        binary.write(text.encode("utf-8"))
+        binary.flush()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
-from py_image_dedup.cli.exit_codes import ExitCode
+from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import DRY_RUN, ROOTS
 from py_image_dedup.cli.output import record
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @ROOTS
 @DRY_RUN
 @pass_invocation
-def command(invocation: Invocation, /, roots: tuple[Path, ...], *, dry_run: bool | None) -> ExitCode:
+def daemon_command(invocation: Invocation, /, roots: tuple[Path, ...], *, dry_run: bool | None) -> ExitCode:
     """Watch the folders and deduplicate photos as they arrive.
 
     A file is looked at when it has been quiet for daemon.processing_timeout. A full run at the start and every

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
-from py_image_dedup.cli.exit_codes import ExitCode
+from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import DRY_RUN, FORMAT, MATCHING, MAX_DISTANCE, PROTECT, REPORTS, ROOTS, YES
 from py_image_dedup.cli.output import (
     Output,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 @FORMAT
 @YES
 @pass_invocation
-def command(
+def deduplicate_command(
     invocation: Invocation,
     /,
     roots: tuple[Path, ...],

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from pathlib import Path
+
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation
-from py_image_dedup.cli.exit_codes import ExitCode
+from py_image_dedup.cli.main import ExitCode
 
 
 @click.group(name="index")
-def command() -> None:
+def index_command() -> None:
     """Move what is known about the pictures between the embedded index and Elasticsearch."""
 
 
-@command.command()
+@index_command.command()
 @click.option(
     "--to",
     "target",
@@ -29,9 +33,9 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
     elasticsearch settings name. What the target knows besides stays. Ctrl-C stops after the entries in hand; the same
     command goes over all of them again.
     """
-    from py_image_dedup.cli.interrupt import Interrupt
-    from py_image_dedup.pipeline.proving import mark_of
-    from py_image_dedup.removal.lock import RunLock
+    from py_image_dedup.cli.context import Interrupt
+    from py_image_dedup.pipeline.verification import mark_of
+    from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.report.text import count_words, readable
     from py_image_dedup.store.copying import copy_entries, copy_proofs
     from py_image_dedup.wiring import INDEX_NAME, build_store, index_place, options_of
@@ -61,4 +65,72 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
     invocation.say(f"{count_words(copied, 'entry', 'entries')} copied to {readable(place)}.")
     if target == "sqlite":
         invocation.say("To use it from now on, take elasticsearch.host out of the configuration.")
+    return ExitCode.DONE
+
+
+@click.command(name="status")
+@pass_invocation
+def status_command(invocation: Invocation, /) -> None:
+    """Show what is in the index.
+
+    That is where it is, how many files it knows, and how many of them could not be read, by reason.
+    """
+    from py_image_dedup.report.text import count_words, readable, size_words
+    from py_image_dedup.wiring import build_store, index_place
+
+    settings = invocation.settings()
+    place = index_place(settings)
+    if isinstance(place, Path) and not place.exists():
+        click.echo(f"There is no index yet; it will be {readable(place)}")
+        return
+    with build_store(settings) as store:
+        size = f", {size_words(place.stat().st_size)}" if isinstance(place, Path) else ""
+        click.echo(f"Index         {readable(place)}{size}")
+        click.echo(f"Files         {store.count(None):,}")
+        for root in settings.analysis.source_directories:
+            click.echo(f"              {store.count([root]):,} below {readable(root)}")
+        failures = Counter(entry.failure.reason.value for entry in store.failed(None) if entry.failure is not None)
+        if failures:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(failures.items()))
+            click.echo(f"Not readable  {count_words(failures.total(), 'file')} ({reasons})")
+
+
+@click.command(name="clear")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_invocation
+def clear_command(invocation: Invocation, /, *, yes: bool) -> ExitCode:
+    """Empty the index.
+
+    No picture is touched. The next run reads every file again. What can be undone can still be undone.
+    """
+    from py_image_dedup.removal.runs import RunLock
+    from py_image_dedup.report.text import count_words, readable
+    from py_image_dedup.store.base import StoreUnavailable
+    from py_image_dedup.wiring import build_store, discard_index, index_place
+
+    settings = invocation.settings()
+    place = index_place(settings)
+    if isinstance(place, Path) and not place.exists():
+        invocation.say("There is no index, so there is nothing to clear.")
+        return ExitCode.DONE
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("There is nobody to ask; say --yes to empty the index.")
+        if not click.confirm(f"Forget everything that is in {readable(place)}?", err=True):
+            invocation.say("Nothing was changed.")
+            return ExitCode.FAILED
+    with RunLock(settings.state_directory):
+        try:
+            with build_store(settings) as store:
+                files = store.count(None)
+                store.clear()
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # A damaged index cannot be emptied, but it can go: everything in it can be read from the pictures again.
+            if not discard_index(settings):
+                raise
+            invocation.say("The index was damaged and has been deleted.")
+            return ExitCode.DONE
+    invocation.say(f"{count_words(files, 'file')} forgotten.")
     return ExitCode.DONE

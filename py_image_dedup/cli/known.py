@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from py_image_dedup.cli import streams
-from py_image_dedup.cli.context import Invocation, pass_invocation
-from py_image_dedup.cli.exit_codes import ExitCode
+from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave
+from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import MATCHING, MAX_DISTANCE
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 @MATCHING
 @MAX_DISTANCE
 @pass_invocation
-def command(
+def known_command(
     invocation: Invocation, /, files: tuple[Path, ...], matching: str | None, max_distance: float | None
 ) -> int:
     """Tell whether pictures are in the index already.
@@ -36,7 +35,7 @@ def command(
 
     settings = invocation.settings({"deduplication.matching": matching, "deduplication.max_distance": max_distance})
     all_known = True
-    with build_store(settings) as store, Decoder(limits_of(settings)) as decoder, streams.readers_may_leave():
+    with build_store(settings) as store, Decoder(limits_of(settings)) as decoder, readers_may_leave():
         lookup = Lookup(store, decoder, matching_of(settings))
         for file in files:
             answer = lookup.ask(file.absolute())

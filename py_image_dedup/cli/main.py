@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import click
 
-from py_image_dedup.cli import streams
-from py_image_dedup.cli.context import Invocation
-from py_image_dedup.cli.exit_codes import EPILOG, ExitCode
+from py_image_dedup.cli.context import Invocation, make_safe, readers_may_leave
+
+
+class ExitCode(IntEnum):
+    """The codes, listed in every help text."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    INCOMPLETE = 3
+
+
+EPILOG = """\b
+Exit codes:
+  0  done
+  1  the run failed, or was stopped before its end
+  2  wrong usage or configuration
+  3  done, but some removals were not carried out"""
+
 
 COMMANDS: Mapping[str, str] = {
     "analyse": "analyse",
@@ -20,10 +38,10 @@ COMMANDS: Mapping[str, str] = {
     "daemon": "daemon",
     "known": "known",
     "apply": "apply",
-    "undo": "undo",
+    "undo": "runs",
     "runs": "runs",
-    "status": "status",
-    "clear": "clear",
+    "status": "index",
+    "clear": "index",
     "index": "index",
     "config": "config",
 }
@@ -60,7 +78,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"py_image_dedup.cli.{COMMANDS[cmd_name]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, f"{cmd_name}_command")
         for each in (command, *getattr(command, "commands", {}).values()):
             each.epilog = EPILOG
             if not isinstance(each, click.Group) and _AFTERWARDS[0] not in each.params:
@@ -69,7 +87,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command; click itself would take a reader that leaves for a failure."""
-        with streams.readers_may_leave():
+        with readers_may_leave():
             return super().invoke(ctx)
 
     def resolve_command(
@@ -140,7 +158,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    streams.make_safe()
+    make_safe()
     context: dict[str, Any] = {"args": list(arguments), "prog_name": "py-image-dedup", "standalone_mode": False}
     verbose = "-v" in arguments or "--verbose" in arguments  # known before click has read them
     code: object = ExitCode.DONE
@@ -161,8 +179,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _tell(error: Exception, *, verbose: bool) -> int:
     """Say what went wrong in words, with the trace if it was asked for."""
-    from py_image_dedup.cli.errors import words_for
-
     if verbose:
         import traceback
 
@@ -171,3 +187,29 @@ def _tell(error: Exception, *, verbose: bool) -> int:
     for line in lines:
         click.echo(line, err=True)
     return code
+
+
+def words_for(error: Exception) -> tuple[list[str], ExitCode]:
+    """Return what to print for an error, and the exit code."""
+    from py_image_dedup.config import ConfigError
+    from py_image_dedup.report.text import readable
+
+    if isinstance(error, ConfigError):
+        count = len(error.problems)
+        head = "The configuration has an error:" if count == 1 else f"The configuration has {count} errors:"
+        return [head, *(f"  {readable(str(problem))}" for problem in error.problems)], ExitCode.USAGE
+    if isinstance(error, OSError):
+        name = f"{readable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
+        words = f"{name}{error.strerror or error}"
+    elif isinstance(error, MemoryError):
+        words = "the memory of this machine is used up"
+    elif _is_ours(error):
+        words = readable(str(error))
+    else:
+        words = f"{type(error).__name__}: {readable(str(error))} (run again with -v before the command for details)"
+    return [f"Error: {words}"], ExitCode.FAILED
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an error was raised with words for a person."""
+    return type(error).__module__.startswith("py_image_dedup.") and bool(str(error))

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from py_image_dedup.cli import streams
-from py_image_dedup.cli.context import Invocation
-from py_image_dedup.cli.exit_codes import ExitCode
-from py_image_dedup.cli.interrupt import Interrupt
+from py_image_dedup.cli.context import Interrupt, Invocation, make_console, readers_may_leave, write_bytes
+from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
@@ -89,11 +87,11 @@ def watched(invocation: Invocation) -> Iterator[Session]:
     elif sys.stderr.isatty():
         from py_image_dedup.progress.bars import ProgressBars
 
-        console = streams.console(stderr=True)
+        console = make_console(stderr=True)
         with ProgressBars(console) as bars, Interrupt(console.print, bars.stop) as interrupt:
             yield Session(bars, interrupt, bars)
     else:
-        from py_image_dedup.progress.lines import ProgressLines
+        from py_image_dedup.progress.bars import ProgressLines
 
         def write(line: str) -> None:
             click.echo(line, err=True)
@@ -109,11 +107,11 @@ def publish(result: RunResult, output: Output, invocation: Invocation, print_tex
         Whether every file could be written. What was done is told in any case.
     """
     written = [_write(result, path) for path in output.reports]
-    with streams.readers_may_leave():
+    with readers_may_leave():
         if output.format == "json":
             from py_image_dedup.report.result_json import as_json
 
-            streams.write_bytes(as_json(result))
+            write_bytes(as_json(result))
         elif not invocation.quiet:
             print_text()
     return all(written)
@@ -135,7 +133,7 @@ def print_result(result: RunResult, why_it_stays: WhyItStays | None = None, *, g
     """Print a result for a person; without its groups if they were printed already."""
     from py_image_dedup.report.terminal import TerminalReport
 
-    TerminalReport(streams.console(), why_it_stays).print(result, groups=groups)
+    TerminalReport(make_console(), why_it_stays).print(result, groups=groups)
 
 
 def is_to_ask(*, yes: bool) -> bool:
@@ -170,8 +168,8 @@ def ask(
 
     if session.bars is not None:
         session.bars.pause()
-    with streams.readers_may_leave():
-        TerminalReport(streams.console(stderr=to_stderr), why_it_stays).print_groups(preview)
+    with readers_may_leave():
+        TerminalReport(make_console(stderr=to_stderr), why_it_stays).print_groups(preview)
     try:
         with session.interrupt.asking():
             agreed = click.confirm(f"{plan_words(plan)}. Do it?", err=sys.stderr.isatty())

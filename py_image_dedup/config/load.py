@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from py_image_dedup.config.catalogue import OPTIONS, Configuration
 from py_image_dedup.config.problem import ConfigError, Problem
 from py_image_dedup.config.settings import Settings
-from py_image_dedup.config.sources import ConfigFile, sources_of
+from py_image_dedup.config.sources import OPTIONS, ConfigFile, Configuration, sources_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from py_image_dedup.config.catalogue import MAIN, OPTIONS, SECTIONS, Path
-from py_image_dedup.config.option import Option
+from py_image_dedup.config.kinds import Option
 from py_image_dedup.config.settings import Settings
-from py_image_dedup.config.sources import variable
+from py_image_dedup.config.sources import MAIN, OPTIONS, SECTIONS, KeyPath, variable
 
 _HEAD = f"""\
 # Every option with its default. Options that are commented out have a default that depends on the machine, or none.
@@ -37,10 +36,10 @@ def _yaml(value: Any) -> str:
     return out.getvalue().removesuffix("...\n").rstrip("\n")
 
 
-def _tree(lines: Callable[[Path, Option], Iterator[str]]) -> Iterator[str]:
+def _tree(lines: Callable[[KeyPath, Option], Iterator[str]]) -> Iterator[str]:
     """Write the sections around what ``lines`` says about each option."""
     yield f"{MAIN}:"
-    above: Path = ()
+    above: KeyPath = ()
     for path, option in OPTIONS.items():
         if path[:-1] != above and path[:-1] in SECTIONS and path[:-1]:
             yield f"  {path[0]}:"
@@ -56,7 +55,7 @@ def _constant(option: Option) -> Any:
     return option.default() if callable(option.default) else option.default
 
 
-def _described(path: Path, option: Option) -> Iterator[str]:
+def _described(path: KeyPath, option: Option) -> Iterator[str]:
     words = option.description
     if option.replaced_by:
         words += f" Still works; its successor is {option.replaced_by}."
@@ -79,7 +78,7 @@ def reference() -> str:
 def shown(settings: Settings) -> str:
     """Return the values in force as YAML that can be loaded again; secrets are not in it."""
 
-    def lines(path: Path, option: Option) -> Iterator[str]:
+    def lines(path: KeyPath, option: Option) -> Iterator[str]:
         value = attrgetter(".".join(path))(settings)
         if option.replaced_by:
             return

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from py_image_dedup.api import Deduplicator
-from py_image_dedup.daemon.memory import give_back
 from py_image_dedup.daemon.service import IndexAway, Postponed
 from py_image_dedup.model import events
 from py_image_dedup.model.file import Root
@@ -20,6 +21,19 @@ from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.scan.walker import walk
 from py_image_dedup.store.base import Store, StoreError
+
+
+def give_back() -> None:
+    """Ask the C library for it; one that cannot, or does so by itself, does nothing.
+
+    glibc keeps what was freed below anything that is still in use. After a library was walked and its index loaded that
+    is as much again as the index.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
 
 _LOG = logging.getLogger(__name__)
 

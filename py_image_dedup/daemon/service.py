@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from py_image_dedup.daemon.changes import Change
 from py_image_dedup.daemon.debounce import Settler
+from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.metrics.server import Checks
 from py_image_dedup.model import events
 

@@ -6,18 +6,118 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
-from py_image_dedup.daemon.changes import Change, ChangeListener, OverflowListener
-from py_image_dedup.daemon.overlooked import overlooked
 from py_image_dedup.model.events import FileEventSeen, WatcherChanged
 from py_image_dedup.model.events import Observer as RunObserver
+
+_KINDS = {
+    "created": "created",
+    "modified": "modified",
+    "attrib": "modified",  # another time is another stamp: the index would not know the file any more
+    "closed": "modified",
+    "moved": "moved",
+    "deleted": "deleted",
+}
+_OVERFLOW_WORDS = "queue overflowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something changed at a path.
+
+    Attributes:
+        raw_path: Absolute.
+        folder: The path is, or was, a folder: everything below it has changed.
+    """
+
+    raw_path: bytes
+    folder: bool = False
+
+
+class ChangeListener(FileSystemEventHandler):
+    """Turns watchdog's events into changes; what only looks at a file (opening, reading) is none."""
+
+    def __init__(self, changed: Callable[[str, Change], None]) -> None:
+        self._changed = changed
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """See ``FileSystemEventHandler``."""
+        kind = _KINDS.get(event.event_type)
+        if kind is None or (event.is_directory and kind == "modified"):
+            return
+        for path in (event.src_path, event.dest_path):
+            if path:
+                self._changed(kind, Change(os.fsencode(path), event.is_directory))
+
+
+class OverflowListener(logging.Handler):
+    """Hears the only sign that watchdog gives of dropped events: a line in its log."""
+
+    def __init__(self, heard: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+        if _OVERFLOW_WORDS in record.msg and "events were lost" in record.msg:
+            self._heard()
+
+
+_DESCRIPTORS: Final = Path("/proc/self/fdinfo")
+_WATCH: Final = "inotify wd:"
+
+
+def overlooked(root: Path, below: Path | None = None) -> Iterator[Path]:
+    """Yield the folders that are not watched.
+
+    Args:
+        root: Is watched, with all folders below it.
+        below: Look at this folder of the root only, and at those below it.
+
+    Nothing is told where the kernel does not say, or counts inodes in another way than files are counted.
+    """
+    watched = _watched()
+    if _inode(root) not in watched:
+        return
+    for folder, _, _ in os.walk(below or root):
+        inode = _inode(Path(folder))
+        if inode is not None and inode not in watched:
+            yield Path(folder)
+
+
+def _watched() -> frozenset[int]:
+    found: set[int] = set()
+    try:
+        descriptors = list(_DESCRIPTORS.iterdir())
+    except OSError:
+        return frozenset()
+    for descriptor in descriptors:
+        try:
+            text = descriptor.read_text(encoding="ascii")
+        except OSError:  # closed by now, as that of this listing is
+            continue
+        for line in text.splitlines():
+            if line.startswith(_WATCH):
+                fields = dict(field.split(":", 1) for field in line.split()[1:])
+                found.add(int(fields["ino"], 16))
+    return frozenset(found)
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.lstat().st_ino if not folder.is_symlink() else folder.stat().st_ino
+    except OSError:
+        return None
+
 
 _LOG = logging.getLogger(__name__)
 _EMPTY_IS_UNMOUNTED = "is empty: it looks like the mount point of a file system that is not mounted"

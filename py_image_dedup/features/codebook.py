@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
-from py_image_dedup.signature.arrays import Int8Array
-
-Float32Array = npt.NDArray[np.float32]
+from py_image_dedup.signature.arrays import Float32Array, Int8Array
 
 FEATURES_VERSION = 2
 """Changes when the same grey picture may give other features or words, or when they are packed in another way."""

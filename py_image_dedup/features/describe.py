@@ -7,16 +7,49 @@ many short steps in the interpreter, and in threads of one process they would wa
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from py_image_dedup.features.description import Description
 from py_image_dedup.features.extract import extract, pack
 from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.media.worker import main as guard
+from py_image_dedup.model.photo import Signature
 from py_image_dedup.signature.arrays import UInt8Array
 from py_image_dedup.signature.blas import one_thread
 from py_image_dedup.signature.compute import compute
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is kept of the looks of a picture; nothing of one without structure.
+
+    Attributes:
+        signature: Of the whole.
+        features: Packed, see ``features.pack``.
+        words: Packed, see ``words.pack_words``.
+    """
+
+    signature: Signature | None = None
+    features: bytes | None = None
+    words: bytes | None = None
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """As bytes for another process."""
+        return (self.signature.values if self.signature else b"", self.features or b"", self.words or b"")
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[bytes]) -> Self:
+        """Undo ``parts``.
+
+        Raises:
+            ValueError: These are not the parts of a description.
+        """
+        values, features, words = parts
+        return cls(Signature(values), features, words) if values else cls()
 
 
 def describe(grey: UInt8Array) -> Description:

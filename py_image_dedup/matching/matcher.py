@@ -3,18 +3,87 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 
-from py_image_dedup.matching.pairing import Pairing
-from py_image_dedup.matching.shots import time_between, words_for
+from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Match, MatchClass, Orientation, Proof
-from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.photo import IndexEntry, PhotoFacts
+from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.signature.orientation import inverse
+
+
+class Scope(StrEnum):
+    """Among which files duplicates are looked for."""
+
+    ALL = "all"
+    ROOT = "root"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Keeps files apart that are no duplicates however alike they are.
+
+    Attributes:
+        max_gap_ns: Files whose modification times are further apart, in nanoseconds, never match.
+    """
+
+    max_gap_ns: int | None = None
+
+    def allows(self, one: FileStat, other: FileStat) -> bool:
+        """Tell whether two files of one scope may match. Two names of one inode are one file, and no duplicates."""
+        if one.inode == other.inode and one.device == other.device:
+            return False
+        return self.max_gap_ns is None or abs(one.mtime_ns - other.mtime_ns) <= self.max_gap_ns
+
+
+def scope_key(scope: Scope, ownership: Ownership) -> Callable[[bytes], Hashable]:
+    """Make the function that tells what a file, by its raw path, has in common with those it may match."""
+    if scope is Scope.ALL:
+        return lambda _: None
+    if scope is Scope.FOLDER:
+        return lambda raw: raw.rpartition(b"/")[0]
+    return lambda raw: root.path if (root := ownership.root_of(raw)) else None
+
+
+_TIME_ZONES = timedelta(minutes=15)
+"""Clocks are put right by whole quarters of an hour, when the camera has been to another country."""
+
+_SECOND = timedelta(seconds=1)
+
+
+def time_between(left: PhotoFacts | None, right: PhotoFacts | None) -> timedelta | None:
+    """Return how long after one another two shots were taken; ``None`` if they may be one.
+
+    They may be one if either does not know its moment, if the moments are the same as far as both know them (editors
+    lose fractions of a second), or differ by a change of clocks.
+    """
+    if left is None or right is None or left.captured is None or right.captured is None:
+        return None
+    one, other = left.captured, right.captured
+    if not one.microsecond or not other.microsecond:
+        one, other = one.replace(microsecond=0), other.replace(microsecond=0)
+    apart = abs(one - other)
+    return None if not apart or not apart % _TIME_ZONES else apart
+
+
+def words_for(apart: timedelta) -> str:
+    """Put the time between two shots into words: ``taken 0.2 s apart``, ``taken 3 days apart``."""
+    seconds = apart.total_seconds()
+    if apart < _SECOND:
+        return f"taken {seconds:.2g} s apart"
+    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"taken {seconds / unit:.0f} {name} apart"
+    return f"taken {seconds:.0f} s apart"
+
 
 AS_MANY_PIXELS = 0.98
 """Of what two pictures have in common; the rest is rounding."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.failure import FailureReason
 
 HEAD_BYTES = 4096

@@ -14,7 +14,7 @@ from typing import Self
 
 from blake3 import blake3
 
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.file import FileStat
 

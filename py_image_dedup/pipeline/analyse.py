@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from py_image_dedup.features.description import Description
-from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError
-from py_image_dedup.media.limits import Limits, MemoryBudget
+from py_image_dedup.features.describe import Description
+from py_image_dedup.media.decoder import Decoded, Decoder, Guard
+from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
+from py_image_dedup.media.process import command_of
 from py_image_dedup.media.source import Source, read_source
 from py_image_dedup.model.events import FileAnalysed, FileFailed, Observer, PhaseAdvanced
 from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phase
@@ -21,10 +21,56 @@ from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.cleanup import is_current
-from py_image_dedup.pipeline.describing import decoder_for, description
 from py_image_dedup.pipeline.options import VERSIONS, AnalyseOptions
 from py_image_dedup.pipeline.workers import Finished, Overdue, Pool
+from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Store
+
+COMMAND: Final = command_of("py_image_dedup.features.describe")
+
+MANY: Final = 24
+"""Files for each thread from which on the processes earn what loading OpenCV costs them: a quarter of a second."""
+
+
+def decoder_for(files: int, threads: int, *, features: bool) -> Callable[[Limits, MemoryBudget], Decoder]:
+    """Choose what decodes.
+
+    Args:
+        files: How many there are.
+        threads: How many decoders will share them.
+        features: Whether local features are wanted.
+    """
+    return _describing if features and files >= MANY * threads else Decoder
+
+
+def description(decoded: Decoded, *, features: bool) -> Description:
+    """Return the description that came with a picture, or make it.
+
+    Args:
+        decoded: The picture.
+        features: Whether local features are wanted.
+
+    Raises:
+        MediaError: What came with it is no description.
+
+    Thread-safety: any number of threads.
+    """
+    if not features:
+        return Description(compute(decoded.grey))
+    if decoded.made:
+        try:
+            return Description.of_parts(decoded.made)
+        except ValueError as error:
+            raise MediaError(FailureReason.CRASHED, "the decoder's answer made no sense") from error
+    # Not at the top: it brings OpenCV.
+    from py_image_dedup.features.describe import describe
+
+    return describe(decoded.grey)
+
+
+def _describing(limits: Limits, budget: MemoryBudget) -> Decoder:
+    return Decoder(limits, budget, Guard(limits, COMMAND))
+
 
 __all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
 

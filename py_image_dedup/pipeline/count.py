@@ -8,8 +8,7 @@ from time import perf_counter
 
 from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.file import Root
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import Inventory, Root
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.scan.walker import walk

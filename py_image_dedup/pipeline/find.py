@@ -12,24 +12,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_image_dedup.matching.groups import Components
-from py_image_dedup.matching.matcher import DistanceRelation, Relation, VerifiedRelation
-from py_image_dedup.matching.pairing import scope_key
+from py_image_dedup.matching.matcher import DistanceRelation, Relation, VerifiedRelation, scope_key
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import Inventory
 from py_image_dedup.model.match import Group, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.cleanup import is_current
 from py_image_dedup.pipeline.gc_pause import paused_collection
-from py_image_dedup.pipeline.options import FindOptions
-from py_image_dedup.pipeline.partial import PartialPair
-from py_image_dedup.pipeline.pixel_candidates import NEAR, known_pixels, near_candidates
+from py_image_dedup.pipeline.options import NEAR, FindOptions
+from py_image_dedup.pipeline.rank import PartialPair
+from py_image_dedup.pipeline.same_pixels import known_pixels, near_candidates
 from py_image_dedup.scan.roots import Ownership, topmost
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.incremental import Searched
     from py_image_dedup.pipeline.verification import Proven
+    from py_image_dedup.store.base import Searched
 
 _CONTENTS_AT_ONCE = 2000
 

@@ -11,18 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from py_image_dedup.model.file import FileStat, Root, Stamp
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
-from py_image_dedup.pipeline.absence import Absence
-from py_image_dedup.pipeline.cleanup import is_current
-from py_image_dedup.pipeline.options import Matching
-from py_image_dedup.pipeline.parts import Parts
-from py_image_dedup.pipeline.pixel_candidates import NEAR
+from py_image_dedup.pipeline.cleanup import Absence, is_current
+from py_image_dedup.pipeline.options import NEAR, Matching, Parts
 from py_image_dedup.scan.roots import Ownership, settle_roots, topmost
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.search.join import join
@@ -33,25 +29,6 @@ if TYPE_CHECKING:
     from py_image_dedup.pipeline.verification import Proven
 
 _REGULAR = mode.S_IFREG
-
-
-class Searched(Protocol):
-    """What the find phase asks: of a whole ``Store``, or of a ``Neighbourhood``, with the meaning that it has there."""
-
-    def put(self, entries: Sequence[IndexEntry]) -> None:
-        """Keep what was found out about entries."""
-
-    def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
-        """Stream the pairs of contents within the distance."""
-
-    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
-        """Return the entries of contents."""
-
-    def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
-        """Stream the sets of entries with the same digest."""
-
-    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
-        """Stream the entries of whole pictures without a signature."""
 
 
 class Neighbourhood:

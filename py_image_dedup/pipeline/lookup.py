@@ -10,13 +10,12 @@ from py_image_dedup.features.extract import Features, extract, unpack
 from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.matching.matcher import as_match
 from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.match import Match, MatchClass, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.pipeline.options import FindOptions, Matching
-from py_image_dedup.pipeline.proving import verifier_of
-from py_image_dedup.pipeline.suspects import MOST_NEAR
+from py_image_dedup.pipeline.verification import MOST_NEAR, verifier_of
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Neighbour, Store
 from py_image_dedup.verification.picture import Picture

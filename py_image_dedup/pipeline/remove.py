@@ -15,9 +15,9 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
 from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.removal.dry_run import show
+from py_image_dedup.removal.executor import show
 from py_image_dedup.removal.plan import RemovalOptions, make_plan
-from py_image_dedup.removal.plan_file import PLAN_NAME, save_plan
+from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,44 @@ def remove(
     summary = PhaseSummary(Phase.REMOVE, time.perf_counter() - begun, counts)
     observer(PhaseFinished(summary))
     return Removed(outcomes, summary)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What the phase did.
+
+    Attributes:
+        folders: That are gone, in the order in which they went.
+        summary: ``pruned``: how many.
+    """
+
+    folders: tuple[Path, ...]
+    summary: PhaseSummary
+
+
+def prune(
+    plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, dry_run: bool, observer: Observer = ignore
+) -> Pruned:
+    """Remove the folders that this run emptied, if the plan asks for it and something was done.
+
+    Args:
+        plan: Of the run.
+        outcomes: Of the phase ``remove``.
+        run_directory: Its journal is told, so that an undo makes the folders again.
+        dry_run: Nothing is done.
+        observer: Is told the phase.
+
+    Raises:
+        JournalError: The journal cannot be written; nothing more was removed.
+    """
+    observer(PhaseStarted(Phase.PRUNE, unit="folders"))
+    begun = time.perf_counter()
+    folders: tuple[Path, ...] = ()
+    if plan.prune and not dry_run:
+        # Not at the top, as in the phase before.
+        from py_image_dedup.removal.folders import prune as prune_folders
+
+        folders = prune_folders(plan, outcomes, run_directory)
+    summary = PhaseSummary(Phase.PRUNE, time.perf_counter() - begun, {"pruned": len(folders)})
+    observer(PhaseFinished(summary))
+    return Pruned(folders, summary)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from py_image_dedup.model.events import PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
-from py_image_dedup.model.file import FileStat, Root
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.photo import Versions
 from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -22,25 +21,20 @@ from py_image_dedup.pipeline.cleanup import cleanup
 from py_image_dedup.pipeline.count import count
 from py_image_dedup.pipeline.find import find
 from py_image_dedup.pipeline.gc_pause import paused_collection
-from py_image_dedup.pipeline.partial import with_partial
-from py_image_dedup.pipeline.parts import Parts
-from py_image_dedup.pipeline.proving import proving
-from py_image_dedup.pipeline.prune import prune
-from py_image_dedup.pipeline.rank import rank
-from py_image_dedup.pipeline.remove import plan_removal, remove
+from py_image_dedup.pipeline.options import Parts
+from py_image_dedup.pipeline.rank import rank, with_partial
+from py_image_dedup.pipeline.remove import plan_removal, prune, remove
+from py_image_dedup.pipeline.verification import proving
 from py_image_dedup.ranking.ranker import Ranker
-from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
-from py_image_dedup.removal.lock import RunLock, RunLockedError
-from py_image_dedup.removal.plan import make_plan
-from py_image_dedup.removal.run_name import free_run_name, run_name
-from py_image_dedup.removal.runs import RUNS_NAME
+from py_image_dedup.removal.plan import PlanError, make_plan
+from py_image_dedup.removal.runs import RUNS_NAME, RunLock, RunLockedError, free_run_name, run_name
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import StoreError
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.incremental import Searched
     from py_image_dedup.pipeline.verification import Proven
+    from py_image_dedup.store.base import Searched
 
 # What only some runs need (decoders, what moves files, batches) is imported where it is needed: a run over an unchanged
 # library takes a second, and should not spend a good part of it on code that it does not use.

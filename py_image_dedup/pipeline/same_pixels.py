@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError
-from py_image_dedup.media.limits import Limits, MemoryBudget
+from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import TRANSIENT, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.pipeline.incremental import Searched
 from py_image_dedup.pipeline.workers import Finished, Overdue, Pool
+from py_image_dedup.store.base import Searched
 
 _WAIT_SECONDS = 0.1
 _BATCH = 256
@@ -105,3 +105,49 @@ def _expect(stat: FileStat) -> None:
         raise MediaError(FailureReason.VANISHED, f"{error.strerror or error}") from error
     if (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino) != stat.stamp:
         raise MediaError(FailureReason.CHANGED, "it changed since it was analysed")
+
+
+def near_candidates(entries: Iterable[IndexEntry], near: Callable[[IndexEntry], Hashable]) -> list[IndexEntry]:
+    """Choose the files whose pixels may be those of another one: it is dear to look, so most are ruled out first.
+
+    Args:
+        entries: Of one group.
+        near: Files with different answers are further than ``NEAR`` apart, or turned.
+    """
+    alike: dict[Hashable, list[IndexEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.facts is not None and entry.decoded_whole:
+            alike[(near(entry), entry.facts.width, entry.facts.height, entry.facts.frames)].append(entry)
+    return [entry for some in alike.values() if _contents(some) > 1 for entry in _worth_a_look(some)]
+
+
+def _worth_a_look(alike: Sequence[IndexEntry]) -> Iterator[IndexEntry]:
+    if len({entry.facts.format for entry in alike if entry.facts}) > 1:
+        yield from alike
+        return
+    by_signature: dict[bytes | None, list[IndexEntry]] = defaultdict(list)
+    for entry in alike:
+        by_signature[entry.signature.values if entry.signature else None].append(entry)
+    for same in by_signature.values():
+        if _contents(same) > 1:
+            yield from same
+
+
+def _contents(entries: Iterable[IndexEntry]) -> int:
+    return len({entry.digest for entry in entries})
+
+
+def known_pixels(candidates: Iterable[IndexEntry]) -> tuple[dict[bytes, bytes], list[IndexEntry]]:
+    """Sort out whose pixels the index knows already.
+
+    Returns:
+        Pixel digests by the digests of the bytes; and one file of each content that must be looked at.
+    """
+    known: dict[bytes, bytes] = {}
+    fresh: dict[bytes, IndexEntry] = {}
+    for entry in candidates:
+        if entry.digest is not None and entry.pixel_digest is not None:
+            known[entry.digest] = entry.pixel_digest
+        elif entry.digest is not None:
+            fresh.setdefault(entry.digest, entry)
+    return known, [entry for digest, entry in fresh.items() if digest not in known]

@@ -4,18 +4,98 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import numpy as np
+
+from py_image_dedup.media.process import command_of
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass, Proof, Verdict
-from py_image_dedup.pipeline.options import Verifier
-from py_image_dedup.pipeline.suspects import NearSuspects, near_blocks
+from py_image_dedup.pipeline.options import FindOptions, Matching, Options, Verifier
 from py_image_dedup.pipeline.verification_workers import InProcesses, InThreads, Pair
+from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Store
+
+MOST_NEAR: Final = 50
+"""How many suspects a content gets by its signature at most, the nearest."""
+
+FEW: Final = 1_000
+"""So many new contents are searched some at a time: what a batch costs does not follow the library."""
+
+_SEARCHED_AT_ONCE: Final = 50
+
+_PAIRS_TO_FOLD: Final = 1_000_000
+
+
+class NearSuspects:
+    """The nearest by signature of some contents, gathered from blocks of pairs in bounded memory.
+
+    Args:
+        numbers: Whose.
+    """
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._wanted = np.asarray(numbers, dtype=np.int64)
+        nothing = np.empty(0, dtype=np.int64)
+        self._own, self._other, self._distance = nothing, nothing, np.empty(0)
+        self._waiting: list[PairBlock] = []
+        self._count = 0
+
+    def add(self, block: PairBlock) -> None:
+        """Take some pairs; those of none of the contents are left out."""
+        self._waiting.append(block)
+        self._count += len(block)
+        if self._count > _PAIRS_TO_FOLD:
+            self._fold()
+
+    def of(self, number: int) -> list[int]:
+        """Return the contents that are nearest to one of the contents, at most ``MOST_NEAR``."""
+        self._fold()
+        first, last = np.searchsorted(self._own, [number, number + 1])
+        return list(map(int, self._other[first:last]))
+
+    def _fold(self) -> None:
+        if not self._waiting:
+            return
+        own, other, distance = [self._own], [self._other], [self._distance]
+        for block in self._waiting:
+            for mine, theirs in ((block.left, block.right), (block.right, block.left)):
+                chosen = np.isin(mine, self._wanted) & (mine != theirs)
+                own.append(mine[chosen])
+                other.append(theirs[chosen])
+                distance.append(block.distance[chosen])
+        self._waiting, self._count = [], 0
+        owns, others, distances = np.concatenate(own), np.concatenate(other), np.concatenate(distance)
+        order = np.lexsort((others, distances, owns))
+        owns, others, distances = owns[order], others[order], distances[order]
+        starts = np.flatnonzero(np.diff(owns, prepend=-1))
+        rank = np.arange(len(owns)) - np.repeat(starts, np.diff(starts, append=len(owns)))
+        kept = rank < MOST_NEAR
+        self._own, self._other, self._distance = owns[kept], others[kept], distances[kept]
+
+
+def near_blocks(store: Store, new: Sequence[int], max_distance: float) -> Iterator[PairBlock]:
+    """Yield all pairs of a new content with a suspicious one, and others besides."""
+    if len(new) > FEW:
+        yield from store.pairs(max_distance, None)
+        return
+    for start in range(0, len(new), _SEARCHED_AT_ONCE):
+        known = store.contents(new[start : start + _SEARCHED_AT_ONCE], None)
+        signed = {number: s for number, same in known.items() if (s := same[0].signature) is not None}
+        found = store.similar(list(signed.values()), max_distance, None)
+        for number, neighbours in zip(signed, found, strict=True):
+            yield PairBlock(
+                np.full(len(neighbours), number, dtype=np.int64),
+                np.array([neighbour.number for neighbour in neighbours], dtype=np.int64),
+                np.array([neighbour.distance for neighbour in neighbours], dtype=np.float64),
+                np.array([neighbour.orientation for neighbour in neighbours], dtype=np.uint8),
+            )
+
 
 _CONTENTS_A_STEP: Final = 100
 _PAIRS_AT_ONCE: Final = 1_000
@@ -205,3 +285,52 @@ class Proven:
     prover: Prover
     joining: frozenset[MatchClass]
     numbers: Sequence[int] | None = None
+
+
+@contextmanager
+def proving(store: Store, options: Options) -> Iterator[Proven | None]:
+    """Give what proves matches for a block; ``None`` where the distance of signatures decides.
+
+    Args:
+        store: The index.
+        options: Of the run.
+
+    Raises:
+        ValueError: Matches are to be verified, and files are analysed without what they are verified by.
+    """
+    if options.find.matching is Matching.DISTANCE:
+        yield None
+        return
+    if not options.analyse.features:
+        raise ValueError("matches cannot be verified without features: analyse with them, or match by distance")
+    # Not at the top: it brings what compares pictures.
+
+    with Prover(
+        store, verifier_of(options.find), mark_of(options), options.find.distance_bound, options.find.threads
+    ) as prover:
+        yield Proven(prover, options.removal.remove_classes | {MatchClass.SIMILAR})
+
+
+def mark_of(options: Options) -> int:
+    """Return what proofs are marked with: one number for all methods they depend on and for which pairs were looked at.
+
+    Args:
+        options: Of the run.
+    """
+    versions = options.analyse.versions
+    methods = (versions.media * 1000 + versions.features) * 1000 + verifier_of(options.find).version
+    return methods * 10_000 + round(options.find.distance_bound * 1000)
+
+
+def verifier_of(options: FindOptions) -> Verifier:
+    """Return what matches are proven with: what the options say, or ``match.verify``.
+
+    Args:
+        options: What matches.
+    """
+    if options.verifier is not None:
+        return options.verifier
+    # Not at the top: it brings what compares pictures.
+    from py_image_dedup.verification.verify import VERIFY_VERSION, verify
+
+    return Verifier(verify, VERIFY_VERSION, command_of("py_image_dedup.verification.worker"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +15,56 @@ from rich.text import Text
 
 from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.progress.tally import TITLES, Tally, duration_words
+
+TITLES = {
+    Phase.COUNT: "Counting files",
+    Phase.CLEANUP: "Cleaning the index",
+    Phase.ANALYSE: "Analysing",
+    Phase.FIND: "Finding duplicates",
+    Phase.RANK: "Choosing keepers",
+    Phase.REMOVE: "Removing",
+    Phase.PRUNE: "Removing empty folders",
+}
+"""What a phase is called while it runs."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """A phase that runs. Not locked: its owner is.
+
+    Attributes:
+        phase: Which.
+        started: When, in seconds of a monotonic clock.
+        total: Steps that it will take, if that is known.
+        unit: What a step is, in the plural.
+        done: Steps taken.
+    """
+
+    phase: Phase
+    started: float
+    total: int | None
+    unit: str
+    done: int = 0
+
+    def rate(self, now: float) -> float:
+        """Steps a second."""
+        passed = now - self.started
+        return self.done / passed if passed > 0 else 0.0
+
+    def left(self, now: float) -> float | None:
+        """Seconds that it will take at this rate; ``None`` if nobody can know."""
+        rate = self.rate(now)
+        if self.total is None or rate == 0:
+            return None
+        return max(0, self.total - self.done) / rate
+
+
+def duration_words(seconds: float) -> str:
+    """Return ``0:42``, ``3:05`` or ``2:03:04``."""
+    whole = round(seconds)
+    minutes, hours = whole // 60 % 60, whole // 3600
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
 
 _REFRESH = 0.1
 """Seconds between two looks at the figures; a step between them costs an addition."""
@@ -132,3 +183,71 @@ class ProgressBars:
             total = tally.done if tally.total is None else tally.total
             self._progress.update(task, total=total, completed=tally.done, left=None, over=True)
             self._progress.stop_task(task)
+
+
+INTERVAL = 10.0
+"""Seconds from one line to the next."""
+
+
+class ProgressLines:
+    """An observer that says every ten seconds how far a phase is; a short phase says nothing.
+
+    Safe to be called from several threads.
+
+    Args:
+        write: Takes one line, without a line break.
+        interval: Seconds from one line to the next.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        interval: float = INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write = write
+        self._interval = interval
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tally: Tally | None = None
+        self._next = 0.0
+        self._spoken = False
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event."""
+        if isinstance(event, PhaseAdvanced):
+            self._advance(event)
+        elif isinstance(event, PhaseStarted):
+            with self._lock:
+                now = self._clock()
+                self._tally = Tally(event.phase, now, event.total, event.unit)
+                self._next, self._spoken = now + self._interval, False
+        elif isinstance(event, PhaseFinished):
+            self._finish(event)
+
+    def _advance(self, event: PhaseAdvanced) -> None:
+        with self._lock:
+            tally = self._tally
+            if tally is None or tally.phase is not event.phase:
+                return
+            tally.done += event.steps
+            now = self._clock()
+            if now >= self._next:
+                self._next, self._spoken = now + self._interval, True
+                self._write(_line(tally, now))
+
+    def _finish(self, event: PhaseFinished) -> None:
+        with self._lock:
+            tally, self._tally = self._tally, None
+            if tally is not None and tally.phase is event.summary.phase and self._spoken:
+                took = duration_words(event.summary.seconds)
+                self._write(f"{TITLES[tally.phase]}: {tally.done:,} {tally.unit} in {took}")
+
+
+def _line(tally: Tally, now: float) -> str:
+    of = f" of {tally.total:,}" if tally.total is not None else ""
+    left = tally.left(now)
+    until = f", {duration_words(left)} left" if left is not None else ""
+    return f"{TITLES[tally.phase]}: {tally.done:,}{of} {tally.unit}, {tally.rate(now):,.0f}/s{until}"

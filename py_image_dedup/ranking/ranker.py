@@ -9,7 +9,7 @@ from itertools import groupby
 from py_image_dedup.model.match import Reason
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.ranking.group_stats import Company
-from py_image_dedup.ranking.rule import Rule, plain
+from py_image_dedup.ranking.rules import Rule, plain
 
 _WHOLE = plain(
     "decoded-whole",

@@ -9,8 +9,7 @@ from typing import Final
 
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus
 from py_image_dedup.removal.actions import Act
-from py_image_dedup.removal.durable import flush
-from py_image_dedup.removal.filesystem import NotAsPlanned, Stranded
+from py_image_dedup.removal.filesystem import NotAsPlanned, Stranded, flush
 
 BATCH: Final = 32
 """Actions whose intents are flushed together. Each may hold five descriptors; a process has 256 at the least."""

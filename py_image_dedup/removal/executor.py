@@ -8,18 +8,40 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from py_image_dedup.model.events import Observer, ignore
+from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced, ignore
+from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.actions import Scene, act
+from py_image_dedup.removal.actions import Fence, Scene, act, expected_file
 from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out, in_words
-from py_image_dedup.removal.dry_run import announce, show
 from py_image_dedup.removal.file_metadata import FileFacts
 from py_image_dedup.removal.filesystem import NotAsPlanned, missing_folders
-from py_image_dedup.removal.guard import Fence, expected_file
-from py_image_dedup.removal.history import Entry, State, outcome_of, read_history
-from py_image_dedup.removal.invariants import PlanError, check_plan
-from py_image_dedup.removal.journal import Journal, JournalError, Step, no_step
+from py_image_dedup.removal.journal import Entry, Journal, JournalError, State, Step, no_step, outcome_of, read_history
+from py_image_dedup.removal.plan import PlanError, check_plan
 from py_image_dedup.removal.recovery import recover
+
+
+def show(plan: Plan, observer: Observer) -> tuple[Outcome, ...]:
+    """Return an outcome ``planned`` for each action; nothing is looked at and nothing is done.
+
+    Args:
+        plan: Checked again first.
+        observer: Is told every outcome.
+
+    Raises:
+        PlanError: The plan breaks an invariant.
+    """
+    check_plan(plan)
+    outcomes = tuple(Outcome(action, OutcomeStatus.PLANNED, action.target) for action in plan.actions)
+    for outcome in outcomes:
+        announce(observer, outcome)
+    return outcomes
+
+
+def announce(observer: Observer, outcome: Outcome) -> None:
+    """Tell an outcome."""
+    observer(ActionFinished(outcome))
+    observer(PhaseAdvanced(Phase.REMOVE))
+
 
 _NO_JOURNAL: Final = "nothing was done with it: "
 

@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+from blake3 import blake3
 
 from py_image_dedup.model.file import FileStat, Stamp
-from py_image_dedup.removal.durable import flushes_whole_file_systems, fsync
+
+
+@cache
+def _syncfs() -> Callable[[int], int] | None:
+    """``syncfs(2)`` of the C library, where there is one."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = [ctypes.c_int]
+    function.restype = ctypes.c_int
+    return function
+
+
+def flushes_whole_file_systems() -> bool:
+    """Tell whether ``flush`` covers folders that were made on the way, too."""
+    return _syncfs() is not None
+
+
+def fsync(descriptor: int) -> None:
+    """Wait until a file or a folder is on the disk.
+
+    Network file systems that keep folders on their server answer that there is nothing to wait for; that is no error.
+
+    Raises:
+        OSError: The disk did not take it.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:
+            raise
+
+
+def flush(descriptors: Iterable[int]) -> None:
+    """Wait until everything written to these files and folders is on the disk.
+
+    A single one is flushed alone; several at once by flushing their file systems, which costs one wait instead of one
+    each. Where the system cannot do that, each is flushed alone.
+
+    Raises:
+        OSError: The disk did not take it all.
+    """
+    descriptors = tuple(descriptors)
+    syncfs = _syncfs()
+    if syncfs is None or len(descriptors) == 1:
+        for descriptor in descriptors:
+            fsync(descriptor)
+        return
+    by_device = {os.fstat(descriptor).st_dev: descriptor for descriptor in descriptors}
+    for descriptor in by_device.values():
+        if syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -174,3 +232,200 @@ def _make(name: str, above: int) -> None:
         return  # somebody else made it just now
     if not flushes_whole_file_systems():
         fsync(above)
+
+
+_NOREPLACE: Final = 1
+_CANNOT: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK})
+"""What a system or a file system answers when it does not know the call."""
+
+Method: TypeAlias = Callable[[Place, Place], None]
+
+
+class CannotTell(OSError):  # noqa: N818 - it is how a method passes the turn to the next
+    """This file system does not know this method."""
+
+
+@cache
+def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
+    """``renameat2(2)`` of the C library, where there is one."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    function.restype = ctypes.c_int
+    return function
+
+
+def by_renameat2(source: Place, target: Place) -> None:
+    """Rename in one call that refuses a taken name (Linux)."""
+    function = _renameat2()
+    if function is None:
+        raise CannotTell(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    old, new = os.fsencode(source.name), os.fsencode(target.name)
+    if function(source.folder, old, target.folder, new, _NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
+        raise CannotTell(number, os.strerror(number))
+    raise OSError(number, os.strerror(number), os.fspath(source.path), None, os.fspath(target.path))
+
+
+def by_link(source: Place, target: Place) -> None:
+    """Give the file its second name, which refuses a taken one, then take the first away."""
+    try:
+        os.link(
+            source.name,
+            target.name,
+            src_dir_fd=source.folder,
+            dst_dir_fd=target.folder,
+            follow_symlinks=False,
+        )
+    except OSError as error:
+        if error.errno in _CANNOT:
+            raise CannotTell(error.errno, error.strerror) from error
+        raise
+    source.unlink()
+
+
+def by_claim(source: Place, target: Place) -> None:
+    """Claim the name with an empty file of our own, which refuses a taken one, then rename over the claim."""
+    if source.lstat().st_dev != os.fstat(target.folder).st_dev:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    descriptor = target.create()
+    try:
+        claim = os.fstat(descriptor)
+        try:
+            now = target.lstat()
+            if (now.st_ino, now.st_size) != (claim.st_ino, 0):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target.path))
+            os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+        except OSError:
+            now = target.lstat()
+            if (now.st_ino, now.st_size) == (claim.st_ino, 0):
+                target.unlink()
+            raise
+    finally:
+        os.close(descriptor)
+
+
+METHODS: Final[tuple[Method, ...]] = (by_renameat2, by_link, by_claim)
+"""Surest first: file systems without hard links or without ``RENAME_NOREPLACE`` know one of the others."""
+
+
+def rename_new(source: Place, target: Place, methods: tuple[Method, ...] = METHODS) -> None:
+    """Rename a file to a name that nothing has.
+
+    Raises:
+        FileExistsError: Something has the name; nothing was done.
+        OSError: With ``errno.EXDEV`` if the target is on another file system; nothing was done.
+    """
+    for method in methods[:-1]:
+        try:
+            method(source, target)
+        except CannotTell:
+            continue
+        return
+    methods[-1](source, target)
+
+
+def take_aside(place: Place, name: str, expected: Stamp) -> Place:
+    """Give a file a name that only this action knows and make sure that it is the one that was checked.
+
+    Whoever replaces a file at the last moment by renaming another one over it replaces it before this call, and the
+    difference shows; or after it, and then the new file has the old place and is not touched.
+
+    Returns:
+        Where it is now.
+
+    Raises:
+        NotAsPlanned: It is another file, or it changed; it has its own name again.
+        Stranded: It is another file and its name was taken meanwhile; it keeps the new name.
+    """
+    aside = place.beside(name)
+    rename_new(place, aside)
+    if stamp_of(aside.lstat()) != expected:
+        put_back(aside, place)
+        raise NotAsPlanned(f"{place.path} was replaced or changed at the last moment")
+    return aside
+
+
+def put_back(aside: Place, place: Place) -> None:
+    """Undo ``take_aside`` or a move.
+
+    Raises:
+        Stranded: The name was taken meanwhile, or the disk refuses; the file keeps the name that it has.
+    """
+    try:
+        rename_new(aside, place)
+    except OSError as error:
+        raise Stranded(
+            f"{place.path} could not get its name back ({error.strerror}); it is {aside.path}", aside.path
+        ) from error
+
+
+_CHUNK: Final = 1 << 20
+
+
+def digest_of(descriptor: int) -> bytes:
+    """Return the BLAKE3 digest (32 bytes) of an open file, read from its beginning."""
+    hasher = blake3()
+    offset = 0
+    while chunk := os.pread(descriptor, _CHUNK, offset):
+        hasher.update(chunk)
+        offset += len(chunk)
+    return hasher.digest()
+
+
+def same_bytes(left: int, right: int) -> bytes | None:
+    """Compare two open files byte by byte.
+
+    Returns:
+        Their digest if they are the same, else ``None``.
+    """
+    hasher = blake3()
+    offset = 0
+    while True:
+        chunk = _full(left, offset)
+        if chunk != _full(right, offset):
+            return None
+        if not chunk:
+            return hasher.digest()
+        hasher.update(chunk)
+        offset += len(chunk)
+
+
+def _full(descriptor: int, offset: int) -> bytes:
+    """Read a whole chunk unless the file ends: two files may be read in pieces of different length."""
+    chunk = os.pread(descriptor, _CHUNK, offset)
+    while 0 < len(chunk) < _CHUNK and (more := os.pread(descriptor, _CHUNK - len(chunk), offset + len(chunk))):
+        chunk += more
+    return chunk
+
+
+def copy_bytes(source: int, target: int) -> bytes:
+    """Copy an open file into an empty one.
+
+    Returns:
+        The digest of what was read.
+
+    Raises:
+        OSError: ``ENOSPC`` and its kind; the target is incomplete then.
+    """
+    hasher = blake3()
+    offset = 0
+    while chunk := os.pread(source, _CHUNK, offset):
+        hasher.update(chunk)
+        view = memoryview(chunk)
+        written = 0
+        while written < len(view):
+            written += os.pwrite(target, view[written:], offset + written)
+        offset += len(chunk)
+    return hasher.digest()
+
+
+def digest_on_disk(descriptor: int) -> bytes:
+    """Digest a file that was flushed as the disk has it: what the memory remembers of it is forgotten first."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    return digest_of(descriptor)

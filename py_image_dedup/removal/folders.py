@@ -10,8 +10,7 @@ from pathlib import Path
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal.file_metadata import FileFacts
 from py_image_dedup.removal.filesystem import NotAsPlanned, open_place
-from py_image_dedup.removal.history import History, read_history
-from py_image_dedup.removal.journal import Journal, Step, no_step
+from py_image_dedup.removal.journal import History, Journal, Step, no_step, read_history
 
 
 def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step: Step = no_step) -> tuple[Path, ...]:

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.removal.batch import BATCH, in_words
-from py_image_dedup.removal.content import digest_of
-from py_image_dedup.removal.copies import KnownCopies
-from py_image_dedup.removal.filesystem import NotAsPlanned, is_file, open_place
-from py_image_dedup.removal.history import Entry, History, State, read_history
-from py_image_dedup.removal.journal import JOURNAL_NAME, Journal, Step, no_step
+from py_image_dedup.removal.filesystem import NotAsPlanned, digest_of, is_file, open_place
+from py_image_dedup.removal.journal import JOURNAL_NAME, Entry, History, Journal, State, Step, no_step, read_history
+from py_image_dedup.removal.restore import KnownCopies
 
 _WAITING = frozenset({State.DONE, State.EXPIRING})
 

@@ -11,19 +11,18 @@ from pathlib import Path
 from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.removal.actions import Scene
 from py_image_dedup.removal.batch import in_words
-from py_image_dedup.removal.content import digest_of
 from py_image_dedup.removal.filesystem import (
     CREATED_MODE,
     NotAsPlanned,
     Place,
     Stranded,
+    digest_of,
     is_file,
     is_planned,
     open_place,
+    put_back,
 )
-from py_image_dedup.removal.history import State, read_history
-from py_image_dedup.removal.journal import Journal, Step, no_step
-from py_image_dedup.removal.rename import put_back
+from py_image_dedup.removal.journal import Journal, State, Step, no_step, read_history
 from py_image_dedup.removal.trash import find_in_trash
 
 _NOT_DONE = "not done: the run was killed while it was its turn; run again to go on"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
+
+from filelock import FileLock, Timeout
 
 from py_image_dedup.model.plan import OutcomeStatus
-from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JournalError
-from py_image_dedup.removal.plan_file import PLAN_NAME, load_plan
+from py_image_dedup.removal.plan import PlanError
+from py_image_dedup.removal.serialization import PLAN_NAME, load_plan
 
 RUNS_NAME: Final = "runs"
 """Of the folder in the state directory that has a folder a run."""
@@ -67,7 +72,7 @@ def list_runs(state_directory: Path) -> tuple[RunSummary, ...]:
 
 def _summary(directory: Path) -> RunSummary | None:
     # Not at the top: every run imports this module for a name, and few ask what earlier runs did.
-    from py_image_dedup.removal.history import State, read_history
+    from py_image_dedup.removal.journal import State, read_history
 
     problems: list[str] = []
     planned = 0
@@ -105,3 +110,90 @@ def _summary(directory: Path) -> RunSummary | None:
 
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+LOCK_NAME: Final = "run.lock"
+"""Of the file in the state directory that is locked. It stays there; the lock goes with the process."""
+
+_HOLDER_NAME: Final = "run.lock.holder"
+
+
+class RunLockedError(Exception):
+    """Another run uses the state directory; the message says which process."""
+
+
+class RunLock:
+    """Held while a run, an ``apply``, an ``undo`` or anything else writes to the state directory.
+
+    A context manager. The lock of a killed process is free. Not to be shared between threads.
+
+    Args:
+        state_directory: Made if it is not there.
+    """
+
+    def __init__(self, state_directory: Path) -> None:
+        self._directory = state_directory
+        self._holder = state_directory / _HOLDER_NAME
+        self._lock: FileLock | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or say who has it; never waits.
+
+        Raises:
+            RunLockedError: Another process, or another part of this one, has it.
+            OSError: The state directory cannot be written.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._directory / LOCK_NAME, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunLockedError(
+                f"another run uses {self._directory} ({self._who()}); wait until it is over, or stop it"
+            ) from error
+        self._lock = lock
+        self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+
+    def release(self) -> None:
+        """Give the lock back; without it nothing happens."""
+        if self._lock is None:
+            return
+        with suppress(FileNotFoundError):
+            self._holder.unlink()
+        self._lock.release()
+        self._lock = None
+
+    def __enter__(self) -> Self:
+        """Take the lock."""
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give it back."""
+        self.release()
+
+    def _who(self) -> str:
+        try:
+            return f"process {int(self._holder.read_text(encoding='ascii'))}"
+        except (OSError, ValueError):
+            return "a process that has just begun"
+
+
+def run_name(when: datetime) -> str:
+    """Return the name of a run that started then: by UTC, so that names sort by time in winter and summer."""
+    utc = when.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H-%M-%S}-{utc.microsecond // 1000:03}Z"
+
+
+def free_run_name(when: datetime, runs: Path) -> str:
+    """Return the name of a run that started then, or the next one that no run has.
+
+    Args:
+        when: With time zone.
+        runs: The folder that has a folder for each run; need not be there.
+    """
+    while os.path.lexists(runs / (name := run_name(when))):
+        when += timedelta(milliseconds=1)
+    return name

@@ -12,15 +12,13 @@ from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.removal.actions import Scene
 from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out
-from py_image_dedup.removal.copies import KnownCopies
 from py_image_dedup.removal.executor import never
 from py_image_dedup.removal.filesystem import missing_folders
 from py_image_dedup.removal.folders import give_facts_back, make_again, remove_if_empty
-from py_image_dedup.removal.history import Entry, History, State, read_history
-from py_image_dedup.removal.journal import Journal, JournalError, Step, no_step
+from py_image_dedup.removal.journal import Entry, History, Journal, JournalError, State, Step, no_step, read_history
 from py_image_dedup.removal.quarantine import quarantine_of
 from py_image_dedup.removal.recovery import recover
-from py_image_dedup.removal.restore import Back
+from py_image_dedup.removal.restore import Back, KnownCopies
 
 
 def undo(

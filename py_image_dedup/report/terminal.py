@@ -15,8 +15,16 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGro
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.report.text import below, common_folder, count_words, readable, seconds_words, size_words
-from py_image_dedup.report.totals import outcomes_by_source, totals_of
+from py_image_dedup.report.text import (
+    below,
+    common_folder,
+    count_words,
+    outcomes_by_source,
+    readable,
+    seconds_words,
+    size_words,
+    totals_of,
+)
 
 WhyItStays = Callable[[RankedGroup, Redundant], str | None]
 """Says why a redundant file has no action."""

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
-from py_image_dedup.model.file import Root, Stamp
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import Inventory, Root, Stamp
 from py_image_dedup.scan.roots import Place, settle_roots
 from py_image_dedup.scan.selector import Selector, is_system_folder
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
-from py_image_dedup.search.plan import SLACK, Float32Array, Plan, Product, least_cosine
-from py_image_dedup.signature.arrays import Float64Array, Int8Array, Int64Array, PairBlock, UInt8Array
+from py_image_dedup.search.plan import SLACK, Plan, Product, least_cosine
+from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array, PairBlock, UInt8Array
 from py_image_dedup.signature.distance import from_products, squared_lengths
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn
 

@@ -1,4 +1,4 @@
-"""Pairs of signatures as columns: what exact search returns, block by block."""
+"""Types of the arrays that the packages above exchange, and pairs of signatures as columns."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
+Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ import numpy as np
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH, Signature
 from py_image_dedup.signature.arrays import Float64Array, Int8Array, Int64Array, UInt8Array
-from py_image_dedup.signature.grid import GRID, NEIGHBOUR, POINT
+from py_image_dedup.signature.orientation import GRID, NEIGHBOUR, POINT
 
 SIGNATURE_VERSION = 1
 """Changes when the same grey array may give other values."""

@@ -17,7 +17,53 @@ import numpy.typing as npt
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature.arrays import Int8Array, UInt8Array
-from py_image_dedup.signature.grid import GRID, NEIGHBOUR, POINT
+
+GRID = 9
+"""Grid points a side."""
+
+NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+"""Steps (rows, columns) to the neighbours, in the order of the 648 values."""
+
+
+def _forward_pairs() -> tuple[tuple[int, int, int, int], ...]:
+    """Return ``(point, neighbour, place of the value, place of its mirror)`` for the values that are kept."""
+    pairs = []
+    for row in range(GRID):
+        for column in range(GRID):
+            for direction in range(4, 8):
+                down, right = NEIGHBOURS[direction]
+                if row + down < GRID and 0 <= column + right < GRID:
+                    point, neighbour = row * GRID + column, (row + down) * GRID + column + right
+                    pairs.append((point, neighbour, point * 8 + direction, neighbour * 8 + 7 - direction))
+    return tuple(pairs)
+
+
+def _columns() -> tuple[npt.NDArray[np.intp], ...]:
+    columns = tuple(np.array(column, dtype=np.intp) for column in zip(*_forward_pairs(), strict=True))
+    for column in columns:
+        column.setflags(write=False)
+    return columns
+
+
+POINT, NEIGHBOUR, PLACE, MIRRORED_PLACE = _columns()
+"""For each of the 272 values: its grid point and its neighbour (0 to 80), and where the difference and its mirror
+stand among the 648. Read-only."""
+
+
+def expand(values: Int8Array) -> Int8Array:
+    """Return the 648 values of the image-match signature.
+
+    Args:
+        values: int8, shape ``(..., 272)``.
+
+    Returns:
+        int8, shape ``(..., 648)``, as ``ImageSignature.generate_signature`` of image-match orders them.
+    """
+    whole = np.zeros((*values.shape[:-1], GRID * GRID * len(NEIGHBOURS)), dtype=np.int8)
+    whole[..., PLACE] = values
+    whole[..., MIRRORED_PLACE] = -values
+    return whole
+
 
 ORIENTATIONS: tuple[Orientation, ...] = tuple(Orientation)
 """All eight, by their values; ``UPRIGHT`` first."""

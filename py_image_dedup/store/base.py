@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.match import Orientation, Proof
@@ -268,3 +268,22 @@ class Store(ABC):
     ) -> None:
         """Close."""
         self.close()
+
+
+class Searched(Protocol):
+    """What the find phase asks: of a whole ``Store``, or of a ``Neighbourhood``, with the meaning that it has there."""
+
+    def put(self, entries: Sequence[IndexEntry]) -> None:
+        """Keep what was found out about entries."""
+
+    def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
+        """Stream the pairs of contents within the distance."""
+
+    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
+        """Return the entries of contents."""
+
+    def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
+        """Stream the sets of entries with the same digest."""
+
+    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """Stream the entries of whole pictures without a signature."""

@@ -10,16 +10,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.features.codebook import codebook
 from py_image_dedup.features.extract import Features
+from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array
 from py_image_dedup.verification.transform import Alignment, fit_affine, fit_similarity
-
-Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 UNAMBIGUOUS = 0.85
 """The second most alike feature must be this much less alike (Lowe's ratio)."""

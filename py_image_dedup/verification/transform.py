@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
-
-Float64Array = npt.NDArray[np.float64]
+from py_image_dedup.signature.arrays import Float64Array
 
 TURNS: dict[Orientation, tuple[tuple[int, int], tuple[int, int]]] = {
     Orientation.UPRIGHT: ((1, 0), (0, 1)),

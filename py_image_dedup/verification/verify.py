@@ -22,19 +22,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from py_image_dedup.features.document import DOCUMENT
-from py_image_dedup.features.extract import Features
+from py_image_dedup.features.extract import DOCUMENT, Features
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
-from py_image_dedup.verification.changes import Changes, look_at_changes
-from py_image_dedup.verification.compare import Comparison, compare
+from py_image_dedup.verification.compare import Changes, Comparison, compare, look_at_changes
 from py_image_dedup.verification.correspondence import Fit, correspond, fit
-from py_image_dedup.verification.coverage import cover
-from py_image_dedup.verification.evidence import Findings, covers, describe
-from py_image_dedup.verification.overlap import Overlap
-from py_image_dedup.verification.picture import Picture
-from py_image_dedup.verification.registration import register
+from py_image_dedup.verification.evidence import Findings, cover, covers, describe
+from py_image_dedup.verification.picture import Picture, likeliest_turn
+from py_image_dedup.verification.registration import Overlap, register
 from py_image_dedup.verification.transform import Alignment, fit_projective, mirroring
-from py_image_dedup.verification.turning import likeliest_turn
 
 VERIFY_VERSION = 3
 """Changes when the same two pictures may get another verdict."""

@@ -265,7 +265,7 @@ def test_clear_gets_rid_of_a_damaged_index(program: Program, library: Path) -> N
 
 
 def test_a_second_run_at_the_same_time_says_so_and_leaves(program: Program, library: Path) -> None:
-    from py_image_dedup.removal.lock import RunLock
+    from py_image_dedup.removal.runs import RunLock
 
     with RunLock(program.state):
         ended = program.call("deduplicate", "Pictures")

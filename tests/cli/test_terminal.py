@@ -193,7 +193,7 @@ def test_a_service_managers_signal_is_heard_as_ctrl_c(program: Program) -> None:
 def test_the_second_ctrl_c_stops_at_once() -> None:
     script = (
         "import time\n"
-        "from py_image_dedup.cli.interrupt import Interrupt\n"
+        "from py_image_dedup.cli.context import Interrupt\n"
         "with Interrupt(lambda words: print(words, flush=True), lambda: print('cursor', flush=True)) as interrupt:\n"
         "    print('ready', flush=True)\n"
         "    while True:\n"

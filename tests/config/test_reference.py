@@ -7,9 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from py_image_dedup.config import Settings, load
-from py_image_dedup.config.catalogue import OPTIONS
 from py_image_dedup.config.reference import reference, shown
-from py_image_dedup.config.sources import variable
+from py_image_dedup.config.sources import OPTIONS, variable
 
 REFERENCE = Path(__file__).resolve().parents[2] / "py_image_dedup_reference.yaml"
 

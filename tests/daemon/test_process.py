@@ -239,7 +239,7 @@ def test_a_disk_that_is_unmounted_and_mounted_again_keeps_its_entries(daemon: Da
 
 
 def test_another_programs_run_is_waited_for(daemon: DaemonProcess) -> None:
-    from py_image_dedup.removal.lock import RunLock
+    from py_image_dedup.removal.runs import RunLock
 
     with RunLock(daemon.state):
         daemon.start_only()

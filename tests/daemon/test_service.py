@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.daemon.changes import Change
 from py_image_dedup.daemon.debounce import Settler
 from py_image_dedup.daemon.service import IndexAway, Postponed, Runner, Service, Timing
+from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.model.events import Event, PhaseAdvanced, QueueChanged, StoreFailed
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Stamp

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from watchdog.utils import BaseThread
 
-from py_image_dedup.daemon.changes import Change
-from py_image_dedup.daemon.watcher import Watcher
+from py_image_dedup.daemon.watcher import Change, Watcher
 from py_image_dedup.model.events import Event, FileEventSeen, WatcherChanged
 
 

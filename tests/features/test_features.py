@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from py_image_dedup.features.codebook import DIMENSIONS, LARGEST, codebook
-from py_image_dedup.features.extract import MOST, Features, extract, pack, unpack
-from py_image_dedup.features.thumbnail import open_thumbnail
+from py_image_dedup.features.extract import MOST, Features, extract, open_thumbnail, pack, unpack
 from tests.support.photographs import grey as grey_of
 from tests.support.photographs import photograph
 

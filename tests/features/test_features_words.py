@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from py_image_dedup.features.codebook import CENTRES, DIMENSIONS, codebook
-from py_image_dedup.features.descriptor import LENGTH, MIRROR
 from py_image_dedup.features.extract import Features, extract
+from py_image_dedup.features.keypoints import LENGTH, MIRROR
 from py_image_dedup.features.visual_words import MOST_REPEATED, quantise, words
 from tests.support.photographs import grey, photograph
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from py_image_dedup.inspection.inspect import inspect
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.worker.inspect import read_full
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.inspection import Outcome, RegionKind, Side

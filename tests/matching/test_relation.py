@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from py_image_dedup.matching.matcher import DistanceRelation, VerifiedRelation
-from py_image_dedup.matching.pairing import Pairing, Scope, scope_key
+from py_image_dedup.matching.matcher import DistanceRelation, Pairing, Scope, VerifiedRelation, scope_key
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Signature

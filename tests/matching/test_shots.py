@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from py_image_dedup.matching.shots import time_between, words_for
+from py_image_dedup.matching.matcher import time_between, words_for
 from py_image_dedup.model.photo import PhotoFacts
 
 NOON = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - camera time

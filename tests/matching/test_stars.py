@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from py_image_dedup.matching.stars import Stars, form_stars, may_go
+from py_image_dedup.matching.groups import Stars, form_stars, may_go
 from py_image_dedup.model.match import Evidence, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from tests.support.entries import entry

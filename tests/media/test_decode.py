@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from py_image_dedup.media.decoder import Decoded, Decoder, decode
-from py_image_dedup.media.errors import MediaError
-from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.limits import Limits, MediaError
 from py_image_dedup.media.source import read_source
-from py_image_dedup.media.worker.canonical import canonical_size
+from py_image_dedup.media.worker.decode import canonical_size
 from py_image_dedup.media.worker.exif import read_exif
 from py_image_dedup.media.worker.open import webp_size
 from py_image_dedup.model.failure import FailureReason

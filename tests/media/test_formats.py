@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from py_image_dedup.media.errors import MediaError
 from py_image_dedup.media.formats import EXTENSIONS, recognise
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.failure import FailureReason
 
 

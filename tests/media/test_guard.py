@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError, explain
-from py_image_dedup.media.guarded import Guard
-from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.decoder import Decoder, Guard
+from py_image_dedup.media.limits import Limits, MediaError, explain
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.failure import FailureReason
 from tests.support.pictures import picture, write
@@ -175,7 +173,7 @@ def test_the_guarded_process_ends_with_a_killed_parent(how: str, tmp_path: Path)
 import sys, threading, time
 from pathlib import Path
 from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.guarded import Guard
+from py_image_dedup.media.decoder import Guard
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.media.source import read_source
 limits = Limits(timeout_seconds=1)

@@ -6,8 +6,7 @@ import threading
 
 import pytest
 
-from py_image_dedup.media.errors import MediaError
-from py_image_dedup.media.limits import Limits, MemoryBudget
+from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.model.failure import FailureReason
 
 MIB = 1 << 20

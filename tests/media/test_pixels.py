@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from py_image_dedup.media.decoder import Decoder, pixel_digest
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.failure import FailureReason
 from tests.support.pictures import picture, write
 

@@ -10,7 +10,7 @@ import pytest
 from blake3 import blake3
 
 from py_image_dedup.media import source as module
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.source import digest_file, read_source
 from py_image_dedup.model.failure import FailureReason
 

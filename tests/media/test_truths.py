@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.failure import FailureReason
 

@@ -15,8 +15,7 @@ from typing import ClassVar
 import pytest
 from blake3 import blake3
 
-from py_image_dedup.media.decoder import Decoded, Decoder
-from py_image_dedup.media.guarded import Guard
+from py_image_dedup.media.decoder import Decoded, Decoder, Guard
 from py_image_dedup.media.limits import Limits, MemoryBudget
 from py_image_dedup.media.source import Source
 from py_image_dedup.model.events import Event, FileAnalysed, FileFailed, PhaseAdvanced, ignore

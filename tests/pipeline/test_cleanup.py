@@ -10,8 +10,7 @@ import pytest
 
 from py_image_dedup.model.events import Event, PhaseFinished, PhaseStarted, ignore
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
-from py_image_dedup.model.file import FileStat, Root
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.pipeline.cleanup import Cleaned, cleanup, is_current
 from py_image_dedup.scan.selector import Selector

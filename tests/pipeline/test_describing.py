@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.features.description import Description
-from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.errors import MediaError
-from py_image_dedup.media.guarded import Guard
-from py_image_dedup.media.limits import Limits, MemoryBudget
+from py_image_dedup.features.describe import Description
+from py_image_dedup.media.decoder import Decoder, Guard
+from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.media.source import read_source
 from py_image_dedup.model.failure import FailureReason
-from py_image_dedup.pipeline.describing import MANY, decoder_for, description
+from py_image_dedup.pipeline.analyse import MANY, decoder_for, description
 from tests.support.pictures import picture, write
 
 MakeDecoder = Callable[[Limits, MemoryBudget], Decoder]

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from py_image_dedup.matching.pairing import Scope
+from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted, ignore
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.file import FileStat, Root
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.pipeline.find import Found, find
-from py_image_dedup.pipeline.options import FindOptions
-from py_image_dedup.pipeline.pixel_candidates import NEAR, known_pixels, near_candidates
+from py_image_dedup.pipeline.options import NEAR, FindOptions
 from py_image_dedup.pipeline.rank import rank
+from py_image_dedup.pipeline.same_pixels import known_pixels, near_candidates
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.entries import VERSIONS, entry, signature

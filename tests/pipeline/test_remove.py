@@ -8,11 +8,10 @@ from py_image_dedup.model.events import ActionFinished, Event, PhaseAdvanced, Ph
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
-from py_image_dedup.pipeline.prune import prune
-from py_image_dedup.pipeline.remove import plan_removal, remove
+from py_image_dedup.pipeline.remove import plan_removal, prune, remove
 from py_image_dedup.removal.journal import JOURNAL_NAME
 from py_image_dedup.removal.plan import RemovalOptions
-from py_image_dedup.removal.plan_file import load_plan
+from py_image_dedup.removal.serialization import load_plan
 from tests.removal.library import RUN, group, put, snapshot
 
 BEST = b"the best one" * 20

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.pipeline.gc_pause import paused_collection
-from py_image_dedup.removal.run_name import free_run_name
+from py_image_dedup.removal.runs import free_run_name
 
 
 def test_a_name_that_is_taken_becomes_the_next_one(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, Verdict
 from py_image_dedup.pipeline import verification
 from py_image_dedup.pipeline.options import FindOptions
-from py_image_dedup.pipeline.proving import verifier_of
+from py_image_dedup.pipeline.verification import verifier_of
 from py_image_dedup.pipeline.verification_workers import InProcesses, InThreads
 from py_image_dedup.store.sqlite.store import SqliteStore
 from py_image_dedup.verification.picture import Picture
@@ -114,7 +114,7 @@ def test_no_process_is_left_when_verification_is_over(processes: InProcesses) ->
 def test_a_process_ends_with_a_killed_parent() -> None:
     code = """
 import time
-from py_image_dedup.pipeline.proving import verifier_of
+from py_image_dedup.pipeline.verification import verifier_of
 from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.pipeline.verification_workers import InProcesses
 verifying = InProcesses(verifier_of(FindOptions()), 1)

@@ -5,7 +5,7 @@ import threading
 from py_image_dedup.model.events import PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.progress.lines import ProgressLines
+from py_image_dedup.progress.bars import ProgressLines
 
 
 class Clock:

@@ -14,11 +14,11 @@ import pytest
 from py_image_dedup.model.events import ActionFinished, Event, PhaseAdvanced
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal import durable, rename
+from py_image_dedup.removal import filesystem as durable
+from py_image_dedup.removal import filesystem as rename
 from py_image_dedup.removal.executor import execute
-from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JOURNAL_NAME, Journal, Step, no_step
-from py_image_dedup.removal.plan import ActionChoice
+from py_image_dedup.removal.plan import ActionChoice, PlanError
 from py_image_dedup.removal.undo import undo
 from tests.removal.faults import at, change_in_place, longest_file, ordinary_user, replace_file, small_disk
 from tests.removal.library import group, plan, put, snapshot

@@ -13,8 +13,7 @@ import pytest
 from py_image_dedup.model.plan import OutcomeStatus, Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
-from py_image_dedup.removal.history import State, read_history
-from py_image_dedup.removal.journal import Step
+from py_image_dedup.removal.journal import State, Step, read_history
 from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.undo import undo

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.removal.lock import RunLock, RunLockedError
+from py_image_dedup.removal.runs import RunLock, RunLockedError
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from py_image_dedup.removal.lock import RunLock
+from py_image_dedup.removal.runs import RunLock
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -12,10 +12,10 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import ActionKind, Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
-from py_image_dedup.removal.invariants import PlanError
 from py_image_dedup.removal.journal import JOURNAL_NAME
-from py_image_dedup.removal.plan_file import load_plan, plan_from_text, plan_to_text, save_plan
+from py_image_dedup.removal.plan import PlanError
 from py_image_dedup.removal.quarantine import expire
+from py_image_dedup.removal.serialization import load_plan, plan_from_text, plan_to_text, save_plan
 from py_image_dedup.removal.undo import undo
 from tests.removal.library import group, in_days, plan, put
 

@@ -9,8 +9,15 @@ from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import ActionKind, Plan
-from py_image_dedup.removal.invariants import PlanError, check_plan
-from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, for_run, make_plan, reason_to_stay
+from py_image_dedup.removal.plan import (
+    ActionChoice,
+    PlanError,
+    RemovalOptions,
+    check_plan,
+    for_run,
+    make_plan,
+    reason_to_stay,
+)
 from py_image_dedup.scan.roots import Ownership
 
 ROOTS = (Root(Path("/photos")), Root(Path("/photos/phone")), Root(Path("/backup")), Root(Path("/safe"), protected=True))

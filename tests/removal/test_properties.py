@@ -16,10 +16,9 @@ from py_image_dedup.model.match import RankedGroup
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus, Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
-from py_image_dedup.removal.invariants import check_plan
 from py_image_dedup.removal.journal import Step
-from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, make_plan
-from py_image_dedup.removal.plan_file import plan_from_text, plan_to_text
+from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, check_plan, make_plan
+from py_image_dedup.removal.serialization import plan_from_text, plan_to_text
 from py_image_dedup.removal.undo import undo
 from tests.removal.killing import killed_at
 from tests.removal.library import RUN, contents, group, put, snapshot

@@ -12,10 +12,18 @@ import pytest
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.file_metadata import FileFacts
-from py_image_dedup.removal.filesystem import Place, open_place
+from py_image_dedup.removal.filesystem import (
+    CannotTell,
+    Method,
+    Place,
+    by_claim,
+    by_link,
+    by_renameat2,
+    open_place,
+    rename_new,
+)
 from py_image_dedup.removal.journal import Journal, Step
 from py_image_dedup.removal.recovery import recover
-from py_image_dedup.removal.rename import CannotTell, Method, by_claim, by_link, by_renameat2, rename_new
 from tests.removal.killing import killed_at
 from tests.removal.library import group, plan, put, snapshot
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
-from py_image_dedup.removal.plan_file import save_plan
 from py_image_dedup.removal.quarantine import expire
 from py_image_dedup.removal.runs import list_runs
+from py_image_dedup.removal.serialization import save_plan
 from py_image_dedup.removal.undo import undo
 from tests.removal.killing import killed_at
 from tests.removal.library import group, in_days, plan, put

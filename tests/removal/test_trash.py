@@ -10,7 +10,7 @@ import pytest
 
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
-from py_image_dedup.removal.history import State, read_history
+from py_image_dedup.removal.journal import State, read_history
 from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.trash import find_in_trash

@@ -11,8 +11,7 @@ import pytest
 from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
-from py_image_dedup.removal.history import read_history
-from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
+from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError, read_history
 from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.removal.undo import undo
 from tests.removal.faults import ordinary_user

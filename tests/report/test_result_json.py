@@ -11,8 +11,7 @@ import pytest
 
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.report.read_json import ResultFileError, from_dict, load_result
-from py_image_dedup.report.result_json import as_dict, as_json, write_result
+from py_image_dedup.report.result_json import ResultFileError, as_dict, as_json, from_dict, load_result, write_result
 from tests.report.results import IDENTICAL, PARTIAL, ROOT, TURNED, entry, result
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())

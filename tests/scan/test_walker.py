@@ -9,8 +9,7 @@ from typing import Any, Self
 import pytest
 
 from py_image_dedup.model.failure import FailureReason
-from py_image_dedup.model.file import Root
-from py_image_dedup.model.inventory import Inventory
+from py_image_dedup.model.file import Inventory, Root
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.scan.walker import walk
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from py_image_dedup.media.worker.canonical import LARGEST_LONG_SIDE, LARGEST_SHORT_SIDE, canonical_size
+from py_image_dedup.media.worker.decode import LARGEST_LONG_SIDE, LARGEST_SHORT_SIDE, canonical_size
 from py_image_dedup.signature.compute import compute_values
 from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import ORIENTATIONS, turn, turn_grey

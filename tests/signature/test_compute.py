@@ -15,7 +15,7 @@ from PIL import Image
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature.compute import MIN_NONZERO, _crossing, _grid_points, compute, compute_values
-from py_image_dedup.signature.grid import expand
+from py_image_dedup.signature.orientation import expand
 from tests.signature.conftest import Oracle
 from tests.signature.greys import black_and_white, random_grey, samples, scene
 

@@ -11,8 +11,7 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.compute import compute_values
 from py_image_dedup.signature.distance import distance, distances, squared_lengths
-from py_image_dedup.signature.grid import NEIGHBOUR, POINT, expand
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import NEIGHBOUR, ORIENTATIONS, POINT, expand, turn
 from tests.signature.greys import scene
 from tests.signature.test_orientation import values_of_a_signature
 

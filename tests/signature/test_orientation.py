@@ -14,8 +14,7 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.compute import _quantise, compute_values
 from py_image_dedup.signature.distance import distance
-from py_image_dedup.signature.grid import NEIGHBOUR, POINT
-from py_image_dedup.signature.orientation import ORIENTATIONS, compose, inverse, turn, turn_grey
+from py_image_dedup.signature.orientation import NEIGHBOUR, ORIENTATIONS, POINT, compose, inverse, turn, turn_grey
 from tests.signature.greys import random_grey, scene
 
 values_of_a_signature = st.binary(min_size=272, max_size=272).map(

@@ -13,10 +13,10 @@ from elasticsearch import Elasticsearch
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
 from py_image_dedup.store.base import StoreError, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticStore
-from py_image_dedup.store.elastic import migration as migration_module
+from py_image_dedup.store.elastic import index as migration_module
 from py_image_dedup.store.elastic.index import SCHEMA, concrete_name, definition
 from py_image_dedup.store.elastic.invariants import DIMENSIONS
-from py_image_dedup.store.elastic.scan import Hit, Reading
+from py_image_dedup.store.elastic.reader import Hit, Reading
 from tests.servers.sites import Site
 from tests.store.contract_verified import featured, vocabulary
 from tests.store.samples import digest_of, entry_of, failed_entry, found_pairs, random_signatures

@@ -18,8 +18,8 @@ from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic import pairs as pairs_module
 from py_image_dedup.store.elastic import search as search_module
+from py_image_dedup.store.elastic.document import pack_values, unpack_values
 from py_image_dedup.store.elastic.invariants import invariant_radius, invariants
-from py_image_dedup.store.elastic.packing import pack_values, unpack_values
 from tests.servers.sites import Site
 from tests.store.samples import Model, altered, entry_of, expected_pairs, family, found_pairs, random_signatures
 

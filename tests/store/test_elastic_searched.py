@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.content_search import join_contents
-from py_image_dedup.store.elastic.contents import Contents, byte_strings
-from py_image_dedup.store.elastic.numbers import NumberedRows, Numbers
-from py_image_dedup.store.elastic.searched import MOST_FILES, Gathered, Searched, SearchedFolder, recalled
+from py_image_dedup.store.elastic.contents import (
+    MOST_FILES,
+    Contents,
+    Gathered,
+    NumberedRows,
+    Numbers,
+    Searched,
+    SearchedFolder,
+    byte_strings,
+    recalled,
+)
 from tests.store.samples import digest_of, family
 
 DISTANCE = 0.3

@@ -6,16 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.store.sqlite import (
-    caches as sqlite_signatures,
-)
-from py_image_dedup.store.sqlite import (
-    pairs as sqlite_pairs,
-)
-from py_image_dedup.store.sqlite import (
-    sqlite_pair_rows,
-    stored_pairs,
-)
+from py_image_dedup.store.sqlite import caches, pairs
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.contract import StoreContract, StoreOpener
 from tests.store.contract_search import SearchContract
@@ -36,11 +27,11 @@ class TestSqliteStoreWithSmallLimits(SearchContract):
 
     @pytest.fixture
     def open_store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreOpener:
-        monkeypatch.setattr(stored_pairs, "MAX_DEGREE", 2)
-        monkeypatch.setattr(stored_pairs, "_PAIRS_AT_ONCE", 3)
-        monkeypatch.setattr(sqlite_pairs, "CONTENTS_A_STEP", 4)
-        monkeypatch.setattr(sqlite_pair_rows, "PAIRS_A_ROW", 4)
-        monkeypatch.setattr(sqlite_pair_rows, "_MANY_SMALL_ROWS", 2)
-        monkeypatch.setattr(sqlite_signatures, "_ROWS_A_PAGE", 5)
-        monkeypatch.setattr(sqlite_signatures, "_ADDED_AT_MOST", 3)
+        monkeypatch.setattr(pairs, "MAX_DEGREE", 2)
+        monkeypatch.setattr(pairs, "_PAIRS_AT_ONCE", 3)
+        monkeypatch.setattr(pairs, "CONTENTS_A_STEP", 4)
+        monkeypatch.setattr(pairs, "PAIRS_A_ROW", 4)
+        monkeypatch.setattr(pairs, "_MANY_SMALL_ROWS", 2)
+        monkeypatch.setattr(caches, "_ROWS_A_PAGE", 5)
+        monkeypatch.setattr(caches, "_ADDED_AT_MOST", 3)
         return lambda: SqliteStore(tmp_path / "index.sqlite3")

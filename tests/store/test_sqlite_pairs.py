@@ -12,9 +12,9 @@ from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.search import join as search
 from py_image_dedup.store import content_search as join
 from py_image_dedup.store.folder_ranges import FolderRanges
-from py_image_dedup.store.sqlite import pairs as sqlite_pairs
+from py_image_dedup.store.sqlite import pairs
+from py_image_dedup.store.sqlite.pairs import MAX_DEGREE, PAIR
 from py_image_dedup.store.sqlite.store import SqliteStore
-from py_image_dedup.store.sqlite.stored_pairs import MAX_DEGREE, PAIR
 from tests.store.samples import (
     FoundPairs,
     Model,
@@ -141,7 +141,7 @@ def test_a_lesser_distance_is_searched_once_nothing_is_left_of_the_greater_one(
 
 
 def test_a_search_that_is_stopped_remembers_nothing_wrong(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_pairs, "CONTENTS_A_STEP", 10)
+    monkeypatch.setattr(pairs, "CONTENTS_A_STEP", 10)
     library = library_of(40)
     with SqliteStore(path) as store:
         store.put(library)
@@ -157,7 +157,7 @@ def test_a_search_that_is_stopped_remembers_nothing_wrong(path: Path, monkeypatc
 def test_two_processes_may_search_at_the_same_time(
     path: Path, monkeypatch: pytest.MonkeyPatch, second_distance: float
 ) -> None:
-    monkeypatch.setattr(sqlite_pairs, "CONTENTS_A_STEP", 10)
+    monkeypatch.setattr(pairs, "CONTENTS_A_STEP", 10)
     library = library_of(20)
     other = [entry_of(f"/b/{n}.jpg", ("b", n), values) for n, values in enumerate(family(3, 20))]
     with SqliteStore(path) as one, SqliteStore(path) as two:

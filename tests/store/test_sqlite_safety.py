@@ -21,7 +21,7 @@ import pytest
 
 from py_image_dedup.store.base import StoreError, StoreUnavailable
 from py_image_dedup.store.content_search import join_contents, matrix_of
-from py_image_dedup.store.sqlite.sqlite_writer import MAX_NUMBER
+from py_image_dedup.store.sqlite.rows import MAX_NUMBER
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.samples import entry_of, found_pairs, full_entry, random_signatures
 from tests.store.writer_process import BATCH, batch_of

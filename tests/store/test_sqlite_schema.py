@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.store.sqlite.sqlite_schema import APPLICATION_ID, MIGRATIONS, migrate
+from py_image_dedup.store.sqlite.database import APPLICATION_ID, MIGRATIONS, migrate
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.contract_verified import featured, vocabulary
 from tests.store.samples import full_entry

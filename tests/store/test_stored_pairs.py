@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from py_image_dedup.signature.arrays import PairBlock
-from py_image_dedup.store.sqlite import stored_pairs
-from py_image_dedup.store.sqlite.stored_pairs import PAIR, Gathering, marks, pack, unpack
+from py_image_dedup.store.sqlite import pairs
+from py_image_dedup.store.sqlite.pairs import PAIR, Gathering, marks, pack, unpack
 
 
 def block_of(pairs: list[tuple[int, int]]) -> PairBlock:
@@ -30,8 +30,8 @@ def test_packing_loses_nothing() -> None:
 def test_a_content_with_too_many_pairs_is_crowded_and_its_pairs_are_left_out(
     monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(stored_pairs, "MAX_DEGREE", 4)
-    monkeypatch.setattr(stored_pairs, "_PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(pairs, "MAX_DEGREE", 4)
+    monkeypatch.setattr(pairs, "_PAIRS_AT_ONCE", at_once)
     star = [(0, other) for other in range(1, 6)]
     others = [(1, 2), (6, 7), (8, 9)]
     degrees, crowded = np.zeros(10, dtype=np.int32), marks([8], 10)

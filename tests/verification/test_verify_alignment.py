@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.orientation import turn_grey
+from py_image_dedup.verification.picture import likeliest_turn
 from py_image_dedup.verification.transform import (
     Alignment,
     fit_affine,
@@ -20,7 +21,6 @@ from py_image_dedup.verification.transform import (
     scaling,
     shifting,
 )
-from py_image_dedup.verification.turning import likeliest_turn
 from tests.support.photographs import grey, photograph
 
 POINTS = np.random.default_rng(5).uniform(0, 300, (40, 2))

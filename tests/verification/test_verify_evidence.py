@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from py_image_dedup.model.match import Orientation
-from py_image_dedup.verification.coverage import Coverage, cover
-from py_image_dedup.verification.evidence import Findings, describe
+from py_image_dedup.verification.evidence import Coverage, Findings, cover, describe
 from py_image_dedup.verification.transform import Alignment, scaling, shifting
 
 WHOLE = Coverage(1.0, framed=False, mostly_even=False)

@@ -8,10 +8,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from py_image_dedup.verification.changes import look_at_changes
-from py_image_dedup.verification.compare import Comparison, compare
-from py_image_dedup.verification.overlap import overlap
-from py_image_dedup.verification.registration import register
+from py_image_dedup.verification.compare import Comparison, compare, look_at_changes
+from py_image_dedup.verification.registration import overlap, register
 from py_image_dedup.verification.transform import Alignment, scaling, shifting
 from tests.support.photographs import grey, photograph
 

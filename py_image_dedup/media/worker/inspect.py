@@ -14,7 +14,7 @@ import numpy.typing as npt
 from blake3 import blake3
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
-from py_image_dedup.media.errors import MediaError, explain
+from py_image_dedup.media.limits import MediaError, explain
 from py_image_dedup.media.worker.open import stored_bits
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.full_picture import Frame, FullPicture, ShotFacts

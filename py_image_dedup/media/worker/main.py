@@ -21,8 +21,7 @@ from typing import BinaryIO, TypeAlias
 
 from PIL import Image
 
-from py_image_dedup.media.errors import MediaError, explain
-from py_image_dedup.media.limits import Admit, Limits
+from py_image_dedup.media.limits import Admit, Limits, MediaError, explain
 from py_image_dedup.media.worker.decode import examine
 from py_image_dedup.media.worker.open import WEBP_BYTES, has_more_pictures, open_picture, webp_size
 from py_image_dedup.media.worker.pixel_digest import digest_pixels

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from py_image_dedup.store.base import StoreError, StoreUnavailable
-from py_image_dedup.store.elastic.client import TROUBLE, Connection
+from py_image_dedup.store.elastic.client import BUSY, TROUBLE, Connection, explain, explain_answer, is_block, is_passing
 from py_image_dedup.store.elastic.document import readable
-from py_image_dedup.store.elastic.explain import BUSY, explain, explain_answer, is_block, is_passing
 
 MOST_BYTES: Final = 4 << 20
 """Of one request; a server takes 100 MB, and spends its memory on them."""

@@ -14,13 +14,20 @@ import numpy as np
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.content_search import cross_contents, cut, join_contents, select
 from py_image_dedup.store.elastic.client import Connection, whole
-from py_image_dedup.store.elastic.contents import Contents, each_content, read_contents, with_signature
-from py_image_dedup.store.elastic.document import within
-from py_image_dedup.store.elastic.numbers import NumberedRows, Numbers
-from py_image_dedup.store.elastic.packing import unpack_values
-from py_image_dedup.store.elastic.scan import Query
+from py_image_dedup.store.elastic.contents import (
+    Contents,
+    Gathered,
+    NumberedRows,
+    Numbers,
+    SearchedFolder,
+    each_content,
+    read_contents,
+    recalled,
+    with_signature,
+)
+from py_image_dedup.store.elastic.document import unpack_values, within
+from py_image_dedup.store.elastic.reader import Query
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
-from py_image_dedup.store.elastic.searched import Gathered, SearchedFolder, recalled
 
 BYTES_A_CONTENT: Final = 1_500
 """What joining a content takes at most: two signatures while it is brought into order, the columns of the search, the

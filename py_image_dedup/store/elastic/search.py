@@ -19,12 +19,10 @@ from elasticsearch import ApiError, Elasticsearch
 from py_image_dedup.signature.arrays import Float64Array, Int8Array, UInt8Array
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.store.base import StoreError
-from py_image_dedup.store.elastic.client import Connection, whole
-from py_image_dedup.store.elastic.document import EVERYTHING, SLOTS
-from py_image_dedup.store.elastic.explain import cause
+from py_image_dedup.store.elastic.client import Connection, cause, whole
+from py_image_dedup.store.elastic.document import EVERYTHING, SLOTS, unpack_content, unpack_values
 from py_image_dedup.store.elastic.invariants import invariant_radius, invariants
-from py_image_dedup.store.elastic.packing import unpack_content, unpack_values
-from py_image_dedup.store.elastic.scan import Hit, Query, column, wanted
+from py_image_dedup.store.elastic.reader import Hit, Query, column, wanted
 
 FEW: Final = 1_000
 """The longest answer that a batch asks for: there are many of them."""

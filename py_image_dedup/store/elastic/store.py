@@ -17,16 +17,12 @@ from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError
 from py_image_dedup.store.content_search import within_bounds
 from py_image_dedup.store.elastic import bulk
-from py_image_dedup.store.elastic.client import Connection
-from py_image_dedup.store.elastic.document import EVERYTHING, check, documents, entry_id, shared, within
-from py_image_dedup.store.elastic.index import open_index
-from py_image_dedup.store.elastic.migration import migrate
-from py_image_dedup.store.elastic.numbers import Numbers
-from py_image_dedup.store.elastic.options import ElasticOptions
-from py_image_dedup.store.elastic.packing import unpack_look
+from py_image_dedup.store.elastic.client import Connection, ElasticOptions
+from py_image_dedup.store.elastic.contents import Numbers
+from py_image_dedup.store.elastic.document import EVERYTHING, check, documents, entry_id, shared, unpack_look, within
+from py_image_dedup.store.elastic.index import migrate, open_index
 from py_image_dedup.store.elastic.pairs import PairSearch
-from py_image_dedup.store.elastic.reader import TERMS, EntryReader
-from py_image_dedup.store.elastic.scan import Reading, column
+from py_image_dedup.store.elastic.reader import TERMS, EntryReader, Reading, column
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
 from py_image_dedup.store.elastic.words import WITH_WORDS, WordSearch
 from py_image_dedup.store.sqlite.database import Database

@@ -15,10 +15,9 @@ from py_image_dedup.features.inverted_index import NOBODY, InvertedIndex
 from py_image_dedup.features.visual_words import WordArray, unpack_words
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.elastic.client import Connection
-from py_image_dedup.store.elastic.numbers import Numbers
-from py_image_dedup.store.elastic.packing import unpack_look
-from py_image_dedup.store.elastic.reader import TERMS, EntryReader
-from py_image_dedup.store.elastic.scan import Hit, Query, Reading, column
+from py_image_dedup.store.elastic.contents import Numbers
+from py_image_dedup.store.elastic.document import unpack_look
+from py_image_dedup.store.elastic.reader import TERMS, EntryReader, Hit, Query, Reading, column
 
 WITH_WORDS: Query = {"exists": {"field": "words"}}
 

@@ -18,13 +18,18 @@ from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
 from py_image_dedup.store.content_search import matrix_of, neighbours, select, within_bounds
 from py_image_dedup.store.folder_ranges import FolderRanges
-from py_image_dedup.store.sqlite.caches import SignatureTable
-from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database, Row, batched
+from py_image_dedup.store.sqlite.caches import SignatureTable, WordTable
+from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database, Row, batched, refuse_foreign
 from py_image_dedup.store.sqlite.pairs import PairSearch
-from py_image_dedup.store.sqlite.rows import DEPARTED_ENTRY, ENTRY, FIRST_ENTRY, WORD, VersionTable, entry_of
-from py_image_dedup.store.sqlite.sqlite_schema import refuse_foreign
-from py_image_dedup.store.sqlite.sqlite_words import WordTable
-from py_image_dedup.store.sqlite.sqlite_writer import put_entries
+from py_image_dedup.store.sqlite.rows import (
+    DEPARTED_ENTRY,
+    ENTRY,
+    FIRST_ENTRY,
+    WORD,
+    VersionTable,
+    entry_of,
+    put_entries,
+)
 from py_image_dedup.store.sqlite.upkeep import count_changes, drop_orphans
 from py_image_dedup.store.sqlite.verdicts import ProofTable, unmark_departed
 

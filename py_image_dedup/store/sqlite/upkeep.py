@@ -6,7 +6,7 @@ from typing import Final
 
 from py_image_dedup.store.base import StoreUnavailable
 from py_image_dedup.store.sqlite.database import Database
-from py_image_dedup.store.sqlite.sqlite_pair_rows import tidy_pairs
+from py_image_dedup.store.sqlite.pairs import tidy_pairs
 from py_image_dedup.store.sqlite.verdicts import forget_unknown
 
 _DROP_FROM: Final = (
