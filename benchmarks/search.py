@@ -27,7 +27,7 @@ from py_image_dedup.signature import blas
 from py_image_dedup.signature.arrays import Int8Array, PairBlock, UInt8Array
 from py_image_dedup.signature.compute import MIN_NONZERO, compute_values
 from py_image_dedup.signature.distance import from_products, squared_lengths
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 THREADS = 2
@@ -128,7 +128,7 @@ def _brute_seconds(units: np.ndarray, max_distance: float, share: int = 16) -> f
 
     firsts = list(range(ROWS * (share // 2), len(units) - ROWS, ROWS * share)) or [0]
     pairs = sum(ROWS * (len(units) - first) for first in firsts)
-    with blas.one_thread, ThreadPoolExecutor(THREADS) as pool:
+    with blas.single_threaded_blas, ThreadPoolExecutor(THREADS) as pool:
         began = time.process_time()
         list(pool.map(strip, firsts))
         spent = time.process_time() - began
@@ -141,7 +141,8 @@ def _brute_pairs(signatures: Int8Array, *, orientations: bool) -> Iterator[tuple
     for first in range(0, len(signatures), 500):
         rows = signatures[first : first + 500]
         products = [
-            turn(rows, turned).astype(np.float32) @ floats.T for turned in ORIENTATIONS[: 8 if orientations else 1]
+            orient_signature(rows, turned).astype(np.float32) @ floats.T
+            for turned in ORIENTATIONS[: 8 if orientations else 1]
         ]
         which = np.argmax(products, axis=0)
         best = np.take_along_axis(np.stack(products), which[None], axis=0)[0].astype(np.float64)
@@ -238,7 +239,7 @@ def _million(signatures: Int8Array) -> None:
     base = signatures[:EIGHTH]
     rows = np.empty((8 * len(base), 272), np.int8)
     for number, orientation in enumerate(ORIENTATIONS):
-        rows[number::8] = turn(base, orientation)
+        rows[number::8] = orient_signature(base, orientation)
     del signatures, base
     print(f"\n{len(rows):,} signatures")
     for orientations, max_distance in ((False, 0.1), (False, 0.3), (True, 0.1), (True, 0.3)):

@@ -28,7 +28,7 @@ from py_image_dedup.ranking.rules import RULES, parse_rule
 from py_image_dedup.removal.undo import undo
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distance
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.entries import VERSIONS, entry, signature
 from tests.support.libraries import Library
@@ -109,7 +109,7 @@ def matching(one: IndexEntry, other: IndexEntry, options: FindOptions) -> MatchC
     if one.signature is None or other.signature is None:
         return None
     left, right = (np.frombuffer(file.signature.values, dtype=np.int8) for file in (one, other) if file.signature)
-    nearest = min(distance(turn(left, orientation), right) for orientation in ORIENTATIONS)
+    nearest = min(distance(orient_signature(left, orientation), right) for orientation in ORIENTATIONS)
     return MatchClass.SIMILAR if nearest <= options.max_distance else None
 
 

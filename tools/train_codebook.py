@@ -26,7 +26,12 @@ from PIL import Image, ImageOps
 from py_image_dedup.features import codebook
 from py_image_dedup.features import extract as features
 from py_image_dedup.features import keypoints as descriptor
-from py_image_dedup.features.keypoints import Surroundings, describe, detect, orient
+from py_image_dedup.features.keypoints import (
+    GradientSampler,
+    assign_orientations,
+    compute_descriptors,
+    detect_keypoints,
+)
 from py_image_dedup.media.worker.decode import canonical_size
 
 Floats = npt.NDArray[np.float64]
@@ -148,14 +153,14 @@ def _canonical(image: Image.Image) -> Grey:
 
 def _describe(grey: Grey) -> tuple[Floats, Floats]:
     """Return points (x, y, sigma, angle) in pixels of this picture, and descriptors."""
-    keypoints, levels = detect(grey)
+    keypoints, levels = detect_keypoints(grey)
     if not len(keypoints):
         return np.zeros((0, 4)), np.zeros((0, descriptor.LENGTH))
     keypoints = keypoints.at(features.spread(keypoints, max(grey.shape), KEYPOINTS))
-    surroundings = Surroundings(levels, keypoints)
-    rows, angles = orient(surroundings, len(keypoints))
+    surroundings = GradientSampler(levels, keypoints)
+    rows, angles = assign_orientations(surroundings, len(keypoints))
     points = np.stack([keypoints.x[rows], keypoints.y[rows], keypoints.sigma[rows], angles], axis=1)
-    return points, describe(surroundings, rows, angles).astype(np.float64)
+    return points, compute_descriptors(surroundings, rows, angles).astype(np.float64)
 
 
 def _copies(grey: Grey, random: np.random.Generator) -> Iterator[tuple[Grey, Floats]]:

@@ -14,7 +14,7 @@ from py_image_dedup.features.extract import unpack
 from py_image_dedup.features.inverted_index import InvertedIndex
 from py_image_dedup.features.visual_words import words
 from py_image_dedup.model.match import MatchClass, Verdict
-from py_image_dedup.signature.blas import one_thread
+from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.verify import verify
@@ -36,7 +36,7 @@ class Library:
     def suspects(self, photo: Seen, picture: Picture, own: int = -1) -> list[int]:
         """Return what a picture is to be compared with."""
         plain, mirrored = words(picture.features.descriptors), words(picture.features.mirrored().descriptors)
-        found = set(self._index.suspects(own, plain, mirrored))
+        found = set(self._index.candidates(own, plain, mirrored))
         distance, _ = distances(photo.signature, self._signatures)
         near = np.flatnonzero(distance <= self.max_distance)
         found |= set(near[np.argsort(distance[near], kind="stable")][:NEAREST].tolist())
@@ -92,7 +92,7 @@ def report(
     place = {photo.path: number for number, photo in enumerate(everything)}
     _library[:] = [Library(everything, max_distance)]
     # Several threads in each process would only wait for one another.
-    with ProcessPoolExecutor(processes, initializer=one_thread.__enter__) as pool:
+    with ProcessPoolExecutor(processes, initializer=single_threaded_blas.__enter__) as pool:
         for kind, some in albums.items():
             tasks = [(album, place[album.original.path]) for album in some]
             found = list(pool.map(_look_up, tasks))

@@ -18,12 +18,12 @@ from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.media.worker import main as guard
 from py_image_dedup.model.photo import Signature
 from py_image_dedup.signature.arrays import UInt8Array
-from py_image_dedup.signature.blas import one_thread
+from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.signature.compute import compute
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ImageFeatures:
     """What is kept of the looks of a picture; nothing of one without structure.
 
     Attributes:
@@ -52,7 +52,7 @@ class Description:
         return cls(Signature(values), features, words) if values else cls()
 
 
-def describe(grey: UInt8Array) -> Description:
+def image_features(grey: UInt8Array) -> ImageFeatures:
     """Describe a picture: signature, local features, visual words.
 
     Args:
@@ -65,19 +65,19 @@ def describe(grey: UInt8Array) -> Description:
     """
     signature = compute(grey)
     if signature is None:
-        return Description()
+        return ImageFeatures()
     features = extract(grey)
-    return Description(signature, pack(features), pack_words(features))
+    return ImageFeatures(signature, pack(features), pack_words(features))
 
 
 def make(width: int, height: int, grey: bytes) -> tuple[bytes, ...]:
     """Describe a picture that was just decoded: what ``media.guard.main`` is given."""
-    return describe(np.frombuffer(grey, dtype=np.uint8).reshape(height, width)).parts
+    return image_features(np.frombuffer(grey, dtype=np.uint8).reshape(height, width)).parts
 
 
 def main() -> int:
     """Serve, with one thread: there is a process for each core already."""
-    with one_thread:
+    with single_threaded_blas:
         return guard.main(make)
 
 

@@ -16,7 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.features.codebook import DIMENSIONS, FEATURES_VERSION, LARGEST, codebook
-from py_image_dedup.features.keypoints import Keypoints, Surroundings, describe, detect, orient
+from py_image_dedup.features.keypoints import (
+    GradientSampler,
+    Keypoints,
+    assign_orientations,
+    compute_descriptors,
+    detect_keypoints,
+)
 from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array, UInt8Array
 
 DOCUMENT = 0.75
@@ -31,7 +37,7 @@ _LEAST_VARIANCE = 144.0
 _FEWEST = 6
 
 
-def document_likeness(grey: npt.NDArray[np.uint8] | Float32Array, valid: Float32Array | None = None) -> float:
+def document_score(grey: npt.NDArray[np.uint8] | Float32Array, valid: Float32Array | None = None) -> float:
     """Tell how much a picture looks like a document.
 
     Args:
@@ -193,7 +199,7 @@ def extract(grey: UInt8Array) -> Features:
     """
     if grey.dtype != np.uint8 or grey.ndim != 2 or not grey.size:
         raise ValueError(f"a grey picture is uint8 of shape (height, width), not {grey.dtype} {grey.shape}")
-    may_be_document = document_likeness(grey) > PERHAPS_DOCUMENT
+    may_be_document = document_score(grey) > PERHAPS_DOCUMENT
     thumbnail = make_thumbnail(grey, fine=may_be_document)
     most = MOST_OF_DOCUMENT if may_be_document else MOST
     height, width = grey.shape
@@ -202,14 +208,14 @@ def extract(grey: UInt8Array) -> Features:
     if max(frame) > np.iinfo(np.uint16).max / _POINT_UNIT:
         return _without_points(frame, thumbnail)
     working = _working_size(grey)
-    keypoints, levels = detect(working)
+    keypoints, levels = detect_keypoints(working)
     if not len(keypoints):
         return _without_points(frame, thumbnail)
     keypoints = keypoints.at(spread(keypoints, max(working.shape), most))
-    surroundings = Surroundings(levels, keypoints)
-    rows, angles = orient(surroundings, len(keypoints))
+    surroundings = GradientSampler(levels, keypoints)
+    rows, angles = assign_orientations(surroundings, len(keypoints))
     rows, angles = rows[:most], angles[:most]
-    descriptors = codebook().compress(describe(surroundings, rows, angles))
+    descriptors = codebook().compress(compute_descriptors(surroundings, rows, angles))
     scale = FRAME / min(working.shape)
     columns = (
         (keypoints.x[rows] + 0.5) * scale,

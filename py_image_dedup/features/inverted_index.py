@@ -192,7 +192,7 @@ class InvertedIndex:
             segment = _Segment.merged(same)
             segments[:] = [*(other for other in segments if other not in same), segment]
 
-    def suspects(self, number: int, plain: WordArray, mirrored: WordArray) -> list[int]:
+    def candidates(self, number: int, plain: WordArray, mirrored: WordArray) -> list[int]:
         """Return the pictures that share enough words with a picture or with its mirror image.
 
         Args:

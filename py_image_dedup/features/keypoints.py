@@ -80,7 +80,7 @@ class Keypoints:
         return Keypoints(self.x[rows], self.y[rows], self.sigma[rows], self.contrast[rows], self.level[rows])
 
 
-def detect(grey: UInt8Array) -> tuple[Keypoints, tuple[Level, ...]]:
+def detect_keypoints(grey: UInt8Array) -> tuple[Keypoints, tuple[Level, ...]]:
     """Find the keypoints of a grey picture.
 
     Args:
@@ -221,7 +221,7 @@ _SECOND_PEAK = 0.8
 _EMPTY = np.float32(1e-9)
 
 
-class Surroundings:
+class GradientSampler:
     """The levels of a scale space in one array, so that patches of all sizes are taken in one call.
 
     Args:
@@ -285,7 +285,7 @@ class Surroundings:
         return length.astype(np.float32, copy=False), direction.astype(np.float32, copy=False)
 
 
-def orient(surroundings: Surroundings, count: int) -> tuple[Int64Array, Float64Array]:
+def assign_orientations(surroundings: GradientSampler, count: int) -> tuple[Int64Array, Float64Array]:
     """Find the main directions of keypoints: one each, and a second one where it is nearly as strong.
 
     Args:
@@ -334,7 +334,7 @@ def _peaks(histogram: Float64Array) -> tuple[Int64Array, Float64Array]:
     return row[chosen], angle[chosen]
 
 
-def describe(surroundings: Surroundings, rows: Int64Array, angles: Float64Array) -> Float32Array:
+def compute_descriptors(surroundings: GradientSampler, rows: Int64Array, angles: Float64Array) -> Float32Array:
     """Describe keypoints.
 
     Args:

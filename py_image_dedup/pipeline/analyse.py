@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from py_image_dedup.features.describe import Description
+from py_image_dedup.features.describe import ImageFeatures
 from py_image_dedup.media.decoder import Decoded, Decoder, Guard
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.media.process import command_of
@@ -43,7 +43,7 @@ def decoder_for(files: int, threads: int, *, features: bool) -> Callable[[Limits
     return _describing if features and files >= MANY * threads else Decoder
 
 
-def description(decoded: Decoded, *, features: bool) -> Description:
+def description(decoded: Decoded, *, features: bool) -> ImageFeatures:
     """Return the description that came with a picture, or make it.
 
     Args:
@@ -56,16 +56,16 @@ def description(decoded: Decoded, *, features: bool) -> Description:
     Thread-safety: any number of threads.
     """
     if not features:
-        return Description(compute(decoded.grey))
+        return ImageFeatures(compute(decoded.grey))
     if decoded.made:
         try:
-            return Description.of_parts(decoded.made)
+            return ImageFeatures.of_parts(decoded.made)
         except ValueError as error:
             raise MediaError(FailureReason.CRASHED, "the decoder's answer made no sense") from error
     # Not at the top: it brings OpenCV.
-    from py_image_dedup.features.describe import describe
+    from py_image_dedup.features.describe import image_features
 
-    return describe(decoded.grey)
+    return image_features(decoded.grey)
 
 
 def _describing(limits: Limits, budget: MemoryBudget) -> Decoder:
@@ -114,7 +114,7 @@ _Job: TypeAlias = _Read | _Decode
 @dataclass(frozen=True, slots=True)
 class _Described:
     facts: PhotoFacts
-    looks: Description
+    looks: ImageFeatures
 
 
 _Result: TypeAlias = Source | _Described

@@ -28,7 +28,7 @@ from py_image_dedup.scan.roots import Ownership, topmost
 
 if TYPE_CHECKING:
     from py_image_dedup.pipeline.verification import Proven
-    from py_image_dedup.store.base import Searched
+    from py_image_dedup.store.base import SearchableStore
 
 _CONTENTS_AT_ONCE = 2000
 
@@ -53,7 +53,7 @@ class Found:
 
 def find(
     inventory: Inventory,
-    store: Searched,
+    store: SearchableStore,
     current: Versions,
     options: FindOptions,
     *,
@@ -116,7 +116,7 @@ class _Search:
     def __init__(
         self,
         inventory: Inventory,
-        store: Searched,
+        store: SearchableStore,
         current: Versions,
         options: FindOptions,
         should_stop: Callable[[], bool],
@@ -222,7 +222,7 @@ class _Search:
     def _take_flat(self, seen: set[bytes | None]) -> None:
         """Sort the pictures without a signature by shown size: only pixels can tell whether they are the same."""
         by_size: dict[Hashable, list[IndexEntry]] = defaultdict(list)
-        for entry in self._store.flat(self.under):
+        for entry in self._store.unsigned(self.under):
             if self._should_stop():
                 return
             if self._counts(entry) and entry.facts is not None:

@@ -19,7 +19,7 @@ from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.pipeline.cleanup import Absence, is_current
 from py_image_dedup.pipeline.options import NEAR, Matching, Parts
-from py_image_dedup.scan.roots import Ownership, settle_roots, topmost
+from py_image_dedup.scan.roots import Ownership, resolve_roots, topmost
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.search.join import join
 from py_image_dedup.signature.arrays import PairBlock
@@ -46,7 +46,7 @@ class Neighbourhood:
         for entry in self._entries:
             if entry.digest is not None:
                 by_digest[entry.digest].append(entry)
-        numbers = store.numbers(by_digest)
+        numbers = store.content_ids(by_digest)
         self._contents = {numbers[digest]: tuple(same) for digest, same in by_digest.items() if digest in numbers}
 
     @property
@@ -81,7 +81,7 @@ class Neighbourhood:
         """Stream the sets of entries with the same digest."""
         return (same for same in self._contents.values() if len(same) > 1)
 
-    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:  # noqa: ARG002
+    def unsigned(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:  # noqa: ARG002
         """Stream the entries of whole pictures without a signature."""
         return (entry for entry in self._entries if entry.decoded_whole and entry.signature is None)
 
@@ -116,7 +116,7 @@ def gather(
     signatures = [entry.signature for entry in mine if entry.signature is not None]
     if signatures:
         near = store.similar(signatures, max_distance, under)
-        numbers = {neighbour.number for neighbours in near for neighbour in neighbours}
+        numbers = {neighbour.content_id for neighbours in near for neighbour in neighbours}
         for same in store.contents(sorted(numbers), under).values():
             found |= {entry.stat.path: entry for entry in same}
     if partners is not None:
@@ -125,7 +125,7 @@ def gather(
             found |= {entry.stat.path: entry for entry in same}
     # Without a signature only bytes and pixels can match, and only pictures without one: few in any library.
     if any(entry.signature is None and entry.decoded_whole for entry in mine):
-        found |= {entry.stat.path: entry for entry in store.flat(under)}
+        found |= {entry.stat.path: entry for entry in store.unsigned(under)}
     broken = {entry.digest for entry in mine if entry.failure is not None}
     if broken:
         found |= {entry.stat.path: entry for entry in store.failed(under) if entry.digest in broken}
@@ -148,7 +148,9 @@ def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> N
         bound = max(parts.options.find.distance_bound, NEAR)
         return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
     known = (parts.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
-    numbers = parts.store.numbers({entry.digest for entry in known if entry is not None and entry.digest is not None})
+    numbers = parts.store.content_ids(
+        {entry.digest for entry in known if entry is not None and entry.digest is not None}
+    )
     proven.prover.verify_some(list(numbers.values()), observer=parts.observer, should_stop=parts.should_stop)
     return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)
 
@@ -166,7 +168,7 @@ def prepare(parts: Parts, roots: Sequence[Root]) -> None:
     find, under = parts.options.find, [root.path for root in roots]
     verified = find.matching is Matching.VERIFIED
     if verified:
-        for _ in parts.store.suspects(()):
+        for _ in parts.store.candidates(()):
             break
     # A search for nothing loads all the same.
     for distance in sorted({find.distance_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
@@ -181,7 +183,7 @@ def look_at(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Selecto
         roots: As the user gave them. One that is not there, or is empty as an unmounted one is, is incomplete.
         selector: Which files count.
     """
-    places, failures = settle_roots(roots)
+    places, failures = resolve_roots(roots)
     settled = tuple(root for root, _ in places)
     ownership = Ownership(settled)
     incomplete = [failure.path for failure in failures]

@@ -93,22 +93,22 @@ class Lookup:
     def _identical(self, entry: IndexEntry) -> Iterator[Match]:
         if entry.digest is None:
             return
-        numbers = self._store.numbers([entry.digest]).values()
+        numbers = self._store.content_ids([entry.digest]).values()
         for same in self._store.contents(numbers, None).values():
             yield from (Match(entry, other, MatchClass.IDENTICAL) for other in _present(same, entry))
 
     def _near(self, entry: IndexEntry, near: Sequence[Neighbour]) -> Iterator[Match]:
         """All files that match by distance, those with the same bytes apart."""
-        contents = self._store.contents([each.number for each in near], None)
+        contents = self._store.contents([each.content_id for each in near], None)
         for each in near:
-            for other in _present(contents.get(each.number, ()), entry):
+            for other in _present(contents.get(each.content_id, ()), entry):
                 if other.digest != entry.digest:
                     yield Match(entry, other, MatchClass.SIMILAR, each.distance, each.orientation)
 
     def _verified(self, entry: IndexEntry, features: Features, near: Sequence[Neighbour]) -> Iterator[Match]:
         """All files that are proven to match, those with the same bytes apart."""
-        (sharing,) = self._store.sharing([pack_words(features)])
-        numbers = sorted({*sharing, *(each.number for each in near)})
+        (sharing,) = self._store.candidates_for([pack_words(features)])
+        numbers = sorted({*sharing, *(each.content_id for each in near)})
         others = self._store.features(numbers)
         contents = self._store.contents(numbers, None)
         asked = Picture(features)

@@ -34,7 +34,7 @@ from py_image_dedup.store.base import StoreError
 
 if TYPE_CHECKING:
     from py_image_dedup.pipeline.verification import Proven
-    from py_image_dedup.store.base import Searched
+    from py_image_dedup.store.base import SearchableStore
 
 # What only some runs need (decoders, what moves files, batches) is imported where it is needed: a run over an unchanged
 # library takes a second, and should not spend a good part of it on code that it does not use.
@@ -217,7 +217,7 @@ class Run:
         self._phases.append(summary)
         self._go_on()
 
-    def _find_and_rank(self, inventory: Inventory, searched: Searched, proven: Proven | None) -> None:
+    def _find_and_rank(self, inventory: Inventory, searched: SearchableStore, proven: Proven | None) -> None:
         parts, options = self._parts, self._parts.options
         searching = partial(find, observer=parts.observer, should_stop=parts.should_stop)
         found = searching(inventory, searched, self._versions, options.find, proven=proven)

@@ -14,7 +14,7 @@ from py_image_dedup.model.failure import TRANSIENT, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.pipeline.workers import Finished, Overdue, Pool
-from py_image_dedup.store.base import Searched
+from py_image_dedup.store.base import SearchableStore
 
 _WAIT_SECONDS = 0.1
 _BATCH = 256
@@ -33,7 +33,7 @@ class PixelComparison:
         should_stop: When it says so, files in hand are finished and kept.
     """
 
-    store: Searched
+    store: SearchableStore
     threads: int
     limits: Limits
     observer: Observer

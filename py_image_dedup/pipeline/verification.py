@@ -91,7 +91,7 @@ def near_blocks(store: Store, new: Sequence[int], max_distance: float) -> Iterat
         for number, neighbours in zip(signed, found, strict=True):
             yield PairBlock(
                 np.full(len(neighbours), number, dtype=np.int64),
-                np.array([neighbour.number for neighbour in neighbours], dtype=np.int64),
+                np.array([neighbour.content_id for neighbour in neighbours], dtype=np.int64),
                 np.array([neighbour.distance for neighbour in neighbours], dtype=np.float64),
                 np.array([neighbour.orientation for neighbour in neighbours], dtype=np.uint8),
             )
@@ -113,7 +113,7 @@ class Prover:
     Args:
         store: The index.
         verifier: How one pair is looked at.
-        version: What proofs are marked with; see ``proving.mark_of``.
+        version: What proofs are marked with; see ``proving.verdict_key``.
         max_distance: Signatures within it are reason enough to look at two pictures; nothing is accepted for it.
         threads: How many pairs are looked at at a time.
     """
@@ -149,12 +149,12 @@ class Prover:
 
     def verify_some(self, numbers: Sequence[int], *, observer: Observer, should_stop: Callable[[], bool]) -> None:
         """Do the same for those of some contents that were not verified yet: its cost follows them, not the index."""
-        self._verify_all(self._store.unmarked(self._version, numbers), observer, should_stop)
+        self._verify_all(self._store.unverified_among(self._version, numbers), observer, should_stop)
 
     def _verify_all(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
         if not new:
             return
-        self._store.unmark_absent()
+        self._store.invalidate_orphans()
         if len(new) >= _MANY and self._threads > 1 and self._verifier.command:
             self._several = InProcesses(self._verifier, self._threads)
         try:
@@ -188,7 +188,7 @@ class Prover:
         looked_at: dict[int, set[int]] = defaultdict(set)
         some: list[int] = []
         pairs: list[Pair] = []
-        for number, suspects in zip(new, self._store.suspects(new), strict=True):
+        for number, suspects in zip(new, self._store.candidates(new), strict=True):
             waiting.discard(number)
             some.append(number)
             # A pair of two new contents is looked at once: with the first of them that suspects the other.
@@ -204,16 +204,16 @@ class Prover:
 
     def _keep(self, some: Sequence[int], proofs: Callable[[], list[Proof]], observer: Observer) -> None:
         accepted = [proof for proof in proofs() if proof.match_class is not None]
-        self._store.keep_proofs(self._version, accepted, some)
+        self._store.keep_verdicts(self._version, accepted, some)
         observer(PhaseAdvanced(Phase.FIND, len(some)))
 
     def proofs(self, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
         """Stream what is known about pairs; see ``Store.proofs``."""
-        return self._store.proofs(self._version, numbers)
+        return self._store.verdicts(self._version, numbers)
 
     def partners(self, digests: Iterable[bytes]) -> list[int]:
         """Return the contents that are known to match some others, by their digests, and those themselves."""
-        own = sorted(self._store.numbers(digests).values())
+        own = sorted(self._store.content_ids(digests).values())
         proofs = [proof for proof in self.proofs(own) if proof.match_class is not None]
         return sorted({*own, *(proof.left for proof in proofs), *(proof.right for proof in proofs)})
 
@@ -234,7 +234,7 @@ class Prover:
     def prove_and_keep(self, pairs: Sequence[Pair]) -> list[Proof]:
         """Verify pairs that were no suspects and have to be known all the same; remember the answers, all of them."""
         proofs = self.prove(pairs)
-        self._store.keep_proofs(self._version, proofs)
+        self._store.keep_verdicts(self._version, proofs)
         return proofs
 
     def close(self) -> None:
@@ -306,12 +306,12 @@ def proving(store: Store, options: Options) -> Iterator[Proven | None]:
     # Not at the top: it brings what compares pictures.
 
     with Prover(
-        store, verifier_of(options.find), mark_of(options), options.find.distance_bound, options.find.threads
+        store, verifier_of(options.find), verdict_key(options), options.find.distance_bound, options.find.threads
     ) as prover:
         yield Proven(prover, options.removal.remove_classes | {MatchClass.SIMILAR})
 
 
-def mark_of(options: Options) -> int:
+def verdict_key(options: Options) -> int:
     """Return what proofs are marked with: one number for all methods they depend on and for which pairs were looked at.
 
     Args:

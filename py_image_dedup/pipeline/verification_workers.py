@@ -15,7 +15,7 @@ from py_image_dedup.features.extract import unpack
 from py_image_dedup.media.process import end, start
 from py_image_dedup.model.match import Verdict
 from py_image_dedup.pipeline.options import Verifier
-from py_image_dedup.signature.blas import one_thread
+from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.worker import verdicts
 
@@ -70,7 +70,7 @@ class InThreads:
             self._prepared.popitem(last=False)
 
         def look_at(some: Sequence[Pair]) -> list[Verdict | None]:
-            with one_thread:
+            with single_threaded_blas:
                 return verdicts(some, pictures, self._verify)
 
         answers = self._pool.map(look_at, _slices(pairs, _PAIRS_A_TASK))

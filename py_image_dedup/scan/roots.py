@@ -16,7 +16,7 @@ Place: TypeAlias = tuple[int, int]
 """Device and inode: what makes two paths one folder."""
 
 
-def settle_roots(roots: Sequence[Root]) -> tuple[list[tuple[Root, Place]], list[Failure]]:
+def resolve_roots(roots: Sequence[Root]) -> tuple[list[tuple[Root, Place]], list[Failure]]:
     """Look at the roots: each folder once, in the order of paths, with its place on the disk.
 
     Two roots that are one folder (given twice, or through a link) become one: the real path if it is among them,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import Inventory, Root, Stamp
-from py_image_dedup.scan.roots import Place, settle_roots
+from py_image_dedup.scan.roots import Place, resolve_roots
 from py_image_dedup.scan.selector import Selector, is_system_folder
 
 SYSTEM_FOLDER = "system-folder"
@@ -63,7 +63,7 @@ def walk(
         should_stop: Polled once a folder.
         advanced: Told after each folder how many files of it count.
     """
-    places, failures = settle_roots(roots)
+    places, failures = resolve_roots(roots)
     walked = _Walk(selector, {place: root for root, place in places}, advanced)
     walked.failures.extend(failures)
     walked.incomplete.extend(failure.path for failure in failures)

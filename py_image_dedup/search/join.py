@@ -55,7 +55,7 @@ def work_off(tasks: int, make_work: Callable[[], Work], threads: int) -> Iterato
     Raises:
         BaseException: What a thread raised. Closing the iterator stops the threads at their next block.
     """
-    with blas.one_thread:
+    with blas.single_threaded_blas:
         if threads > 1 and tasks > 1:
             yield from _Crew(tasks, make_work).run(min(threads, tasks))
         else:
@@ -216,7 +216,7 @@ class SearchIndex:
             ValueError: Wrong arrays, or a distance that is none.
         """
         search = _Search(self._signatures, _distance(max_distance), 1, ORIENTATIONS)
-        with blas.one_thread:
+        with blas.single_threaded_blas:
             found = join_blocks(list(search.cross(checked(queries), self._plan(max_distance))))
         order = np.lexsort((found.right, found.distance, found.left))
         return PairBlock(found.left[order], found.right[order], found.distance[order], found.orientation[order])
@@ -262,7 +262,7 @@ class _Search:
         yield from self._search(queries, ready, _runs(len(queries), len(self._signatures)), triangular=False)
 
     def _ready(self, pairs: int) -> tuple[Plan, Rights]:
-        with blas.one_thread:
+        with blas.single_threaded_blas:
             plan = WHOLE
             if pairs >= _WORTH_A_PLAN:
                 plan = choose(self._signatures, self._max_distance, orientations=len(self._orientations) > 1)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array
-from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES, compose, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES, compose, orient_signature
 
 E_PART = 4
 """The part on which turning by 180 degrees changes every sign; 0 to 3 are A1, A2, B1, B2."""
@@ -199,7 +199,7 @@ def choose(signatures: Int8Array, max_distance: float, *, orientations: bool) ->
     left, right = np.split(sample, [len(sample) // 5])
     rights = unit(right) @ basis.directions
     turns = ORIENTATIONS if orientations else (Orientation.UPRIGHT,)
-    lefts = {orientation: unit(turn(left, orientation)) @ basis.directions for orientation in turns}
+    lefts = {orientation: unit(orient_signature(left, orientation)) @ basis.directions for orientation in turns}
     least = np.float32(least_cosine(max_distance) - SLACK)
     # What is near, or nearly, is left by every plan; where it is much, it stands in a grid and costs little.
     nearly = np.float32(least_cosine(_NEARLY * max_distance))

@@ -16,7 +16,7 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.search.plan import SLACK, Plan, Product, least_cosine
 from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array, PairBlock, UInt8Array
 from py_image_dedup.signature.distance import from_products, squared_lengths
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 
 TILE = 2**17
 """Pairs in a tile; its floats take half a megabyte."""
@@ -79,13 +79,13 @@ class Strip:
     @classmethod
     def of(cls, values: Int8Array, first: int, plan: Plan) -> Strip:
         """Turn and project the left rows for every product."""
-        columns = tuple(plan.columns(turn(values, product.turned)) for product in plan.products)
+        columns = tuple(plan.columns(orient_signature(values, product.turned)) for product in plan.products)
         return cls(first, values, columns, squared_lengths(values))
 
     def turned(self, orientation: Orientation) -> Float32Array:
         """Return the rows turned, as float32; remembered."""
         if orientation not in self._turned:
-            self._turned[orientation] = turn(self.values, orientation).astype(np.float32)
+            self._turned[orientation] = orient_signature(self.values, orientation).astype(np.float32)
         return self._turned[orientation]
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from threadpoolctl import ThreadpoolController
 
 
-class _OneThread(AbstractContextManager[None]):
+class _SingleThreadedBlas(AbstractContextManager[None]):
     """While anyone is inside, matrix products and OpenCV use the calling thread and no others.
 
     Search and verification bring their own threads, and those of BLAS and OpenCV would wait for each other, spinning.
@@ -45,5 +45,5 @@ class _OneThread(AbstractContextManager[None]):
                 self._undo.close()
 
 
-one_thread = _OneThread()
+single_threaded_blas = _SingleThreadedBlas()
 """Enter it around matrix products and OpenCV; any number of threads may be inside, and inside again."""

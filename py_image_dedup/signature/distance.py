@@ -14,7 +14,7 @@ import numpy.typing as npt
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature import blas
 from py_image_dedup.signature.arrays import Float64Array, Int8Array, UInt8Array
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 
 _ROWS_AT_ONCE = 4096
 
@@ -51,13 +51,13 @@ def distances(one: Int8Array, many: Int8Array) -> tuple[Float64Array, UInt8Array
     Thread-safety: any number of threads.
     """
     signatures(many)
-    turned = np.stack([turn(one, orientation) for orientation in ORIENTATIONS]).astype(np.float32)
+    turned = np.stack([orient_signature(one, orientation) for orientation in ORIENTATIONS]).astype(np.float32)
     squared = np.float64(one.astype(np.int64) @ one.astype(np.int64))
     least = np.empty(len(many), dtype=np.float64)
     best = np.empty(len(many), dtype=np.uint8)
     for rows in _slices(len(many)):
         part = many[rows].astype(np.float32)
-        with blas.one_thread:
+        with blas.single_threaded_blas:
             products = part @ turned.T
         winner = products.argmax(axis=1)
         largest = products[np.arange(len(part)), winner].astype(np.float64)

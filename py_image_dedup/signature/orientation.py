@@ -69,7 +69,7 @@ ORIENTATIONS: tuple[Orientation, ...] = tuple(Orientation)
 """All eight, by their values; ``UPRIGHT`` first."""
 
 
-def turn_grey(grey: UInt8Array, orientation: Orientation) -> UInt8Array:
+def orient_picture(grey: UInt8Array, orientation: Orientation) -> UInt8Array:
     """Turn a picture.
 
     Args:
@@ -106,7 +106,7 @@ def _tables() -> tuple[npt.NDArray[np.intp], Int8Array]:
     sources = np.zeros((9, SIGNATURE_LENGTH), dtype=np.intp)
     signs = np.zeros((9, SIGNATURE_LENGTH), dtype=np.int8)
     for orientation in ORIENTATIONS:
-        turned = turn_grey(points, orientation).ravel()
+        turned = orient_picture(points, orientation).ravel()
         sources[orientation] = place[turned[POINT], turned[NEIGHBOUR]]
         signs[orientation] = sign[turned[POINT], turned[NEIGHBOUR]]
     sources.setflags(write=False)
@@ -119,7 +119,7 @@ SOURCES, SIGNS = _tables()
 read-only."""
 
 
-def turn(values: Int8Array, orientation: Orientation) -> Int8Array:
+def orient_signature(values: Int8Array, orientation: Orientation) -> Int8Array:
     """Return the signatures of the turned pictures.
 
     Args:
@@ -147,7 +147,7 @@ def _corners(*turns: Orientation) -> bytes:
     """What the turns, one after the other, make of the numbered corners of a picture."""
     corners = np.array([[0, 1], [2, 3]], dtype=np.uint8)
     for orientation in turns:
-        corners = turn_grey(corners, orientation)
+        corners = orient_picture(corners, orientation)
     return corners.tobytes()
 
 

@@ -32,12 +32,12 @@ class Neighbour:
     """One answer of ``similar``.
 
     Attributes:
-        number: Of the content that was found.
+        content_id: The content that was found.
         distance: 0 to the bound.
         orientation: The turn that makes the query look like what was found.
     """
 
-    number: int
+    content_id: int
     distance: float
     orientation: Orientation
 
@@ -122,7 +122,7 @@ class Store(ABC):
     def failed(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
         """Stream the entries that have a failure, in the order of their raw paths."""
 
-    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+    def unsigned(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
         """Stream the entries of whole pictures without a signature (flat ones), in the order of raw paths.
 
         This one asks every entry; a store that keeps an index of them answers at once.
@@ -177,7 +177,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def numbers(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
+    def content_ids(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
         """Return the numbers of the contents with these digests; what is not known is not in the answer."""
 
     @abstractmethod
@@ -185,7 +185,7 @@ class Store(ABC):
         """Return the packed features of these contents; one that has none is not in the answer."""
 
     @abstractmethod
-    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         """Return for each of these contents which others may show the same: those that share enough visual words.
 
         A few that share less are among them, the last. Exact by ``signature.inverted_index``: the same in every store.
@@ -197,7 +197,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+    def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
         """Return for each picture, which need not be in the index, the contents that share enough visual words with it.
 
         Args:
@@ -215,14 +215,14 @@ class Store(ABC):
         """Return the contents under ``under`` with features that are not marked with this version, ascending."""
 
     @abstractmethod
-    def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+    def unverified_among(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
         """Return those of these contents with features that are not marked with this version, ascending.
 
         What it costs follows the contents that are asked for, and not the index.
         """
 
     @abstractmethod
-    def unmark_absent(self) -> None:
+    def invalidate_orphans(self) -> None:
         """Take the marks from contents that no entry has at the moment; what was found out about their pairs stays.
 
         Asked for before others are verified: those are not compared with what is away, so that it has to be verified
@@ -230,7 +230,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+    def keep_verdicts(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
         """Remember what was found out about pairs, and mark contents as verified, both or neither.
 
         What was remembered with another version is forgotten now or later. A store may keep it on this machine only,
@@ -243,7 +243,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def proofs(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
         """Stream what was found out about pairs with this version.
 
         Args:
@@ -270,7 +270,7 @@ class Store(ABC):
         self.close()
 
 
-class Searched(Protocol):
+class SearchableStore(Protocol):
     """What the find phase asks: of a whole ``Store``, or of a ``Neighbourhood``, with the meaning that it has there."""
 
     def put(self, entries: Sequence[IndexEntry]) -> None:
@@ -285,5 +285,5 @@ class Searched(Protocol):
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
         """Stream the sets of entries with the same digest."""
 
-    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+    def unsigned(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
         """Stream the entries of whole pictures without a signature."""

@@ -16,7 +16,7 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH, Signature
 from py_image_dedup.search import join as search
 from py_image_dedup.signature.arrays import Int8Array, Int64Array, PairBlock, UInt8Array
-from py_image_dedup.signature.orientation import inverse, turn
+from py_image_dedup.signature.orientation import inverse, orient_signature
 from py_image_dedup.store.base import Neighbour
 
 BLOCK_PAIRS: Final = 65_536
@@ -136,6 +136,6 @@ def _from_the_other_side(
         some = doubtful[start : start + 4096]
         to = left[left_rows[some]].astype(np.int32)
         source = right[right_rows[some]]
-        products = [np.einsum("ij,ij->i", turn(source, quarter), to) for quarter in _QUARTER_TURNS]
+        products = [np.einsum("ij,ij->i", orient_signature(source, quarter), to) for quarter in _QUARTER_TURNS]
         turned[some] = np.array(_QUARTER_TURNS, dtype=np.uint8)[np.argmax(products, axis=0)]
     return turned

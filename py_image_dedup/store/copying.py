@@ -50,7 +50,9 @@ def copy_entries(
     return copied
 
 
-def copy_proofs(source: Store, target: Store, version: int, *, should_stop: Callable[[], bool] = lambda: False) -> int:
+def copy_verdicts(
+    source: Store, target: Store, version: int, *, should_stop: Callable[[], bool] = lambda: False
+) -> int:
     """Put what verification found out into another index, after its entries: no pair is verified again.
 
     Marks come last, since a mark says that all proofs of a content are there. May be stopped and done again.
@@ -69,7 +71,7 @@ def copy_proofs(source: Store, target: Store, version: int, *, should_stop: Call
         StoreError: One of them cannot be used.
     """
     copied = 0
-    for proofs in _batches(source.proofs(version)):
+    for proofs in _batches(source.verdicts(version)):
         if should_stop():
             return copied
         there = _renumbered({number for proof in proofs for number in (proof.left, proof.right)}, source, target)
@@ -78,22 +80,22 @@ def copy_proofs(source: Store, target: Store, version: int, *, should_stop: Call
             for proof in proofs
             if proof.left in there and proof.right in there
         ]
-        target.keep_proofs(version, known)
+        target.keep_verdicts(version, known)
         copied += len(known)
     waiting = set(source.unverified(version, None))
     for entries in _batches(source.entries(None)):
         if should_stop():
             return copied
         digests = {entry.digest for entry in entries if entry.digest is not None and entry.versions.features}
-        marked = {number for number in source.numbers(digests).values() if number not in waiting}
-        target.keep_proofs(version, [], list(_renumbered(marked, source, target).values()))
+        marked = {number for number in source.content_ids(digests).values() if number not in waiting}
+        target.keep_verdicts(version, [], list(_renumbered(marked, source, target).values()))
     return copied
 
 
 def _renumbered(numbers: Iterable[int], source: Store, target: Store) -> dict[int, int]:
     """The numbers that contents have in the other index, as far as it knows them."""
     digests = {number: same[0].digest for number, same in source.contents(numbers, None).items()}
-    there = target.numbers({digest for digest in digests.values() if digest is not None})
+    there = target.content_ids({digest for digest in digests.values() if digest is not None})
     return {number: there[digest] for number, digest in digests.items() if digest is not None and digest in there}
 
 
@@ -105,7 +107,7 @@ def _batches(items: Iterator[T]) -> Iterator[list[T]]:
 def _with_features(entries: Sequence[IndexEntry], source: Store) -> list[IndexEntry]:
     """Give entries the features that their index keeps apart; words follow from them."""
     digests = {entry.digest for entry in entries if entry.digest is not None and entry.versions.features}
-    numbers = source.numbers(digests) if digests else {}
+    numbers = source.content_ids(digests) if digests else {}
     if not numbers:
         return list(entries)
     # Not at the top: it brings what computes features, which few indices need.

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.features.extract import document_likeness
+from py_image_dedup.features.extract import document_score
 from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array
 from py_image_dedup.verification.registration import Overlap, box_mean, equalise
 
@@ -81,7 +81,7 @@ class Comparison:
         shift: Median shift of the same blocks, pixels; 0 with fewer than four of them.
         textured: How many blocks have something to see.
         measured: How many blocks' shifts can be told.
-        document: ``document_likeness``, the higher of the two pictures.
+        document: ``document_score``, the higher of the two pictures.
     """
 
     blocks: Blocks
@@ -107,7 +107,7 @@ def compare(found: Overlap) -> Comparison | None:
     Thread-safety: any number of threads.
     """
     height, width = found.base.shape
-    document = max(document_likeness(pixels, found.valid) for pixels in (found.base, found.moved))
+    document = max(document_score(pixels, found.valid) for pixels in (found.base, found.moved))
     side = max(7, round(min(height, width) / 10)) | 1
     # The changed figure on a receipt is small.
     if document > 0.5:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from py_image_dedup.features.extract import Features, open_thumbnail
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Float64Array, UInt8Array
-from py_image_dedup.signature.orientation import turn_grey
+from py_image_dedup.signature.orientation import orient_picture
 from py_image_dedup.verification.correspondence import Places
 from py_image_dedup.verification.transform import Alignment, scaling
 
@@ -76,7 +76,7 @@ def likeliest_turn(left: UInt8Array, right: UInt8Array) -> Orientation | None:
         right: uint8.
     """
     small, other = _from_afar(left), _unit(_from_afar(right))
-    likeness = {turn: float((_unit(turn_grey(small, turn)) * other).sum()) for turn in Orientation}
+    likeness = {turn: float((_unit(orient_picture(small, turn)) * other).sum()) for turn in Orientation}
     best = max(likeness, key=lambda turn: likeness[turn])
     return best if likeness[best] >= LEAST_LIKENESS else None
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from py_image_dedup.features.extract import unpack
 from py_image_dedup.model.match import Verdict
-from py_image_dedup.signature.blas import one_thread
+from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.verify import verify
 
@@ -60,7 +60,7 @@ def answer(question: Question) -> list[Verdict | None]:
 
 def main() -> int:
     """Answer questions on standard input until the other side is gone."""
-    with Connection(os.dup(sys.stdin.fileno())) as connection, one_thread, suppress(EOFError, OSError):
+    with Connection(os.dup(sys.stdin.fileno())) as connection, single_threaded_blas, suppress(EOFError, OSError):
         while True:
             question: Question = connection.recv()
             found: Answer = None

@@ -32,7 +32,7 @@ def index_of(pictures: Sequence[set[int]], first: int = 1) -> InvertedIndex:
 def test_suspects_are_those_that_share_enough_words(
     pictures: list[set[int]], query: set[int], mirrored: set[int]
 ) -> None:
-    found = index_of(pictures).suspects(0, as_words(query), as_words(mirrored))
+    found = index_of(pictures).candidates(0, as_words(query), as_words(mirrored))
     shared = {number: max(len(words & query), len(words & mirrored)) for number, words in enumerate(pictures, 1)}
     sure = {number for number, count in shared.items() if count >= 5}
     doubtful = {number for number, count in shared.items() if 2 <= count < 5}
@@ -60,9 +60,9 @@ def test_it_does_not_matter_in_how_many_steps_pictures_came(
         edges = sorted({0, len(pictures), *(cut for cut in cuts if cut < len(pictures))})
         for start, end in pairwise(edges):
             index.add(range(start + 1, end + 1), [as_words(words) for words in pictures[start:end]])
-        found = [index.suspects(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
+        found = [index.candidates(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
     plain = index_of(pictures)
-    assert found == [plain.suspects(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
+    assert found == [plain.candidates(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
 
 
 def test_memory_is_bounded_also_while_segments_are_merged() -> None:
@@ -83,7 +83,7 @@ def test_memory_is_bounded_also_while_segments_are_merged() -> None:
 def test_a_picture_is_not_its_own_suspect_and_rare_words_count_for_more() -> None:
     common, rare = set(range(5)), set(range(100, 105))
     index = index_of([common | rare, common, rare, common, common])
-    assert index.suspects(1, as_words(common | rare), NOTHING) == [3, 2, 4, 5]
+    assert index.candidates(1, as_words(common | rare), NOTHING) == [3, 2, 4, 5]
 
 
 def test_of_those_that_share_few_words_the_rarest_are_suspects_too_after_the_others() -> None:
@@ -91,26 +91,26 @@ def test_of_those_that_share_few_words_the_rarest_are_suspects_too_after_the_oth
     rare = [{number, number + 1000} for number in range(12)]
     index = index_of([set(range(100, 105)), *many, *rare])
     query = as_words(set(range(100, 103)) | {0, 1000, 1, 1001, 2, 1002})
-    assert index.suspects(0, query, NOTHING)[:3] == [22, 23, 24]
-    assert len(index.suspects(0, query, NOTHING)) == MOST_DOUBTFUL
+    assert index.candidates(0, query, NOTHING)[:3] == [22, 23, 24]
+    assert len(index.candidates(0, query, NOTHING)) == MOST_DOUBTFUL
     sure = as_words(set(range(100, 105)) | {7, 1007})
-    assert index.suspects(0, sure, NOTHING) == [*range(1, 22), 29]
+    assert index.candidates(0, sure, NOTHING) == [*range(1, 22), 29]
 
 
 def test_a_picture_whose_words_changed_is_told_once() -> None:
     index = index_of([set(range(9)), set(range(9))])
     index.add([2], [as_words(range(7))])
-    assert index.suspects(1, as_words(range(9)), NOTHING) == [2]
+    assert index.candidates(1, as_words(range(9)), NOTHING) == [2]
 
 
 def test_words_that_everything_shares_say_nothing_and_the_answer_is_bounded() -> None:
     shared = set(range(50))
     crowd = [shared | {1000 + number, 9000 + number % 20} for number in range(COMMON + 1)]
     index = index_of(crowd)
-    assert index.suspects(1, as_words(crowd[0]), NOTHING) == []
+    assert index.candidates(1, as_words(crowd[0]), NOTHING) == []
     few = index_of(crowd[:COMMON])
-    assert len(few.suspects(1, as_words(crowd[0]), NOTHING)) == MOST_SUSPECTS
-    assert set(few.suspects(1, as_words(crowd[0]), NOTHING)) >= {21, 41, 61}
+    assert len(few.candidates(1, as_words(crowd[0]), NOTHING)) == MOST_SUSPECTS
+    assert set(few.candidates(1, as_words(crowd[0]), NOTHING)) >= {21, 41, 61}
 
 
 def test_a_large_library_asks_for_one_word_more() -> None:
@@ -118,5 +118,5 @@ def test_a_large_library_asks_for_one_word_more() -> None:
 
 
 def test_an_empty_index_has_no_suspects() -> None:
-    assert InvertedIndex().suspects(1, as_words(range(9)), as_words(range(9))) == []
-    assert index_of([set(), set(range(9))]).suspects(1, NOTHING, NOTHING) == []
+    assert InvertedIndex().candidates(1, as_words(range(9)), as_words(range(9))) == []
+    assert index_of([set(), set(range(9))]).candidates(1, NOTHING, NOTHING) == []

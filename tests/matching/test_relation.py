@@ -14,7 +14,7 @@ from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation,
 from py_image_dedup.model.photo import IndexEntry, Signature
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distance
-from py_image_dedup.signature.orientation import turn
+from py_image_dedup.signature.orientation import orient_signature
 from tests.support.entries import entry, signature
 
 ANY = Pairing()
@@ -54,7 +54,7 @@ def test_the_bound_belongs_to_the_match() -> None:
 
 def test_the_orientation_turns_the_keeper_into_the_other() -> None:
     values = np.frombuffer(signature(1).values, dtype=np.int8)
-    turned = entry("/t.jpg", signed=Signature(turn(values, Orientation.ROTATE_90).tobytes()))
+    turned = entry("/t.jpg", signed=Signature(orient_signature(values, Orientation.ROTATE_90).tobytes()))
     (match,) = DistanceRelation(0.1, ANY).matches(entry("/k.jpg", signed=signature(1)), [turned])
     assert match is not None
     assert match.orientation is Orientation.ROTATE_90

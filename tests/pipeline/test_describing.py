@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.features.describe import Description
+from py_image_dedup.features.describe import ImageFeatures
 from py_image_dedup.media.decoder import Decoder, Guard
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.media.source import read_source
@@ -19,7 +19,7 @@ from tests.support.pictures import picture, write
 MakeDecoder = Callable[[Limits, MemoryBudget], Decoder]
 
 
-def described(make_decoder: MakeDecoder, *paths: Path, features: bool = True) -> list[Description]:
+def described(make_decoder: MakeDecoder, *paths: Path, features: bool = True) -> list[ImageFeatures]:
     limits = Limits()
     found = []
     with make_decoder(limits, MemoryBudget(limits.memory_bytes)) as decoder:
@@ -36,7 +36,7 @@ def test_a_process_describes_a_picture_as_this_one_does(tmp_path: Path) -> None:
     there = described(decoder_for(MANY, 1, features=True), *photos, flat)
     assert here == there
     assert all(found.signature and found.features and found.words for found in here[:3])
-    assert here[3] == Description()
+    assert here[3] == ImageFeatures()
 
 
 def test_many_pictures_are_described_by_the_processes_that_decode_them(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_many_pictures_are_described_by_the_processes_that_decode_them(tmp_path:
 def test_without_features_there_is_a_signature_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jpg", picture(1))
     [whole] = described(decoder_for(1, 1, features=True), path)
-    assert described(decoder_for(1000, 1, features=False), path, features=False) == [Description(whole.signature)]
+    assert described(decoder_for(1000, 1, features=False), path, features=False) == [ImageFeatures(whole.signature)]
 
 
 def process(make: str) -> MakeDecoder:

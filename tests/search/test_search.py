@@ -21,7 +21,7 @@ from py_image_dedup.signature import blas
 from py_image_dedup.signature.arrays import Int8Array, PairBlock
 from py_image_dedup.signature.compute import compute_values
 from py_image_dedup.signature.distance import distance, distances
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from tests.signature.greys import scene
 
 DISTANCES = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 0.75, 0.9, 1.0]
@@ -36,7 +36,7 @@ def pool(seed: int, size: int) -> Int8Array:
         changed = random.random(272) < random.choice([0.0, 0.02, 0.1, 0.3, 0.7])
         row[changed] = random.integers(-2, 3, int(changed.sum()))
     turns = random.choice(np.array(ORIENTATIONS, np.uint8), size)
-    rows = np.stack([turn(row, Orientation(turned)) for row, turned in zip(rows, turns, strict=True)])
+    rows = np.stack([orient_signature(row, Orientation(turned)) for row, turned in zip(rows, turns, strict=True)])
     rows[-3:] = rows[:3]
     return rows
 
@@ -77,7 +77,7 @@ def pruned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_blas_thread() -> Iterator[None]:
-    with blas.one_thread:
+    with blas.single_threaded_blas:
         yield
 
 
@@ -101,7 +101,7 @@ def test_every_plan_that_could_be_chosen_is_exact(orientations: bool) -> None:
     expected = {apart: expected_join(rows, apart, orientations=orientations) for apart in (0.1, 0.3)}
     turns = ORIENTATIONS if orientations else (Orientation.UPRIGHT,)
     tried = 0
-    with blas.one_thread:
+    with blas.single_threaded_blas:
         basis = search_plan.fit(rows, orientations=orientations)
         for plan in search_plan._plans(basis, orientations=orientations):
             rights = Rights.of(rows, plan)
@@ -166,7 +166,7 @@ def test_cross_finds_what_join_finds_between_two_halves(pruned: None) -> None:
 
 def test_the_orientation_makes_left_look_like_right(pruned: None) -> None:
     one = compute_values(scene("left", 100, 140))
-    rows = np.stack([one, *(turn(one, orientation) for orientation in ORIENTATIONS)])
+    rows = np.stack([one, *(orient_signature(one, orientation) for orientation in ORIENTATIONS)])
     found = [(right, turned) for left, right, _, turned in found_join(rows, 0.01) if left == 0]
     assert found == [(int(orientation), int(orientation)) for orientation in ORIENTATIONS]
 
@@ -190,7 +190,7 @@ def test_several_searches_at_a_time_are_right_and_give_blas_its_threads_back(pru
         search.join()
     assert found == [expected] * 4
     assert [library["num_threads"] for library in threadpool_info()] == before
-    assert blas.one_thread._users == 0
+    assert blas.single_threaded_blas._users == 0
 
 
 def test_a_search_that_is_closed_early_leaves_no_threads(pruned: None) -> None:
@@ -199,7 +199,7 @@ def test_a_search_that_is_closed_early_leaves_no_threads(pruned: None) -> None:
     assert len(next(pairs)) > 0  # type: ignore[arg-type]
     pairs.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("search-")]
-    assert blas.one_thread._users == 0
+    assert blas.single_threaded_blas._users == 0
 
 
 def test_an_error_in_a_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch, pruned: None) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from py_image_dedup.media.worker.decode import LARGEST_LONG_SIDE, LARGEST_SHORT_SIDE, canonical_size
 from py_image_dedup.signature.compute import compute_values
 from py_image_dedup.signature.distance import distance
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn, turn_grey
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_picture, orient_signature
 from tests.signature.greys import scene
 
 SIZES = [(341, 256), (4000, 3000), (3024, 4032), (320, 240), (100, 100), (640, 60), (4000, 250)]
@@ -25,7 +25,7 @@ def test_a_turned_picture_has_the_turned_signature(width: int, height: int) -> N
     grey = scene(f"canonical-{width}-{height}", height, width)
     values = compute_values(grey)
     for orientation in ORIENTATIONS:
-        found, expected = compute_values(turn_grey(grey, orientation)), turn(values, orientation)
+        found, expected = compute_values(orient_picture(grey, orientation)), orient_signature(values, orientation)
         # The greys of a window are added in another order, which decides where a difference lies on a border; in
         # windows of four pixels many do.
         assert np.abs(found.astype(int) - expected).max() <= 1
@@ -39,7 +39,10 @@ def test_turned_photographs_have_the_turned_signature(photos: Path) -> None:
             size = canonical_size(*image.size)
             grey = np.asarray(image.convert("L").resize(size, Image.Resampling.BOX))
         values = compute_values(grey)
-        found += [distance(turn(values, turned), compute_values(turn_grey(grey, turned))) for turned in ORIENTATIONS]
+        found += [
+            distance(orient_signature(values, turned), compute_values(orient_picture(grey, turned)))
+            for turned in ORIENTATIONS
+        ]
     assert len(found) == 8 * 20
     assert np.mean(found) < 0.001
     assert max(found) < 0.05, "where a part of the picture has no detail at all, the crop may differ"

@@ -11,7 +11,7 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.compute import compute_values
 from py_image_dedup.signature.distance import distance, distances, squared_lengths
-from py_image_dedup.signature.orientation import NEIGHBOUR, ORIENTATIONS, POINT, expand, turn
+from py_image_dedup.signature.orientation import NEIGHBOUR, ORIENTATIONS, POINT, expand, orient_signature
 from tests.signature.greys import scene
 from tests.signature.test_orientation import values_of_a_signature
 
@@ -43,14 +43,14 @@ def test_the_same_is_0_the_opposite_1_and_flat_pictures_are_like_nothing() -> No
 def test_many_distances_are_the_least_of_the_eight_orientations(one: Int8Array, others: list[Int8Array]) -> None:
     least, best = distances(one, np.stack(others))
     for other, found, orientation in zip(others, least, best, strict=True):
-        each = [distance(turn(one, turned), other) for turned in ORIENTATIONS]
+        each = [distance(orient_signature(one, turned), other) for turned in ORIENTATIONS]
         assert found == min(each)
         assert orientation == each.index(min(each)) + 1
 
 
 def test_the_orientation_is_the_turn_that_makes_the_one_look_like_the_other() -> None:
     one = compute_values(scene("turned", 256, 300))
-    least, best = distances(one, np.stack([turn(one, orientation) for orientation in ORIENTATIONS]))
+    least, best = distances(one, np.stack([orient_signature(one, orientation) for orientation in ORIENTATIONS]))
     assert best.tolist() == list(ORIENTATIONS)
     assert least.tolist() == [0.0] * 8
 
@@ -59,7 +59,7 @@ def test_what_looks_the_same_in_every_orientation_is_upright() -> None:
     rows, columns = np.mgrid[-4:5, -4:5]
     hill = (rows**2 + columns**2).ravel()
     symmetric = np.sign(hill[POINT] - hill[NEIGHBOUR]).astype(np.int8)
-    assert all(np.array_equal(turn(symmetric, orientation), symmetric) for orientation in ORIENTATIONS)
+    assert all(np.array_equal(orient_signature(symmetric, orientation), symmetric) for orientation in ORIENTATIONS)
     least, best = distances(symmetric, symmetric[None])
     assert least.tolist() == [0.0]
     assert best.tolist() == [Orientation.UPRIGHT]

@@ -168,7 +168,7 @@ class EntriesContract(OneStore):
         signature = random_signatures(1, 1)[0]
         store.put([entry_of("/a/x.jpg", 1, signature), entry_of("/a/y.jpg", 1, signature), failed_entry("/a/z.jpg")])
         store.put([entry_of("/a/v.jpg", 2, altered(signature, 1, 5))])
-        (number,) = {n.number for n in store.similar([samples.signature_of(signature)], 0.0, None)[0]}
+        (number,) = {n.content_id for n in store.similar([samples.signature_of(signature)], 0.0, None)[0]}
         assert store.count([]) == 0
         assert list(store.stamps([])) == list(store.entries([])) == list(store.failed([])) == []
         assert list(store.identical([])) == []
@@ -267,11 +267,11 @@ class EntriesContract(OneStore):
         signed = entry_of("/a/signed.jpg", 2, random_signatures(1, 1)[0])
         corrupt = failed_entry("/a/corrupt.jpg", FailureReason.CORRUPT, content=3)
         store.put([flat[1], signed, corrupt, failed_entry("/a/unread.jpg"), flat[0]])
-        assert list(store.flat(None)) == flat
-        assert list(store.flat([Path("/b")])) == [flat[1]]
-        assert list(store.flat([])) == []
+        assert list(store.unsigned(None)) == flat
+        assert list(store.unsigned([Path("/b")])) == [flat[1]]
+        assert list(store.unsigned([])) == []
         store.put([replace(flat[0], signature=signed.signature)])
-        assert flat[0] not in list(store.flat(None))
+        assert flat[0] not in list(store.unsigned(None))
 
     def test_identical_files_have_one_digest(self, store: Store) -> None:
         one = [entry_of(f"/{root}/one.jpg", 1) for root in ("a", "a.b", "a/b", "c")]
@@ -292,7 +292,7 @@ class EntriesContract(OneStore):
         other = entry_of("/a/y.jpg", 2, signatures[1])
         store.put([*copies, other])
         queries = [samples.signature_of(values) for values in signatures]
-        numbers = [found[0].number for found in store.similar(queries, 0.0, None)]
+        numbers = [found[0].content_id for found in store.similar(queries, 0.0, None)]
         in_order = tuple(sorted(copies, key=lambda entry: entry.stat.raw_path))
         assert store.contents([*numbers, *numbers], None) == {numbers[0]: in_order, numbers[1]: (other,)}
         assert store.contents(numbers, [Path("/b")]) == {numbers[0]: (copies[0],)}

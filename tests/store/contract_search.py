@@ -205,16 +205,16 @@ def check_similar(
     """Compare with every distance there is."""
     answers = store.similar([signature_of(values) for values in queries], max_distance, under)
     assert len(answers) == len(queries)
-    numbers = {neighbour.number for answer in answers for neighbour in answer}
+    numbers = {neighbour.content_id for answer in answers for neighbour in answer}
     digests = {number: entries[0].digest for number, entries in store.contents(numbers, under).items()}
     signatures = model.signatures(under)
     for values, answer in zip(queries, answers, strict=True):
-        order = [(neighbour.distance, neighbour.number) for neighbour in answer]
+        order = [(neighbour.distance, neighbour.content_id) for neighbour in answer]
         assert order == sorted(order)
         expected = {}
         for digest, other in signatures.items():
             (distance,), (orientation,) = distances(values, other[None])
             if distance <= max_distance:
                 expected[digest] = (float(distance), Orientation(int(orientation)))
-        assert {digests[n.number]: (n.distance, n.orientation) for n in answer} == expected
+        assert {digests[n.content_id]: (n.distance, n.orientation) for n in answer} == expected
         assert len(answer) == len(expected)

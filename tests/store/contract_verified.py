@@ -37,7 +37,7 @@ def featured(path: str, plain: WordArray, mirrored: WordArray | None = None) -> 
 
 def number_of(store: Store, path: str) -> int:
     digest = digest_of(path)
-    return store.numbers([digest])[digest]
+    return store.content_ids([digest])[digest]
 
 
 class VerifiedContract:
@@ -89,24 +89,24 @@ class VerifiedContract:
         )
         asked = [number_of(store, f"/a/{name}.jpg") for name in ("x", "other", "bare")]
         expected = [number_of(store, f"/a/{name}.jpg") for name in ("mirrored", "half", "few")]
-        assert list(map(list, store.suspects(asked))) == [expected, [], []]
+        assert list(map(list, store.candidates(asked))) == [expected, [], []]
 
     def test_a_picture_that_is_not_in_the_index_is_compared_by_its_words(self, store: Store) -> None:
         words = vocabulary(1)
         store.put([featured("/a/x.jpg", words), featured("/a/y.jpg", vocabulary(5))])
         asked = [packed(np.union1d(words[:60], vocabulary(2)), vocabulary(3)), packed(vocabulary(6), vocabulary(7))]
-        assert list(map(list, store.sharing(asked))) == [[number_of(store, "/a/x.jpg")], []]
+        assert list(map(list, store.candidates_for(asked))) == [[number_of(store, "/a/x.jpg")], []]
 
     def test_what_are_no_words_is_refused(self, store: Store) -> None:
         with pytest.raises(ValueError, match="words"):
-            list(store.sharing([b"no words"]))
+            list(store.candidates_for([b"no words"]))
 
     def test_suspects_know_what_was_put_since_they_were_asked_last(self, store: Store) -> None:
         store.put([featured("/a/x.jpg", vocabulary(1))])
         first = number_of(store, "/a/x.jpg")
-        assert list(map(list, store.suspects([first]))) == [[]]
+        assert list(map(list, store.candidates([first]))) == [[]]
         store.put([featured("/a/y.jpg", vocabulary(1))])
-        assert list(map(list, store.suspects([first]))) == [[number_of(store, "/a/y.jpg")]]
+        assert list(map(list, store.candidates([first]))) == [[number_of(store, "/a/y.jpg")]]
 
     def test_what_is_verified_is_remembered_with_its_proofs(self, open_store: StoreOpener) -> None:
         seen = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
@@ -117,27 +117,27 @@ class VerifiedContract:
             assert store.unverified(MARK, [Path("/b")]) == [numbers[1]]
             proof = Proof(numbers[0], numbers[1], MatchClass.PARTIAL, Orientation.ROTATE_90, seen)
             nothing = Proof(numbers[1], numbers[2], None)
-            store.keep_proofs(MARK, [proof, nothing], numbers[:2])
+            store.keep_verdicts(MARK, [proof, nothing], numbers[:2])
             assert store.unverified(MARK, None) == [numbers[2]]
             assert store.unverified(MARK + 1, None) == sorted(numbers)
         with open_store() as store:
             numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
             proof = Proof(numbers[0], numbers[1], MatchClass.PARTIAL, Orientation.ROTATE_90, seen)
             nothing = Proof(numbers[1], numbers[2], None)
-            assert {p.left: p for p in store.proofs(MARK)} == {proof.left: proof, nothing.left: nothing}
-            assert list(store.proofs(MARK, [numbers[0]])) == [proof]
-            assert list(store.proofs(MARK + 1)) == []
+            assert {p.left: p for p in store.verdicts(MARK)} == {proof.left: proof, nothing.left: nothing}
+            assert list(store.verdicts(MARK, [numbers[0]])) == [proof]
+            assert list(store.verdicts(MARK + 1)) == []
             assert store.unverified(MARK, None) == [numbers[2]]
 
     def test_some_contents_are_asked_whether_they_are_marked(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(3)] + [entry_of("/a/bare.jpg")])
         numbers = [number_of(store, f"/a/{name}.jpg") for name in (0, 1, 2, "bare")]
-        store.keep_proofs(MARK, [], numbers[:1])
-        assert store.unmarked(MARK, numbers[::-1]) == sorted(numbers[1:3])
-        assert store.unmarked(MARK, numbers[2:]) == numbers[2:3]
-        assert store.unmarked(MARK + 1, numbers[:1]) == numbers[:1]
-        assert store.unmarked(MARK, [10**6]) == []
-        assert store.unmarked(MARK, []) == []
+        store.keep_verdicts(MARK, [], numbers[:1])
+        assert store.unverified_among(MARK, numbers[::-1]) == sorted(numbers[1:3])
+        assert store.unverified_among(MARK, numbers[2:]) == numbers[2:3]
+        assert store.unverified_among(MARK + 1, numbers[:1]) == numbers[:1]
+        assert store.unverified_among(MARK, [10**6]) == []
+        assert store.unverified_among(MARK, []) == []
 
     def test_what_was_away_while_others_were_verified_has_to_be_verified_again(self, store: Store) -> None:
         moved, away, copied = (featured(f"/a/{name}.jpg", vocabulary(place)) for place, name in enumerate("xyz"))
@@ -145,42 +145,42 @@ class VerifiedContract:
         store.put([moved, away, copied, twin])
         numbers = {name: number_of(store, f"/a/{name}.jpg") for name in "xyz"}
         proof = Proof(numbers["x"], numbers["y"], MatchClass.SIMILAR)
-        store.keep_proofs(MARK, [proof], list(numbers.values()))
+        store.keep_verdicts(MARK, [proof], list(numbers.values()))
         store.remove([Path("/a/x.jpg"), Path("/a/y.jpg"), Path("/a/z.jpg")])
         elsewhere = replace(moved, stat=replace(moved.stat, path=Path("/b/x.jpg")))
         store.put([elsewhere])
-        store.unmark_absent()
+        store.invalidate_orphans()
         store.put([away])
         found = [number_of(store, f"/a/{name}.jpg") for name in "xyz"]
-        assert store.unmarked(MARK, found) == [found[1]]
+        assert store.unverified_among(MARK, found) == [found[1]]
         assert store.unverified(MARK, None) == [found[1]]
-        assert [{p.left, p.right} for p in store.proofs(MARK)] == [set(found[:2])]
+        assert [{p.left, p.right} for p in store.verdicts(MARK)] == [set(found[:2])]
 
     def test_what_was_away_and_is_back_before_others_are_verified_keeps_its_mark(self, store: Store) -> None:
         photo = featured("/a/x.jpg", vocabulary(1))
         store.put([photo])
-        store.keep_proofs(MARK, [], [number_of(store, "/a/x.jpg")])
+        store.keep_verdicts(MARK, [], [number_of(store, "/a/x.jpg")])
         store.remove([Path("/a/x.jpg")])
         store.put([photo])
-        store.unmark_absent()
+        store.invalidate_orphans()
         assert store.unverified(MARK, None) == []
 
     def test_of_a_pair_the_last_proof_stays_whichever_side_it_is_told_from(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(2)])
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
-        store.keep_proofs(MARK, [Proof(one, two, MatchClass.SIMILAR)])
-        store.keep_proofs(MARK, [Proof(two, one, MatchClass.PARTIAL)])
-        assert list(store.proofs(MARK)) == [Proof(two, one, MatchClass.PARTIAL)]
+        store.keep_verdicts(MARK, [Proof(one, two, MatchClass.SIMILAR)])
+        store.keep_verdicts(MARK, [Proof(two, one, MatchClass.PARTIAL)])
+        assert list(store.verdicts(MARK)) == [Proof(two, one, MatchClass.PARTIAL)]
 
     def test_clearing_forgets_words_and_proofs(self, store: Store) -> None:
         library = [featured(f"/a/{name}.jpg", vocabulary(1)) for name in range(2)]
         store.put(library)
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
-        assert list(map(list, store.suspects([one]))) == [[two]]
-        store.keep_proofs(MARK, [Proof(one, two, MatchClass.SIMILAR)], [one, two])
+        assert list(map(list, store.candidates([one]))) == [[two]]
+        store.keep_verdicts(MARK, [Proof(one, two, MatchClass.SIMILAR)], [one, two])
         store.clear()
-        assert list(store.proofs(MARK)) == []
+        assert list(store.verdicts(MARK)) == []
         store.put(library[:1])
         one = number_of(store, "/a/0.jpg")
         assert store.unverified(MARK, None) == [one]
-        assert list(map(list, store.suspects([one]))) == [[]]
+        assert list(map(list, store.candidates([one]))) == [[]]

@@ -20,7 +20,7 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH, IndexEntry, PhotoFacts, Signature, Versions
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.signature.orientation import turn
+from py_image_dedup.signature.orientation import orient_signature
 from py_image_dedup.store.base import Store
 
 VERSIONS = Versions(media=1, signature=1)
@@ -69,7 +69,7 @@ def altered(values: Int8Array, seed: int, changes: int, orientation: Orientation
     edited = values.copy()
     places = random.choice(SIGNATURE_LENGTH, changes, replace=False)
     edited[places] += np.where(edited[places] >= 2, -1, 1).astype(np.int8)
-    return turn(edited, orientation)
+    return orient_signature(edited, orientation)
 
 
 def family(seed: int, count: int) -> Int8Array:

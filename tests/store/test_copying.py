@@ -14,7 +14,7 @@ from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store import copying
 from py_image_dedup.store.base import Store
-from py_image_dedup.store.copying import copy_entries, copy_proofs
+from py_image_dedup.store.copying import copy_entries, copy_verdicts
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.sites import Site
@@ -72,7 +72,7 @@ def test_features_and_words_are_copied(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "one") as source, SqliteStore(tmp_path / "two") as target:
         source.put([*entries, entry_of("/a/bare.jpg")])
         copy_entries(source, target)
-        numbers = target.numbers([entry.digest or b"" for entry in entries])
+        numbers = target.content_ids([entry.digest or b"" for entry in entries])
         wanted = {numbers[entry.digest or b""]: entry.features for entry in entries}
         assert target.features(numbers.values()) == wanted
         first, _, third = (numbers[entry.digest or b""] for entry in entries)
@@ -86,17 +86,17 @@ SEEN = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
 def put_proofs(store: Store, names: list[str]) -> None:
     """Each content matches the one after it, and all but the last are verified."""
     digests = [samples.digest_of(name) for name in names]
-    numbers = store.numbers(digests)
+    numbers = store.content_ids(digests)
     own = [numbers[digest] for digest in digests]
     similar = [Proof(*pair, MatchClass.PARTIAL, Orientation.ROTATE_90, SEEN) for pair in pairwise(own)]
-    store.keep_proofs(MARK, [*similar, Proof(own[0], own[-1], None)], own[:-1])
+    store.keep_verdicts(MARK, [*similar, Proof(own[0], own[-1], None)], own[:-1])
 
 
 def proofs_by_name(store: Store, names: list[str]) -> tuple[list[object], list[str]]:
     """The proofs and what is not verified, with names instead of the numbers of this index."""
-    numbers = store.numbers([samples.digest_of(name) for name in names])
+    numbers = store.content_ids([samples.digest_of(name) for name in names])
     named = {numbers[samples.digest_of(name)]: name for name in names}
-    proofs = [(named[p.left], named[p.right], p.match_class, p.orientation, p.evidence) for p in store.proofs(MARK)]
+    proofs = [(named[p.left], named[p.right], p.match_class, p.orientation, p.evidence) for p in store.verdicts(MARK)]
     return sorted(proofs, key=repr), sorted(named[number] for number in store.unverified(MARK, None))
 
 
@@ -116,10 +116,10 @@ def test_what_verification_found_out_is_copied(tmp_path: Path, monkeypatch: pyte
         put_proofs(source, names)
         target.put([entry_of("/b/first.jpg")])  # so that numbers differ
         copy_entries(source, target)
-        assert target.unverified(MARK, None) == sorted(target.numbers(map(samples.digest_of, names)).values())
-        assert copy_proofs(source, target, MARK) == 5
+        assert target.unverified(MARK, None) == sorted(target.content_ids(map(samples.digest_of, names)).values())
+        assert copy_verdicts(source, target, MARK) == 5
         assert proofs_by_name(target, names) == proofs_by_name(source, names)
-        assert copy_proofs(source, target, MARK + 1) == 0
+        assert copy_verdicts(source, target, MARK + 1) == 0
 
 
 def test_a_pair_of_which_the_target_lacks_one_is_not_copied(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_pair_of_which_the_target_lacks_one_is_not_copied(tmp_path: Path) -> N
         source.put(list(map(entry_with_features, names)))
         put_proofs(source, names)
         target.put(list(map(entry_with_features, names[:2])))
-        assert copy_proofs(source, target, MARK) == 1
+        assert copy_verdicts(source, target, MARK) == 1
         assert proofs_by_name(target, names[:2])[0] == proofs_by_name(source, names)[0][:1]
 
 
@@ -144,9 +144,9 @@ def test_features_words_and_proofs_go_to_a_server_and_come_back(
         put_proofs(source, names)
         for one, other in ((source, server), (server, end)):
             assert copy_entries(one, other) == 6
-            assert copy_proofs(one, other, MARK) == 4
+            assert copy_verdicts(one, other, MARK) == 4
         assert list(end.entries(None)) == list(source.entries(None))
         assert proofs_by_name(end, names) == proofs_by_name(server, names) == proofs_by_name(source, names)
         for store in (source, end):
-            numbers = store.numbers(map(samples.digest_of, names))
+            numbers = store.content_ids(map(samples.digest_of, names))
             assert len(store.features(numbers.values())) == 4

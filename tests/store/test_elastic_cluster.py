@@ -95,9 +95,9 @@ def test_two_shards_give_the_suspects_of_one_file_also_after_more_was_written(
 def by_path(store: Store, photos: Sequence[IndexEntry]) -> list[list[bytes]]:
     """Names the suspects of some photos."""
     digests = [photo.digest for photo in photos if photo.digest is not None]
-    numbers = store.numbers(digests)
+    numbers = store.content_ids(digests)
     names = {number: digest for digest, number in numbers.items()}
-    return [[names[each] for each in some] for some in store.suspects([numbers[digest] for digest in digests])]
+    return [[names[each] for each in some] for some in store.candidates([numbers[digest] for digest in digests])]
 
 
 def test_a_new_index_has_its_replicas_before_anything_is_written(

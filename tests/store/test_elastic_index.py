@@ -259,14 +259,14 @@ class TestWords:
 
             store._reader.pages = counting  # type: ignore[method-assign]
             store.put([featured(f"/a/{number}.jpg", vocabulary(number)) for number in range(30)])
-            list(store.suspects([]))
+            list(store.candidates([]))
             assert read == 30
             other.put([featured("/a/new.jpg", vocabulary(7))])
             other.count(None)  # which makes what was written visible to searches
             digest = digest_of("/a/new.jpg")
-            (new,) = store.numbers([digest]).values()
+            (new,) = store.content_ids([digest]).values()
             read = 0
-            assert len(next(iter(store.suspects([new])))) == 1
+            assert len(next(iter(store.candidates([new])))) == 1
             assert read == 2  # its words for the index, and its words to ask with
 
     def test_the_words_of_an_index_that_was_made_anew_are_read_anew(
@@ -274,12 +274,12 @@ class TestWords:
     ) -> None:
         with ElasticStore(newest_site.options(newest_index)) as store:
             store.put([featured(f"/a/{number}.jpg", vocabulary(1)) for number in range(3)])
-            list(store.suspects([]))
+            list(store.candidates([]))
             for concrete in client.indices.get(index=newest_index):
                 client.indices.delete(index=concrete)
             with ElasticStore(newest_site.options(newest_index)) as other:
                 other.put([featured("/a/x.jpg", vocabulary(1)), featured("/a/y.jpg", vocabulary(1))])
                 assert other.count(None) == 2  # which makes what was written visible to searches
-            numbers = store.numbers([digest_of("/a/x.jpg"), digest_of("/a/y.jpg")])
-            (suspects,) = store.suspects([numbers[digest_of("/a/x.jpg")]])
+            numbers = store.content_ids([digest_of("/a/x.jpg"), digest_of("/a/y.jpg")])
+            (suspects,) = store.candidates([numbers[digest_of("/a/x.jpg")]])
             assert list(suspects) == [numbers[digest_of("/a/y.jpg")]]

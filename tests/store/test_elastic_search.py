@@ -13,7 +13,7 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import IndexEntry, Signature
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic import pairs as pairs_module
@@ -62,7 +62,7 @@ def test_a_signature_of_zeros_has_invariants_too() -> None:
 def test_no_turn_changes_the_invariants() -> None:
     values = random_signatures(7, 20)
     for orientation in ORIENTATIONS:
-        assert invariants(turn(values, orientation)).tolist() == invariants(values).tolist()
+        assert invariants(orient_signature(values, orientation)).tolist() == invariants(values).tolist()
 
 
 @pytest.mark.parametrize("max_distance", [0.1, 0.2, 0.3])
@@ -175,9 +175,9 @@ class TestSimilar:
         with ElasticStore(elastic_site.options(emptied_index)) as store:
             store.put([*entries, *copies, *library(10, 30)])
             (found,) = store.similar([Signature(values.tobytes())], max_distance, [Path("/a")])
-            names = store.contents([neighbour.number for neighbour in found], None)
+            names = store.contents([neighbour.content_id for neighbour in found], None)
         assert {same[0].digest for same in names.values()} >= {entry.digest for entry in entries}
-        assert len({neighbour.number for neighbour in found}) == len(found)
+        assert len({neighbour.content_id for neighbour in found}) == len(found)
         assert [neighbour.distance for neighbour in found] == sorted(neighbour.distance for neighbour in found)
 
     def test_more_queries_than_a_batch_are_answered_in_their_order(
@@ -188,7 +188,7 @@ class TestSimilar:
         with ElasticStore(elastic_site.options(emptied_index)) as store:
             store.put([entry_of(f"/a/{place}.jpg", signature=one) for place, one in enumerate(values)])
             found = store.similar([Signature(one.tobytes()) for one in values], 0.1, None)
-            names = [store.contents([n.number for n in neighbours], None) for neighbours in found]
+            names = [store.contents([n.content_id for n in neighbours], None) for neighbours in found]
         assert [[e.stat.path.name for same in each.values() for e in same] for each in names] == [
             [f"{place}.jpg"] for place in range(25)
         ]

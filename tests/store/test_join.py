@@ -7,7 +7,7 @@ import pytest
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Int8Array, PairBlock
-from py_image_dedup.signature.orientation import turn
+from py_image_dedup.signature.orientation import orient_signature
 from py_image_dedup.store.content_search import BLOCK_PAIRS, cross_contents, cut, join_contents, within_bounds
 from tests.store.samples import family, random_signatures
 
@@ -27,7 +27,7 @@ def symmetric(seed: int, count: int) -> Int8Array:
     plain = random_signatures(seed, count).astype(np.int16)
     turns = (Orientation.UPRIGHT, Orientation.TRANSPOSE), (Orientation.UPRIGHT, Orientation.MIRROR)
     pictures = [
-        sum(turn(values.astype(np.int8), orientation).astype(np.int16) for orientation in turns[number % 2])
+        sum(orient_signature(values.astype(np.int8), orientation).astype(np.int16) for orientation in turns[number % 2])
         for number, values in enumerate(plain)
     ]
     return np.stack([np.clip(picture, -2, 2) for picture in pictures]).astype(np.int8)
@@ -37,7 +37,7 @@ def symmetric(seed: int, count: int) -> Int8Array:
 def test_any_split_of_the_contents_finds_the_same_pairs(seed: int) -> None:
     random = np.random.default_rng(seed)
     pictures = symmetric(seed, 6)
-    copies = [turn(picture, orientation) for picture in pictures for orientation in Orientation]
+    copies = [orient_signature(picture, orientation) for picture in pictures for orientation in Orientation]
     signatures = np.concatenate([family(seed, 30), np.stack(copies)])
     numbers = np.sort(random.choice(10_000, len(signatures), replace=False))
     whole = rows(list(join_contents(numbers, signatures, 0.3)))

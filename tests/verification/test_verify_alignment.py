@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_image_dedup.model.match import Orientation
-from py_image_dedup.signature.orientation import turn_grey
+from py_image_dedup.signature.orientation import orient_picture
 from py_image_dedup.verification.picture import likeliest_turn
 from py_image_dedup.verification.transform import (
     Alignment,
@@ -51,7 +51,7 @@ def test_a_whole_picture_is_laid_on_a_whole_picture(orientation: Orientation) ->
 def test_the_turn_of_a_picture_is_recognised_from_afar(orientation: Orientation) -> None:
     picture = grey(photograph(3))
 
-    assert likeliest_turn(picture, np.ascontiguousarray(turn_grey(picture, orientation))) is orientation
+    assert likeliest_turn(picture, np.ascontiguousarray(orient_picture(picture, orientation))) is orientation
 
 
 def test_another_picture_has_no_turn() -> None:

@@ -18,7 +18,7 @@ from blake3 import blake3
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature.arrays import Int8Array, Int64Array, PairBlock, UInt8Array
-from py_image_dedup.signature.orientation import ORIENTATIONS, turn
+from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from py_image_dedup.store.elastic.client import Connection
 from py_image_dedup.store.elastic.document import DIGEST_LENGTH, unpack_content, unpack_values
 from py_image_dedup.store.elastic.reader import Hit, Query, Reading, column, pages
@@ -191,7 +191,9 @@ class NumberedRows:
         for start in range(0, len(left), _ROWS_AT_ONCE):
             some = slice(start, start + _ROWS_AT_ONCE)
             source, target = self._values[left[some]], self._values[right[some]].astype(np.int32)
-            products = [np.einsum("ij,ij->i", turn(source, way).astype(np.int32), target) for way in ORIENTATIONS]
+            products = [
+                np.einsum("ij,ij->i", orient_signature(source, way).astype(np.int32), target) for way in ORIENTATIONS
+            ]
             best[some] = np.array(ORIENTATIONS, dtype=np.uint8)[np.argmax(products, axis=0)]
         return best
 

@@ -26,7 +26,7 @@ from py_image_dedup.store.elastic.reader import TERMS, EntryReader, Reading, col
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
 from py_image_dedup.store.elastic.words import WITH_WORDS, WordSearch
 from py_image_dedup.store.sqlite.database import Database
-from py_image_dedup.store.sqlite.verdicts import ProofTable
+from py_image_dedup.store.sqlite.verdicts import VerdictCache
 
 PROOFS_NAME = "proofs.sqlite3"
 """Of the file in the cache directory with what verification found out."""
@@ -66,7 +66,7 @@ class ElasticStore(Store):
         folder = options.cache_directory
         # Proofs hold for any index: what is in the file is known by digest and not by number.
         self._kept = Database(folder / PROOFS_NAME if folder else Path(":memory:"), busy_seconds=10.0)
-        self._proofs = ProofTable(self._kept, self._digests, self.numbers)
+        self._proofs = VerdictCache(self._kept, self._digests, self.content_ids)
 
     def get(self, path: Path) -> IndexEntry | None:
         """See ``Store.get``."""
@@ -157,8 +157,8 @@ class ElasticStore(Store):
             found |= {some[digest]: same for digest, same in self._reader.copies(list(some), under).items()}
         return found
 
-    def numbers(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
-        """See ``Store.numbers``."""
+    def content_ids(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
+        """See ``Store.content_ids``."""
         return {digest: self._numbers.of(digest) for digest in self._reader.known(digests)}
 
     def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
@@ -167,13 +167,13 @@ class ElasticStore(Store):
         known = self._reader.known(digests, features=True) if digests else {}
         return {self._numbers.of(digest): entry.features for digest, entry in known.items() if entry.features}
 
-    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.suspects``. The words stay in memory for the next call, about 0.7 kB a content."""
-        return self._words.suspects(numbers)
+    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates``. The words stay in memory for the next call, about 0.7 kB a content."""
+        return self._words.candidates(numbers)
 
-    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
-        """See ``Store.sharing``."""
-        return self._words.sharing(words)
+    def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates_for``."""
+        return self._words.candidates_for(words)
 
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
         """See ``Store.unverified``."""
@@ -184,25 +184,25 @@ class ElasticStore(Store):
             found.update(map(self._numbers.of, sorted(digests - verified)))
         return sorted(found)
 
-    def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
-        """See ``Store.unmarked``."""
+    def unverified_among(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+        """See ``Store.unverified_among``."""
         digests = {digest: number for number in numbers if (digest := self._numbers.digest(number)) is not None}
         featured = {digest: digests[digest] for digest in self._words.having(list(digests))}
-        return self._proofs.unmarked(version, featured)
+        return self._proofs.unverified_among(version, featured)
 
-    def unmark_absent(self) -> None:
-        """See ``Store.unmark_absent``. What other programs removed is not known here, nor what was written over."""
+    def invalidate_orphans(self) -> None:
+        """See ``Store.invalidate_orphans``. Removals by other programs and overwritten entries are not seen."""
         if noted := self._proofs.absent():
             self._reader.fresh()
             self._proofs.unmark(set(noted) - self._reader.known(noted).keys())
 
-    def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
-        """See ``Store.keep_proofs``. In a file of this machine, or, without a cache directory, in memory."""
+    def keep_verdicts(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+        """See ``Store.keep_verdicts``. In a file of this machine, or, without a cache directory, in memory."""
         self._proofs.keep(version, proofs, verified)
 
-    def proofs(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
-        """See ``Store.proofs``."""
-        return self._proofs.proofs(version, numbers)
+    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+        """See ``Store.verdicts``."""
+        return self._proofs.verdicts(version, numbers)
 
     def size(self) -> int | None:
         """See ``Store.size``. Replicas count; ``None`` if the user may not ask."""
@@ -240,7 +240,7 @@ class ElasticStore(Store):
             Neighbour(number, distance, Orientation(orientation))
             for number, distance, orientation in zip(*(column.tolist() for column in columns), strict=True)
         ]
-        return tuple(sorted(neighbours, key=lambda neighbour: (neighbour.distance, neighbour.number)))
+        return tuple(sorted(neighbours, key=lambda neighbour: (neighbour.distance, neighbour.content_id)))
 
 
 def _completed(entry: IndexEntry, known: IndexEntry | None) -> IndexEntry:

@@ -23,7 +23,7 @@ WITH_WORDS: Query = {"exists": {"field": "words"}}
 
 
 class WordSearch:
-    """Answers ``Store.suspects``. One thread at a time.
+    """Answers ``Store.candidates``. One thread at a time.
 
     Args:
         connection: To the server.
@@ -46,25 +46,25 @@ class WordSearch:
         self._uuid = ""
         self._seen: list[int] = []
 
-    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.suspects``."""
+    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates``."""
         self._refresh()
         remaining = iter(numbers)
         while some := list(islice(remaining, TERMS)):
             digests = [digest for number in some if (digest := self._numbers.digest(number)) is not None]
             packed = {self._numbers.of(digest): words for digest, words in self._read(digests)}
             for number in some:
-                yield self._index.suspects(number, *_unpacked(packed[number])) if number in packed else ()
+                yield self._index.candidates(number, *_unpacked(packed[number])) if number in packed else ()
 
     def having(self, digests: Sequence[bytes]) -> Iterator[bytes]:
         """Yield those of these contents that have words."""
         yield from dict.fromkeys(digest for digest, _ in self._read(digests))
 
-    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
-        """See ``Store.sharing``."""
+    def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates_for``."""
         unpacked = [unpack_words(packed) for packed in words]
         self._refresh()
-        return (self._index.suspects(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
+        return (self._index.candidates(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
 
     def _refresh(self) -> None:
         """Read the words of contents that are new, or were made with other versions than before."""

@@ -143,8 +143,8 @@ class WordTable:
         self._index = InvertedIndex()
         self._last = 0
 
-    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.suspects``."""
+    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates``."""
         self._refresh()
         for some in batched(numbers, MAX_PARAMETERS):
             packed: dict[int, bytes] = dict(
@@ -152,18 +152,18 @@ class WordTable:
             )
             for number in some:
                 found = packed.get(number)
-                yield self._index.suspects(number, *self._unpacked(found)) if found is not None else ()
+                yield self._index.candidates(number, *self._unpacked(found)) if found is not None else ()
 
     def having(self, numbers: Iterable[int]) -> dict[bytes, int]:
         """Return those of these contents that have words: their digests, and the numbers."""
         query = "SELECT c.digest, c.number FROM words w JOIN contents c ON c.number = w.content WHERE w.content IN (?)"
         return dict(self._database.rows_in(query, numbers))
 
-    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
-        """See ``Store.sharing``."""
+    def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates_for``."""
         unpacked = [unpack_words(packed) for packed in words]
         self._refresh()
-        return (self._index.suspects(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
+        return (self._index.candidates(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
 
     def unverified(self, version: int, under: FolderRanges) -> Sequence[int]:
         """See ``Store.unverified``."""

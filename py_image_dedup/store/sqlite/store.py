@@ -31,7 +31,7 @@ from py_image_dedup.store.sqlite.rows import (
     put_entries,
 )
 from py_image_dedup.store.sqlite.upkeep import count_changes, drop_orphans
-from py_image_dedup.store.sqlite.verdicts import ProofTable, unmark_departed
+from py_image_dedup.store.sqlite.verdicts import VerdictCache, unmark_departed
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 _STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
@@ -66,7 +66,7 @@ class SqliteStore(Store):
         self._table = SignatureTable(self._database)
         self._pairs = PairSearch(self._database, self._table)
         self._words = WordTable(self._database)
-        self._proofs = ProofTable(self._database, self._digests, self.numbers)
+        self._proofs = VerdictCache(self._database, self._digests, self.content_ids)
 
     @property
     def path(self) -> Path:
@@ -154,8 +154,8 @@ class SqliteStore(Store):
         # It may have been put anew since the stream began.
         yield from (entry for entry in self._of_paths(rows, ranges) if entry.failure is not None)
 
-    def flat(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
-        """See ``Store.flat``. Holds the paths of the flat pictures, not their entries."""
+    def unsigned(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
+        """See ``Store.unsigned``. Holds the paths of the flat pictures, not their entries."""
         rows = self._database.rows(
             """
             SELECT f.path FROM contents c CROSS JOIN files f ON f.content = c.number
@@ -200,41 +200,41 @@ class SqliteStore(Store):
             found |= self._copies(some, ranges)
         return found
 
-    def numbers(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
-        """See ``Store.numbers``."""
+    def content_ids(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
+        """See ``Store.content_ids``."""
         return dict(self._database.rows_in("SELECT digest, number FROM contents WHERE digest IN (?)", digests))
 
     def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
         """See ``Store.features``."""
         return dict(self._database.rows_in("SELECT content, data FROM features WHERE content IN (?)", numbers))
 
-    def suspects(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.suspects``. The words stay in memory for the next call, about 0.7 kB a content."""
-        return self._words.suspects(numbers)
+    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates``. The words stay in memory for the next call, about 0.7 kB a content."""
+        return self._words.candidates(numbers)
 
-    def sharing(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
-        """See ``Store.sharing``."""
-        return self._words.sharing(words)
+    def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
+        """See ``Store.candidates_for``."""
+        return self._words.candidates_for(words)
 
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
         """See ``Store.unverified``."""
         return self._words.unverified(version, FolderRanges.of(under))
 
-    def unmarked(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
-        """See ``Store.unmarked``."""
-        return self._proofs.unmarked(version, self._words.having(numbers))
+    def unverified_among(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+        """See ``Store.unverified_among``."""
+        return self._proofs.unverified_among(version, self._words.having(numbers))
 
-    def unmark_absent(self) -> None:
-        """See ``Store.unmark_absent``."""
+    def invalidate_orphans(self) -> None:
+        """See ``Store.invalidate_orphans``."""
         unmark_departed(self._database)
 
-    def keep_proofs(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
-        """See ``Store.keep_proofs``."""
+    def keep_verdicts(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+        """See ``Store.keep_verdicts``."""
         self._proofs.keep(version, proofs, verified)
 
-    def proofs(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
-        """See ``Store.proofs``."""
-        return self._proofs.proofs(version, numbers)
+    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+        """See ``Store.verdicts``."""
+        return self._proofs.verdicts(version, numbers)
 
     def size(self) -> int:
         """See ``Store.size``. The log that is not yet in the file counts."""

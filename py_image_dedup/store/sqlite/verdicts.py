@@ -19,7 +19,7 @@ _READ: Final = "SELECT left, right, class, orientation, evidence FROM proofs"
 _PROOFS_A_PAGE: Final = 10_000
 
 
-class ProofTable:
+class VerdictCache:
     """Rows by digest, asked for by number. One thread at a time.
 
     Args:
@@ -39,7 +39,7 @@ class ProofTable:
         self._numbers_of = numbers_of
 
     def keep(self, version: int, proofs: Sequence[Proof], verified: Sequence[int]) -> None:
-        """See ``Store.keep_proofs``."""
+        """See ``Store.keep_verdicts``."""
         named = {*verified, *(proof.left for proof in proofs), *(proof.right for proof in proofs)}
         digests = self._digests_of(sorted(named))
         rows = [
@@ -60,7 +60,7 @@ class ProofTable:
             digest for (digest,) in self._database.rows("SELECT digest FROM verified WHERE version = ?", (version,))
         }
 
-    def unmarked(self, version: int, numbers: Mapping[bytes, int]) -> list[int]:
+    def unverified_among(self, version: int, numbers: Mapping[bytes, int]) -> list[int]:
         """Return the numbers, ascending, whose digests are not marked with this version."""
         rows = self._database.rows_in("SELECT digest, version FROM verified WHERE digest IN (?)", numbers)
         marked = {digest for digest, marked_with in rows if marked_with == version}
@@ -83,8 +83,8 @@ class ProofTable:
             self._database.execute_many("DELETE FROM verified WHERE digest = ?", [(digest,) for digest in gone])
             self._database.execute("DELETE FROM absent")
 
-    def proofs(self, version: int, numbers: Sequence[int] | None) -> Iterator[Proof]:
-        """See ``Store.proofs``."""
+    def verdicts(self, version: int, numbers: Sequence[int] | None) -> Iterator[Proof]:
+        """See ``Store.verdicts``."""
         if numbers is None:
             yield from self._all(version)
             return
