@@ -29,7 +29,7 @@ from benchmarks.measures.crowd import Crowd
 from benchmarks.rerun import FILES, make_library, run
 from py_image_dedup.api import INDEX_NAME
 from py_image_dedup.pipeline.options import AnalyseOptions, Matching, Options
-from py_image_dedup.pipeline.verification import mark_of
+from py_image_dedup.pipeline.verification import verdict_key
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.daemon.process import DaemonProcess
 from tests.support.photographs import photograph
@@ -96,7 +96,7 @@ def give_features(state: Path, apart: frozenset[Path]) -> None:
         if all(made_with != versions for _, _, made_with in store.stamps(None)):
             photographs = photos_in(photos_folder() / "bsds500")
             Crowd(photographs).join(store, apart)
-        mark = mark_of(Options())
+        mark = verdict_key(Options())
         store.keep_proofs(mark, [], store.unverified(mark, None))
         print(f"features for {store.count(None):,} files in {time.perf_counter() - begin:.0f} s")
 

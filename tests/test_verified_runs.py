@@ -18,7 +18,7 @@ from py_image_dedup.model.match import MatchClass, Orientation, Reason
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions, Matching
-from py_image_dedup.pipeline.verification import mark_of
+from py_image_dedup.pipeline.verification import verdict_key
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
@@ -222,7 +222,7 @@ def test_a_batch_verifies_its_own_files_and_leaves_others_to_the_next_whole_run(
     result = photos.batch(copy)
     assert found(result) == {"3.jpg": [("3 copy.jpg", MatchClass.SIMILAR)]}
     with photos.open_store() as store:
-        assert len(store.unverified(mark_of(photos.options), None)) == 7
+        assert len(store.unverified(verdict_key(photos.options), None)) == 7
     assert found(photos.run()) == COPIES | {"3.jpg": [("3 copy.jpg", MatchClass.SIMILAR)]}
 
 

@@ -34,7 +34,7 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
     command goes over all of them again.
     """
     from py_image_dedup.cli.context import Interrupt
-    from py_image_dedup.pipeline.verification import mark_of
+    from py_image_dedup.pipeline.verification import verdict_key
     from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.report.text import count_words, readable
     from py_image_dedup.store.copying import copy_entries, copy_proofs
@@ -57,7 +57,7 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
         source, filled = (embedded, server) if target == "elasticsearch" else (server, embedded)
         total = source.count(None)
         copied = copy_entries(source, filled, should_stop=interrupt)
-        copy_proofs(source, filled, mark_of(options_of(settings)), should_stop=interrupt)
+        copy_proofs(source, filled, verdict_key(options_of(settings)), should_stop=interrupt)
     place = index_place(settings) if target == "elasticsearch" else file
     if interrupt():
         invocation.say(f"Stopped: {copied:,} of {count_words(total, 'entry', 'entries')} copied to {readable(place)}.")
