@@ -93,7 +93,7 @@ def ranked(case: Case, order: list[int]) -> Ranked:
         for file in entries:
             store.put([file])
         found = find(inventory, store, VERSIONS, case.options, observer=ignore, should_stop=lambda: False)
-        return rank(found.groups, found.relation, ranker, case.removable, observer=ignore, should_stop=lambda: False)
+        return rank(found.groups, found.matcher, ranker, case.removable, observer=ignore, should_stop=lambda: False)
 
 
 def matching(one: IndexEntry, other: IndexEntry, options: FindOptions) -> MatchClass | None:

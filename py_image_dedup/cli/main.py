@@ -183,13 +183,13 @@ def _tell(error: Exception, *, verbose: bool) -> int:
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)
-    lines, code = words_for(error)
+    lines, code = describe_gap(error)
     for line in lines:
         click.echo(line, err=True)
     return code
 
 
-def words_for(error: Exception) -> tuple[list[str], ExitCode]:
+def describe_gap(error: Exception) -> tuple[list[str], ExitCode]:
     """Return what to print for an error, and the exit code."""
     from py_image_dedup.config import ConfigError
     from py_image_dedup.report.text import readable

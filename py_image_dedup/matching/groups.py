@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from py_image_dedup.matching.matcher import AS_MANY_PIXELS, Relation, time_between
+from py_image_dedup.matching.matcher import AS_MANY_PIXELS, Matcher, capture_gap
 from py_image_dedup.model.match import WHOLE, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.signature.arrays import Int64Array
@@ -84,7 +84,7 @@ class Components:
 
 
 @dataclass(frozen=True, slots=True)
-class Star:
+class KeeperGroup:
     """A keeper and what it makes redundant.
 
     Attributes:
@@ -97,16 +97,16 @@ class Star:
 
 
 @dataclass(frozen=True, slots=True)
-class Stars:
+class KeeperGroups:
     """What became of one group.
 
     Attributes:
-        stars: Disjoint, the best keeper first. Files in none stay and were found by no keeper.
+        groups: Disjoint, the best keeper first. Files in none stay and were found by no keeper.
         reported: Matches between files that both stay: of a class that is never removed, or of two protected files.
             A file is the right side of one at most.
     """
 
-    stars: tuple[Star, ...]
+    groups: tuple[KeeperGroup, ...]
     reported: tuple[Match, ...]
 
 
@@ -119,20 +119,20 @@ def may_go(match: Match) -> bool:
     if match.match_class is not MatchClass.PARTIAL:
         return True
     seen, keeper, part = match.evidence, match.left.facts, match.right.facts
-    if seen is None or keeper is None or part is None or time_between(keeper, part) is not None:
+    if seen is None or keeper is None or part is None or capture_gap(keeper, part) is not None:
         return False
     is_part = seen.coverage_right >= WHOLE > seen.coverage_left
     return is_part and keeper.pixels * seen.coverage_left >= AS_MANY_PIXELS * part.pixels
 
 
-def form_stars(
+def group_around_keepers(
     ordered: Sequence[IndexEntry],
-    relation: Relation,
+    matcher: Matcher,
     *,
     removable: frozenset[MatchClass],
     is_protected: Callable[[bytes], bool],
-) -> Stars:
-    """Cut a group into stars.
+) -> KeeperGroups:
+    """Cut a group into groups around keepers.
 
     The best file keeps; what matches it directly is redundant; the best of the rest keeps next, and so on. Likeness is
     not transitive, so a file that matches only a redundant one is never given up for it. A protected file is never
@@ -140,18 +140,18 @@ def form_stars(
 
     Args:
         ordered: The group, best first, by a total order.
-        relation: What makes two files match.
+        matcher: What makes two files match.
         removable: Classes that make a file redundant, as far as it may go for its keeper; other matches are reported.
         is_protected: Tells it of a raw path.
     """
-    stars: list[Star] = []
+    groups: list[KeeperGroup] = []
     mentioned: dict[bytes, Match] = {}
     remaining = list(ordered)
     while remaining:
         keeper, others = remaining[0], remaining[1:]
         redundant: list[Match] = []
         remaining = []
-        for other, match in zip(others, relation.matches(keeper, others), strict=True):
+        for other, match in zip(others, matcher.matches(keeper, others), strict=True):
             raw = other.stat.raw_path
             if match is not None and match.match_class in removable and may_go(match) and not is_protected(raw):
                 redundant.append(match)
@@ -161,5 +161,5 @@ def form_stars(
             if match is not None:
                 mentioned.setdefault(raw, match)
         if redundant:
-            stars.append(Star(keeper, tuple(redundant)))
-    return Stars(tuple(stars), tuple(mentioned.values()))
+            groups.append(KeeperGroup(keeper, tuple(redundant)))
+    return KeeperGroups(tuple(groups), tuple(mentioned.values()))

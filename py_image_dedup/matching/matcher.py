@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.match import Match, MatchClass, Orientation, Proof
+from py_image_dedup.model.match import Match, MatchClass, Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distances
@@ -28,7 +28,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class Eligibility:
     """Keeps files apart that are no duplicates however alike they are.
 
     Attributes:
@@ -59,7 +59,7 @@ _TIME_ZONES = timedelta(minutes=15)
 _SECOND = timedelta(seconds=1)
 
 
-def time_between(left: PhotoFacts | None, right: PhotoFacts | None) -> timedelta | None:
+def capture_gap(left: PhotoFacts | None, right: PhotoFacts | None) -> timedelta | None:
     """Return how long after one another two shots were taken; ``None`` if they may be one.
 
     They may be one if either does not know its moment, if the moments are the same as far as both know them (editors
@@ -74,7 +74,7 @@ def time_between(left: PhotoFacts | None, right: PhotoFacts | None) -> timedelta
     return None if not apart or not apart % _TIME_ZONES else apart
 
 
-def words_for(apart: timedelta) -> str:
+def describe_gap(apart: timedelta) -> str:
     """Put the time between two shots into words: ``taken 0.2 s apart``, ``taken 3 days apart``."""
     seconds = apart.total_seconds()
     if apart < _SECOND:
@@ -89,7 +89,7 @@ AS_MANY_PIXELS = 0.98
 """Of what two pictures have in common; the rest is rounding."""
 
 
-class Relation(Protocol):
+class Matcher(Protocol):
     """A way to tell whether files match.
 
     Symmetric: who matches whom does not depend on who is asked, but that a part never makes its whole redundant.
@@ -98,7 +98,7 @@ class Relation(Protocol):
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
         """Return for each of the others its match with the keeper (the match's ``left``), of the surest class."""
 
-    def lesser(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
+    def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
         """Return the raw paths of those that another one of them is better than, whatever the rules say.
 
         A part of another picture, where parts match at all; a picture with a border around what another one shows
@@ -107,23 +107,23 @@ class Relation(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DistanceRelation:
+class DistanceMatcher:
     """Files match by their bytes, by their pixels, or by the distance of their signatures. Threads may share it.
 
     Attributes:
         max_distance: Signatures within it are similar, 0 to 1, in any of the eight orientations.
-        pairing: Keeps files apart before anything is compared.
+        eligibility: Keeps files apart before anything is compared.
     """
 
     max_distance: float
-    pairing: Pairing
+    eligibility: Eligibility
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
         """Return for each of the others its match with the keeper, of the surest class."""
         found: list[Match | None] = [None] * len(others)
         undecided: list[int] = []
         for place, other in enumerate(others):
-            if not self.pairing.allows(keeper.stat, other.stat):
+            if not self.eligibility.allows(keeper.stat, other.stat):
                 continue
             if keeper.digest is not None and keeper.digest == other.digest:
                 found[place] = Match(keeper, other, MatchClass.IDENTICAL)
@@ -135,7 +135,7 @@ class DistanceRelation:
             self._add_similar(keeper, keeper.signature.values, others, undecided, found)
         return found
 
-    def lesser(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:  # noqa: ARG002
+    def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:  # noqa: ARG002
         """Return none: a distance tells neither parts nor borders nor captions."""
         return frozenset()
 
@@ -163,14 +163,14 @@ class DistanceRelation:
                 )
 
 
-class VerifiedRelation:
+class VerifiedMatcher:
     """Files match by their bytes, by their pixels, or because verification has proven it. For one thread.
 
     A pair that nobody looked at so far is verified when there is a way from one to the other over matches: so a chain
     of copies becomes one star where the ends are copies of each other, and not where they are not.
 
     Args:
-        pairing: Keeps files apart before anything is asked.
+        eligibility: Keeps files apart before anything is asked.
         numbers: Of the contents that are asked about, by digest.
         proofs: What is known about pairs of them.
         prove: Verifies pairs of numbers now, and remembers.
@@ -179,18 +179,18 @@ class VerifiedRelation:
 
     def __init__(
         self,
-        pairing: Pairing,
+        eligibility: Eligibility,
         numbers: Mapping[bytes, int],
-        proofs: Iterable[Proof],
-        prove: Callable[[Sequence[tuple[int, int]]], Sequence[Proof]],
+        proofs: Iterable[PairVerdict],
+        prove: Callable[[Sequence[tuple[int, int]]], Sequence[PairVerdict]],
         *,
         with_partial: bool = False,
     ) -> None:
-        self._pairing = pairing
+        self._eligibility = eligibility
         self._numbers = numbers
         self._prove = prove
         self._joining = {MatchClass.SIMILAR, MatchClass.PARTIAL} if with_partial else {MatchClass.SIMILAR}
-        self._known: dict[int, dict[int, Proof]] = defaultdict(dict)
+        self._known: dict[int, dict[int, PairVerdict]] = defaultdict(dict)
         for proof in proofs:
             self._remember(proof)
 
@@ -203,7 +203,7 @@ class VerifiedRelation:
         for place, other in enumerate(others):
             match_class = same_content(keeper, other)
             number = self._number(other)
-            allowed = self._pairing.allows(keeper.stat, other.stat)
+            allowed = self._eligibility.allows(keeper.stat, other.stat)
             if match_class is not None:
                 equal |= set() if number is None else {number}
                 found[place] = Match(keeper, other, match_class) if allowed else None
@@ -215,7 +215,7 @@ class VerifiedRelation:
                     found[place] = as_match(proof, keeper, others[place], left_is=mine)
         return found
 
-    def lesser(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
+    def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
         """Return the raw paths of those that another one of them is better than, whatever the rules say."""
         pixels = {
             number: entry.facts.pixels if entry.facts else 0
@@ -230,7 +230,7 @@ class VerifiedRelation:
         }
         return frozenset(entry.stat.raw_path for entry in entries if self._number(entry) in lesser)
 
-    def _is_lesser(self, proof: Proof, number: int, pixels: int, pixels_of_other: int) -> bool:
+    def _is_lesser(self, proof: PairVerdict, number: int, pixels: int, pixels_of_other: int) -> bool:
         if proof.match_class is MatchClass.PARTIAL:
             other = proof.right if proof.left == number else proof.left
             return MatchClass.PARTIAL in self._joining and is_whole(proof, other)
@@ -241,9 +241,9 @@ class VerifiedRelation:
             return pixels_of_other >= AS_MANY_PIXELS * pixels
         return seen.right_is_bordered and pixels_of_other >= AS_MANY_PIXELS * seen.coverage_right * pixels
 
-    def _proven(self, mine: int, equal: set[int], asked: Collection[int]) -> dict[int, Proof]:
+    def _proven(self, mine: int, equal: set[int], asked: Collection[int]) -> dict[int, PairVerdict]:
         """Go from match to match, and return those of the keeper itself."""
-        proven: dict[int, Proof] = {}
+        proven: dict[int, PairVerdict] = {}
         looked_at: set[int] = {mine}
         frontier = equal
         while frontier:
@@ -259,14 +259,14 @@ class VerifiedRelation:
             frontier = set(here)
         return proven
 
-    def _counts(self, proof: Proof | None, mine: int) -> bool:
+    def _counts(self, proof: PairVerdict | None, mine: int) -> bool:
         if proof is None:
             return False
         if proof.match_class is MatchClass.PARTIAL:
             return MatchClass.PARTIAL in self._joining and is_whole(proof, mine)
         return proof.match_class is MatchClass.SIMILAR
 
-    def _remember(self, proof: Proof) -> None:
+    def _remember(self, proof: PairVerdict) -> None:
         self._known[proof.left][proof.right] = proof
         self._known[proof.right][proof.left] = proof
 
@@ -283,7 +283,7 @@ def same_content(keeper: IndexEntry, other: IndexEntry) -> MatchClass | None:
     return None
 
 
-def is_whole(proof: Proof, number: int) -> bool:
+def is_whole(proof: PairVerdict, number: int) -> bool:
     """Tell whether one of two contents shows more than the other: the part is covered by the whole."""
     seen = proof.evidence
     if seen is None:
@@ -292,7 +292,7 @@ def is_whole(proof: Proof, number: int) -> bool:
     return others > mine if proof.left == number else mine > others
 
 
-def as_match(proof: Proof, left: IndexEntry, right: IndexEntry, *, left_is: int) -> Match:
+def as_match(proof: PairVerdict, left: IndexEntry, right: IndexEntry, *, left_is: int) -> Match:
     """Make the match of two files of what was found out about their contents.
 
     A copy that was taken at another moment than its original is none, however alike the two are: it is ``partial``.
@@ -313,8 +313,8 @@ def as_match(proof: Proof, left: IndexEntry, right: IndexEntry, *, left_is: int)
     if proof.left != left_is:
         orientation = inverse(orientation)
         evidence = None if evidence is None else evidence.reversed()
-    apart = time_between(left.facts, right.facts)
+    apart = capture_gap(left.facts, right.facts)
     if apart is not None:
         match_class = MatchClass.PARTIAL
-        evidence = None if evidence is None else evidence.with_words(words_for(apart))
+        evidence = None if evidence is None else evidence.with_words(describe_gap(apart))
     return Match(left, right, match_class, distance, orientation, evidence)

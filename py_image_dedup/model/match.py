@@ -44,7 +44,7 @@ WHOLE = 0.9885
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the alignment of two pictures shows; see ``match.verify``.
+    """What the alignment of two pictures shows; see ``verification.verify``.
 
     Attributes:
         words: For a person, the left picture being the keeper: "crop: 43 % of the keeper", "mirrored", "with a border".
@@ -102,7 +102,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class PairVerdict:
     """What verification found out about two contents.
 
     Attributes:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from py_image_dedup.matching.groups import Components
-from py_image_dedup.matching.matcher import DistanceRelation, Relation, VerifiedRelation, scope_key
+from py_image_dedup.matching.matcher import DistanceMatcher, Matcher, VerifiedMatcher, scope_key
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Inventory
-from py_image_dedup.model.match import Group, MatchClass, Orientation, Proof
+from py_image_dedup.model.match import Group, MatchClass, Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.cleanup import is_current
@@ -40,13 +40,13 @@ class Found:
     Attributes:
         groups: Disjoint, in the order of their first paths. Files of different groups do not match; of one group they
             match directly or through others, or not at all where times keep them apart.
-        relation: What makes two files of a group match.
+        matcher: What makes two files of a group match.
         summary: Groups, their files, the pictures whose pixels were compared, and the pairs that were verified.
         partial: Pictures of which one shows a part of the other: what was found out, and the files of both.
     """
 
     groups: tuple[Group, ...]
-    relation: Relation
+    matcher: Matcher
     summary: PhaseSummary
     partial: tuple[PartialPair, ...] = ()
 
@@ -107,7 +107,7 @@ def find(
         counts |= {"verified": proven.prover.verified}
     summary = PhaseSummary(Phase.FIND, perf_counter() - begin, counts)
     observer(PhaseFinished(summary))
-    return Found(found, search.relation(), summary, search.partial())
+    return Found(found, search.matcher(), summary, search.partial())
 
 
 class _Search:
@@ -123,7 +123,7 @@ class _Search:
         proven: Proven | None,
     ) -> None:
         self._proven = proven
-        self._proofs: list[Proof] = []
+        self._proofs: list[PairVerdict] = []
         self._numbers: dict[bytes, int] = {}
         self._stamps = inventory.stamps
         self._store = store
@@ -154,13 +154,13 @@ class _Search:
                 groups += self._by_scope(entry for entry in same if self._counts(entry))
         return groups
 
-    def relation(self) -> Relation:
+    def matcher(self) -> Matcher:
         """Return what makes two files of a group match."""
         options, proven = self._options, self._proven
         if proven is None:
-            return DistanceRelation(options.distance_bound, options.pairing)
-        return VerifiedRelation(
-            options.pairing,
+            return DistanceMatcher(options.distance_bound, options.eligibility)
+        return VerifiedMatcher(
+            options.eligibility,
             self._numbers,
             self._proofs,
             proven.prover.prove_and_keep,

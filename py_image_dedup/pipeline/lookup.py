@@ -12,10 +12,10 @@ from py_image_dedup.matching.matcher import as_match
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.source import read_source
-from py_image_dedup.model.match import Match, MatchClass, Proof
+from py_image_dedup.model.match import Match, MatchClass, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.pipeline.options import FindOptions, Matching
-from py_image_dedup.pipeline.verification import MOST_NEAR, verifier_of
+from py_image_dedup.pipeline.verification import MAX_CANDIDATES, verification_method
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Neighbour, Store
 from py_image_dedup.verification.picture import Picture
@@ -55,7 +55,7 @@ class Lookup:
         self._store = store
         self._decoder = decoder
         self._options = options
-        self._verifier = verifier_of(options)
+        self._verifier = verification_method(options)
 
     def ask(self, file: Path) -> Answer:
         """Read a file and look for it.
@@ -83,7 +83,7 @@ class Lookup:
         if entry.signature is not None:
             (near,) = self._store.similar([entry.signature], self._options.distance_bound, None)
             if self._options.matching is Matching.VERIFIED:
-                found += self._verified(entry, extract(decoded.grey), near[:MOST_NEAR])
+                found += self._verified(entry, extract(decoded.grey), near[:MAX_CANDIDATES])
             else:
                 found += self._near(entry, near)
         surest = list(MatchClass)
@@ -118,7 +118,7 @@ class Lookup:
                 continue
             verdict = self._verifier.verify(asked, Picture(unpack(others[number])))
             if verdict is not None:
-                proof = Proof(_ASKED, number, verdict.match_class, verdict.orientation, verdict.evidence)
+                proof = PairVerdict(_ASKED, number, verdict.match_class, verdict.orientation, verdict.evidence)
                 yield from (as_match(proof, entry, other, left_is=_ASKED) for other in files)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from py_image_dedup.features.codebook import FEATURES_VERSION
-from py_image_dedup.matching.matcher import Pairing, Scope
+from py_image_dedup.matching.matcher import Eligibility, Scope
 from py_image_dedup.media.decoder import MEDIA_VERSION
 from py_image_dedup.media.formats import EXTENSIONS
 from py_image_dedup.media.limits import Limits
@@ -80,13 +80,13 @@ and up to where it finds copies that share no visual words where a match is prov
 
 
 @dataclass(frozen=True, slots=True)
-class Verifier:
+class VerificationMethod:
     """How two pictures are proven to match.
 
     Attributes:
         verify: Lays one picture on another one; ``None`` if they do not match. Called from several threads at once.
         version: Of the method: grows when the same two pictures may get another verdict.
-        command: Starts a process that does the same, as ``match.verifier`` does; none if there is no such.
+        command: Starts a process that does the same, as ``verification.worker`` does; none if there is no such.
     """
 
     verify: Callable[[Picture, Picture], Verdict | None]
@@ -108,7 +108,7 @@ class FindOptions:
         threads: How many candidates are decoded at a time.
         limits: What one may cost.
         matching: How similar pictures are told from others. ``verified`` needs an analysis with features.
-        verifier: What matches are proven with where matching is ``verified``; ``match.verify`` if not given.
+        verifier: What matches are proven with where matching is ``verified``; ``verification.verify`` if not given.
     """
 
     max_distance: float | None = None
@@ -118,7 +118,7 @@ class FindOptions:
     threads: int = 2
     limits: Limits = field(default_factory=Limits)
     matching: Matching = Matching.VERIFIED
-    verifier: Verifier | None = None
+    verifier: VerificationMethod | None = None
 
     @property
     def distance_bound(self) -> float:
@@ -126,10 +126,10 @@ class FindOptions:
         return MAX_DISTANCE[self.matching] if self.max_distance is None else self.max_distance
 
     @property
-    def pairing(self) -> Pairing:
+    def eligibility(self) -> Eligibility:
         """Which files may match at all."""
         seconds = self.max_file_modification_time_diff
-        return Pairing(None if seconds is None else round(seconds * _NANOSECONDS))
+        return Eligibility(None if seconds is None else round(seconds * _NANOSECONDS))
 
 
 @dataclass(frozen=True, slots=True)

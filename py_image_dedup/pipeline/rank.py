@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from py_image_dedup.matching.groups import form_stars
-from py_image_dedup.matching.matcher import Pairing, Relation, as_match, is_whole
+from py_image_dedup.matching.groups import group_around_keepers
+from py_image_dedup.matching.matcher import Eligibility, Matcher, as_match, is_whole
 from py_image_dedup.model.events import GroupFound, Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.match import Group, Match, MatchClass, Proof, RankedGroup, Reason, Redundant
+from py_image_dedup.model.match import Group, Match, MatchClass, PairVerdict, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.ranking.ranker import Ranker, Ranking
@@ -37,7 +37,7 @@ class Ranked:
 
 def rank(
     groups: Sequence[Group],
-    relation: Relation,
+    matcher: Matcher,
     ranker: Ranker,
     removable: frozenset[MatchClass],
     *,
@@ -48,7 +48,7 @@ def rank(
 
     Args:
         groups: As the phase ``find`` returns them.
-        relation: As the phase ``find`` returns it.
+        matcher: As the phase ``find`` returns it.
         ranker: Says which file is better.
         removable: Classes of matches that make a file redundant; others are reported.
         observer: Told of the beginning, every ranked group, and the end.
@@ -62,16 +62,16 @@ def rank(
         if should_stop():
             break
         ranking = ranker.rank(group.entries)
-        lesser = relation.lesser(ranking.entries)
+        dominated = matcher.dominated(ranking.entries)
         # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only,
         # or was drawn over, is no better than what it was made from.
-        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in lesser)
-        stars = form_stars(ordered, relation, removable=removable, is_protected=ranker.is_protected)
-        for star in stars.stars:
-            redundant = tuple(Redundant(match, _reason(ranking, match, lesser)) for match in star.matches)
+        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in dominated)
+        clusters = group_around_keepers(ordered, matcher, removable=removable, is_protected=ranker.is_protected)
+        for cluster in clusters.groups:
+            redundant = tuple(Redundant(match, _reason(ranking, match, dominated)) for match in cluster.matches)
             ranked.append(RankedGroup(redundant[0].match.left, redundant))
             observer(GroupFound(ranked[-1]))
-        reported += stars.reported
+        reported += clusters.reported
         observer(PhaseAdvanced(Phase.RANK))
     ranked.sort(key=lambda group: group.keeper.stat.raw_path)
     reported.sort(key=lambda match: (match.left.stat.raw_path, match.right.stat.raw_path))
@@ -85,11 +85,11 @@ def rank(
     return Ranked(tuple(ranked), tuple(reported), summary)
 
 
-def _reason(ranking: Ranking, match: Match, lesser: frozenset[bytes]) -> Reason:
+def _reason(ranking: Ranking, match: Match, dominated: frozenset[bytes]) -> Reason:
     if match.match_class is MatchClass.PARTIAL:
         return _WHOLE
     seen = match.evidence
-    if seen is not None and match.right.stat.raw_path in lesser and match.left.stat.raw_path not in lesser:
+    if seen is not None and match.right.stat.raw_path in dominated and match.left.stat.raw_path not in dominated:
         if seen.right_is_drawn_over:
             return _UNDRAWN
         if seen.right_is_bordered:
@@ -107,12 +107,12 @@ class PartialPair:
         right: The files of the right one.
     """
 
-    proof: Proof
+    proof: PairVerdict
     left: tuple[IndexEntry, ...]
     right: tuple[IndexEntry, ...]
 
 
-def with_partial(ranked: Ranked, pairs: Iterable[PartialPair], pairing: Pairing) -> tuple[Match, ...]:
+def with_partial(ranked: Ranked, pairs: Iterable[PartialPair], eligibility: Eligibility) -> tuple[Match, ...]:
     """Return what is reported of a run: what ranking left, and one match of each pair, between files that stay.
 
     A pair of which all files of one side are redundant is left out: its keeper shows the same, and is told instead.
@@ -120,23 +120,23 @@ def with_partial(ranked: Ranked, pairs: Iterable[PartialPair], pairing: Pairing)
     Args:
         ranked: The groups, and other matches to report.
         pairs: What was found.
-        pairing: Keeps files apart.
+        eligibility: Keeps files apart.
     """
     redundant = {each.entry.stat.raw_path for group in ranked.groups for each in group.redundant}
 
     def stays(entry: IndexEntry) -> bool:
         return entry.stat.raw_path not in redundant
 
-    found = [match for pair in pairs if (match := _match(pair, stays, pairing)) is not None]
+    found = [match for pair in pairs if (match := _match(pair, stays, eligibility)) is not None]
     told = {(match.left.stat.raw_path, match.right.stat.raw_path): match for match in (*found, *ranked.reported)}
     return tuple(told[paths] for paths in sorted(told))
 
 
-def _match(pair: PartialPair, stays: Callable[[IndexEntry], bool], pairing: Pairing) -> Match | None:
+def _match(pair: PartialPair, stays: Callable[[IndexEntry], bool], eligibility: Eligibility) -> Match | None:
     proof = pair.proof
     for left in filter(stays, pair.left):
         for right in filter(stays, pair.right):
-            if pairing.allows(left.stat, right.stat):
+            if eligibility.allows(left.stat, right.stat):
                 # The whole picture is the left one, as a keeper is.
                 if is_whole(proof, proof.right):
                     return as_match(proof, right, left, left_is=proof.right)

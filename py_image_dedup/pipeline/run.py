@@ -24,7 +24,7 @@ from py_image_dedup.pipeline.gc_pause import paused_collection
 from py_image_dedup.pipeline.options import Parts
 from py_image_dedup.pipeline.rank import rank, with_partial
 from py_image_dedup.pipeline.remove import plan_removal, prune, remove
-from py_image_dedup.pipeline.verification import proving
+from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
 from py_image_dedup.removal.plan import PlanError, make_plan
@@ -96,7 +96,7 @@ class Run:
                 inventory, stale = self._look()
             if not skip_analyse:
                 self._read(stale)
-            with proving(parts.store, parts.options) as proven:
+            with open_pair_verifier(parts.store, parts.options) as proven:
                 self._find_and_rank(inventory, parts.store, proven)
             self._remove(inventory)
 
@@ -123,7 +123,7 @@ class Run:
             self._know(files=len(inventory))
             forget_gone(gone, inventory, parts.store, parts.should_stop)
             self._read([stat for stat in inventory if not is_known(stat, parts.store, self._versions)])
-            with proving(parts.store, options) as proven:
+            with open_pair_verifier(parts.store, options) as proven:
                 near = surroundings(inventory, parts, proven)
                 self._go_on()
                 around = look_at(near.raw_paths, self._roots, options.walked)
@@ -226,14 +226,14 @@ class Run:
         with paused_collection():
             ranked = rank(
                 found.groups,
-                found.relation,
+                found.matcher,
                 Ranker(options.rules, Ownership(inventory.roots).is_protected, options.find.distance_bound),
                 options.removal.remove_classes,
                 observer=parts.observer,
                 should_stop=parts.should_stop,
             )
         self._phases.append(ranked.summary)
-        reported = with_partial(ranked, found.partial, options.find.pairing)
+        reported = with_partial(ranked, found.partial, options.find.eligibility)
         self._know(groups=ranked.groups, reported=reported)
         self._go_on()
 

@@ -15,13 +15,13 @@ import numpy as np
 from py_image_dedup.media.process import command_of
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.match import MatchClass, Proof, Verdict
-from py_image_dedup.pipeline.options import FindOptions, Matching, Options, Verifier
+from py_image_dedup.model.match import MatchClass, PairVerdict, Verdict
+from py_image_dedup.pipeline.options import FindOptions, Matching, Options, VerificationMethod
 from py_image_dedup.pipeline.verification_workers import InProcesses, InThreads, Pair
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Store
 
-MOST_NEAR: Final = 50
+MAX_CANDIDATES: Final = 50
 """How many suspects a content gets by its signature at most, the nearest."""
 
 FEW: Final = 1_000
@@ -32,7 +32,7 @@ _SEARCHED_AT_ONCE: Final = 50
 _PAIRS_TO_FOLD: Final = 1_000_000
 
 
-class NearSuspects:
+class NearestCandidates:
     """The nearest by signature of some contents, gathered from blocks of pairs in bounded memory.
 
     Args:
@@ -54,7 +54,7 @@ class NearSuspects:
             self._fold()
 
     def of(self, number: int) -> list[int]:
-        """Return the contents that are nearest to one of the contents, at most ``MOST_NEAR``."""
+        """Return the contents that are nearest to one of the contents, at most ``MAX_CANDIDATES``."""
         self._fold()
         first, last = np.searchsorted(self._own, [number, number + 1])
         return list(map(int, self._other[first:last]))
@@ -75,7 +75,7 @@ class NearSuspects:
         owns, others, distances = owns[order], others[order], distances[order]
         starts = np.flatnonzero(np.diff(owns, prepend=-1))
         rank = np.arange(len(owns)) - np.repeat(starts, np.diff(starts, append=len(owns)))
-        kept = rank < MOST_NEAR
+        kept = rank < MAX_CANDIDATES
         self._own, self._other, self._distance = owns[kept], others[kept], distances[kept]
 
 
@@ -105,7 +105,7 @@ _MANY: Final = 300
 """New contents from which on processes earn their start: a third of a second for each."""
 
 
-class Prover:
+class PairVerifier:
     """Verifies pairs of contents in threads. Used by the calling thread only; a context manager.
 
     The features of a content are read once as long as it is among the last few thousand.
@@ -118,7 +118,9 @@ class Prover:
         threads: How many pairs are looked at at a time.
     """
 
-    def __init__(self, store: Store, verifier: Verifier, version: int, max_distance: float, threads: int) -> None:
+    def __init__(
+        self, store: Store, verifier: VerificationMethod, version: int, max_distance: float, threads: int
+    ) -> None:
         self._store = store
         self._verifier = verifier
         self._threads = max(1, threads)
@@ -165,13 +167,13 @@ class Prover:
                 self._several = None
 
     def _verify_each(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
-        near = NearSuspects(new)
+        near = NearestCandidates(new)
         for block in near_blocks(self._store, new, self._max_distance):
             if should_stop():
                 return
             near.add(block)
         # While some pairs are looked at, the suspects of the next contents are asked for.
-        begun: tuple[Sequence[int], Callable[[], list[Proof]]] | None = None
+        begun: tuple[Sequence[int], Callable[[], list[PairVerdict]]] | None = None
         for some, pairs in self._steps(new, near):
             following = (some, self._begin(pairs))
             if begun is not None:
@@ -182,7 +184,7 @@ class Prover:
         if begun is not None:
             self._keep(*begun, observer)
 
-    def _steps(self, new: Sequence[int], near: NearSuspects) -> Iterator[tuple[Sequence[int], list[Pair]]]:
+    def _steps(self, new: Sequence[int], near: NearestCandidates) -> Iterator[tuple[Sequence[int], list[Pair]]]:
         """Yield contents, a few at a time, and the pairs that are to be looked at for them."""
         waiting = set(new)
         looked_at: dict[int, set[int]] = defaultdict(set)
@@ -202,12 +204,12 @@ class Prover:
         if some:
             yield some, pairs
 
-    def _keep(self, some: Sequence[int], proofs: Callable[[], list[Proof]], observer: Observer) -> None:
+    def _keep(self, some: Sequence[int], proofs: Callable[[], list[PairVerdict]], observer: Observer) -> None:
         accepted = [proof for proof in proofs() if proof.match_class is not None]
         self._store.keep_verdicts(self._version, accepted, some)
         observer(PhaseAdvanced(Phase.FIND, len(some)))
 
-    def proofs(self, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+    def proofs(self, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
         """Stream what is known about pairs; see ``Store.proofs``."""
         return self._store.verdicts(self._version, numbers)
 
@@ -217,21 +219,21 @@ class Prover:
         proofs = [proof for proof in self.proofs(own) if proof.match_class is not None]
         return sorted({*own, *(proof.left for proof in proofs), *(proof.right for proof in proofs)})
 
-    def prove(self, pairs: Sequence[Pair]) -> list[Proof]:
+    def prove(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
         """Verify pairs of numbers; the answers are in their order, and those without a match are among them."""
-        proofs: list[Proof] = []
+        proofs: list[PairVerdict] = []
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
             proofs += self._begin(pairs[start : start + _PAIRS_AT_ONCE])()
         return proofs
 
-    def _begin(self, pairs: Sequence[Pair]) -> Callable[[], list[Proof]]:
+    def _begin(self, pairs: Sequence[Pair]) -> Callable[[], list[PairVerdict]]:
         """Have some pairs verified; return what waits for the answers."""
         packed = self._load({number for pair in pairs for number in pair})
         verdicts = (self._several or self._here).begin(pairs, packed)
         self.verified += len(pairs)
         return lambda: list(map(_proof, pairs, verdicts()))
 
-    def prove_and_keep(self, pairs: Sequence[Pair]) -> list[Proof]:
+    def prove_and_keep(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
         """Verify pairs that were no suspects and have to be known all the same; remember the answers, all of them."""
         proofs = self.prove(pairs)
         self._store.keep_verdicts(self._version, proofs)
@@ -266,10 +268,10 @@ class Prover:
         return loaded
 
 
-def _proof(pair: Pair, verdict: Verdict | None) -> Proof:
+def _proof(pair: Pair, verdict: Verdict | None) -> PairVerdict:
     if verdict is None:
-        return Proof(*pair, None)
-    return Proof(*pair, verdict.match_class, verdict.orientation, verdict.evidence)
+        return PairVerdict(*pair, None)
+    return PairVerdict(*pair, verdict.match_class, verdict.orientation, verdict.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,13 +284,13 @@ class Proven:
         numbers: The contents that a batch concerns; ``None``: all.
     """
 
-    prover: Prover
+    prover: PairVerifier
     joining: frozenset[MatchClass]
     numbers: Sequence[int] | None = None
 
 
 @contextmanager
-def proving(store: Store, options: Options) -> Iterator[Proven | None]:
+def open_pair_verifier(store: Store, options: Options) -> Iterator[Proven | None]:
     """Give what proves matches for a block; ``None`` where the distance of signatures decides.
 
     Args:
@@ -305,8 +307,12 @@ def proving(store: Store, options: Options) -> Iterator[Proven | None]:
         raise ValueError("matches cannot be verified without features: analyse with them, or match by distance")
     # Not at the top: it brings what compares pictures.
 
-    with Prover(
-        store, verifier_of(options.find), verdict_key(options), options.find.distance_bound, options.find.threads
+    with PairVerifier(
+        store,
+        verification_method(options.find),
+        verdict_key(options),
+        options.find.distance_bound,
+        options.find.threads,
     ) as prover:
         yield Proven(prover, options.removal.remove_classes | {MatchClass.SIMILAR})
 
@@ -318,12 +324,12 @@ def verdict_key(options: Options) -> int:
         options: Of the run.
     """
     versions = options.analyse.versions
-    methods = (versions.media * 1000 + versions.features) * 1000 + verifier_of(options.find).version
+    methods = (versions.media * 1000 + versions.features) * 1000 + verification_method(options.find).version
     return methods * 10_000 + round(options.find.distance_bound * 1000)
 
 
-def verifier_of(options: FindOptions) -> Verifier:
-    """Return what matches are proven with: what the options say, or ``match.verify``.
+def verification_method(options: FindOptions) -> VerificationMethod:
+    """Return what matches are proven with: what the options say, or ``verification.verify``.
 
     Args:
         options: What matches.
@@ -333,4 +339,4 @@ def verifier_of(options: FindOptions) -> Verifier:
     # Not at the top: it brings what compares pictures.
     from py_image_dedup.verification.verify import VERIFY_VERSION, verify
 
-    return Verifier(verify, VERIFY_VERSION, command_of("py_image_dedup.verification.worker"))
+    return VerificationMethod(verify, VERIFY_VERSION, command_of("py_image_dedup.verification.worker"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from py_image_dedup.features.extract import unpack
 from py_image_dedup.media.process import end, start
 from py_image_dedup.model.match import Verdict
-from py_image_dedup.pipeline.options import Verifier
+from py_image_dedup.pipeline.options import VerificationMethod
 from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.worker import verdicts
@@ -58,7 +58,7 @@ class InThreads:
         threads: How many pairs are looked at at a time.
     """
 
-    def __init__(self, verifier: Verifier, threads: int) -> None:
+    def __init__(self, verifier: VerificationMethod, threads: int) -> None:
         self._verify = verifier.verify
         self._prepared: OrderedDict[int, Picture] = OrderedDict()
         self._pool = ThreadPoolExecutor(max(1, threads), "verify")
@@ -96,7 +96,7 @@ class InProcesses:
         processes: How many.
     """
 
-    def __init__(self, verifier: Verifier, processes: int) -> None:
+    def __init__(self, verifier: VerificationMethod, processes: int) -> None:
         self._here = InThreads(verifier, 1)
         self._pool = ThreadPoolExecutor(processes, "verify")
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.model.match import Orientation, Proof
+from py_image_dedup.model.match import Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
 
@@ -230,7 +230,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def keep_verdicts(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+    def keep_verdicts(self, version: int, proofs: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
         """Remember what was found out about pairs, and mark contents as verified, both or neither.
 
         What was remembered with another version is forgotten now or later. A store may keep it on this machine only,
@@ -243,7 +243,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
         """Stream what was found out about pairs with this version.
 
         Args:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeVar
 
-from py_image_dedup.model.match import Proof
+from py_image_dedup.model.match import PairVerdict
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.store.base import Store
 
@@ -75,7 +75,7 @@ def copy_verdicts(
         if should_stop():
             return copied
         there = _renumbered({number for proof in proofs for number in (proof.left, proof.right)}, source, target)
-        known: list[Proof] = [
+        known: list[PairVerdict] = [
             replace(proof, left=there[proof.left], right=there[proof.right])
             for proof in proofs
             if proof.left in there and proof.right in there

@@ -82,7 +82,7 @@ def test_a_library_of_thousands_of_alike_pictures_is_one_group(store: SqliteStor
     found = search(store, inventory(*files))
     assert [len(group.entries) for group in found.groups] == [1500]
     ranked = rank(
-        found.groups, found.relation, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.SIMILAR}),
+        found.groups, found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.SIMILAR}),
         observer=ignore, should_stop=lambda: False,
     )  # fmt: skip
     assert sum(len(group.redundant) for group in ranked.groups) + len(ranked.groups) == 1500
@@ -93,7 +93,7 @@ def test_ranking_stops_when_it_is_told_to(store: SqliteStore) -> None:
     store.put(files)
     found = search(store, inventory(*files))
     ranked = rank(
-        found.groups, found.relation, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL}),
+        found.groups, found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL}),
         observer=ignore, should_stop=lambda: True,
     )  # fmt: skip
     assert ranked.groups == ()
@@ -104,7 +104,7 @@ def test_a_ranked_group_holds_no_features(store: SqliteStore) -> None:
     store.put(files)
     found = search(store, inventory(*files))
     ranked = rank(
-        found.groups, found.relation, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL}),
+        found.groups, found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL}),
         observer=ignore, should_stop=lambda: False,
     )  # fmt: skip
     (group,) = ranked.groups
@@ -166,7 +166,7 @@ def test_pixels_are_compared_and_remembered(store: SqliteStore, tmp_path: Path) 
     found, told = compare(store, *files)
     (group,) = found.groups
     assert group.entries[0].pixel_digest == group.entries[1].pixel_digest is not None
-    (match,) = found.relation.matches(group.entries[0], group.entries[1:])
+    (match,) = found.matcher.matches(group.entries[0], group.entries[1:])
     assert match is not None
     assert match.match_class is MatchClass.SAME_PIXELS
     assert [file.pixel_digest for file in store.entries(None)] == [file.pixel_digest for file in group.entries]
@@ -190,7 +190,7 @@ def test_a_picture_that_cannot_be_compared_equals_itself_only_and_is_not_tried_a
     found, _ = compare(store, *files)
     entries = found.groups[0].entries
     assert entries[1].pixel_digest == entries[1].digest != entries[0].pixel_digest
-    (match,) = found.relation.matches(entries[0], entries[1:])
+    (match,) = found.matcher.matches(entries[0], entries[1:])
     assert match is not None
     assert match.match_class is MatchClass.SIMILAR
 

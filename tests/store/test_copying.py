@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from py_image_dedup.features.codebook import FEATURES_VERSION
 from py_image_dedup.features.extract import extract, pack
 from py_image_dedup.features.visual_words import pack_words
-from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store import copying
 from py_image_dedup.store.base import Store
@@ -88,8 +88,8 @@ def put_proofs(store: Store, names: list[str]) -> None:
     digests = [samples.digest_of(name) for name in names]
     numbers = store.content_ids(digests)
     own = [numbers[digest] for digest in digests]
-    similar = [Proof(*pair, MatchClass.PARTIAL, Orientation.ROTATE_90, SEEN) for pair in pairwise(own)]
-    store.keep_verdicts(MARK, [*similar, Proof(own[0], own[-1], None)], own[:-1])
+    similar = [PairVerdict(*pair, MatchClass.PARTIAL, Orientation.ROTATE_90, SEEN) for pair in pairwise(own)]
+    store.keep_verdicts(MARK, [*similar, PairVerdict(own[0], own[-1], None)], own[:-1])
 
 
 def proofs_by_name(store: Store, names: list[str]) -> tuple[list[object], list[str]]:

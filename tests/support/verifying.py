@@ -8,7 +8,7 @@ import numpy as np
 from py_image_dedup.features.codebook import codebook
 from py_image_dedup.features.extract import Features
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
-from py_image_dedup.pipeline.options import Verifier
+from py_image_dedup.pipeline.options import VerificationMethod
 from py_image_dedup.verification.picture import Picture
 
 _ENOUGH = 8
@@ -52,4 +52,4 @@ def _align(left: Features, right: Features) -> tuple[int, np.ndarray]:
     return nothing if linear is None else (int(agree.sum()), linear)
 
 
-VERIFIER = Verifier(verify, version=1)
+VERIFIER = VerificationMethod(verify, version=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.model.match import Orientation, Proof
+from py_image_dedup.model.match import Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError
@@ -196,11 +196,11 @@ class ElasticStore(Store):
             self._reader.fresh()
             self._proofs.unmark(set(noted) - self._reader.known(noted).keys())
 
-    def keep_verdicts(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+    def keep_verdicts(self, version: int, proofs: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_verdicts``. In a file of this machine, or, without a cache directory, in memory."""
         self._proofs.keep(version, proofs, verified)
 
-    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
         """See ``Store.verdicts``."""
         return self._proofs.verdicts(version, numbers)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.model.match import Proof
+from py_image_dedup.model.match import PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
@@ -228,11 +228,11 @@ class SqliteStore(Store):
         """See ``Store.invalidate_orphans``."""
         unmark_departed(self._database)
 
-    def keep_verdicts(self, version: int, proofs: Sequence[Proof], verified: Sequence[int] = ()) -> None:
+    def keep_verdicts(self, version: int, proofs: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_verdicts``."""
         self._proofs.keep(version, proofs, verified)
 
-    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[Proof]:
+    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
         """See ``Store.verdicts``."""
         return self._proofs.verdicts(version, numbers)
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Proof
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict
 from py_image_dedup.store.sqlite.database import Database, Row
 from py_image_dedup.store.sqlite.rows import damaged
 
@@ -38,7 +38,7 @@ class VerdictCache:
         self._digests_of = digests_of
         self._numbers_of = numbers_of
 
-    def keep(self, version: int, proofs: Sequence[Proof], verified: Sequence[int]) -> None:
+    def keep(self, version: int, proofs: Sequence[PairVerdict], verified: Sequence[int]) -> None:
         """See ``Store.keep_verdicts``."""
         named = {*verified, *(proof.left for proof in proofs), *(proof.right for proof in proofs)}
         digests = self._digests_of(sorted(named))
@@ -83,7 +83,7 @@ class VerdictCache:
             self._database.execute_many("DELETE FROM verified WHERE digest = ?", [(digest,) for digest in gone])
             self._database.execute("DELETE FROM absent")
 
-    def verdicts(self, version: int, numbers: Sequence[int] | None) -> Iterator[Proof]:
+    def verdicts(self, version: int, numbers: Sequence[int] | None) -> Iterator[PairVerdict]:
         """See ``Store.verdicts``."""
         if numbers is None:
             yield from self._all(version)
@@ -100,23 +100,23 @@ class VerdictCache:
         for table in ("proofs", "verified", "absent"):
             self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
-    def _all(self, version: int) -> Iterator[Proof]:
+    def _all(self, version: int) -> Iterator[PairVerdict]:
         query = f"{_READ} WHERE version = ? AND (left, right) > (?, ?) ORDER BY left, right LIMIT ?"
         page = self._database.rows(query, (version, b"", b"", _PROOFS_A_PAGE))
         while page:
             yield from self._known(page)
             page = self._database.rows(query, (version, *page[-1][:2], _PROOFS_A_PAGE))
 
-    def _known(self, rows: Sequence[Row]) -> Iterator[Proof]:
+    def _known(self, rows: Sequence[Row]) -> Iterator[PairVerdict]:
         numbers = self._numbers_of({digest for row in rows for digest in row[:2]})
         for left, right, name, orientation, evidence in rows:
             if left in numbers and right in numbers:
                 yield self._proof(numbers[left], numbers[right], name, orientation, evidence)
 
-    def _proof(self, left: int, right: int, name: str | None, orientation: int, evidence: str | None) -> Proof:
+    def _proof(self, left: int, right: int, name: str | None, orientation: int, evidence: str | None) -> PairVerdict:
         try:
             seen = None if evidence is None else json.loads(evidence)
-            return Proof(
+            return PairVerdict(
                 left,
                 right,
                 None if name is None else MatchClass(name),
@@ -151,7 +151,7 @@ def unmark_departed(database: Database) -> None:
         database.execute(f"DELETE FROM verified WHERE digest IN ({departed})")  # noqa: S608 - constant
 
 
-def _row(left: bytes, right: bytes, version: int, proof: Proof) -> Row:
+def _row(left: bytes, right: bytes, version: int, proof: PairVerdict) -> Row:
     seen = proof.evidence
     evidence = None
     if seen is not None:

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from py_image_dedup.matching.matcher import DistanceRelation, Pairing, Scope, VerifiedRelation, scope_key
+from py_image_dedup.matching.matcher import DistanceMatcher, Eligibility, Scope, VerifiedMatcher, scope_key
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, Proof
+from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import orient_signature
 from tests.support.entries import entry, signature
 
-ANY = Pairing()
+ANY = Eligibility()
 
 
 def test_each_other_gets_its_match_of_the_surest_class_or_none() -> None:
@@ -30,7 +30,7 @@ def test_each_other_gets_its_match_of_the_surest_class_or_none() -> None:
         entry("/flat.jpg", "r"),
         entry("/copy-of-similar.jpg", "z", signed=signature(1, change=5)),
     ]
-    found = DistanceRelation(0.1, ANY).matches(keeper, others)
+    found = DistanceMatcher(0.1, ANY).matches(keeper, others)
     assert [match.match_class if match else None for match in found] == [
         MatchClass.IDENTICAL, MatchClass.SAME_PIXELS, MatchClass.SIMILAR, None, None, MatchClass.SIMILAR,
     ]  # fmt: skip
@@ -46,36 +46,36 @@ def test_each_other_gets_its_match_of_the_surest_class_or_none() -> None:
 
 def test_the_bound_belongs_to_the_match() -> None:
     one, other = entry("/a.jpg", signed=signature(1)), entry("/b.jpg", signed=signature(1, change=9))
-    (match,) = DistanceRelation(1.0, ANY).matches(one, [other])
+    (match,) = DistanceMatcher(1.0, ANY).matches(one, [other])
     assert match is not None
-    assert DistanceRelation(match.distance, ANY).matches(one, [other])[0] is not None
-    assert DistanceRelation(match.distance - 1e-9, ANY).matches(one, [other])[0] is None
+    assert DistanceMatcher(match.distance, ANY).matches(one, [other])[0] is not None
+    assert DistanceMatcher(match.distance - 1e-9, ANY).matches(one, [other])[0] is None
 
 
 def test_the_orientation_turns_the_keeper_into_the_other() -> None:
     values = np.frombuffer(signature(1).values, dtype=np.int8)
     turned = entry("/t.jpg", signed=Signature(orient_signature(values, Orientation.ROTATE_90).tobytes()))
-    (match,) = DistanceRelation(0.1, ANY).matches(entry("/k.jpg", signed=signature(1)), [turned])
+    (match,) = DistanceMatcher(0.1, ANY).matches(entry("/k.jpg", signed=signature(1)), [turned])
     assert match is not None
     assert match.orientation is Orientation.ROTATE_90
 
 
 def test_missing_digests_are_not_equal_digests() -> None:
     one, other = entry("/a.jpg"), entry("/b.jpg")
-    assert DistanceRelation(0.1, ANY).matches(one, [other]) == [None]
+    assert DistanceMatcher(0.1, ANY).matches(one, [other]) == [None]
 
 
 def test_two_names_of_one_inode_do_not_match() -> None:
     one, other = entry("/a.jpg", "x", inode=7), entry("/b.jpg", "x", inode=7)
-    assert DistanceRelation(0.1, ANY).matches(one, [other]) == [None]
+    assert DistanceMatcher(0.1, ANY).matches(one, [other]) == [None]
 
 
 @pytest.mark.parametrize(("gap", "matched"), [(None, True), (60, True), (59, False)])
 def test_files_too_far_apart_in_time_do_not_match(gap: int | None, matched: bool) -> None:
     one, other = entry("/a.jpg", "x", mtime=1000), entry("/b.jpg", "x", mtime=1060)
-    pairing = Pairing(None if gap is None else gap * 1_000_000_000)
+    eligibility = Eligibility(None if gap is None else gap * 1_000_000_000)
     for keeper, file in ((one, other), (other, one)):
-        assert (DistanceRelation(0.1, pairing).matches(keeper, [file])[0] is not None) is matched
+        assert (DistanceMatcher(0.1, eligibility).matches(keeper, [file])[0] is not None) is matched
 
 
 def test_a_scope_is_all_or_a_root_or_a_folder() -> None:
@@ -94,14 +94,16 @@ class Proving:
         self.similar = set(similar)
         self.asked: list[tuple[int, int]] = []
 
-    def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[Proof]:
+    def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[PairVerdict]:
         self.asked += pairs
-        return [Proof(*pair, MatchClass.SIMILAR if set(pair) in map(set, self.similar) else None) for pair in pairs]
+        return [
+            PairVerdict(*pair, MatchClass.SIMILAR if set(pair) in map(set, self.similar) else None) for pair in pairs
+        ]
 
 
-def verified(proofs: Sequence[Proof], proving: Proving, *, with_partial: bool = False) -> VerifiedRelation:
+def verified(proofs: Sequence[PairVerdict], proving: Proving, *, with_partial: bool = False) -> VerifiedMatcher:
     numbers = {file.digest: number for number, file in enumerate(FILES) if file.digest is not None}
-    return VerifiedRelation(Pairing(), numbers, proofs, proving, with_partial=with_partial)
+    return VerifiedMatcher(Eligibility(), numbers, proofs, proving, with_partial=with_partial)
 
 
 FILES = [entry(f"/a/{number}.jpg", signed=signature(number)) for number in range(5)]
@@ -115,25 +117,31 @@ def classes(matches: Sequence[Match | None]) -> list[MatchClass | None]:
 
 def test_nothing_is_verified_where_no_chain_of_matches_leads() -> None:
     proving = Proving()
-    relation = verified([Proof(0, 1, SIMILAR), Proof(2, 3, SIMILAR)], proving)
-    assert classes(relation.matches(FILES[0], FILES[1:])) == [SIMILAR, None, None, None]
+    matcher = verified([PairVerdict(0, 1, SIMILAR), PairVerdict(2, 3, SIMILAR)], proving)
+    assert classes(matcher.matches(FILES[0], FILES[1:])) == [SIMILAR, None, None, None]
     assert proving.asked == []
 
 
 def test_the_ends_of_a_chain_are_verified_once_and_match_only_if_they_are_copies() -> None:
     proving = Proving((0, 2))
-    relation = verified(
-        [Proof(0, 1, SIMILAR), Proof(1, 2, SIMILAR), Proof(2, 3, SIMILAR), Proof(3, 4, SIMILAR)], proving
+    matcher = verified(
+        [
+            PairVerdict(0, 1, SIMILAR),
+            PairVerdict(1, 2, SIMILAR),
+            PairVerdict(2, 3, SIMILAR),
+            PairVerdict(3, 4, SIMILAR),
+        ],
+        proving,
     )
     for _ in range(2):
-        assert classes(relation.matches(FILES[0], FILES[1:])) == [SIMILAR, SIMILAR, None, None]
+        assert classes(matcher.matches(FILES[0], FILES[1:])) == [SIMILAR, SIMILAR, None, None]
     assert proving.asked == [(0, 2), (0, 3)]
 
 
 def test_a_match_told_from_the_other_side_is_turned_round() -> None:
     seen = Evidence(("turned 90°",), 9, 0.0, 0.9, 1.0, ("turned 270°",))
-    relation = verified([Proof(0, 1, SIMILAR, Orientation.ROTATE_90, seen)], Proving())
-    (there,), (back,) = relation.matches(FILES[0], FILES[1:2]), relation.matches(FILES[1], FILES[:1])
+    matcher = verified([PairVerdict(0, 1, SIMILAR, Orientation.ROTATE_90, seen)], Proving())
+    (there,), (back,) = matcher.matches(FILES[0], FILES[1:2]), matcher.matches(FILES[1], FILES[:1])
     assert there is not None
     assert back is not None
     assert (there.orientation, back.orientation) == (Orientation.ROTATE_90, Orientation.ROTATE_270)
@@ -143,21 +151,21 @@ def test_a_match_told_from_the_other_side_is_turned_round() -> None:
 
 
 def test_a_part_matches_only_if_asked_for_and_never_takes_its_whole_away() -> None:
-    proof = Proof(0, 1, MatchClass.PARTIAL, evidence=PART)
+    proof = PairVerdict(0, 1, MatchClass.PARTIAL, evidence=PART)
     assert classes(verified([proof], Proving()).matches(FILES[0], FILES[1:2])) == [None]
-    relation = verified([proof], Proving(), with_partial=True)
-    assert classes(relation.matches(FILES[0], FILES[1:2])) == [MatchClass.PARTIAL]
-    assert classes(relation.matches(FILES[1], FILES[:1])) == [None]
-    assert relation.lesser(FILES) == {FILES[1].stat.raw_path}
-    assert verified([proof], Proving()).lesser(FILES) == frozenset()
+    matcher = verified([proof], Proving(), with_partial=True)
+    assert classes(matcher.matches(FILES[0], FILES[1:2])) == [MatchClass.PARTIAL]
+    assert classes(matcher.matches(FILES[1], FILES[:1])) == [None]
+    assert matcher.dominated(FILES) == {FILES[1].stat.raw_path}
+    assert verified([proof], Proving()).dominated(FILES) == frozenset()
 
 
 def check_that_it_is_lesser_only_if_it_is_small(made: Evidence, small: tuple[int, int], large: tuple[int, int]) -> None:
     """A picture that something was made of: less than the plain one, unless it has so many more pixels."""
     plain = replace_pixels(FILES[0], 400, 300)
     for copy, worse in ((replace_pixels(FILES[1], *small), True), (replace_pixels(FILES[1], *large), False)):
-        for proof in (Proof(0, 1, SIMILAR, evidence=made), Proof(1, 0, SIMILAR, evidence=made.reversed())):
-            found = verified([proof], Proving()).lesser([copy, plain])
+        for proof in (PairVerdict(0, 1, SIMILAR, evidence=made), PairVerdict(1, 0, SIMILAR, evidence=made.reversed())):
+            found = verified([proof], Proving()).dominated([copy, plain])
             assert found == ({copy.stat.raw_path} if worse else frozenset())
 
 
@@ -175,15 +183,15 @@ def test_two_shots_of_one_scene_are_partial_however_alike_they_are() -> None:
     noon = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - camera time
     one, next_one = taken(FILES[0], noon), taken(FILES[1], noon.replace(microsecond=400_000) + timedelta(seconds=3))
     seen = Evidence(("turned 90°",), 50, words_reversed=("turned 270°",))
-    relation = verified([Proof(0, 1, SIMILAR, evidence=seen)], Proving())
-    (match,) = relation.matches(one, [next_one])
+    matcher = verified([PairVerdict(0, 1, SIMILAR, evidence=seen)], Proving())
+    (match,) = matcher.matches(one, [next_one])
     assert match is not None
     assert match.match_class is MatchClass.PARTIAL
     assert match.evidence is not None
     assert match.evidence.words == ("turned 90°", "taken 3 s apart")
     # A copy keeps the moment, and one without it says nothing.
     for other in (taken(FILES[1], noon), FILES[1]):
-        assert classes(relation.matches(one, [other])) == [SIMILAR]
+        assert classes(matcher.matches(one, [other])) == [SIMILAR]
 
 
 def taken(file: IndexEntry, moment: datetime) -> IndexEntry:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from py_image_dedup.matching.groups import Stars, form_stars, may_go
+from py_image_dedup.matching.groups import KeeperGroups, group_around_keepers, may_go
 from py_image_dedup.model.match import Evidence, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from tests.support.entries import entry
@@ -33,8 +33,8 @@ class Table:
 
 def cut(
     names: str, pairs: dict[str, MatchClass], *, protected: str = "", removable: frozenset[MatchClass] | None = None
-) -> Stars:
-    return form_stars(
+) -> KeeperGroups:
+    return group_around_keepers(
         [entry(f"/{name}") for name in names],
         Table({frozenset(pair): match_class for pair, match_class in pairs.items()}),
         removable=frozenset({SIMILAR, IDENTICAL}) if removable is None else removable,
@@ -42,12 +42,12 @@ def cut(
     )
 
 
-def names(stars: Stars) -> list[tuple[str, str]]:
-    return [(s.keeper.stat.path.name, "".join(m.right.stat.path.name for m in s.matches)) for s in stars.stars]
+def names(groups: KeeperGroups) -> list[tuple[str, str]]:
+    return [(s.keeper.stat.path.name, "".join(m.right.stat.path.name for m in s.matches)) for s in groups.groups]
 
 
-def reported(stars: Stars) -> list[str]:
-    return [match.left.stat.path.name + match.right.stat.path.name for match in stars.reported]
+def reported(groups: KeeperGroups) -> list[str]:
+    return [match.left.stat.path.name + match.right.stat.path.name for match in groups.reported]
 
 
 def test_what_matches_the_best_file_is_redundant() -> None:
@@ -59,15 +59,15 @@ def test_a_chain_does_not_remove_its_end() -> None:
 
 
 def test_the_rest_forms_a_star_of_its_own() -> None:
-    stars = cut("abcd", {"ab": SIMILAR, "bc": SIMILAR, "cd": SIMILAR})
-    assert names(stars) == [("a", "b"), ("c", "d")]
-    assert stars.reported == ()
+    groups = cut("abcd", {"ab": SIMILAR, "bc": SIMILAR, "cd": SIMILAR})
+    assert names(groups) == [("a", "b"), ("c", "d")]
+    assert groups.reported == ()
 
 
 def test_protected_files_both_stay_and_are_reported() -> None:
-    stars = cut("pqc", {"pq": SIMILAR, "pc": SIMILAR, "qc": SIMILAR}, protected="pq")
-    assert names(stars) == [("p", "c")]
-    assert reported(stars) == ["pq"]
+    groups = cut("pqc", {"pq": SIMILAR, "pc": SIMILAR, "qc": SIMILAR}, protected="pq")
+    assert names(groups) == [("p", "c")]
+    assert reported(groups) == ["pq"]
 
 
 def test_a_file_that_matches_the_second_protected_one_only_is_redundant_to_it() -> None:
@@ -75,28 +75,28 @@ def test_a_file_that_matches_the_second_protected_one_only_is_redundant_to_it() 
 
 
 def test_a_group_of_protected_files_has_no_star() -> None:
-    stars = cut("pqr", {"pq": IDENTICAL, "pr": IDENTICAL, "qr": IDENTICAL}, protected="pqr")
-    assert stars.stars == ()
-    assert reported(stars) == ["pq", "pr"]
+    groups = cut("pqr", {"pq": IDENTICAL, "pr": IDENTICAL, "qr": IDENTICAL}, protected="pqr")
+    assert groups.groups == ()
+    assert reported(groups) == ["pq", "pr"]
 
 
 def test_matches_of_a_class_that_is_never_removed_are_reported_once_a_file() -> None:
-    stars = cut("abc", {"ab": PARTIAL, "ac": PARTIAL, "bc": PARTIAL})
-    assert stars.stars == ()
-    assert reported(stars) == ["ab", "ac"]
+    groups = cut("abc", {"ab": PARTIAL, "ac": PARTIAL, "bc": PARTIAL})
+    assert groups.groups == ()
+    assert reported(groups) == ["ab", "ac"]
 
 
 def test_a_redundant_file_is_not_reported() -> None:
-    stars = cut("abc", {"ab": PARTIAL, "ac": PARTIAL, "bc": IDENTICAL})
-    assert names(stars) == [("b", "c")]
-    assert reported(stars) == ["ab"]
+    groups = cut("abc", {"ab": PARTIAL, "ac": PARTIAL, "bc": IDENTICAL})
+    assert names(groups) == [("b", "c")]
+    assert reported(groups) == ["ab"]
 
 
 def test_with_fewer_removable_classes_the_removable_ones_are_still_found() -> None:
     pairs = {"ab": SIMILAR, "ac": SIMILAR, "bc": IDENTICAL}
-    stars = cut("abc", pairs, removable=frozenset({IDENTICAL}))
-    assert names(stars) == [("b", "c")]
-    assert reported(stars) == ["ab"]
+    groups = cut("abc", pairs, removable=frozenset({IDENTICAL}))
+    assert names(groups) == [("b", "c")]
+    assert reported(groups) == ["ab"]
 
 
 @pytest.mark.parametrize(
@@ -137,24 +137,24 @@ PAIRS = st.dictionaries(
 
 @settings(max_examples=150, deadline=None)
 @given(PAIRS, st.sets(st.sampled_from(FILES)).map("".join), st.permutations(FILES).map("".join))
-def test_stars_are_disjoint_direct_and_leave_no_removable_match_between_files_that_stay(
+def test_groups_are_disjoint_direct_and_leave_no_removable_match_between_files_that_stay(
     pairs: dict[str, MatchClass], protected: str, order: str
 ) -> None:
     order = "".join(sorted(order, key=lambda name: name not in protected))
-    stars = cut(order, pairs, protected=protected)
-    removed = [m.right.stat.path.name for s in stars.stars for m in s.matches]
-    keepers = [s.keeper.stat.path.name for s in stars.stars]
+    groups = cut(order, pairs, protected=protected)
+    removed = [m.right.stat.path.name for s in groups.groups for m in s.matches]
+    keepers = [s.keeper.stat.path.name for s in groups.groups]
     assert len({*removed, *keepers}) == len(removed) + len(keepers)
     assert not set(removed) & set(protected)
-    for star in stars.stars:
-        for match in star.matches:
-            assert match.left is star.keeper
-            pair = "".join(sorted(star.keeper.stat.path.name + match.right.stat.path.name))
+    for group in groups.groups:
+        for match in group.matches:
+            assert match.left is group.keeper
+            pair = "".join(sorted(group.keeper.stat.path.name + match.right.stat.path.name))
             assert pairs[pair] in {SIMILAR, IDENTICAL}
-            assert order.index(star.keeper.stat.path.name) < order.index(match.right.stat.path.name)
+            assert order.index(group.keeper.stat.path.name) < order.index(match.right.stat.path.name)
     staying = set(FILES) - set(removed)
     for pair, match_class in pairs.items():
         if set(pair) <= staying and not set(pair) <= set(protected):
             assert match_class is PARTIAL
-    for match in stars.reported:
+    for match in groups.reported:
         assert {match.left.stat.path.name, match.right.stat.path.name} <= staying

@@ -21,7 +21,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, Verdict
 from py_image_dedup.pipeline import verification
 from py_image_dedup.pipeline.options import FindOptions
-from py_image_dedup.pipeline.verification import verifier_of
+from py_image_dedup.pipeline.verification import verification_method
 from py_image_dedup.pipeline.verification_workers import InProcesses, InThreads
 from py_image_dedup.store.sqlite.store import SqliteStore
 from py_image_dedup.verification.picture import Picture
@@ -29,7 +29,7 @@ from py_image_dedup.verification.verify import verify
 from tests.support.photographs import photograph
 from tests.verification.edited import original, seen
 
-VERIFIER = verifier_of(FindOptions())
+VERIFIER = verification_method(FindOptions())
 PACKED = {
     0: pack(original(0).features),
     1: pack(original(1).features),
@@ -114,10 +114,10 @@ def test_no_process_is_left_when_verification_is_over(processes: InProcesses) ->
 def test_a_process_ends_with_a_killed_parent() -> None:
     code = """
 import time
-from py_image_dedup.pipeline.verification import verifier_of
+from py_image_dedup.pipeline.verification import verification_method
 from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.pipeline.verification_workers import InProcesses
-verifying = InProcesses(verifier_of(FindOptions()), 1)
+verifying = InProcesses(verification_method(FindOptions()), 1)
 print(verifying._processes[0]._process.pid, verifying.begin([(0, 1)], {})(), flush=True)
 time.sleep(60)
 """

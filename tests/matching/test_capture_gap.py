@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from py_image_dedup.matching.matcher import time_between, words_for
+from py_image_dedup.matching.matcher import capture_gap, describe_gap
 from py_image_dedup.model.photo import PhotoFacts
 
 NOON = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - camera time
@@ -29,9 +29,9 @@ def taken(moment: datetime | None) -> PhotoFacts:
     ids=["same", "one unknown", "both unknown", "fraction lost", "time zone", "odd time zone"],
 )
 def test_two_pictures_may_be_one_shot(left: datetime | None, right: datetime | None) -> None:
-    assert time_between(taken(left), taken(right)) is None
-    assert time_between(taken(right), taken(left)) is None
-    assert time_between(None, taken(right)) is None
+    assert capture_gap(taken(left), taken(right)) is None
+    assert capture_gap(taken(right), taken(left)) is None
+    assert capture_gap(None, taken(right)) is None
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def test_two_pictures_may_be_one_shot(left: datetime | None, right: datetime | N
 )
 def test_two_shots_are_told_apart_by_their_moments(apart: timedelta, words: str) -> None:
     first = NOON.replace(microsecond=200_000)
-    found = time_between(taken(first), taken(first + apart))
-    assert found == time_between(taken(first + apart), taken(first)) == apart
-    assert words_for(apart) == words
+    found = capture_gap(taken(first), taken(first + apart))
+    assert found == capture_gap(taken(first + apart), taken(first)) == apart
+    assert describe_gap(apart) == words
