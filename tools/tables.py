@@ -16,7 +16,7 @@ from py_image_dedup.cli.main import COMMANDS, application
 from py_image_dedup.config.sources import OPTIONS
 from py_image_dedup.media.formats import EXTENSIONS
 from py_image_dedup.metrics.instruments import Instruments
-from py_image_dedup.ranking.rules import CHOICES, DEFAULT_RULES, RULES
+from py_image_dedup.ranking.rules import DEFAULT_RULES, PARAMETRIC_RULES, RULES
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -56,7 +56,7 @@ def rules() -> str:
     """The default rules in their order, and all others."""
     listed = "\n".join(f"{place}. `{name}`" for place, name in enumerate(DEFAULT_RULES, 1))
     others = ", ".join(f"`{name}`" for name in RULES if name not in DEFAULT_RULES)
-    shapes = ", ".join(f"`{choice.example}`" for choice in CHOICES.values())
+    shapes = ", ".join(f"`{choice.example}`" for choice in PARAMETRIC_RULES.values())
     return f"{listed}\n\nOthers: {others}; and with arguments: {shapes}."
 
 

@@ -34,7 +34,7 @@ _MARK = re.compile(
 )
 
 
-def copy_mark(name: str) -> str | None:
+def find_copy_marker(name: str) -> str | None:
     """Return the part of a file name that says "copy", or ``None``.
 
     Words count only on their own, so a copyright or a photocopy is no copy. A bare number at the end ("IMG_1") is

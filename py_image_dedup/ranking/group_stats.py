@@ -14,7 +14,7 @@ SAMPLE = 64
 """With how many contents of its group a file is compared at most, so that a large group costs no more than a small."""
 
 
-class Company:
+class GroupStats:
     """The files of one group, seen from one of them. Computed on demand and remembered; not for several threads.
 
     Files of the same bytes are one content and ask once. Of more than ``SAMPLE`` contents, evenly spaced ones in the

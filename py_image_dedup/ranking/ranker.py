@@ -8,7 +8,7 @@ from itertools import groupby
 
 from py_image_dedup.model.match import Reason
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.ranking.group_stats import Company
+from py_image_dedup.ranking.group_stats import GroupStats
 from py_image_dedup.ranking.rules import Rule, plain
 
 _WHOLE = plain(
@@ -52,8 +52,8 @@ class Ranker:
     def rank(self, entries: Sequence[IndexEntry]) -> Ranking:
         """Order the files of one group."""
         rules = (_WHOLE, _protected_rule(self.is_protected), *self.rules, _PATH)
-        company = Company(entries, self.max_distance)
-        return Ranking(_order(list(entries), rules, company), rules, company)
+        stats = GroupStats(entries, self.max_distance)
+        return Ranking(_order(list(entries), rules, stats), rules, stats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +66,18 @@ class Ranking:
 
     entries: tuple[IndexEntry, ...]
     _rules: tuple[Rule, ...] = field(repr=False)
-    _company: Company = field(repr=False)
+    _company: GroupStats = field(repr=False)
 
     def reason(self, better: IndexEntry, worse: IndexEntry) -> Reason:
         """Return the first rule that tells the two apart, with what it saw."""
-        company = self._company
+        stats = self._company
         for rule in self._rules:
-            if rule.key(better, company) != rule.key(worse, company):
-                return Reason(rule.name, rule.words(better, company), rule.words(worse, company))
+            if rule.key(better, stats) != rule.key(worse, stats):
+                return Reason(rule.name, rule.words(better, stats), rule.words(worse, stats))
         raise ValueError(f"{better.stat.path} cannot be better than itself")
 
 
-def _order(entries: list[IndexEntry], rules: Sequence[Rule], company: Company) -> tuple[IndexEntry, ...]:
+def _order(entries: list[IndexEntry], rules: Sequence[Rule], stats: GroupStats) -> tuple[IndexEntry, ...]:
     """Sort by all rules, asking a relative rule only where those before it leave a tie."""
     if len(entries) < 2:
         return tuple(entries)
@@ -87,11 +87,11 @@ def _order(entries: list[IndexEntry], rules: Sequence[Rule], company: Company) -
     else:
         first, rest = rules[:own], rules[own:]
     keyed = sorted(
-        ((tuple(rule.key(entry, company) for rule in first), entry) for entry in entries), key=lambda item: item[0]
+        ((tuple(rule.key(entry, stats) for rule in first), entry) for entry in entries), key=lambda item: item[0]
     )
     if not rest:
         return tuple(entry for _, entry in keyed)
     ordered: list[IndexEntry] = []
     for _, tied in groupby(keyed, key=lambda item: item[0]):
-        ordered.extend(_order([entry for _, entry in tied], rest, company))
+        ordered.extend(_order([entry for _, entry in tied], rest, stats))
     return tuple(ordered)

@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.ranking.copy_names import copy_mark
+from py_image_dedup.ranking.copy_names import find_copy_marker
 
 if TYPE_CHECKING:
-    from py_image_dedup.ranking.group_stats import Company
+    from py_image_dedup.ranking.group_stats import GroupStats
 
 
 Key: TypeAlias = Any
@@ -36,8 +36,8 @@ class Rule:
     """
 
     name: str
-    key: Callable[[IndexEntry, Company], Key]
-    words: Callable[[IndexEntry, Company], str]
+    key: Callable[[IndexEntry, GroupStats], Key]
+    words: Callable[[IndexEntry, GroupStats], str]
     relative: bool = False
 
 
@@ -50,7 +50,7 @@ _SPELLINGS = {"JPG": "JPEG", "JPE": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RuleFactory:
     """How a rule with arguments is made.
 
     Attributes:
@@ -131,12 +131,12 @@ def _compile(name: str, pattern: str) -> re.Pattern[str]:
         raise ValueError(f"the rule {name}: {pattern!r} is no regular expression: {error}") from error
 
 
-CHOICES: Mapping[str, Choice] = MappingProxyType(
+PARAMETRIC_RULES: Mapping[str, RuleFactory] = MappingProxyType(
     {
-        "folder-order": Choice(_folder_order, "{folder-order: [/photos/edited, Originals]}"),
-        "preferred-formats": Choice(_preferred_formats, "{preferred-formats: [PNG, HEIF, JPEG]}"),
-        "name-pattern": Choice(_name_pattern, '{name-pattern: "^IMG_"}', single=True),
-        "no-name-pattern": Choice(_name_pattern, '{no-name-pattern: "_edited"}', single=True),
+        "folder-order": RuleFactory(_folder_order, "{folder-order: [/photos/edited, Originals]}"),
+        "preferred-formats": RuleFactory(_preferred_formats, "{preferred-formats: [PNG, HEIF, JPEG]}"),
+        "name-pattern": RuleFactory(_name_pattern, '{name-pattern: "^IMG_"}', single=True),
+        "no-name-pattern": RuleFactory(_name_pattern, '{no-name-pattern: "_edited"}', single=True),
     }
 )
 """The rules with arguments, by name."""
@@ -185,7 +185,7 @@ def _time_words(entry: IndexEntry) -> str:
 
 
 def _copy_words(entry: IndexEntry) -> str:
-    mark = copy_mark(entry.stat.path.name)
+    mark = find_copy_marker(entry.stat.path.name)
     return f'"{mark}" in the name' if mark else "no copy by name"
 
 
@@ -247,34 +247,34 @@ def _all_rules() -> Iterator[Rule]:
     )
     yield Rule(
         "smaller-distance",
-        lambda entry, company: company.mean_distance(entry),
-        lambda entry, company: f"mean distance {company.mean_distance(entry):.3g}",
+        lambda entry, stats: stats.mean_distance(entry),
+        lambda entry, stats: f"mean distance {stats.mean_distance(entry):.3g}",
         relative=True,
     )
     yield Rule(
         "bigger-distance",
-        lambda entry, company: -company.mean_distance(entry),
-        lambda entry, company: f"mean distance {company.mean_distance(entry):.3g}",
+        lambda entry, stats: -stats.mean_distance(entry),
+        lambda entry, stats: f"mean distance {stats.mean_distance(entry):.3g}",
         relative=True,
     )
     yield from _both_ways(
         "contains-copy-in-file-name",
         "doesnt-contain-copy-in-file-name",
-        lambda entry: copy_mark(entry.stat.path.name) is not None,
+        lambda entry: find_copy_marker(entry.stat.path.name) is not None,
         _copy_words,
     )
     yield from _both_ways("longer-file-name", "shorter-file-name", lambda entry: len(entry.stat.path.name), _name_words)
     yield from _both_ways("longer-folder-path", "shorter-folder-path", _folder, _folder_words)
     yield Rule(
         "higher-score",
-        lambda entry, company: -company.score(entry),
-        lambda entry, company: f"{company.score(entry)} direct matches",
+        lambda entry, stats: -stats.score(entry),
+        lambda entry, stats: f"{stats.score(entry)} direct matches",
         relative=True,
     )
     yield Rule(
         "lower-score",
-        lambda entry, company: company.score(entry),
-        lambda entry, company: f"{company.score(entry)} direct matches",
+        lambda entry, stats: stats.score(entry),
+        lambda entry, stats: f"{stats.score(entry)} direct matches",
         relative=True,
     )
     yield plain("oldest-capture-date", _oldest, _captured_words)
@@ -286,11 +286,11 @@ RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _all_r
 """The rules that need no argument, by name.
 
 What their names do not say: a file without a date or a size loses to one that has it; ``smaller-distance`` and
-``higher-score`` ask for the file that is most like the others of its group (see ``rank.company``); the lengths of names
-and folders are counted in characters; "copy" is looked for in many languages (see ``copy_names.copy_mark``).
+``higher-score`` ask for the file that is most like the others of its group (see ``rank.stats``); the lengths of names
+and folders are counted in characters; "copy" is looked for in many languages (see ``copy_names.find_copy_marker``).
 """
 
-RULE_NAMES: tuple[str, ...] = (*RULES, *CHOICES)
+RULE_NAMES: tuple[str, ...] = (*RULES, *PARAMETRIC_RULES)
 """Every name, those of rules with arguments included."""
 
 
@@ -305,10 +305,10 @@ def parse_rule(spec: RuleSpec) -> Rule:
             or a pattern is no regular expression.
     """
     name, arguments = _split(spec)
-    if name in CHOICES:
+    if name in PARAMETRIC_RULES:
         if not arguments:
-            raise ValueError(f"the rule {name} needs arguments: {CHOICES[name].example}")
-        return CHOICES[name].make(name, arguments)
+            raise ValueError(f"the rule {name} needs arguments: {PARAMETRIC_RULES[name].example}")
+        return PARAMETRIC_RULES[name].make(name, arguments)
     if name not in RULES:
         raise ValueError(_unknown(name))
     if arguments:
@@ -328,7 +328,7 @@ def _split(spec: RuleSpec) -> tuple[str, tuple[str, ...]]:
     else:
         raise ValueError(f"{spec!r} is no rule: write its name, or its name with its arguments")
     if isinstance(given, str):
-        single = name in CHOICES and CHOICES[name].single
+        single = name in PARAMETRIC_RULES and PARAMETRIC_RULES[name].single
         given = [given] if single else given.split(",")
     if not isinstance(given, Sequence):
         raise ValueError(f"the arguments of the rule {name} must be a list, not {given!r}")  # noqa: TRY004 - one kind

@@ -18,28 +18,28 @@ from typing import Final, TypeAlias
 from py_image_dedup.model.file import FileStat, Stamp
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import Action, ActionKind, Plan
-from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import (
+    NameInDir,
     NotAsPlanned,
-    Place,
-    anchor_of,
     copy_bytes,
     digest_of,
     digest_on_disk,
     is_file,
-    open_place,
+    open_in_dir,
     put_back,
     rename_new,
     same_bytes,
+    set_aside,
     stamp_of,
-    take_aside,
+    trusted_root_of,
 )
 from py_image_dedup.removal.journal import Step, no_step
 from py_image_dedup.removal.trash import send_to_trash
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedPair:
     """A source that may be removed now.
 
     Attributes:
@@ -51,7 +51,7 @@ class Checked:
 
     descriptor: int
     stamp: Stamp
-    keeper: Place
+    keeper: NameInDir
     keeper_stamp: Stamp
 
     def keeper_is_there(self) -> None:
@@ -62,7 +62,7 @@ class Checked:
         """
         self.is_keeper(self.keeper)
 
-    def is_keeper(self, place: Place) -> None:
+    def is_keeper(self, place: NameInDir) -> None:
         """Make sure that a name is the keeper's.
 
         Raises:
@@ -74,7 +74,7 @@ class Checked:
 
 
 @contextmanager
-def checked(action: Action, source: Place, keeper: Place) -> Iterator[Checked]:
+def checked_pair(action: Action, source: NameInDir, keeper: NameInDir) -> Iterator[CheckedPair]:
     """Make sure that a file and its keeper are what was planned.
 
     ``identical`` files are compared byte by byte, others by the digests in the plan.
@@ -97,7 +97,7 @@ def checked(action: Action, source: Place, keeper: Place) -> Iterator[Checked]:
                     raise NotAsPlanned(f"{place.path} changed while it was compared")
         finally:
             os.close(right)
-        yield Checked(left, stamp, keeper, keeper_stamp)
+        yield CheckedPair(left, stamp, keeper, keeper_stamp)
     finally:
         os.close(left)
 
@@ -120,7 +120,7 @@ def expected_file(status: os.stat_result | None, planned: FileStat, name: str) -
     return stamp
 
 
-def _expect(place: Place, planned: FileStat, name: str) -> Stamp:
+def _expect(place: NameInDir, planned: FileStat, name: str) -> Stamp:
     return expected_file(place.look(), planned, name)
 
 
@@ -141,7 +141,7 @@ def _check_content(action: Action, left: int, right: int) -> None:
             raise NotAsPlanned(f"{path} has other bytes than when it was analysed, {advice}")
 
 
-class Fence:
+class ProtectedFolders:
     """Keeps what is protected out of reach, whatever links and mounts lead there.
 
     Names are checked by the plan's invariants; this one looks at the folders themselves.
@@ -175,25 +175,25 @@ class Fence:
                 raise NotAsPlanned(f"{source} lies in {closed}, whose files are never removed")
 
 
-Act: TypeAlias = Generator[tuple[int, ...], None, Path | None]
+ActionSteps: TypeAlias = Generator[tuple[int, ...], None, Path | None]
 """Yields what must be on the disk before it goes on; returns where the file is, or ``None`` if it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ActionContext:
     """What every act of a run shares.
 
     Attributes:
         run: The name of the run; names of files in between are made from it.
-        anchors: Folders that may be reached through links; below them no folder may be one.
+        trusted_roots: Folders that may be reached through links; below them no folder may be one.
         step: Is told each step.
     """
 
     run: str
-    anchors: tuple[Path, ...]
+    trusted_roots: tuple[Path, ...]
     step: Step = no_step
 
-    def aside_name(self, number: int) -> str:
+    def staged_name(self, number: int) -> str:
         """Return the name that a file has while its fate is decided; it is beside the file."""
         return f".py-image-dedup-{self.run}-{number}.aside"
 
@@ -202,13 +202,13 @@ class Scene:
         return f".py-image-dedup-{self.run}-{number}.part"
 
 
-def act(action: Action, facts: FileFacts, scene: Scene) -> Act:
+def perform(action: Action, metadata: FileMetadata, context: ActionContext) -> ActionSteps:
     """Carry out one action.
 
     Args:
         action: What to do.
-        facts: Of the source, as the journal has them.
-        scene: Of the run.
+        metadata: Of the source, as the journal has them.
+        context: Of the run.
 
     Raises:
         NotAsPlanned: The disk is not as planned; nothing was done.
@@ -216,38 +216,39 @@ def act(action: Action, facts: FileFacts, scene: Scene) -> Act:
         OSError: The disk refuses; nothing was done.
     """
     with ExitStack() as stack:
-        source = stack.enter_context(open_place(action.source.path, scene.anchors))
-        keeper = stack.enter_context(open_place(action.keeper.path, scene.anchors))
-        found = stack.enter_context(checked(action, source, keeper))
-        return (yield from _ACTS[action.kind](_Begun(action, facts, scene, source, found)))
+        source = stack.enter_context(open_in_dir(action.source.path, context.trusted_roots))
+        keeper = stack.enter_context(open_in_dir(action.keeper.path, context.trusted_roots))
+        found = stack.enter_context(checked_pair(action, source, keeper))
+        return (yield from _STEPS_BY_KIND[action.kind](CheckedAction(action, metadata, context, source, found)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
+class CheckedAction:
     """An action whose source and keeper were found to be as planned."""
 
     action: Action
-    facts: FileFacts
-    scene: Scene
-    source: Place
-    found: Checked
+    metadata: FileMetadata
+    context: ActionContext
+    source: NameInDir
+    found: CheckedPair
 
-    def take_aside(self) -> Place:
-        self.scene.step("take aside")
-        aside = take_aside(self.source, self.scene.aside_name(self.action.number), self.found.stamp)
-        self.scene.step("taken aside")
-        return aside
+    def set_aside(self) -> NameInDir:
+        """Give the source its staged name, which it has while its fate is decided."""
+        self.context.step("stage")
+        staged = set_aside(self.source, self.context.staged_name(self.action.number), self.found.stamp)
+        self.context.step("staged")
+        return staged
 
 
-def _move(begun: _Begun) -> Act:
-    target_path, source, scene = begun.action.target, begun.source, begun.scene
+def _move(checked: CheckedAction) -> ActionSteps:
+    target_path, source, context = checked.action.target, checked.source, checked.context
     if target_path is None:
         raise NotAsPlanned(f"{source.path} has no target")
-    anchor_of(target_path, scene.anchors).mkdir(parents=True, exist_ok=True)
-    with open_place(target_path, scene.anchors, make=True) as target:
+    trusted_root_of(target_path, context.trusted_roots).mkdir(parents=True, exist_ok=True)
+    with open_in_dir(target_path, context.trusted_roots, make=True) as target:
         if target.look() is not None:
             raise NotAsPlanned(f"{target.path} is there already; nothing is ever overwritten")
-        scene.step("move: rename")
+        context.step("move: rename")
         try:
             rename_new(source, target)
         except FileExistsError as error:
@@ -256,25 +257,25 @@ def _move(begun: _Begun) -> Act:
             if error.errno != errno.EXDEV:
                 raise
         else:
-            scene.step("move: renamed")
-            if stamp_of(target.lstat()) != begun.found.stamp:
+            context.step("move: renamed")
+            if stamp_of(target.lstat()) != checked.found.stamp:
                 put_back(target, source)
                 raise NotAsPlanned(f"{source.path} was replaced or changed at the last moment")
             return target.path
-        return (yield from _move_across(begun, target))
+        return (yield from _move_across(checked, target))
 
 
-def _move_across(begun: _Begun, target: Place) -> Act:
+def _move_across(checked: CheckedAction, target: NameInDir) -> ActionSteps:
     """Move to another file system: the source goes when its copy is on the disk, read again, under its final name."""
-    scene, number = begun.scene, begun.action.number
-    copy = Copy(target, target.beside(scene.part_name(number)), scene.step)
+    context, number = checked.context, checked.action.number
+    copy = Copy(target, target.beside(context.part_name(number)), context.step)
     with copy.or_nothing():
-        yield from copy.make(begun.found.descriptor, begun.facts, begun.action.source_digest)
+        yield from copy.make(checked.found.descriptor, checked.metadata, checked.action.source_digest)
         copy.name_it()
         yield (target.folder,)
-        aside = begun.take_aside()
-    aside.unlink()
-    scene.step("unlinked")
+        staged = checked.set_aside()
+    staged.unlink()
+    context.step("unlinked")
     return target.path
 
 
@@ -287,7 +288,7 @@ class Copy:
         step: Is told each step.
     """
 
-    def __init__(self, target: Place, part: Place, step: Step) -> None:
+    def __init__(self, target: NameInDir, part: NameInDir, step: Step) -> None:
         self._target, self._part, self._step = target, part, step
         self._at = part
         self._inode: int | None = None
@@ -303,7 +304,7 @@ class Copy:
                 self._at.unlink()
             raise
 
-    def make(self, source: int, facts: FileFacts, digest: bytes) -> Generator[tuple[int, ...], None, None]:
+    def make(self, source: int, metadata: FileMetadata, digest: bytes) -> Generator[tuple[int, ...], None, None]:
         """Copy an open file; yield it to be flushed; read it again from the disk.
 
         Raises:
@@ -317,13 +318,13 @@ class Copy:
             self._step("copy: created")
             if copy_bytes(source, descriptor) != digest:
                 raise NotAsPlanned(f"the source of {self._target.path} changed while it was copied")
-            facts.give_to(descriptor)
+            metadata.apply_to(descriptor)
             self._step("copy: written")
             yield (descriptor,)
             self._step("copy: flushed")
             if digest_on_disk(descriptor) != digest:
                 raise OSError(errno.EIO, "the disk gives back other bytes than were written", str(self._part.path))
-            os.utime(descriptor, ns=(facts.atime_ns, facts.mtime_ns))  # reading it again was not its last read
+            os.utime(descriptor, ns=(metadata.atime_ns, metadata.mtime_ns))  # reading it again was not its last read
         finally:
             os.close(descriptor)
 
@@ -342,52 +343,52 @@ class Copy:
         self._step("copy: named")
 
 
-def _delete(begun: _Begun) -> Act:
+def _delete(checked: CheckedAction) -> ActionSteps:
     yield from ()  # nothing to wait for
-    aside = begun.take_aside()
+    staged = checked.set_aside()
     try:
-        begun.found.keeper_is_there()
+        checked.found.keeper_is_there()
     except NotAsPlanned:
-        put_back(aside, begun.source)
+        put_back(staged, checked.source)
         raise
-    aside.unlink()
-    begun.scene.step("unlinked")
+    staged.unlink()
+    checked.context.step("unlinked")
     return None
 
 
-def _hardlink(begun: _Begun) -> Act:
+def _hardlink(checked: CheckedAction) -> ActionSteps:
     yield from ()  # nothing to wait for
-    keeper, source, scene = begun.found.keeper, begun.source, begun.scene
-    link = source.beside(scene.part_name(begun.action.number))
-    scene.step("hardlink: link")
+    keeper, source, context = checked.found.keeper, checked.source, checked.context
+    link = source.beside(context.part_name(checked.action.number))
+    context.step("hardlink: link")
     os.link(keeper.name, link.name, src_dir_fd=keeper.folder, dst_dir_fd=link.folder, follow_symlinks=False)
     try:
-        scene.step("hardlink: linked")
-        begun.found.is_keeper(link)
-        aside = begun.take_aside()
+        context.step("hardlink: linked")
+        checked.found.is_keeper(link)
+        staged = checked.set_aside()
         try:
             rename_new(link, source)
         except OSError:
-            put_back(aside, source)
+            put_back(staged, source)
             raise
     except BaseException:
         link.unlink()
         raise
-    scene.step("hardlink: named")
-    aside.unlink()
-    scene.step("unlinked")
+    context.step("hardlink: named")
+    staged.unlink()
+    context.step("unlinked")
     return None
 
 
-def _trash(begun: _Begun) -> Act:
+def _trash(checked: CheckedAction) -> ActionSteps:
     yield from ()  # nothing to wait for
-    begun.scene.step("trash: send")
-    where = send_to_trash(begun.source, begun.found.stamp)
-    begun.scene.step("trash: sent")
+    checked.context.step("trash: send")
+    where = send_to_trash(checked.source, checked.found.stamp)
+    checked.context.step("trash: sent")
     return where
 
 
-_ACTS: Final[dict[ActionKind, Callable[[_Begun], Act]]] = {
+_STEPS_BY_KIND: Final[dict[ActionKind, Callable[[CheckedAction], ActionSteps]]] = {
     ActionKind.MOVE: _move,
     ActionKind.QUARANTINE: _move,
     ActionKind.DELETE: _delete,

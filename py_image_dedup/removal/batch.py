@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus
-from py_image_dedup.removal.actions import Act
-from py_image_dedup.removal.filesystem import NotAsPlanned, Stranded, flush
+from py_image_dedup.removal.actions import ActionSteps
+from py_image_dedup.removal.filesystem import NotAsPlanned, Stranded, fsync_all
 
 BATCH: Final = 32
 """Actions whose intents are flushed together. Each may hold five descriptors; a process has 256 at the least."""
@@ -30,7 +30,7 @@ _ADVICE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PendingAction:
     """An action whose intent is on the disk.
 
     Attributes:
@@ -39,18 +39,18 @@ class Turn:
     """
 
     action: Action
-    begin: Callable[[], Act]
+    begin: Callable[[], ActionSteps]
 
 
 @dataclass(slots=True)
 class _Waiting:
     action: Action
-    act: Act
+    steps: ActionSteps
     descriptors: tuple[int, ...] = ()
 
 
 def carry_out(
-    turns: Iterable[Turn],
+    pending: Iterable[PendingAction],
     finished: Callable[[Outcome], None],
     should_stop: Callable[[], bool],
     verb: str = "removed",
@@ -58,57 +58,57 @@ def carry_out(
     """Carry out acts; what goes wrong with one is told and the others go on.
 
     Args:
-        turns: In the order in which they begin. Those not begun when ``should_stop`` says so are skipped.
+        pending: In the order in which they begin. Those not begun when ``should_stop`` says so are skipped.
         finished: Is told each outcome. What it raises ends the batch, and acts that wait take back what they did.
         should_stop: Asked before each begins.
         verb: What could not be done, in the words of a failure.
     """
     waiting: list[_Waiting] = []
     try:
-        for turn in turns:
+        for next_action in pending:
             if should_stop():
-                finished(Outcome(turn.action, OutcomeStatus.SKIPPED, message=STOPPED))
+                finished(Outcome(next_action.action, OutcomeStatus.SKIPPED, message=STOPPED))
                 continue
-            begun = _Waiting(turn.action, turn.begin())
+            begun = _Waiting(next_action.action, next_action.begin())
             waiting.append(begun)
-            if _go_on(begun, finished, verb):
+            if _advance(begun, finished, verb):
                 waiting.remove(begun)
         while waiting:
             failure = _flush_all(waiting)
-            waiting = [one for one in waiting if not _go_on(one, finished, verb, failure)]
+            waiting = [one for one in waiting if not _advance(one, finished, verb, failure)]
     finally:
         for one in waiting:
-            one.act.close()
+            one.steps.close()
 
 
 def _flush_all(waiting: Iterable[_Waiting]) -> OSError | None:
     try:
-        flush(descriptor for one in waiting for descriptor in one.descriptors)
+        fsync_all(descriptor for one in waiting for descriptor in one.descriptors)
     except OSError as error:
         return error
     return None
 
 
-def _go_on(one: _Waiting, finished: Callable[[Outcome], None], verb: str, failure: OSError | None = None) -> bool:
-    """Let an act go on; tell whether it came to its end."""
+def _advance(one: _Waiting, finished: Callable[[Outcome], None], verb: str, failure: OSError | None = None) -> bool:
+    """Take the next step of an action; return whether it came to its end."""
     outcome: Outcome
     try:
-        one.descriptors = next(one.act) if failure is None else one.act.throw(failure)
+        one.descriptors = next(one.steps) if failure is None else one.steps.throw(failure)
     except StopIteration as end:
         outcome = Outcome(one.action, OutcomeStatus.DONE, end.value)
     except NotAsPlanned as error:
         outcome = Outcome(one.action, OutcomeStatus.SKIPPED, message=str(error))
     except Stranded as error:
-        outcome = Outcome(one.action, OutcomeStatus.FAILED, error.at, str(error))
+        outcome = Outcome(one.action, OutcomeStatus.FAILED, error.location, str(error))
     except OSError as error:
-        outcome = Outcome(one.action, OutcomeStatus.FAILED, message=in_words(error, one.action, verb))
+        outcome = Outcome(one.action, OutcomeStatus.FAILED, message=error_message(error, one.action, verb))
     else:
         return False
     finished(outcome)
     return True
 
 
-def in_words(error: OSError, action: Action, verb: str = "removed") -> str:
+def error_message(error: OSError, action: Action, verb: str = "removed") -> str:
     """Say what an error of the system means for an action, and what to do."""
     cause = error.strerror or str(error) or type(error).__name__
     where = f" ({error.filename})" if error.filename else ""

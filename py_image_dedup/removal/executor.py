@@ -11,9 +11,9 @@ from typing import Final
 from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced, ignore
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.actions import Fence, Scene, act, expected_file
-from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out, in_words
-from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.actions import ActionContext, ProtectedFolders, expected_file, perform
+from py_image_dedup.removal.batch import BATCH, STOPPED, PendingAction, carry_out, error_message
+from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import NotAsPlanned, missing_folders
 from py_image_dedup.removal.journal import Entry, Journal, JournalError, State, Step, no_step, outcome_of, read_history
 from py_image_dedup.removal.plan import PlanError, check_plan
@@ -98,9 +98,9 @@ class _Execution:
         self._observer = observer
         self._should_stop = should_stop
         self._step = step
-        anchors = (*plan.roots, *((plan.target_directory,) if plan.target_directory else ()))
-        self._scene = Scene(plan.run, anchors, step)
-        self._fence = Fence(plan)
+        trusted_roots = (*plan.roots, *((plan.target_directory,) if plan.target_directory else ()))
+        self._context = ActionContext(plan.run, trusted_roots, step)
+        self._fence = ProtectedFolders(plan)
         self._outcomes: dict[int, Outcome] = {}
         self._folders: set[Path] = set()
 
@@ -133,7 +133,7 @@ class _Execution:
                 f"{self._directory} has the journal of another plan, whose action {action.number} was "
                 f"{entry.action.source.path} and not {action.source.path}; give the plan a run of its own"
             )
-        if entry.state in {State.NOT_DONE, State.UNDONE}:
+        if entry.state in {State.SKIPPED, State.UNDONE}:
             return False
         self._take(outcome_of(entry))
         return True
@@ -144,38 +144,38 @@ class _Execution:
         def finished(outcome: Outcome) -> None:
             self._take(outcome)  # first: it is true whether it can be written or not
             if outcome.message != STOPPED:  # what was not reached stays open: the run is not over
-                journal.tell(outcome)
+                journal.record_outcome(outcome)
 
-        turns: list[Turn] = []
+        pending: list[PendingAction] = []
         for action in batch:
             try:
-                facts = self._look(action, journal)
+                metadata = self._look(action, journal)
             except NotAsPlanned as error:
                 finished(Outcome(action, OutcomeStatus.SKIPPED, message=str(error)))
             except OSError as error:
-                finished(Outcome(action, OutcomeStatus.FAILED, message=in_words(error, action)))
+                finished(Outcome(action, OutcomeStatus.FAILED, message=error_message(error, action)))
             else:
-                turns.append(Turn(action, partial(act, action, facts, self._scene)))
-        if not turns:
+                pending.append(PendingAction(action, partial(perform, action, metadata, self._context)))
+        if not pending:
             return
         self._step("intents written")
         journal.flush()
         self._step("intents flushed")
-        carry_out(turns, finished, self._should_stop)
+        carry_out(pending, finished, self._should_stop)
 
-    def _look(self, action: Action, journal: Journal) -> FileFacts:
+    def _look(self, action: Action, journal: Journal) -> FileMetadata:
         path = action.source.path
         self._fence.check(path)
         expected_file(path.lstat() if os.path.lexists(path) else None, action.source, str(path))
         if action.target is not None and os.path.lexists(action.target):
             raise NotAsPlanned(f"{action.target} is there already; nothing is ever overwritten")
-        facts = FileFacts.of(path)
+        metadata = FileMetadata.of(path)
         if path.parent not in self._folders:
             self._folders.add(path.parent)
-            journal.folder("folder", path.parent, FileFacts.of(path.parent))
+            journal.record_folder("folder", path.parent, FileMetadata.of(path.parent))
         new_folders = () if action.target is None else missing_folders(action.target)
-        journal.intend(action, facts, new_folders)
-        return facts
+        journal.record_intent(action, metadata, new_folders)
+        return metadata
 
     def _take(self, outcome: Outcome) -> None:
         self._outcomes[outcome.action.number] = outcome

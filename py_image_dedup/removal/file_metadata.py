@@ -14,7 +14,7 @@ _MOST_ATTRIBUTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileMetadata:
     """What a file or a folder has besides its content.
 
     Attributes:
@@ -34,7 +34,7 @@ class FileFacts:
     attributes: tuple[tuple[str, bytes], ...] = ()
 
     @classmethod
-    def of(cls, target: int | Path) -> FileFacts:
+    def of(cls, target: int | Path) -> FileMetadata:
         """Look at an open file, or at a path without following a link."""
         status = os.fstat(target) if isinstance(target, int) else target.lstat()
         return cls(
@@ -46,7 +46,7 @@ class FileFacts:
             attributes=_attributes(target),
         )
 
-    def give_to(self, descriptor: int) -> None:
+    def apply_to(self, descriptor: int) -> None:
         """Give these to an open file, as far as this user may and the file system can; the times always.
 
         Raises:

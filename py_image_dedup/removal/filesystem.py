@@ -31,7 +31,7 @@ def _syncfs() -> Callable[[int], int] | None:
 
 
 def flushes_whole_file_systems() -> bool:
-    """Tell whether ``flush`` covers folders that were made on the way, too."""
+    """Tell whether ``fsync_all`` covers folders that were made on the way, too."""
     return _syncfs() is not None
 
 
@@ -50,7 +50,7 @@ def fsync(descriptor: int) -> None:
             raise
 
 
-def flush(descriptors: Iterable[int]) -> None:
+def fsync_all(descriptors: Iterable[int]) -> None:
     """Wait until everything written to these files and folders is on the disk.
 
     A single one is flushed alone; several at once by flushing their file systems, which costs one wait instead of one
@@ -89,16 +89,16 @@ class Stranded(Exception):  # noqa: N818 - as above
     """A file could not be brought to its place nor back.
 
     Attributes:
-        at: Where it is; nothing of it is lost.
+        location: Where it is; nothing of it is lost.
     """
 
-    def __init__(self, message: str, at: Path) -> None:
+    def __init__(self, message: str, location: Path) -> None:
         super().__init__(message)
-        self.at = at
+        self.location = location
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NameInDir:
     """A name in an open folder.
 
     Attributes:
@@ -114,9 +114,9 @@ class Place:
         """The last part of the path."""
         return self.path.name
 
-    def beside(self, name: str) -> Place:
+    def beside(self, name: str) -> NameInDir:
         """Return another name in the same folder."""
-        return Place(self.folder, self.path.with_name(name))
+        return NameInDir(self.folder, self.path.with_name(name))
 
     def lstat(self) -> os.stat_result:
         """Look at what has this name now; links are not followed."""
@@ -152,7 +152,7 @@ def is_file(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode)
 
 
-def anchor_of(path: Path, folders: Sequence[Path]) -> Path:
+def trusted_root_of(path: Path, folders: Sequence[Path]) -> Path:
     """Return the nearest of these folders above a path, or its parent if none is.
 
     Links above and in the anchor are followed: the user gave it by that name. Below it no folder may be a link.
@@ -181,19 +181,19 @@ def missing_folders(path: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def open_place(path: Path, anchors: Sequence[Path], *, make: bool = False) -> Iterator[Place]:
+def open_in_dir(path: Path, trusted_roots: Sequence[Path], *, make: bool = False) -> Iterator[NameInDir]:
     """Open the folder of a path, part by part below its anchor, so that no link can lead elsewhere.
 
     Args:
         path: Absolute.
-        anchors: Folders that may be reached through links; see ``anchor_of``.
+        trusted_roots: Folders that may be reached through links; see ``trusted_root_of``.
         make: Folders that are missing below the anchor are made.
 
     Raises:
         NotAsPlanned: A folder is missing, or something else has its name.
         OSError: A folder cannot be opened or made.
     """
-    anchor = anchor_of(path, anchors)
+    anchor = trusted_root_of(path, trusted_roots)
     descriptor = _enter(anchor, None, os.fspath(anchor), make=False)
     try:
         folder = anchor
@@ -202,7 +202,7 @@ def open_place(path: Path, anchors: Sequence[Path], *, make: bool = False) -> It
             inner = _enter(folder, descriptor, part, make=make)
             os.close(descriptor)
             descriptor = inner
-        yield Place(descriptor, path)
+        yield NameInDir(descriptor, path)
     finally:
         os.close(descriptor)
 
@@ -238,10 +238,10 @@ _NOREPLACE: Final = 1
 _CANNOT: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK})
 """What a system or a file system answers when it does not know the call."""
 
-Method: TypeAlias = Callable[[Place, Place], None]
+Method: TypeAlias = Callable[[NameInDir, NameInDir], None]
 
 
-class CannotTell(OSError):  # noqa: N818 - it is how a method passes the turn to the next
+class Unsupported(OSError):  # noqa: N818 - it is how a method passes the turn to the next
     """This file system does not know this method."""
 
 
@@ -257,21 +257,21 @@ def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
     return function
 
 
-def by_renameat2(source: Place, target: Place) -> None:
+def by_renameat2(source: NameInDir, target: NameInDir) -> None:
     """Rename in one call that refuses a taken name (Linux)."""
     function = _renameat2()
     if function is None:
-        raise CannotTell(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        raise Unsupported(errno.ENOSYS, os.strerror(errno.ENOSYS))
     old, new = os.fsencode(source.name), os.fsencode(target.name)
     if function(source.folder, old, target.folder, new, _NOREPLACE) == 0:
         return
     number = ctypes.get_errno()
     if number in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
-        raise CannotTell(number, os.strerror(number))
+        raise Unsupported(number, os.strerror(number))
     raise OSError(number, os.strerror(number), os.fspath(source.path), None, os.fspath(target.path))
 
 
-def by_link(source: Place, target: Place) -> None:
+def by_link(source: NameInDir, target: NameInDir) -> None:
     """Give the file its second name, which refuses a taken one, then take the first away."""
     try:
         os.link(
@@ -283,12 +283,12 @@ def by_link(source: Place, target: Place) -> None:
         )
     except OSError as error:
         if error.errno in _CANNOT:
-            raise CannotTell(error.errno, error.strerror) from error
+            raise Unsupported(error.errno, error.strerror) from error
         raise
     source.unlink()
 
 
-def by_claim(source: Place, target: Place) -> None:
+def by_claim(source: NameInDir, target: NameInDir) -> None:
     """Claim the name with an empty file of our own, which refuses a taken one, then rename over the claim."""
     if source.lstat().st_dev != os.fstat(target.folder).st_dev:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
@@ -313,7 +313,7 @@ METHODS: Final[tuple[Method, ...]] = (by_renameat2, by_link, by_claim)
 """Surest first: file systems without hard links or without ``RENAME_NOREPLACE`` know one of the others."""
 
 
-def rename_new(source: Place, target: Place, methods: tuple[Method, ...] = METHODS) -> None:
+def rename_new(source: NameInDir, target: NameInDir, methods: tuple[Method, ...] = METHODS) -> None:
     """Rename a file to a name that nothing has.
 
     Raises:
@@ -323,13 +323,13 @@ def rename_new(source: Place, target: Place, methods: tuple[Method, ...] = METHO
     for method in methods[:-1]:
         try:
             method(source, target)
-        except CannotTell:
+        except Unsupported:
             continue
         return
     methods[-1](source, target)
 
 
-def take_aside(place: Place, name: str, expected: Stamp) -> Place:
+def set_aside(place: NameInDir, name: str, expected: Stamp) -> NameInDir:
     """Give a file a name that only this action knows and make sure that it is the one that was checked.
 
     Whoever replaces a file at the last moment by renaming another one over it replaces it before this call, and the
@@ -342,25 +342,25 @@ def take_aside(place: Place, name: str, expected: Stamp) -> Place:
         NotAsPlanned: It is another file, or it changed; it has its own name again.
         Stranded: It is another file and its name was taken meanwhile; it keeps the new name.
     """
-    aside = place.beside(name)
-    rename_new(place, aside)
-    if stamp_of(aside.lstat()) != expected:
-        put_back(aside, place)
+    staged = place.beside(name)
+    rename_new(place, staged)
+    if stamp_of(staged.lstat()) != expected:
+        put_back(staged, place)
         raise NotAsPlanned(f"{place.path} was replaced or changed at the last moment")
-    return aside
+    return staged
 
 
-def put_back(aside: Place, place: Place) -> None:
-    """Undo ``take_aside`` or a move.
+def put_back(staged: NameInDir, place: NameInDir) -> None:
+    """Undo ``set_aside`` or a move.
 
     Raises:
         Stranded: The name was taken meanwhile, or the disk refuses; the file keeps the name that it has.
     """
     try:
-        rename_new(aside, place)
+        rename_new(staged, place)
     except OSError as error:
         raise Stranded(
-            f"{place.path} could not get its name back ({error.strerror}); it is {aside.path}", aside.path
+            f"{place.path} could not get its name back ({error.strerror}); it is {staged.path}", staged.path
         ) from error
 
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.file_metadata import FileFacts
-from py_image_dedup.removal.filesystem import NotAsPlanned, open_place
+from py_image_dedup.removal.file_metadata import FileMetadata
+from py_image_dedup.removal.filesystem import NotAsPlanned, open_in_dir
 from py_image_dedup.removal.journal import History, Journal, Step, no_step, read_history
 
 
@@ -72,50 +72,50 @@ def _tell(folders: Iterable[Path], journal: Journal, seen: set[Path]) -> None:
     for folder in folders:
         if folder.parent not in seen:
             seen.add(folder.parent)
-            journal.folder("folder", folder.parent, FileFacts.of(folder.parent))
-        journal.folder("prune", folder, FileFacts.of(folder))
+            journal.record_folder("folder", folder.parent, FileMetadata.of(folder.parent))
+        journal.record_folder("prune", folder, FileMetadata.of(folder))
 
 
 def _remove(folder: Path, plan: Plan, journal: Journal, step: Step) -> bool:
     try:
-        with open_place(folder, plan.roots) as place:
+        with open_in_dir(folder, plan.roots) as place:
             step("prune: rmdir")
             os.rmdir(place.name, dir_fd=place.folder)
             step("prune: removed")
     except (OSError, NotAsPlanned):
-        journal.folder("kept", folder)  # something came into it, or it is a mount point
+        journal.record_folder("kept", folder)  # something came into it, or it is a mount point
         return False
-    journal.folder("pruned", folder)
+    journal.record_folder("pruned", folder)
     return True
 
 
-def make_again(history: History, step: Step = no_step) -> None:
+def remake_folders(history: History, step: Step = no_step) -> None:
     """Make the folders again that a run removed, outermost first; where that cannot be, the files in it will say so."""
     for folder in sorted(history.pruned, key=lambda path: len(path.parts)):
         if os.path.lexists(folder):
             continue
-        with suppress(OSError, NotAsPlanned), open_place(folder, history.anchors) as place:
+        with suppress(OSError, NotAsPlanned), open_in_dir(folder, history.trusted_roots) as place:
             step("undo: make folder")
             os.mkdir(place.name, dir_fd=place.folder)
 
 
-def give_facts_back(folders: Iterable[Path], history: History, journal: Journal) -> None:
+def restore_metadata(folders: Iterable[Path], history: History, journal: Journal) -> None:
     """Give folders that were made again their modes, owners and times, when everything in them is back.
 
     Innermost first: what is done in a folder changes its time.
     """
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
-        facts = history.folders.get(folder) or history.pruned.get(folder)
-        if facts is None or not folder.is_dir() or folder.is_symlink():
+        metadata = history.folders.get(folder) or history.pruned.get(folder)
+        if metadata is None or not folder.is_dir() or folder.is_symlink():
             continue
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                facts.give_to(descriptor)
+                metadata.apply_to(descriptor)
             finally:
                 os.close(descriptor)
         if folder in history.pruned:
-            journal.folder("restored", folder)
+            journal.record_folder("restored", folder)
 
 
 def remove_if_empty(folders: Iterable[Path]) -> None:

@@ -17,15 +17,15 @@ from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import fsync
 from py_image_dedup.removal.serialization import (
-    FormError,
+    FormatError,
     Json,
     action_from_json,
     action_to_json,
-    facts_from_json,
-    facts_to_json,
+    metadata_from_json,
+    metadata_to_json,
     path_from_json,
     path_to_json,
 )
@@ -93,25 +93,25 @@ class Journal:
         """Open the journal of a plan's run."""
         return cls(run_directory, plan.run, plan.roots, plan.target_directory)
 
-    def intend(self, action: Action, facts: FileFacts, new_folders: Sequence[Path]) -> None:
+    def record_intent(self, action: Action, metadata: FileMetadata, new_folders: Sequence[Path]) -> None:
         """Tell what will be done with a file and what it has besides its bytes.
 
         Args:
             action: What.
-            facts: Of the source, now.
+            metadata: Of the source, now.
             new_folders: Folders that will be made for its target, outermost first.
         """
         record: Json = {
             "kind": "intent",
             "number": action.number,
             "action": action_to_json(action),
-            "facts": facts_to_json(facts),
+            "facts": metadata_to_json(metadata),
         }
         if new_folders:
             record["new_folders"] = [path_to_json(folder) for folder in new_folders]
         self._write(record)
 
-    def tell(self, outcome: Outcome, kind: str = "outcome") -> None:
+    def record_outcome(self, outcome: Outcome, kind: str = "outcome") -> None:
         """Tell what became of an action; with the kind ``undone``, of its undoing."""
         self._write(
             {
@@ -125,14 +125,14 @@ class Journal:
             }
         )
 
-    def mark(self, kind: str, number: int) -> None:
+    def record_mark(self, kind: str, number: int) -> None:
         """Tell of an action that something begins or is over: ``undo``, ``expire``, ``expired``, ``waits``."""
         self._write({"kind": kind, "number": number, "at": now()})
 
-    def folder(self, kind: str, path: Path, facts: FileFacts | None = None) -> None:
+    def record_folder(self, kind: str, path: Path, metadata: FileMetadata | None = None) -> None:
         """Tell of a folder: ``folder`` (seen before it was touched), ``prune``, ``pruned``, ``kept``, ``restored``."""
-        facts_form: Json = {} if facts is None else {"facts": facts_to_json(facts)}
-        self._write({"kind": kind, **path_to_json(path), **facts_form})
+        metadata_form: Json = {} if metadata is None else {"facts": metadata_to_json(metadata)}
+        self._write({"kind": kind, **path_to_json(path), **metadata_form})
 
     def flush(self) -> None:
         """Wait until every line is on the disk.
@@ -207,7 +207,7 @@ class State(StrEnum):
 
     INTENDED = "intended"
     DONE = "done"
-    NOT_DONE = "not-done"
+    SKIPPED = "not-done"
     UNDOING = "undoing"
     UNDONE = "undone"
     EXPIRING = "expiring"
@@ -220,20 +220,20 @@ class Entry:
 
     Attributes:
         action: What was meant.
-        facts: Of its source, before.
+        metadata: Of its source, before.
         state: How far it came.
-        where: Where the file is, if it is neither at its source nor gone.
+        location: Where the file is, if it is neither at its source nor gone.
         message: Why it was skipped or failed.
-        at: When its outcome was told.
+        finished_at: When its outcome was recorded.
         expired: It was deleted from the quarantine, its days being over.
     """
 
     action: Action
-    facts: FileFacts
+    metadata: FileMetadata
     state: State = State.INTENDED
-    where: Path | None = None
+    location: Path | None = None
     message: str = ""
-    at: datetime | None = None
+    finished_at: datetime | None = None
     expired: bool = False
 
 
@@ -244,7 +244,7 @@ class History:
     Attributes:
         run: The name of the run; empty if nothing could be read.
         started: When the journal was begun.
-        anchors: Roots and target directories: folders that may be reached through links.
+        trusted_roots: Roots and target directories: folders that may be reached through links.
         entries: By number of action, those that were begun.
         outcomes: The last outcome of every action that has one, begun or not.
         folders: Folders as they were before they were touched.
@@ -255,11 +255,11 @@ class History:
 
     run: str = ""
     started: datetime | None = None
-    anchors: tuple[Path, ...] = ()
+    trusted_roots: tuple[Path, ...] = ()
     entries: dict[int, Entry] = field(default_factory=dict)
     outcomes: dict[int, OutcomeStatus] = field(default_factory=dict)
-    folders: dict[Path, FileFacts] = field(default_factory=dict)
-    pruned: dict[Path, FileFacts] = field(default_factory=dict)
+    folders: dict[Path, FileMetadata] = field(default_factory=dict)
+    pruned: dict[Path, FileMetadata] = field(default_factory=dict)
     new_folders: set[Path] = field(default_factory=set)
     damaged: int = 0
 
@@ -276,9 +276,9 @@ def outcome_of(entry: Entry) -> Outcome:
     """Say what a journal knows of an action's end."""
     if entry.state is State.INTENDED:
         message = "a run was killed while it was its turn, and what became of it could not be found out"
-        return Outcome(entry.action, OutcomeStatus.FAILED, entry.where, message)
-    done = entry.state is not State.NOT_DONE
-    return Outcome(entry.action, OutcomeStatus.DONE if done else OutcomeStatus.FAILED, entry.where, entry.message)
+        return Outcome(entry.action, OutcomeStatus.FAILED, entry.location, message)
+    done = entry.state is not State.SKIPPED
+    return Outcome(entry.action, OutcomeStatus.DONE if done else OutcomeStatus.FAILED, entry.location, entry.message)
 
 
 def read_history(run_directory: Path) -> History:
@@ -335,7 +335,7 @@ def _take(history: History, record: Json, where: str, path: Path) -> None:
         entry.state = _MARKS[kind]
         entry.expired |= kind == "expired"
     else:
-        raise FormError(f"{where}: {kind!r} is no kind of record")
+        raise FormatError(f"{where}: {kind!r} is no kind of record")
 
 
 _FOLDERS: Final = frozenset({"folder", "prune", "pruned", "kept", "restored"})
@@ -352,13 +352,13 @@ def _opened(history: History, record: Json, where: str, path: Path) -> None:
     if record.get("target_directory") is not None:
         folders.append(record["target_directory"])
     fresh = (path_from_json(folder, where) for folder in folders)
-    history.anchors = tuple(dict.fromkeys((*history.anchors, *fresh)))
+    history.trusted_roots = tuple(dict.fromkeys((*history.trusted_roots, *fresh)))
 
 
 def _intent(record: Json, where: str) -> Entry:
     return Entry(
         action=action_from_json(record.get("action"), f"{where}.action"),
-        facts=facts_from_json(record.get("facts"), f"{where}.facts"),
+        metadata=metadata_from_json(record.get("facts"), f"{where}.facts"),
     )
 
 
@@ -372,23 +372,23 @@ def _told(history: History, kind: str, record: Json, where: str) -> None:
         return  # it was skipped before it was begun
     target = record.get("target")
     done = status is OutcomeStatus.DONE
-    entry.at = datetime.fromisoformat(field_of(record, "at", str, where))
+    entry.finished_at = datetime.fromisoformat(field_of(record, "at", str, where))
     entry.message = field_of(record, "message", str, where)
     if kind == "outcome":
-        entry.where = None if target is None else path_from_json(target, where)
-        entry.state = State.DONE if done or entry.where is not None else State.NOT_DONE
+        entry.location = None if target is None else path_from_json(target, where)
+        entry.state = State.DONE if done or entry.location is not None else State.SKIPPED
     elif done:
-        entry.where, entry.state = None, State.UNDONE
+        entry.location, entry.state = None, State.UNDONE
     else:
-        entry.where = entry.where if target is None else path_from_json(target, where)
+        entry.location = entry.location if target is None else path_from_json(target, where)
         entry.state = State.DONE
 
 
 def _folder(history: History, kind: str, record: Json, where: str) -> None:
     path = path_from_json(record, where)
     if kind == "folder":
-        history.folders.setdefault(path, facts_from_json(record.get("facts"), where))
+        history.folders.setdefault(path, metadata_from_json(record.get("facts"), where))
     elif kind == "prune":
-        history.pruned[path] = facts_from_json(record.get("facts"), where)
+        history.pruned[path] = metadata_from_json(record.get("facts"), where)
     elif kind in {"kept", "restored"}:
         history.pruned.pop(path, None)

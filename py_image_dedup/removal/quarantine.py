@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.batch import BATCH, in_words
-from py_image_dedup.removal.filesystem import NotAsPlanned, digest_of, is_file, open_place
+from py_image_dedup.removal.batch import BATCH, error_message
+from py_image_dedup.removal.filesystem import NotAsPlanned, digest_of, is_file, open_in_dir
 from py_image_dedup.removal.journal import JOURNAL_NAME, Entry, History, Journal, State, Step, no_step, read_history
-from py_image_dedup.removal.restore import KnownCopies
+from py_image_dedup.removal.restore import CopyLocator
 
 _WAITING = frozenset({State.DONE, State.EXPIRING})
 
@@ -79,51 +79,51 @@ def _is_over(entry: Entry, roots: Sequence[Path], now: datetime, days: float) ->
     return (
         entry.action.kind is ActionKind.QUARANTINE
         and entry.state in _WAITING
-        and entry.where is not None
-        and QUARANTINE_NAME in entry.where.parts
-        and any(root in entry.where.parents for root in roots)
-        and entry.at is not None
-        and now - entry.at > timedelta(days=days)
+        and entry.location is not None
+        and QUARANTINE_NAME in entry.location.parts
+        and any(root in entry.location.parents for root in roots)
+        and entry.finished_at is not None
+        and now - entry.finished_at > timedelta(days=days)
     )
 
 
 def _delete(
     entries: Sequence[Entry], run_directory: Path, history: History, should_stop: Callable[[], bool], step: Step
 ) -> Iterator[Outcome]:
-    copies = KnownCopies(run_directory, history)
-    with Journal(run_directory, history.run, history.anchors) as journal:
+    copies = CopyLocator(run_directory, history)
+    with Journal(run_directory, history.run, history.trusted_roots) as journal:
         for start in range(0, len(entries), BATCH):
             if should_stop():
                 break
             batch = entries[start : start + BATCH]
             for entry in batch:
-                journal.mark("expire", entry.action.number)
+                journal.record_mark("expire", entry.action.number)
             step("expire: intents written")
             journal.flush()
             for entry in batch:
-                outcome = _delete_one(entry, history.anchors, copies, step)
-                journal.mark("expired" if outcome.status is OutcomeStatus.DONE else "waits", entry.action.number)
+                outcome = _delete_one(entry, history.trusted_roots, copies, step)
+                journal.record_mark("expired" if outcome.status is OutcomeStatus.DONE else "waits", entry.action.number)
                 yield outcome
         journal.flush()
     _remove_empty(entries)
 
 
-def _delete_one(entry: Entry, anchors: Sequence[Path], copies: KnownCopies, step: Step) -> Outcome:
-    action, where = entry.action, entry.where
+def _delete_one(entry: Entry, trusted_roots: Sequence[Path], copies: CopyLocator, step: Step) -> Outcome:
+    action, where = entry.action, entry.location
     try:
         if where is not None:
-            _unlink(action, where, anchors, copies, step)
+            _unlink(action, where, trusted_roots, copies, step)
     except NotAsPlanned as error:
         return Outcome(action, OutcomeStatus.SKIPPED, where, str(error))
     except OSError as error:
-        return Outcome(action, OutcomeStatus.FAILED, where, in_words(error, action, "deleted from the quarantine"))
+        return Outcome(action, OutcomeStatus.FAILED, where, error_message(error, action, "deleted from the quarantine"))
     return Outcome(action, OutcomeStatus.DONE)
 
 
-def _unlink(action: Action, where: Path, anchors: Sequence[Path], copies: KnownCopies, step: Step) -> None:
+def _unlink(action: Action, where: Path, trusted_roots: Sequence[Path], copies: CopyLocator, step: Step) -> None:
     if not _has_keeper(action, copies):
         raise NotAsPlanned(f"{where} stays in quarantine: its keeper {action.keeper.path} is not there any more")
-    with open_place(where, anchors) as place:
+    with open_in_dir(where, trusted_roots) as place:
         status = place.look()
         if status is None:
             return
@@ -134,7 +134,7 @@ def _unlink(action: Action, where: Path, anchors: Sequence[Path], copies: KnownC
         step("expire: unlinked")
 
 
-def _has_keeper(action: Action, copies: KnownCopies) -> bool:
+def _has_keeper(action: Action, copies: CopyLocator) -> bool:
     """Tell whether the bytes for which a file was removed are still somewhere outside the quarantines."""
     keeper = action.keeper
     for path in (keeper.path, *copies.of(action.keeper_digest)):
@@ -162,9 +162,9 @@ def _remove_empty(entries: Sequence[Entry]) -> None:
     """Remove the folders of the quarantine that have nothing in them any more, innermost first."""
     folders: set[Path] = set()
     for entry in entries:
-        if entry.where is not None:
-            top = quarantine_of(entry.action.root, entry.where)
-            folders.update(folder for folder in entry.where.parents if folder == top or top in folder.parents)
+        if entry.location is not None:
+            top = quarantine_of(entry.action.root, entry.location)
+            folders.update(folder for folder in entry.location.parents if folder == top or top in folder.parents)
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):
             folder.rmdir()

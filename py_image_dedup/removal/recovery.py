@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.actions import Scene
-from py_image_dedup.removal.batch import in_words
+from py_image_dedup.removal.actions import ActionContext
+from py_image_dedup.removal.batch import error_message
 from py_image_dedup.removal.filesystem import (
     CREATED_MODE,
+    NameInDir,
     NotAsPlanned,
-    Place,
     Stranded,
     digest_of,
     is_file,
     is_planned,
-    open_place,
+    open_in_dir,
     put_back,
 )
 from py_image_dedup.removal.journal import Journal, State, Step, no_step, read_history
@@ -32,7 +32,7 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
     """Find out what became of the actions that a killed run had begun, and complete its journal.
 
     What was half done is taken back, or completed where only a name was left to take away: a copy that is not whole is
-    removed, a file that was taken aside gets its name again. May itself be killed and called again; a journal that is
+    removed, a file that was set aside gets its name again. May itself be killed and called again; a journal that is
     complete is not touched. An undoing that was killed is gone on with by ``undo``.
 
     Args:
@@ -51,18 +51,18 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
     if not begun:
         return ()
     outcomes: list[Outcome] = []
-    scene = Scene(history.run, history.anchors, step)
-    with Journal(run_directory, history.run, history.anchors) as journal:
+    context = ActionContext(history.run, history.trusted_roots, step)
+    with Journal(run_directory, history.run, history.trusted_roots) as journal:
         for entry in begun:
             try:
-                outcome = _truth(entry.action, scene)
+                outcome = _truth(entry.action, context)
             except OSError as error:
                 outcomes.append(
-                    Outcome(entry.action, OutcomeStatus.FAILED, message=in_words(error, entry.action, "looked at"))
+                    Outcome(entry.action, OutcomeStatus.FAILED, message=error_message(error, entry.action, "looked at"))
                 )
                 continue
             step("recover: found")
-            journal.tell(outcome)
+            journal.record_outcome(outcome)
             outcomes.append(outcome)
         journal.flush()
     return tuple(outcomes)
@@ -72,19 +72,19 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
 class _Traces:
     """The names that an action may have left. A name in a folder that is gone is ``None``."""
 
-    source: Place | None
-    aside: Place | None
-    target: Place | None
-    part: Place | None
-    keeper: Place | None
+    source: NameInDir | None
+    staged: NameInDir | None
+    target: NameInDir | None
+    part: NameInDir | None
+    keeper: NameInDir | None
 
 
-def _truth(action: Action, scene: Scene) -> Outcome:
+def _truth(action: Action, context: ActionContext) -> Outcome:
     with ExitStack() as stack:
 
-        def place(path: Path | None) -> Place | None:
+        def place(path: Path | None) -> NameInDir | None:
             try:
-                return None if path is None else stack.enter_context(open_place(path, scene.anchors))
+                return None if path is None else stack.enter_context(open_in_dir(path, context.trusted_roots))
             except NotAsPlanned:
                 return None
 
@@ -92,33 +92,33 @@ def _truth(action: Action, scene: Scene) -> Outcome:
         beside = source if action.kind is ActionKind.HARDLINK else target
         traces = _Traces(
             source=source,
-            aside=source and source.beside(scene.aside_name(action.number)),
+            staged=source and source.beside(context.staged_name(action.number)),
             target=target,
-            part=beside and beside.beside(scene.part_name(action.number)),
+            part=beside and beside.beside(context.part_name(action.number)),
             keeper=place(action.keeper.path),
         )
         try:
-            outcome = _settle(action, traces, scene)
+            outcome = _settle(action, traces, context)
         except Stranded as error:
-            outcome = Outcome(action, OutcomeStatus.FAILED, error.at, str(error))
-        _remove_part(action, traces, scene)
+            outcome = Outcome(action, OutcomeStatus.FAILED, error.location, str(error))
+        _remove_part(action, traces, context)
         return outcome
 
 
-def _settle(action: Action, traces: _Traces, scene: Scene) -> Outcome:
+def _settle(action: Action, traces: _Traces, context: ActionContext) -> Outcome:
     source = _look(traces.source)
-    aside = _look(traces.aside)
+    staged = _look(traces.staged)
     linked = action.kind is ActionKind.HARDLINK and _is_complete(action, traces)
     if is_planned(source, action.source) and not linked:
-        return _back(action, traces, scene)
-    if traces.source is not None and traces.aside is not None and is_planned(aside, action.source):
+        return _back(action, traces, context)
+    if traces.source is not None and traces.staged is not None and is_planned(staged, action.source):
         if _is_complete(action, traces):
-            scene.step("recover: unlink")
-            traces.aside.unlink()
+            context.step("recover: unlink")
+            traces.staged.unlink()
             return _done(action)
-        scene.step("recover: put back")
-        put_back(traces.aside, traces.source)
-        return _back(action, traces, scene)
+        context.step("recover: put back")
+        put_back(traces.staged, traces.source)
+        return _back(action, traces, context)
     if _is_complete(action, traces):
         return _done(action)
     if source is not None and (source.st_ino == action.source.inode or action.kind is not ActionKind.DELETE):
@@ -129,9 +129,9 @@ def _settle(action: Action, traces: _Traces, scene: Scene) -> Outcome:
     return Outcome(action, OutcomeStatus.FAILED, message=message)
 
 
-def _back(action: Action, traces: _Traces, scene: Scene) -> Outcome:
+def _back(action: Action, traces: _Traces, context: ActionContext) -> Outcome:
     """The source is at its place: take away second names and copies of it."""
-    for extra in (traces.aside, traces.target):
+    for extra in (traces.staged, traces.target):
         status = _look(extra)
         if extra is None or status is None or not is_file(status):
             continue
@@ -139,7 +139,7 @@ def _back(action: Action, traces: _Traces, scene: Scene) -> Outcome:
         second_name = source is not None and os.path.samestat(status, source)
         empty_claim = status.st_size == 0 < action.source.size and stat.S_IMODE(status.st_mode) == CREATED_MODE
         if second_name or empty_claim or _has_bytes(extra, action.source.size, action.source_digest):
-            scene.step("recover: unlink")
+            context.step("recover: unlink")
             extra.unlink()
     return Outcome(action, OutcomeStatus.SKIPPED, message=_NOT_DONE)
 
@@ -167,24 +167,24 @@ def _done(action: Action) -> Outcome:
     return Outcome(action, OutcomeStatus.DONE, where)
 
 
-def _remove_part(action: Action, traces: _Traces, scene: Scene) -> None:
+def _remove_part(action: Action, traces: _Traces, context: ActionContext) -> None:
     """Remove a copy that is not whole, or a link that has no name yet: both are of our making and extra."""
     part = traces.part
     status = _look(part)
     if part is None or status is None or not is_file(status):
         return
-    seen = [one for one in map(_look, (traces.source, traces.aside, traces.target)) if one is not None]
+    seen = [one for one in map(_look, (traces.source, traces.staged, traces.target)) if one is not None]
     still_there = any(is_planned(one, action.source) or one.st_ino == action.source.inode for one in seen)
     if status.st_nlink > 1 or still_there:
-        scene.step("recover: unlink")
+        context.step("recover: unlink")
         part.unlink()
 
 
-def _look(place: Place | None) -> os.stat_result | None:
+def _look(place: NameInDir | None) -> os.stat_result | None:
     return None if place is None else place.look()
 
 
-def _has_bytes(place: Place | None, size: int, digest: bytes) -> bool:
+def _has_bytes(place: NameInDir | None, size: int, digest: bytes) -> bool:
     status = _look(place)
     if place is None or status is None or not is_file(status) or status.st_size != size:
         return False

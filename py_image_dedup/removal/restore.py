@@ -13,39 +13,39 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from py_image_dedup.model.plan import ActionKind
-from py_image_dedup.removal.actions import Act, Copy, Scene
+from py_image_dedup.removal.actions import ActionContext, ActionSteps, Copy
 from py_image_dedup.removal.filesystem import (
+    NameInDir,
     NotAsPlanned,
-    Place,
-    anchor_of,
     digest_of,
     is_file,
-    open_place,
+    open_in_dir,
     put_back,
     rename_new,
+    set_aside,
     stamp_of,
-    take_aside,
+    trusted_root_of,
 )
 from py_image_dedup.removal.journal import JOURNAL_NAME, Entry, History, JournalError, State, read_history
 from py_image_dedup.removal.trash import find_in_trash, info_file
 
 
-class Back:
+class Restorer:
     """Brings one file back.
 
     Args:
         entry: What the journal knows of it.
-        scene: Of the run.
+        context: Of the run.
         copies: Where files with a digest may be.
     """
 
-    def __init__(self, entry: Entry, scene: Scene, copies: Callable[[bytes], Iterator[Path]]) -> None:
+    def __init__(self, entry: Entry, context: ActionContext, copies: Callable[[bytes], Iterator[Path]]) -> None:
         self._entry = entry
         self._action = entry.action
-        self._scene = scene
+        self._context = context
         self._copies = copies
 
-    def act(self) -> Act:
+    def steps(self) -> ActionSteps:
         """Bring it back; the act returns its path.
 
         Raises:
@@ -54,11 +54,11 @@ class Back:
             OSError: The disk refuses.
         """
         source = self._action.source.path
-        root = anchor_of(source, self._scene.anchors)
+        root = trusted_root_of(source, self._context.trusted_roots)
         if not root.is_dir():
             raise NotAsPlanned(f"{root} is not there; mount it and undo again to get {source} back")
-        with open_place(source, self._scene.anchors, make=True) as place:
-            where = self._entry.where
+        with open_in_dir(source, self._context.trusted_roots, make=True) as place:
+            where = self._entry.location
             if where is None and self._action.kind is ActionKind.TRASH:
                 where = find_in_trash(source, self._action.source.stamp)
             if where is not None:
@@ -69,15 +69,15 @@ class Back:
                 yield from self._copy_back(place)
         return source
 
-    def _from(self, where: Path, place: Place) -> Act:
+    def _from(self, where: Path, place: NameInDir) -> ActionSteps:
         """Move it back from where it was moved to."""
-        with _open_or_none(where, self._scene.anchors) as moved:
+        with _open_or_none(where, self._context.trusted_roots) as moved:
             if moved is None:
                 return (yield from self._copy_back(place))
-            aside = moved.beside(self._scene.aside_name(self._action.number))
-            if aside.path != moved.path and moved.look() is None and aside.look() is not None:
-                self._scene.step("undo: put back")
-                put_back(aside, moved)
+            staged = moved.beside(self._context.staged_name(self._action.number))
+            if staged.path != moved.path and moved.look() is None and staged.look() is not None:
+                self._context.step("undo: put back")
+                put_back(staged, moved)
             status = moved.look()
             if status is None:
                 yield from self._copy_back(place)
@@ -91,7 +91,7 @@ class Back:
                     info_file(where).unlink()
         return None
 
-    def _check_moved(self, moved: Place, status: os.stat_result) -> None:
+    def _check_moved(self, moved: NameInDir, status: os.stat_result) -> None:
         """Make sure that what is there now is what was moved there. Its inode says nothing: they are used again."""
         planned = self._action.source
         untouched = (status.st_size, status.st_mtime_ns) == planned.stamp[:2]
@@ -101,8 +101,8 @@ class Back:
             f"{moved.path} is another file now, or was changed; look at it and move it to {planned.path}"
         )
 
-    def _move_back(self, moved: Place, status: os.stat_result, place: Place) -> Act:
-        self._scene.step("undo: rename")
+    def _move_back(self, moved: NameInDir, status: os.stat_result, place: NameInDir) -> ActionSteps:
+        self._context.step("undo: rename")
         try:
             rename_new(moved, place)
         except FileExistsError as error:
@@ -111,43 +111,43 @@ class Back:
             if error.errno != errno.EXDEV:
                 raise
         else:
-            self._scene.step("undo: renamed")
+            self._context.step("undo: renamed")
             self._give_times(place)
             return None
         descriptor = moved.open()
         try:
             copy = self._copy(place)
             with copy.or_nothing():
-                yield from copy.make(descriptor, self._entry.facts, self._action.source_digest)
+                yield from copy.make(descriptor, self._entry.metadata, self._action.source_digest)
                 copy.name_it()
                 yield (place.folder,)
-                aside = self._aside(moved, status)
-            aside.unlink()
-            self._scene.step("undo: unlinked")
+                staged = self._stage(moved, status)
+            staged.unlink()
+            self._context.step("undo: unlinked")
         finally:
             os.close(descriptor)
         return None
 
-    def _aside(self, moved: Place, status: os.stat_result) -> Place:
-        name = self._scene.aside_name(self._action.number)
+    def _stage(self, moved: NameInDir, status: os.stat_result) -> NameInDir:
+        name = self._context.staged_name(self._action.number)
         if moved.name == name:
             return moved
-        aside = take_aside(moved, name, stamp_of(status))
-        self._scene.step("undo: taken aside")
-        return aside
+        staged = set_aside(moved, name, stamp_of(status))
+        self._context.step("undo: staged")
+        return staged
 
-    def _finish(self, moved: Place, status: os.stat_result, place: Place) -> None:
+    def _finish(self, moved: NameInDir, status: os.stat_result, place: NameInDir) -> None:
         """Both names are there: take the one in the target away if an undo was killed before it could."""
         now = place.lstat()
         if os.path.samestat(now, status) or (
             self._entry.state is State.UNDOING and self._is_whole(place) and self._is_whole(moved)
         ):
-            self._aside(moved, status).unlink()
-            self._scene.step("undo: unlinked")
+            self._stage(moved, status).unlink()
+            self._context.step("undo: unlinked")
             return
         raise self._occupied(place, moved.path)
 
-    def _copy_back(self, place: Place) -> Act:
+    def _copy_back(self, place: NameInDir) -> ActionSteps:
         """Make it again from a file that has its bytes."""
         status = place.look()
         if status is not None:
@@ -160,65 +160,65 @@ class Back:
             self._clear(place)
             copy = self._copy(place)
             with copy.or_nothing():
-                yield from copy.make(descriptor, self._entry.facts, self._action.source_digest)
+                yield from copy.make(descriptor, self._entry.metadata, self._action.source_digest)
                 copy.name_it()
                 yield (place.folder,)
         return None
 
-    def _break_link(self, place: Place) -> Act:
+    def _break_link(self, place: NameInDir) -> ActionSteps:
         """Make the link of the keeper a file of its own again."""
-        aside = place.beside(self._scene.aside_name(self._action.number))
-        if place.look() is None and aside.look() is not None:
-            self._scene.step("undo: put back")
-            put_back(aside, place)
+        staged = place.beside(self._context.staged_name(self._action.number))
+        if place.look() is None and staged.look() is not None:
+            self._context.step("undo: put back")
+            put_back(staged, place)
         status = place.look()
         if status is None:
             return (yield from self._copy_back(place))
         if not self._is_whole(place):
             raise NotAsPlanned(f"{place.path} was changed since it became a hard link; it stays as it is")
-        left_aside = aside.look()
-        if left_aside is None and status.st_nlink > 1:
+        left_staged = staged.look()
+        if left_staged is None and status.st_nlink > 1:
             yield from self._replace_link(place, status)
         else:
             self._give_times(place)
             self._clear(place)
-            if left_aside is not None:
-                self._scene.step("undo: unlink")
-                aside.unlink()
+            if left_staged is not None:
+                self._context.step("undo: unlink")
+                staged.unlink()
         return None
 
-    def _replace_link(self, place: Place, status: os.stat_result) -> Act:
+    def _replace_link(self, place: NameInDir, status: os.stat_result) -> ActionSteps:
         self._clear(place)
-        part = place.beside(self._scene.part_name(self._action.number))
+        part = place.beside(self._context.part_name(self._action.number))
         descriptor = place.open()
         try:
             # the copy gets its final name by hand: the link has that name until the copy is on the disk
-            copy = Copy(part, part, self._scene.step)
+            copy = Copy(part, part, self._context.step)
             with copy.or_nothing():
-                yield from copy.make(descriptor, self._entry.facts, self._action.source_digest)
-                aside = self._aside(place, status)
+                yield from copy.make(descriptor, self._entry.metadata, self._action.source_digest)
+                staged = self._stage(place, status)
                 try:
                     rename_new(part, place)
                 except OSError:
-                    put_back(aside, place)
+                    put_back(staged, place)
                     raise
         finally:
             os.close(descriptor)
-        self._scene.step("undo: named")
+        self._context.step("undo: named")
         yield (place.folder,)
-        aside.unlink()
-        self._scene.step("undo: unlinked")
+        staged.unlink()
+        self._context.step("undo: unlinked")
         return None
 
-    def _copy(self, place: Place) -> Copy:
+    def _copy(self, place: NameInDir) -> Copy:
         self._clear(place)
-        return Copy(place, place.beside(self._scene.part_name(self._action.number)), self._scene.step)
+        return Copy(place, place.beside(self._context.part_name(self._action.number)), self._context.step)
 
-    def _clear(self, place: Place) -> None:
+    def _clear(self, place: NameInDir) -> None:
         """Remove what a killed undo left of a copy."""
-        part = place.beside(self._scene.part_name(self._action.number))
+        part = place.beside(self._context.part_name(self._action.number))
         if part.look() is not None:
-            self._scene.step("undo: clear")
+            self._context.step("undo: clear")
             part.unlink()
 
     @contextmanager
@@ -228,7 +228,7 @@ class Back:
         for path in (*first, *self._copies(digest)):
             if path == source:
                 continue
-            with _open_or_none(path, self._scene.anchors) as place:
+            with _open_or_none(path, self._context.trusted_roots) as place:
                 if place is None or not self._is_whole(place):
                     continue
                 descriptor = place.open()
@@ -247,11 +247,11 @@ class Back:
             return f"{action.source.path} was not found in the trash; look for it there"
         if action.kind is ActionKind.DELETE and action.keeper_digest != action.source_digest:
             return f"{action.source.path} was deleted at once, as asked for, and no file with its bytes is known"
-        where = entry.where or action.keeper.path
+        where = entry.location or action.keeper.path
         name = action.source.path.name
         return f"{where} is not there any more or was changed; no other file with the bytes of {name} is known"
 
-    def _is_whole(self, place: Place) -> bool:
+    def _is_whole(self, place: NameInDir) -> bool:
         """Tell whether a name has the bytes that the source had."""
         status = place.look()
         if status is None or not is_file(status) or status.st_size != self._action.source.size:
@@ -265,36 +265,36 @@ class Back:
         finally:
             os.close(descriptor)
 
-    def _give_times(self, place: Place) -> None:
+    def _give_times(self, place: NameInDir) -> None:
         """Give a file that is back its times and mode, if something changed them meanwhile."""
         status = place.lstat()
-        facts = self._entry.facts
-        if (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (facts.mtime_ns, facts.mode):
+        metadata = self._entry.metadata
+        if (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (metadata.mtime_ns, metadata.mode):
             return
         if not self._is_whole(place):
             return
         descriptor = place.open()
         try:
-            facts.give_to(descriptor)
+            metadata.apply_to(descriptor)
         finally:
             os.close(descriptor)
 
-    def _occupied(self, place: Place, where: Path | None) -> NotAsPlanned:
+    def _occupied(self, place: NameInDir, where: Path | None) -> NotAsPlanned:
         kept = "its keeper has its bytes" if where is None else f"the removed one stays at {where}"
         return NotAsPlanned(f"something else is at {place.path} now; {kept}")
 
 
 @contextmanager
-def _open_or_none(path: Path, anchors: tuple[Path, ...]) -> Iterator[Place | None]:
+def _open_or_none(path: Path, trusted_roots: tuple[Path, ...]) -> Iterator[NameInDir | None]:
     """Open the folder of a path, or give ``None`` if it cannot be."""
     with ExitStack() as stack:
-        place: Place | None = None
+        place: NameInDir | None = None
         with suppress(NotAsPlanned, OSError):
-            place = stack.enter_context(open_place(path, anchors))
+            place = stack.enter_context(open_in_dir(path, trusted_roots))
         yield place
 
 
-class KnownCopies:
+class CopyLocator:
     """Looks places up by digest: first in the journal of a run, then in those of the runs beside it.
 
     Not to be shared between threads.
@@ -336,7 +336,7 @@ def _places(history: History) -> dict[bytes, list[Path]]:
         action = entry.action
         found.setdefault(action.keeper_digest, {})[action.keeper.path] = None
         here = found.setdefault(action.source_digest, {})
-        if entry.where is not None:
-            here[entry.where] = None
+        if entry.location is not None:
+            here[entry.location] = None
         here[action.source.path] = None
     return {digest: list(paths) for digest, paths in found.items()}

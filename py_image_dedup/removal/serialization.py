@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import Action, ActionKind, Plan
-from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.plan import PlanError, can_be_undone, check_plan
 
 Json: TypeAlias = dict[str, Any]
@@ -23,7 +23,7 @@ Json: TypeAlias = dict[str, Any]
 _Named = TypeVar("_Named", bound=StrEnum)
 
 
-class FormError(ValueError):
+class FormatError(ValueError):
     """A value of JSON is not of the form that is documented; the message names its place."""
 
 
@@ -40,7 +40,7 @@ def path_from_json(value: object, where: str) -> Path:
     """Read what ``path_to_json`` made.
 
     Raises:
-        FormError: The form is another one, or ``path`` was edited and ``path_bytes`` was not.
+        FormatError: The form is another one, or ``path`` was edited and ``path_bytes`` was not.
     """
     fields = object_from_json(value, where)
     text = field(fields, "path", str, where)
@@ -48,13 +48,13 @@ def path_from_json(value: object, where: str) -> Path:
         try:
             return Path(os.fsdecode(text.encode("utf-8")))
         except UnicodeEncodeError as error:
-            raise FormError(f"{where}.path is not valid Unicode") from error
+            raise FormatError(f"{where}.path is not valid Unicode") from error
     try:
         raw = base64.b64decode(field(fields, "path_bytes", str, where), validate=True)
     except binascii.Error as error:
-        raise FormError(f"{where}.path_bytes is not base64") from error
+        raise FormatError(f"{where}.path_bytes is not base64") from error
     if raw.decode("utf-8", "replace") != text:
-        raise FormError(f"{where}: path and path_bytes name different files; to edit a path, take path_bytes out")
+        raise FormatError(f"{where}: path and path_bytes name different files; to edit a path, take path_bytes out")
     return Path(os.fsdecode(raw))
 
 
@@ -95,7 +95,7 @@ def action_from_json(value: object, where: str) -> Action:
     """Read what ``action_to_json`` made.
 
     Raises:
-        FormError: It is of another form.
+        FormatError: It is of another form.
     """
     fields = object_from_json(value, where)
     source, source_digest = stat_from_json(fields.get("source"), f"{where}.source")
@@ -115,25 +115,25 @@ def action_from_json(value: object, where: str) -> Action:
     )
 
 
-def facts_to_json(facts: FileFacts) -> Json:
+def metadata_to_json(metadata: FileMetadata) -> Json:
     """Return what a file has besides its bytes."""
     form: Json = {
-        "mode": facts.mode,
-        "uid": facts.uid,
-        "gid": facts.gid,
-        "atime_ns": facts.atime_ns,
-        "mtime_ns": facts.mtime_ns,
+        "mode": metadata.mode,
+        "uid": metadata.uid,
+        "gid": metadata.gid,
+        "atime_ns": metadata.atime_ns,
+        "mtime_ns": metadata.mtime_ns,
     }
-    if facts.attributes:
-        form["attributes"] = {name: base64.b64encode(value).decode("ascii") for name, value in facts.attributes}
+    if metadata.attributes:
+        form["attributes"] = {name: base64.b64encode(value).decode("ascii") for name, value in metadata.attributes}
     return form
 
 
-def facts_from_json(value: object, where: str) -> FileFacts:
-    """Read what ``facts_to_json`` made."""
+def metadata_from_json(value: object, where: str) -> FileMetadata:
+    """Read what ``metadata_to_json`` made."""
     fields = object_from_json(value, where)
     attributes = object_from_json(fields.get("attributes", {}), f"{where}.attributes")
-    return FileFacts(
+    return FileMetadata(
         mode=field(fields, "mode", int, where),
         uid=field(fields, "uid", int, where),
         gid=field(fields, "gid", int, where),
@@ -144,9 +144,9 @@ def facts_from_json(value: object, where: str) -> FileFacts:
 
 
 def object_from_json(value: object, where: str) -> Json:
-    """Return an object, or raise ``FormError``."""
+    """Return an object, or raise ``FormatError``."""
     if not isinstance(value, dict):
-        raise FormError(f"{where} must be an object")
+        raise FormatError(f"{where} must be an object")
     return value
 
 
@@ -154,10 +154,10 @@ _Plain = TypeVar("_Plain", str, int, bool, list)  # type: ignore[type-arg]
 
 
 def field(fields: Mapping[str, object], name: str, kind: type[_Plain], where: str) -> _Plain:
-    """Return a field of a plain kind, or raise ``FormError``."""
+    """Return a field of a plain kind, or raise ``FormatError``."""
     value = fields.get(name)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise FormError(f"{where}.{name} must be {_WORDS[kind]}")
+        raise FormatError(f"{where}.{name} must be {_WORDS[kind]}")
     return value
 
 
@@ -168,7 +168,7 @@ def _digest(fields: Json, where: str) -> bytes:
     try:
         return bytes.fromhex(field(fields, "digest", str, where))
     except ValueError as error:
-        raise FormError(f"{where}.digest must be hexadecimal") from error
+        raise FormatError(f"{where}.digest must be hexadecimal") from error
 
 
 def _named(fields: Json, name: str, kind: type[_Named], where: str) -> _Named:
@@ -176,7 +176,7 @@ def _named(fields: Json, name: str, kind: type[_Named], where: str) -> _Named:
     try:
         return kind(value)
     except ValueError as error:
-        raise FormError(f"{where}.{name} must be one of {', '.join(kind)}; it is {value!r}") from error
+        raise FormatError(f"{where}.{name} must be one of {', '.join(kind)}; it is {value!r}") from error
 
 
 PLAN_VERSION: Final = 1
@@ -243,7 +243,7 @@ def plan_from_text(text: str) -> Plan:
         plan = _plan(fields)
     except json.JSONDecodeError as error:
         raise PlanError(f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error
-    except (FormError, RecursionError) as error:
+    except (FormatError, RecursionError) as error:
         raise PlanError(f"{error}") from error
     check_plan(plan)
     return plan

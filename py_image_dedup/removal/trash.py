@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.removal.filesystem import NotAsPlanned, Place, Stranded, stamp_of
+from py_image_dedup.removal.filesystem import NameInDir, NotAsPlanned, Stranded, stamp_of
 
 
-def send_to_trash(place: Place, expected: Stamp) -> Path | None:
+def send_to_trash(place: NameInDir, expected: Stamp) -> Path | None:
     """Send a file to the trash of its file system or of the user.
 
     Returns:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.actions import Scene
-from py_image_dedup.removal.batch import BATCH, STOPPED, Turn, carry_out
+from py_image_dedup.removal.actions import ActionContext
+from py_image_dedup.removal.batch import BATCH, STOPPED, PendingAction, carry_out
 from py_image_dedup.removal.executor import never
 from py_image_dedup.removal.filesystem import missing_folders
-from py_image_dedup.removal.folders import give_facts_back, make_again, remove_if_empty
+from py_image_dedup.removal.folders import remake_folders, remove_if_empty, restore_metadata
 from py_image_dedup.removal.journal import Entry, History, Journal, JournalError, State, Step, no_step, read_history
 from py_image_dedup.removal.quarantine import quarantine_of
 from py_image_dedup.removal.recovery import recover
-from py_image_dedup.removal.restore import Back, KnownCopies
+from py_image_dedup.removal.restore import CopyLocator, Restorer
 
 
 def undo(
@@ -64,8 +63,8 @@ class _Undoing:
         self._observer = observer
         self._should_stop = should_stop
         self._step = step
-        self._scene = Scene(history.run, history.anchors, step)
-        self._copies = KnownCopies(directory, history)
+        self._context = ActionContext(history.run, history.trusted_roots, step)
+        self._copies = CopyLocator(directory, history)
         self._outcomes: dict[int, Outcome] = {}
         self._made: set[Path] = set(history.pruned)
 
@@ -85,39 +84,40 @@ class _Undoing:
 
     def _bring_back(self, left: Sequence[Entry]) -> None:
         reason = STOPPED
-        with Journal(self._directory, self._history.run, self._history.anchors) as journal:
+        with Journal(self._directory, self._history.run, self._history.trusted_roots) as journal:
             try:
-                make_again(self._history, self._step)
+                remake_folders(self._history, self._step)
                 for start in range(0, len(left), BATCH):
                     if self._should_stop():
                         break
                     self._batch(left[start : start + BATCH], journal)
-                give_facts_back(self._made, self._history, journal)
+                restore_metadata(self._made, self._history, journal)
                 journal.flush()
             except JournalError as error:
                 reason = f"nothing was done with it: {error}"
         for entry in left:
             if entry.action.number not in self._outcomes:
-                self._take(Outcome(entry.action, OutcomeStatus.SKIPPED, entry.where, reason))
+                self._take(Outcome(entry.action, OutcomeStatus.SKIPPED, entry.location, reason))
 
     def _batch(self, batch: Sequence[Entry], journal: Journal) -> None:
-        wheres = {entry.action.number: entry.where for entry in batch}
+        locations = {entry.action.number: entry.location for entry in batch}
 
         def finished(outcome: Outcome) -> None:
             if outcome.status is not OutcomeStatus.DONE and outcome.message != STOPPED:
-                where = outcome.target or wheres[outcome.action.number]
+                where = outcome.target or locations[outcome.action.number]
                 outcome = replace(outcome, status=OutcomeStatus.FAILED, target=where)
             self._take(outcome)
-            journal.tell(outcome, "undone")
+            journal.record_outcome(outcome, "undone")
 
         for entry in batch:
             self._made.update(missing_folders(entry.action.source.path))
-            journal.mark("undo", entry.action.number)
+            journal.record_mark("undo", entry.action.number)
         self._step("undo: intents written")
         journal.flush()
         self._step("undo: intents flushed")
-        turns = [Turn(one.action, partial(Back(one, self._scene, self._copies.of).act)) for one in batch]
-        carry_out(turns, finished, self._should_stop, "brought back")
+        restorers = [(entry.action, Restorer(entry, self._context, self._copies.of)) for entry in batch]
+        pending = [PendingAction(action, restorer.steps) for action, restorer in restorers]
+        carry_out(pending, finished, self._should_stop, "brought back")
 
     def _tidy(self) -> None:
         """Remove the folders that were made for the removed files, and those that were made for nothing just now."""
@@ -136,7 +136,7 @@ def _nothing_to_do(entry: Entry) -> str | None:
     path = entry.action.source.path
     if entry.state is State.UNDONE:
         return f"{path} was brought back already"
-    if entry.state is State.NOT_DONE:
+    if entry.state is State.SKIPPED:
         return f"{path} was not removed: {entry.message}"
     if entry.state is State.INTENDED:
         return f"{path}: what became of it could not be found out; see the journal"

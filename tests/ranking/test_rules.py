@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.ranking.group_stats import Company
+from py_image_dedup.ranking.group_stats import GroupStats
 from py_image_dedup.ranking.rules import DEFAULT_RULES, RULE_NAMES, RULES, RuleSpec, parse_rule
 from tests.support.entries import entry, signature
 
 SAME = "/p/IMG_1.jpg"
 
 
-def better(spec: RuleSpec, one: IndexEntry, other: IndexEntry, *company: IndexEntry) -> bool:
+def better(spec: RuleSpec, one: IndexEntry, other: IndexEntry, *stats: IndexEntry) -> bool:
     rule = parse_rule(spec)
-    together = Company([one, other, *company], 0.1)
+    together = GroupStats([one, other, *stats], 0.1)
     first, second = rule.key(one, together), rule.key(other, together)
     assert rule.words(one, together)
     assert rule.words(other, together)
@@ -64,15 +64,15 @@ def test_the_most_typical_file_has_the_smaller_distance_and_the_higher_score() -
 def test_copies_of_one_content_are_one_in_company() -> None:
     photo, near = entry("/a.jpg", "a", signed=signature(1)), entry("/b.jpg", "b", signed=signature(1, change=9))
     crowd = [entry(f"/a{n}.jpg", "a", signed=signature(1)) for n in range(50)]
-    alone, crowded = Company([photo, near], 0.5), Company([photo, near, *crowd], 0.5)
+    alone, crowded = GroupStats([photo, near], 0.5), GroupStats([photo, near, *crowd], 0.5)
     assert alone.mean_distance(near) == crowded.mean_distance(near) > 0
     assert alone.score(near) == crowded.score(near) == 1
 
 
 def test_a_lone_content_is_at_no_distance() -> None:
-    company = Company([entry("/a.jpg", "x"), entry("/b.jpg", "x")], 0.5)
-    assert company.mean_distance(entry("/a.jpg", "x")) == 0
-    assert company.score(entry("/a.jpg", "x")) == 0
+    stats = GroupStats([entry("/a.jpg", "x"), entry("/b.jpg", "x")], 0.5)
+    assert stats.mean_distance(entry("/a.jpg", "x")) == 0
+    assert stats.score(entry("/a.jpg", "x")) == 0
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_the_default_rules_are_known_and_in_the_published_order() -> None:
 
 def test_words_carry_the_values_that_were_compared() -> None:
     photo = entry("/p/a copy.jpg", size=1234567, width=4000, height=3000, exif_fields=7)
-    company = Company([photo], 0.1)
-    words = {name: RULES[name].words(photo, company) for name in RULES}
+    stats = GroupStats([photo], 0.1)
+    words = {name: RULES[name].words(photo, stats) for name in RULES}
     assert words["higher-pixel-count"] == "4000 x 3000"
     assert words["more-exif-data"] == "7 EXIF fields"
     assert words["bigger-file-size"] == "1,234,567 bytes"
@@ -152,8 +152,8 @@ def test_words_carry_the_values_that_were_compared() -> None:
 
 def test_an_entry_without_facts_can_be_ranked_by_every_rule() -> None:
     bare = IndexEntry(stat=entry(SAME).stat, versions=entry(SAME).versions)
-    company = Company([bare, entry("/x.jpg")], 0.1)
+    stats = GroupStats([bare, entry("/x.jpg")], 0.1)
     for rule in RULES.values():
-        assert rule.key(bare, company) == rule.key(bare, company)
-        assert rule.words(bare, company)
+        assert rule.key(bare, stats) == rule.key(bare, stats)
+        assert rule.words(bare, stats)
     assert Path(SAME) == bare.stat.path

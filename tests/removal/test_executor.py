@@ -209,7 +209,7 @@ def test_the_next_ones_go_on_when_one_is_skipped(lib: Library) -> None:
 @pytest.mark.parametrize("action", [ActionChoice.AUTO, ActionChoice.HARDLINK, ActionChoice.DELETE])
 def test_a_file_that_is_saved_anew_at_the_last_moment_is_not_touched(lib: Library, action: ActionChoice) -> None:
     made = lib.plan(action)
-    outcome = lib.execute(made, at("take aside", lambda: replace_file(lib.same, b"edited")))[0]
+    outcome = lib.execute(made, at("stage", lambda: replace_file(lib.same, b"edited")))[0]
     assert outcome.status is OutcomeStatus.SKIPPED
     assert "at the last moment" in outcome.message
     assert lib.same.read_bytes() == b"edited"
@@ -227,7 +227,7 @@ def test_a_file_that_is_saved_anew_right_before_the_move_stays(lib: Library) -> 
 @pytest.mark.parametrize("do", [lambda lib: lib.keeper.unlink(), lambda lib: replace_file(lib.keeper, b"other")])
 def test_a_file_comes_back_if_its_keeper_goes_at_the_last_moment(lib: Library, do: Callable[[Library], object]) -> None:
     made = lib.plan()
-    outcome = lib.execute(made, at("taken aside", lambda: do(lib)))[0]
+    outcome = lib.execute(made, at("staged", lambda: do(lib)))[0]
     assert outcome.status is OutcomeStatus.SKIPPED
     assert "keeper" in outcome.message
     assert lib.same.read_bytes() == BEST
@@ -240,7 +240,7 @@ def test_a_file_whose_name_is_taken_meanwhile_keeps_its_bytes_and_the_outcome_sa
         lib.keeper.unlink()
         lib.same.write_bytes(b"somebody else")
 
-    outcome = lib.execute(made, at("taken aside", both))[0]
+    outcome = lib.execute(made, at("staged", both))[0]
     assert outcome.status is OutcomeStatus.FAILED
     assert outcome.target is not None
     assert outcome.target.read_bytes() == BEST
@@ -482,7 +482,7 @@ def test_what_a_power_failure_would_need_is_on_the_disk_before_each_next_step(
     for number in (1, 2):
         part = elsewhere / "b" / f".py-image-dedup-{made.run}-{number}.part"
         assert flushed(str(part), "copy: written", "copy: flushed")
-    assert flushed(str(elsewhere / "b"), "copy: named", "take aside")
+    assert flushed(str(elsewhere / "b"), "copy: named", "stage")
     assert events[-1] == f"flush {lib.run / JOURNAL_NAME}"
 
 

@@ -135,7 +135,7 @@ def assert_the_journal_is_true(here: Library) -> None:
         assert entry.state is State.DONE
         before = here.before[str(entry.action.source.path)]
         assert before is not None
-        where = entry.where or entry.action.keeper.path
+        where = entry.location or entry.action.keeper.path
         assert where.read_bytes() == before.content
 
 

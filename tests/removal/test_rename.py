@@ -11,15 +11,15 @@ import pytest
 
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
-from py_image_dedup.removal.file_metadata import FileFacts
+from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import (
-    CannotTell,
     Method,
-    Place,
+    NameInDir,
+    Unsupported,
     by_claim,
     by_link,
     by_renameat2,
-    open_place,
+    open_in_dir,
     rename_new,
 )
 from py_image_dedup.removal.journal import Journal, Step
@@ -28,17 +28,17 @@ from tests.removal.killing import killed_at
 from tests.removal.library import group, plan, put, snapshot
 
 
-def unknown(source: Place, target: Place) -> None:
-    raise CannotTell(errno.ENOSYS, "not here")
+def unknown(source: NameInDir, target: NameInDir) -> None:
+    raise Unsupported(errno.ENOSYS, "not here")
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+def places(tmp_path: Path) -> Iterator[tuple[NameInDir, NameInDir]]:
     put(tmp_path / "a" / "from", b"moved")
     (tmp_path / "b").mkdir()
     with (
-        open_place(tmp_path / "a" / "from", [tmp_path]) as source,
-        open_place(tmp_path / "b" / "to", [tmp_path]) as target,
+        open_in_dir(tmp_path / "a" / "from", [tmp_path]) as source,
+        open_in_dir(tmp_path / "b" / "to", [tmp_path]) as target,
     ):
         yield source, target
 
@@ -49,7 +49,7 @@ WAYS = pytest.mark.parametrize(
 
 
 @WAYS
-def test_a_file_gets_its_new_name(places: tuple[Place, Place], methods: tuple[Method, ...]) -> None:
+def test_a_file_gets_its_new_name(places: tuple[NameInDir, NameInDir], methods: tuple[Method, ...]) -> None:
     source, target = places
     inode = source.lstat().st_ino
     rename_new(source, target, methods)
@@ -60,7 +60,7 @@ def test_a_file_gets_its_new_name(places: tuple[Place, Place], methods: tuple[Me
 
 @WAYS
 @pytest.mark.parametrize("taken", ["file", "empty file", "folder", "link", "dangling link"])
-def test_a_taken_name_is_refused(places: tuple[Place, Place], methods: tuple[Method, ...], taken: str) -> None:
+def test_a_taken_name_is_refused(places: tuple[NameInDir, NameInDir], methods: tuple[Method, ...], taken: str) -> None:
     source, target = places
     if taken == "folder":
         target.path.mkdir()
@@ -78,8 +78,8 @@ def test_a_taken_name_is_refused(places: tuple[Place, Place], methods: tuple[Met
 def test_another_file_system_is_told(tmp_path: Path, elsewhere: Path, methods: tuple[Method, ...]) -> None:
     put(tmp_path / "from", b"moved")
     with (
-        open_place(tmp_path / "from", [tmp_path]) as source,
-        open_place(elsewhere / "to", [elsewhere]) as target,
+        open_in_dir(tmp_path / "from", [tmp_path]) as source,
+        open_in_dir(elsewhere / "to", [elsewhere]) as target,
         pytest.raises(OSError, match="cross-device") as caught,
     ):
         rename_new(source, target, methods)
@@ -95,7 +95,7 @@ def test_a_kill_in_the_middle_of_a_move_is_put_right(tmp_path: Path, state: str)
     before = snapshot(root)
     made = plan([root], [group(keeper, like)], target=out)
     with Journal.of(made, run) as journal:
-        journal.intend(made.actions[0], FileFacts.of(like), [out])
+        journal.record_intent(made.actions[0], FileMetadata.of(like), [out])
     out.mkdir()
     if state == "second name":
         os.link(like, out / "like.jpg")

@@ -82,8 +82,8 @@ def test_a_file_is_found_in_a_trash_that_lost_others_of_its_name(tmp_path: Path,
     (trash / "files" / "same.jpg").unlink()
     (trash / "info" / "same.jpg.trashinfo").unlink()
     moved = {entry.action.source.path: entry for entry in read_history(lib.run).entries.values()}[lib.gone[1]]
-    assert moved.where == trash / "files" / "same 1.jpg"
-    assert find_in_trash(lib.gone[1], moved.action.source.stamp) == moved.where
+    assert moved.location == trash / "files" / "same 1.jpg"
+    assert find_in_trash(lib.gone[1], moved.action.source.stamp) == moved.location
 
 
 def test_a_kill_at_any_step_is_put_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

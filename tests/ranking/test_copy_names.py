@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from py_image_dedup.ranking.copy_names import copy_mark
+from py_image_dedup.ranking.copy_names import find_copy_marker
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from py_image_dedup.ranking.copy_names import copy_mark
     ],
 )  # fmt: skip
 def test_a_name_that_says_copy_is_seen(name: str) -> None:
-    assert copy_mark(name) is not None
+    assert find_copy_marker(name) is not None
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_a_name_that_says_copy_is_seen(name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_name_that_only_resembles_one_is_not(name: str) -> None:
-    assert copy_mark(name) is None
+    assert find_copy_marker(name) is None
