@@ -43,7 +43,7 @@ def configuration() -> str:
     for path, option in OPTIONS.items():
         default = option.default_words
         if not default and not callable(option.default):
-            written = option.kind.write(option.default) if option.default not in (None, ()) else ""
+            written = option.value_type.write(option.default) if option.default not in (None, ()) else ""
             default = ", ".join(map(str, written)) if isinstance(written, list) else str(written).strip()
             default = default.lower() if isinstance(option.default, bool) else default
         if path[-1] == "prioritization_rules":

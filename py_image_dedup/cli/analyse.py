@@ -9,7 +9,7 @@ import click
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import FORMAT, REPORTS, ROOTS
-from py_image_dedup.cli.output import Output, exit_code, print_result, publish, watched
+from py_image_dedup.cli.output import Output, emit_result, exit_code, print_result, progress_session
 from py_image_dedup.report.text import readable
 
 
@@ -32,9 +32,9 @@ def analyse_command(
     folders = roots_of(settings)
     if not folders:
         raise click.UsageError("There is no folder to search: give one, or set analysis.source_directories.")
-    with build_store(settings) as store, watched(invocation) as session:
+    with build_store(settings) as store, progress_session(invocation) as session:
         result = build(settings, store, observer=session.observer, should_stop=session.interrupt).analyse(folders)
-    written = publish(result, Output(output_format, reports), invocation, lambda: print_result(result))
+    written = emit_result(result, Output(output_format, reports), invocation, lambda: print_result(result))
     if result.error:
         click.echo(f"Error: {readable(result.error)}", err=True)
     if result.interrupted:

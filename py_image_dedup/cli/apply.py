@@ -18,12 +18,12 @@ from py_image_dedup.cli.output import (
     Output,
     Session,
     ask,
+    emit_result,
     exit_code,
-    is_to_ask,
     print_result,
-    publish,
-    record,
-    watched,
+    progress_session,
+    save_result,
+    should_confirm,
 )
 
 if TYPE_CHECKING:
@@ -62,16 +62,16 @@ def apply_command(
     plan = load_plan(plan_file)
     preview = _result(plan, settings, dry_run=True)
     shown = False
-    asks = not dry_run and is_to_ask(yes=yes)
-    with watched(invocation) as session:
+    asks = not dry_run and should_confirm(yes=yes)
+    with progress_session(invocation) as session:
         if asks and plan.actions:
             shown = output_format == "text"
             if not ask(session, plan, preview, to_stderr=not shown):
                 invocation.say("Nothing was changed.")
                 return ExitCode.DONE
         result = preview if dry_run else _carry_out(plan, settings, session)
-    recorded = dry_run or record(result, settings)
-    published = publish(
+    recorded = dry_run or save_result(result, settings)
+    published = emit_result(
         result, Output(output_format, reports), invocation, lambda: print_result(result, groups=not shown)
     )
     if result.interrupted:

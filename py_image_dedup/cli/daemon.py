@@ -11,7 +11,7 @@ import click
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import DRY_RUN, ROOTS
-from py_image_dedup.cli.output import record
+from py_image_dedup.cli.output import save_result
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
@@ -40,5 +40,5 @@ def daemon_command(invocation: Invocation, /, roots: tuple[Path, ...], *, dry_ru
     def load() -> Settings:
         return invocation.settings({**roots_on_the_command_line(roots, None), "dry_run": dry_run})
 
-    Daemon(load, version("py-image-dedup"), record).run()
+    Daemon(load, version("py-image-dedup"), save_result).run()
     return ExitCode.DONE

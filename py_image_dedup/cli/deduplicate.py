@@ -17,12 +17,12 @@ from py_image_dedup.cli.output import (
     Output,
     Session,
     ask,
+    emit_result,
     exit_code,
-    is_to_ask,
     print_result,
-    publish,
-    record,
-    watched,
+    progress_session,
+    save_result,
+    should_confirm,
 )
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def deduplicate_command(
     if not folders:
         raise click.UsageError("There is no folder to search: give one, or set analysis.source_directories.")
     stays = _why_it_stays(settings)
-    asks = not settings.dry_run and is_to_ask(yes=yes)
-    with build_store(settings) as store, watched(invocation) as session:
+    asks = not settings.dry_run and should_confirm(yes=yes)
+    with build_store(settings) as store, progress_session(invocation) as session:
         question = _Question(session, stays, to_stderr=output_format == "json")
         deduplicator = build(
             settings,
@@ -105,8 +105,8 @@ def deduplicate_command(
             confirm=question if asks else None,
         )
         result = deduplicator.deduplicate(folders, dry_run=settings.dry_run, skip_analyse=skip_analyse_phase)
-    recorded = record(result, settings)
-    published = publish(
+    recorded = save_result(result, settings)
+    published = emit_result(
         result,
         Output(output_format, reports),
         invocation,
@@ -117,7 +117,7 @@ def deduplicate_command(
 
 
 def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, Any]) -> Settings:
-    from py_image_dedup.config.kinds import DIRECTORY
+    from py_image_dedup.config.value_types import DIRECTORY
 
     settings = invocation.settings(
         {

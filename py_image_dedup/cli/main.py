@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     INCOMPLETE = 3
 
 
-EPILOG = """\b
+EXIT_CODE_HELP = """\b
 Exit codes:
   0  done
   1  the run failed, or was stopped before its end
@@ -48,7 +48,7 @@ COMMANDS: Mapping[str, str] = {
 """Commands by name, in the order of the help text, each with its module in this package."""
 
 
-def _heard_afterwards(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+def _apply_global_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     invocation = ctx.find_object(Invocation)
     if value and invocation is not None:
         invocation.change(**{str(param.name): value})
@@ -56,12 +56,12 @@ def _heard_afterwards(ctx: click.Context, param: click.Parameter, value: Any) ->
 
 _STATE_DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _CONFIG_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_QUIETLY: Mapping[str, Any] = {"hidden": True, "expose_value": False, "callback": _heard_afterwards}
-_AFTERWARDS: list[click.Parameter] = [
-    click.Option(["--config", "config_file"], type=_CONFIG_FILE, **_QUIETLY),
-    click.Option(["--state-directory"], type=_STATE_DIRECTORY, **_QUIETLY),
-    click.Option(["-v", "--verbose"], is_flag=True, **_QUIETLY),
-    click.Option(["-q", "--quiet"], is_flag=True, **_QUIETLY),
+_HIDDEN: Mapping[str, Any] = {"hidden": True, "expose_value": False, "callback": _apply_global_option}
+_GLOBAL_OPTIONS: list[click.Parameter] = [
+    click.Option(["--config", "config_file"], type=_CONFIG_FILE, **_HIDDEN),
+    click.Option(["--state-directory"], type=_STATE_DIRECTORY, **_HIDDEN),
+    click.Option(["-v", "--verbose"], is_flag=True, **_HIDDEN),
+    click.Option(["-q", "--quiet"], is_flag=True, **_HIDDEN),
 ]
 """The global options, understood after the command too, because that is where people write them."""
 
@@ -80,9 +80,9 @@ class Commands(click.Group):
         module = importlib.import_module(f"py_image_dedup.cli.{COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         for each in (command, *getattr(command, "commands", {}).values()):
-            each.epilog = EPILOG
-            if not isinstance(each, click.Group) and _AFTERWARDS[0] not in each.params:
-                each.params += _AFTERWARDS
+            each.epilog = EXIT_CODE_HELP
+            if not isinstance(each, click.Group) and _GLOBAL_OPTIONS[0] not in each.params:
+                each.params += _GLOBAL_OPTIONS
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -115,7 +115,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EPILOG,
+    epilog=EXIT_CODE_HELP,
 )
 @click.option(
     "--config",
@@ -173,23 +173,23 @@ def run(arguments: Sequence[str]) -> int:
         click.echo("Stopped.", err=True)
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - the last place that can tell the user in words
-        return _tell(error, verbose=verbose)
+        return _report_error(error, verbose=verbose)
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def _tell(error: Exception, *, verbose: bool) -> int:
+def _report_error(error: Exception, *, verbose: bool) -> int:
     """Say what went wrong in words, with the trace if it was asked for."""
     if verbose:
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)
-    lines, code = describe_gap(error)
+    lines, code = error_lines(error)
     for line in lines:
         click.echo(line, err=True)
     return code
 
 
-def describe_gap(error: Exception) -> tuple[list[str], ExitCode]:
+def error_lines(error: Exception) -> tuple[list[str], ExitCode]:
     """Return what to print for an error, and the exit code."""
     from py_image_dedup.config import ConfigError
     from py_image_dedup.report.text import readable

@@ -79,7 +79,7 @@ def _say_nothing(words: str) -> None:
 
 
 @contextmanager
-def watched(invocation: Invocation) -> Iterator[Session]:
+def progress_session(invocation: Invocation) -> Iterator[Session]:
     """Show how far a run is, and let Ctrl-C stop it, while this is a context."""
     if invocation.quiet:
         with Interrupt(_say_nothing) as interrupt:
@@ -100,7 +100,7 @@ def watched(invocation: Invocation) -> Iterator[Session]:
             yield Session(ProgressLines(write), interrupt, None)
 
 
-def publish(result: RunResult, output: Output, invocation: Invocation, print_text: Callable[[], None]) -> bool:
+def emit_result(result: RunResult, output: Output, invocation: Invocation, print_text: Callable[[], None]) -> bool:
     """Write the report files, then what standard output is to get.
 
     Returns:
@@ -136,7 +136,7 @@ def print_result(result: RunResult, why_it_stays: WhyItStays | None = None, *, g
     TerminalReport(make_console(), why_it_stays).print(result, groups=groups)
 
 
-def is_to_ask(*, yes: bool) -> bool:
+def should_confirm(*, yes: bool) -> bool:
     """Whether there is somebody to ask before files are removed.
 
     Raises:
@@ -181,7 +181,7 @@ def ask(
     return agreed
 
 
-def record(result: RunResult, settings: Settings) -> bool:
+def save_result(result: RunResult, settings: Settings) -> bool:
     """Leave ``result.json`` in the folder of the run, if it has come so far as to have one.
 
     Returns:

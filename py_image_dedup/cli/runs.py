@@ -10,7 +10,7 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.output import Session, watched
+from py_image_dedup.cli.output import Session, progress_session
 
 if TYPE_CHECKING:
     from py_image_dedup.model.plan import Outcome
@@ -75,7 +75,7 @@ def undo_command(invocation: Invocation, /, run: str | None) -> ExitCode:
     if chosen is None:
         invocation.say("There is no run that removed anything and was not taken back.")
         return ExitCode.DONE
-    with RunLock(settings.state_directory), watched(invocation) as session:
+    with RunLock(settings.state_directory), progress_session(invocation) as session:
         outcomes = _undo(chosen, session)
     if not invocation.quiet:
         with readers_may_leave():

@@ -10,9 +10,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from py_image_dedup.config.kinds import Option
 from py_image_dedup.config.settings import Settings
 from py_image_dedup.config.sources import MAIN, OPTIONS, SECTIONS, KeyPath, variable
+from py_image_dedup.config.value_types import Option
 
 _HEAD = f"""\
 # Every option with its default. Options that are commented out have a default that depends on the machine, or none.
@@ -64,9 +64,9 @@ def _described(path: KeyPath, option: Option) -> Iterator[str]:
     yield textwrap.fill(words, 110, initial_indent="# ", subsequent_indent="# ")
     value = _constant(option)
     if value not in (None, ()) and not option.replaced_by:
-        yield _yaml({path[-1]: option.kind.write(value)})
+        yield _yaml({path[-1]: option.value_type.write(value)})
         return
-    example = option.kind.write(value) if option.replaced_by else option.example
+    example = option.value_type.write(value) if option.replaced_by else option.example
     yield textwrap.indent(_yaml({path[-1]: example}), "# ")
 
 
@@ -87,6 +87,6 @@ def shown(settings: Settings) -> str:
         elif option.secret:
             yield f"# {path[-1]}: {_HIDDEN}"
         else:
-            yield _yaml({path[-1]: option.kind.write(value)})
+            yield _yaml({path[-1]: option.value_type.write(value)})
 
     return "\n".join(_tree(lines)) + "\n"

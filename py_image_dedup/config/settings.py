@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from py_image_dedup.config.kinds import (
+from py_image_dedup.config.value_types import (
     BOOLEAN,
     DIRECTORIES,
     DIRECTORY,
@@ -25,7 +25,7 @@ from py_image_dedup.config.kinds import (
     PATTERNS,
     SUFFIXES,
     TEXT,
-    Kind,
+    ValueType,
     choice,
     integer,
     many,
@@ -76,7 +76,7 @@ def _read(value: Any) -> tuple[RuleSpec, ...]:
 DEFAULT: tuple[RuleSpec, ...] = DEFAULT_RULES
 """The rules that decide when the user says nothing."""
 
-RULES = Kind(_read, list)
+RULES = ValueType(_read, list)
 
 
 PORT = integer(1, 65535)

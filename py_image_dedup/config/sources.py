@@ -20,9 +20,9 @@ from container_app_conf.source.yaml_source import YamlSource
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from py_image_dedup.config.kinds import Option, nearest
 from py_image_dedup.config.problem import ConfigError, Problem
 from py_image_dedup.config.settings import Settings
+from py_image_dedup.config.value_types import Option, nearest
 
 MAIN = "py_image_dedup"
 """The key that everything is under, and, in upper case, the start of every environment variable."""
@@ -56,7 +56,7 @@ class Entry(ConfigEntry):  # type: ignore[misc]
     """An option for container-app-conf. A wrong value is a ``ValueError`` with the cause, and nothing is logged."""
 
     def __init__(self, path: KeyPath, option: Option) -> None:
-        self.kind = option.kind
+        self.value_type = option.value_type
         super().__init__(
             key_path=[MAIN, *path], description=option.description, example=option.example, secret=option.secret
         )
@@ -67,13 +67,13 @@ class Entry(ConfigEntry):  # type: ignore[misc]
         return tuple(self.key_path[1:])
 
     def _parse_value(self, value: Any) -> Any:
-        return None if value is None else self.kind.read(value)
+        return None if value is None else self.value_type.read(value)
 
     def _value_to_type(self, value: Any) -> Any:
-        return self.kind.read(value)
+        return self.value_type.read(value)
 
     def _type_to_value(self, type: Any) -> Any:  # noqa: A002 - the name is the library's
-        return None if type is None else self.kind.write(type)
+        return None if type is None else self.value_type.write(type)
 
 
 class Configuration(ConfigBase):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from py_image_dedup.config import ConfigError, Settings
-from py_image_dedup.daemon.debounce import Settler
+from py_image_dedup.daemon.debounce import Debouncer
 from py_image_dedup.daemon.runner import LibraryRunner
 from py_image_dedup.daemon.service import Service, Timing
 from py_image_dedup.daemon.watcher import Watcher
@@ -58,7 +58,7 @@ class Daemon:
         self._metrics = MetricsObserver(self._instruments)
         self._service: Service | None = None
         self._ending = False
-        self._last_resort = LastResort(_GRACE)
+        self._forced_exit = ForcedExit(_GRACE)
 
     def run(self) -> None:
         """Run until a signal ends it.
@@ -68,7 +68,7 @@ class Daemon:
             DaemonError: There is nothing to watch, or the metrics page's address is taken.
         """
         settings = self._load()
-        with self._signals(), self._last_resort:
+        with self._signals(), self._forced_exit:
             while not self._ending:
                 self._serve(settings)
                 if not self._ending:
@@ -101,7 +101,7 @@ class Daemon:
         daemon = settings.daemon
         service = Service(
             runner,
-            Settler(daemon.processing_timeout.total_seconds(), clock=time.monotonic, look=look),
+            Debouncer(daemon.processing_timeout.total_seconds(), clock=time.monotonic, look=look),
             lambda changed, missed: Watcher(
                 [root.path for root in roots],
                 polling=daemon.file_observer == "polling",
@@ -129,7 +129,7 @@ class Daemon:
 
     def _tell(self, event: Event, /) -> None:
         if self._service is not None:
-            self._service.heard(event)
+            self._service.heartbeat(event)
         self._metrics(event)
 
     @contextmanager
@@ -166,7 +166,7 @@ class Daemon:
     def _end(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler has this shape
         self._ending = True
         _LOG.info("%s: ending after the file in hand", signal.Signals(number).name)
-        self._last_resort.begin()
+        self._forced_exit.begin()
         self._stop()
 
     def _reload(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as above
@@ -177,7 +177,7 @@ class Daemon:
             self._service.stop()
 
 
-class LastResort:
+class ForcedExit:
     """Leaves the process if it does not end by itself, as when a server accepts a request and never answers.
 
     That is what a power cut does, at which nothing is lost: the journal tells the next start what was in hand. As a

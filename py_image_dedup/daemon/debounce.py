@@ -15,18 +15,18 @@ from py_image_dedup.model.file import Stamp
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Debounced:
     """What is ready.
 
     Attributes:
         ready: Regular files that stopped changing, oldest event first.
         gone: Paths that are no files any more.
-        restless: Paths that have been changing for longer than the patience; told once each, still waited for.
+        never_quiet: Paths that have been changing for longer than the patience; told once each, still waited for.
     """
 
     ready: tuple[bytes, ...] = ()
     gone: tuple[bytes, ...] = ()
-    restless: tuple[bytes, ...] = ()
+    never_quiet: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
@@ -37,14 +37,14 @@ class _Waiting:
     told: bool = False
 
 
-class Settler:
+class Debouncer:
     """Keeps the paths that had events until they are ready. Not thread-safe: the caller serialises.
 
     Args:
         quiet_seconds: How long a path must have no event and no change.
         clock: Seconds, never going back.
         look: The stamp of a path, or ``None`` if it is no regular file (any more).
-        patience_seconds: After this long without settling a path is reported as restless.
+        patience_seconds: After this long without settling a path is reported as never_quiet.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Settler:
             return 0.0
         return self._clock() - min(waiting.since for waiting in self._waiting.values())
 
-    def touch(self, raw_path: bytes) -> None:
+    def note_event(self, raw_path: bytes) -> None:
         """Take an event on a path: its quiet time begins again."""
         now = self._clock()
         waiting = self._waiting.pop(raw_path, None) or _Waiting(now, now, None)
@@ -93,7 +93,7 @@ class Settler:
             return waiting.quiet_since + self._quiet
         return None
 
-    def take(self, limit: int | None = None) -> Settled:
+    def take(self, limit: int | None = None) -> Debounced:
         """Hand over what is ready now, at most ``limit`` paths, and keep the rest."""
         now = self._clock()
         ready: list[bytes] = []
@@ -108,14 +108,14 @@ class Settler:
                 continue
             del self._waiting[raw_path]
             (gone if stamp is None else ready).append(raw_path)
-        return Settled(tuple(ready), tuple(gone), self._restless(now))
+        return Debounced(tuple(ready), tuple(gone), self._never_quiet(now))
 
     def _wait(self, raw_path: bytes, waiting: _Waiting, stamp: Stamp | None, now: float) -> None:
         waiting.stamp = stamp
         waiting.quiet_since = now
         self._waiting[raw_path] = waiting
 
-    def _restless(self, now: float) -> tuple[bytes, ...]:
+    def _never_quiet(self, now: float) -> tuple[bytes, ...]:
         found = []
         for raw_path, waiting in self._waiting.items():
             if not waiting.told and now - waiting.since >= self._patience:

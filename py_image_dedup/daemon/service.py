@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from py_image_dedup.daemon.debounce import Settler
+from py_image_dedup.daemon.debounce import Debouncer
 from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.metrics.server import Checks
 from py_image_dedup.model import events
@@ -58,10 +58,10 @@ class Watching(Protocol):
     def problems(self) -> dict[Path, str]:
         """Roots that are not watched, and why."""
 
-    def tend(self) -> None:
+    def check_watches(self) -> None:
         """Keep the watching alive."""
 
-    def renew(self, raw_folders: Collection[bytes]) -> None:
+    def ensure_watched(self, raw_folders: Collection[bytes]) -> None:
         """Make sure that these folders are watched."""
 
     def close(self) -> None:
@@ -96,17 +96,17 @@ class Service:
 
     Args:
         runner: Does the work.
-        settler: Decides when a path is ready; used by the loop's thread only.
+        debouncer: Decides when a path is ready; used by the loop's thread only.
         watch: Makes the watcher, given what takes changes and what takes gaps.
         timing: When to do what.
-        clock: Seconds, never going back; the settler's clock.
+        clock: Seconds, never going back; the debouncer's clock.
         observer: Is told the queue and what fails.
     """
 
     def __init__(
         self,
         runner: Runner,
-        settler: Settler,
+        debouncer: Debouncer,
         watch: Callable[[Callable[[Change], None], Callable[[Path], None]], Watching],
         *,
         timing: Timing,
@@ -114,7 +114,7 @@ class Service:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runner = runner
-        self._settler = settler
+        self._debouncer = debouncer
         self._timing = timing
         self._observer = observer
         self._clock = clock
@@ -157,7 +157,7 @@ class Service:
         """Whether ``stop`` was called: what runs poll."""
         return self._stopping.is_set()
 
-    def heard(self, event: events.Event, /) -> None:  # noqa: ARG002 - any event will do
+    def heartbeat(self, event: events.Event, /) -> None:  # noqa: ARG002 - any event will do
         """Listen to runs: as long as they tell something the loop is not stuck."""
         self._sign_of_life = self._clock()
 
@@ -177,16 +177,16 @@ class Service:
         try:
             while not self.stopping:
                 self._sign_of_life = self._clock()
-                self._watcher.tend()
+                self._watcher.check_watches()
                 self._take_changes()
                 self._work()
-                self._observer(events.QueueChanged(len(self._settler), self._settler.oldest_seconds))
+                self._observer(events.QueueChanged(len(self._debouncer), self._debouncer.oldest_seconds))
                 self._wait()
         finally:
             self._watcher.close()
 
     def _wait(self) -> None:
-        due = self._settler.next_due()
+        due = self._debouncer.next_due()
         until_due = self._timing.tick if due is None else max(0.0, due - self._clock())
         if self._clock() < self._retry_at:
             until_due = self._timing.tick
@@ -205,11 +205,11 @@ class Service:
         for change in changes:
             if change.folder:
                 self._folders.add(change.raw_path)
-                self._settler.touch(change.raw_path)
+                self._debouncer.note_event(change.raw_path)
                 for raw_path in self._runner.below(change.raw_path):
-                    self._settler.touch(raw_path)
+                    self._debouncer.note_event(raw_path)
             elif self._runner.counts(change.raw_path):
-                self._settler.touch(change.raw_path)
+                self._debouncer.note_event(change.raw_path)
 
     def _work(self) -> None:
         if self._clock() < self._retry_at:
@@ -222,7 +222,7 @@ class Service:
     def _full(self) -> None:
         self._full_due_at = float("inf")
         try:
-            changed = self._runner.full(self._settler.pending())
+            changed = self._runner.full(self._debouncer.pending())
         except Postponed as reason:
             self._full_due_at = self._clock()
             self._postpone(reason)
@@ -233,8 +233,8 @@ class Service:
         self._full_due_at = min(self._full_due_at, self._clock() + self._timing.full_run_interval)
 
     def _batch(self) -> None:
-        settled = self._settler.take(self._timing.batch_limit)
-        for raw_path in settled.restless:
+        settled = self._debouncer.take(self._timing.batch_limit)
+        for raw_path in settled.never_quiet:
             _LOG.warning("%r has been changing all the time and is still waited for", raw_path)
         if not settled.ready and not settled.gone:
             return
@@ -243,7 +243,7 @@ class Service:
             changed = self._runner.batch(settled.ready, settled.gone)
         except Postponed as reason:
             for raw_path in (*settled.ready, *settled.gone):
-                self._settler.touch(raw_path)
+                self._debouncer.note_event(raw_path)
             self._postpone(reason)
             return
         self._recovered()
@@ -254,16 +254,16 @@ class Service:
         self._folders.difference_update(raw_folders)
         there = [raw_folder for raw_folder in raw_folders if os.path.isdir(raw_folder)]  # noqa: PTH112 - a raw path
         if there:
-            self._watcher.renew(there)
+            self._watcher.ensure_watched(there)
         for raw_folder in there:
             for raw_path in self._runner.below(raw_folder):
-                self._settler.touch(raw_path)
+                self._debouncer.note_event(raw_path)
 
     def _look_again(self, raw_paths: Collection[bytes]) -> None:
         """Wait for paths to settle as if they had had an event, once from one full run to the next."""
         for raw_path in set(raw_paths) - self._looked_again:
             self._looked_again.add(raw_path)
-            self._settler.touch(raw_path)
+            self._debouncer.note_event(raw_path)
 
     def _postpone(self, reason: Postponed) -> None:
         self._run_problem = str(reason)

@@ -76,7 +76,7 @@ _DESCRIPTORS: Final = Path("/proc/self/fdinfo")
 _WATCH: Final = "inotify wd:"
 
 
-def overlooked(root: Path, below: Path | None = None) -> Iterator[Path]:
+def unwatched_folders(root: Path, below: Path | None = None) -> Iterator[Path]:
     """Yield the folders that are not watched.
 
     Args:
@@ -138,10 +138,10 @@ class _Watch:
 
 
 class Watcher:
-    """Keeps one watchdog observer a root alive, so that a root that fails does not take the others along.
+    """Keeps one watchdog observer per root alive, so that a root that fails does not affect the others.
 
-    ``tend`` does the work and is called by one thread, every second or so; ``on_change`` and ``on_gap`` are called by
-    the observers' threads too.
+    ``check_watches`` does the work; one thread calls it about once a second. ``on_change`` and ``on_gap`` are also
+    called by the observers' threads.
 
     Args:
         roots: Folders to watch.
@@ -189,7 +189,7 @@ class Watcher:
         """The roots that are not watched, or not everywhere, and why in words."""
         return {watch.root: watch.problem for watch in self._watches if watch.problem is not None}
 
-    def tend(self) -> None:
+    def check_watches(self) -> None:
         """Begin to watch what can be watched, stop what cannot, and begin again what has died."""
         for watch in self._watches:
             identity = _identity(watch.root)
@@ -202,7 +202,7 @@ class Watcher:
             if watch.check_at is not None and self._clock() >= watch.check_at:
                 self._check(watch)
 
-    def renew(self, raw_folders: Collection[bytes]) -> None:
+    def ensure_watched(self, raw_folders: Collection[bytes]) -> None:
         """Make sure that folders that appeared are watched.
 
         A folder that is renamed in the moment in which it is made is lost to watchdog, and so are all events in it.
@@ -213,7 +213,7 @@ class Watcher:
         for watch in self._watches:
             above = os.fsencode(watch.root) + b"/"
             own = [Path(os.fsdecode(raw)) for raw in raw_folders if raw.startswith(above)]
-            if watch.problem is None and any(self._overlooked(watch, folder) for folder in own):
+            if watch.problem is None and any(self._unwatched_folders(watch, folder) for folder in own):
                 self._watch_anew(watch)
                 watch.check_at = self._clock() + self._check_seconds
 
@@ -244,10 +244,10 @@ class Watcher:
         # Between the last full run and this moment nobody looked.
         self._on_gap(watch.root)
 
-    def _overlooked(self, watch: _Watch, below: Path | None = None) -> list[Path]:
+    def _unwatched_folders(self, watch: _Watch, below: Path | None = None) -> list[Path]:
         if watch.observer is None or self._polling or not self._recursive:
             return []
-        return list(overlooked(watch.root, below))
+        return list(unwatched_folders(watch.root, below))
 
     def _watch_anew(self, watch: _Watch) -> None:
         """Begin to watch a root once more, before the old watching ends: no event is missed.
@@ -265,15 +265,15 @@ class Watcher:
                 _stop(old)
             if attempt:
                 self._on_gap(watch.root)
-            elif not self._overlooked(watch):
+            elif not self._unwatched_folders(watch):
                 return
 
     def _check(self, watch: _Watch) -> None:
         """Make sure that every folder of a root is watched, and say so if that cannot be had."""
         watch.check_at = None
-        if self._overlooked(watch):
+        if self._unwatched_folders(watch):
             self._watch_anew(watch)
-        missing = self._overlooked(watch)
+        missing = self._unwatched_folders(watch)
         if missing:
             watch.check_at = self._clock() + 10 * self._retry_seconds
             self._failed(watch, f"{len(missing)} folders are not watched, such as {missing[0]}: {_limit(watch.root)}")

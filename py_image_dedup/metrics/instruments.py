@@ -94,18 +94,18 @@ class Instruments:
 
     def _begin_at_zero(self) -> None:
         """Make every labelled series exist: an alert on a counter that has never moved must see 0, not nothing."""
-        _touch(self.duplicate_action, [("none",), *((kind.value,) for kind in ActionKind)])
-        _touch(self.file_event, [(kind,) for kind in EVENT_KINDS])
-        _touch(self.analysed, [("decoded",), ("known",)])
-        _touch(self.failures, [(phase.value, reason.value) for phase in Phase for reason in FailureReason])
-        _touch(self.phase_seconds, [(phase.value,) for phase in Phase])
-        _touch(self.redundant, [(kind.value,) for kind in MatchClass])
-        _touch(self.reclaimable, [(kind.value,) for kind in MatchClass])
-        _touch(self.actions, [(kind.value, status.value) for kind in ActionKind for status in OutcomeStatus])
-        _touch(self.removed_bytes, [(kind.value,) for kind in ActionKind])
-        _touch(self.runs, [(kind, result) for kind in ("full", "batch") for result in RUN_RESULTS])
+        _create_series(self.duplicate_action, [("none",), *((kind.value,) for kind in ActionKind)])
+        _create_series(self.file_event, [(kind,) for kind in EVENT_KINDS])
+        _create_series(self.analysed, [("decoded",), ("known",)])
+        _create_series(self.failures, [(phase.value, reason.value) for phase in Phase for reason in FailureReason])
+        _create_series(self.phase_seconds, [(phase.value,) for phase in Phase])
+        _create_series(self.redundant, [(kind.value,) for kind in MatchClass])
+        _create_series(self.reclaimable, [(kind.value,) for kind in MatchClass])
+        _create_series(self.actions, [(kind.value, status.value) for kind in ActionKind for status in OutcomeStatus])
+        _create_series(self.removed_bytes, [(kind.value,) for kind in ActionKind])
+        _create_series(self.runs, [(kind, result) for kind in ("full", "batch") for result in RUN_RESULTS])
 
 
-def _touch(metric: Counter | Gauge | Summary, labels: Iterable[tuple[str, ...]]) -> None:
+def _create_series(metric: Counter | Gauge | Summary, labels: Iterable[tuple[str, ...]]) -> None:
     for values in labels:
         metric.labels(*values)

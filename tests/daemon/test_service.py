@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.daemon.debounce import Settler
+from py_image_dedup.daemon.debounce import Debouncer
 from py_image_dedup.daemon.service import IndexAway, Postponed, Runner, Service, Timing
 from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.model.events import Event, PhaseAdvanced, QueueChanged, StoreFailed
@@ -73,10 +73,10 @@ class NoWatching:
     def __init__(self) -> None:
         self.renewed: list[bytes] = []
 
-    def tend(self) -> None:
+    def check_watches(self) -> None:
         return
 
-    def renew(self, raw_folders: Collection[bytes]) -> None:
+    def ensure_watched(self, raw_folders: Collection[bytes]) -> None:
         self.renewed += raw_folders
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class Running:
         self.watching = NoWatching()
         self.events: list[Event] = []
         self.service = Service(
-            self.notes, Settler(QUIET, clock=time.monotonic, look=look), lambda _changed, _missed: self.watching,
+            self.notes, Debouncer(QUIET, clock=time.monotonic, look=look), lambda _changed, _missed: self.watching,
             timing=timing, observer=self.events.append,
         )  # fmt: skip
         self.thread = threading.Thread(target=self.service.run)
@@ -279,7 +279,7 @@ def test_a_loop_that_hangs_is_not_alive_unless_its_run_tells_of_progress() -> No
     running.notes.hold.clear()
     running.start()
     until(lambda: running.service.alive()["loop"] is not None)
-    running.service.heard(PhaseAdvanced(Phase.ANALYSE))
+    running.service.heartbeat(PhaseAdvanced(Phase.ANALYSE))
     assert running.service.alive() == {"loop": None}
     running.close()
 

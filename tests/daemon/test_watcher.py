@@ -79,7 +79,7 @@ def watch(listener: Listener) -> Iterator[Callable[..., Watcher]]:
             on_gap=listener.gaps.append, observer=listener.events.append, clock=time.monotonic, polling_seconds=0.1,
         )  # fmt: skip
         begun.append(watcher)
-        watcher.tend()
+        watcher.check_watches()
         return watcher
 
     yield begin
@@ -143,7 +143,7 @@ def test_folders_that_are_renamed_while_they_are_made_are_watched_after_all(
         time.sleep(0.002 * (number % 3))
     last = bytes(tmp_path / "renamed 59")
     until(lambda: any(change.raw_path == last for change in listener.changes))
-    watcher.renew([bytes(path) for path in tmp_path.iterdir()])
+    watcher.ensure_watched([bytes(path) for path in tmp_path.iterdir()])
     folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
     assert len(folders) == 120
     for folder in folders:
@@ -165,13 +165,13 @@ gaps, events, now = [], [], [0.0]
 alive = lambda: [event.alive for event in events if hasattr(event, "alive")][-1]
 watcher = Watcher([Path({str(root)!r})], polling=False, recursive=True, on_change=lambda change: None,
                   on_gap=gaps.append, observer=events.append, clock=lambda: now[0])
-watcher.tend()
+watcher.check_watches()
 now[0] += 6
-watcher.tend()
+watcher.check_watches()
 print(next(iter(watcher.problems.values())), alive(), len(gaps))
 limit.write_text("1000")
 now[0] += 301
-watcher.tend()
+watcher.check_watches()
 print(watcher.problems, alive(), len(gaps))
 # Enough for all folders, and too few for watching them twice.
 limit.write_text("25")
@@ -179,7 +179,7 @@ new = Path({str(root)!r}) / "new"
 new.mkdir()
 watcher._watch_anew(watcher._watches[0])
 now[0] += 6
-watcher.tend()
+watcher.check_watches()
 print(watcher.problems, alive(), len(gaps))
 watcher.close()
 """
@@ -220,7 +220,7 @@ def test_a_root_that_is_not_there_yet_is_watched_as_soon_as_it_is(
     assert str(root) in watcher.problems[root]
     assert listener.watched == WatcherChanged(0, 1)
     root.mkdir()
-    watcher.tend()
+    watcher.check_watches()
     assert watcher.problems == {}
     assert listener.gaps == [root]
     assert listener.watched.alive == 1
@@ -234,11 +234,11 @@ def test_a_root_that_was_replaced_is_watched_again_and_asks_for_a_full_run(
     (root / "a.jpg").write_bytes(b"1")
     watcher = watch(root)
     root.rename(tmp_path / "away")
-    watcher.tend()
+    watcher.check_watches()
     assert root in watcher.problems
     assert listener.watched.alive == 0
     (tmp_path / "away").rename(root)
-    watcher.tend()
+    watcher.check_watches()
     assert watcher.problems == {}
     assert listener.watched == WatcherChanged(1, 1, restarted=True)
     assert listener.gaps == [root, root]
@@ -255,7 +255,7 @@ def test_an_empty_mount_point_is_not_taken_for_the_library(
     watcher = watch(root)
     root.rename(tmp_path / "away")
     root.mkdir()
-    watcher.tend()
+    watcher.check_watches()
     assert "not mounted" in watcher.problems[root]
     assert listener.gaps == [root]
 
@@ -271,7 +271,7 @@ def test_a_watcher_that_died_is_begun_again(
     assert isinstance(thread, BaseThread)
     thread.stop()
     thread.join(5)
-    watcher.tend()
+    watcher.check_watches()
     assert listener.watched == WatcherChanged(1, 1, restarted=True)
     (tmp_path / "b.jpg").write_bytes(b"1")
     until(lambda: listener.saw(tmp_path / "b.jpg"))
@@ -304,7 +304,7 @@ def test_running_out_of_inotify_instances_costs_a_root_its_events_and_nothing_el
 Path("/proc/sys/user/max_inotify_instances").write_text("0")
 watcher = Watcher([Path({str(tmp_path)!r})], polling=False, recursive=True, on_change=print, on_gap=print,
                   observer=lambda event: None, clock=lambda: 0.0)
-watcher.tend()
+watcher.check_watches()
 print(next(iter(watcher.problems.values())))
 watcher.close()
 """

@@ -22,7 +22,7 @@ _FALSE = frozenset({"false", "no", "off", "n", "f", "0"})
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueType:
     """How a value is read and written.
 
     Attributes:
@@ -73,7 +73,7 @@ def _within(value: float, least: float | None, most: float | None) -> bool:
     return (least is None or value >= least) and (most is None or value <= most)
 
 
-def integer(least: int, most: int | None = None) -> Kind:
+def integer(least: int, most: int | None = None) -> ValueType:
     """A whole number within bounds; text is accepted."""
 
     def read(value: Any) -> int:
@@ -88,10 +88,10 @@ def integer(least: int, most: int | None = None) -> Kind:
             raise ValueError(f"{number} is not {wanted}")
         return number
 
-    return Kind(read)
+    return ValueType(read)
 
 
-def number(least: float, most: float) -> Kind:
+def number(least: float, most: float) -> ValueType:
     """A number within bounds; text and percentages are accepted."""
 
     def read(value: Any) -> float:
@@ -105,10 +105,10 @@ def number(least: float, most: float) -> Kind:
             raise ValueError(f"{_brief(value)} is not {wanted}")
         return found
 
-    return Kind(read)
+    return ValueType(read)
 
 
-def choice(*names: str) -> Kind:
+def choice(*names: str) -> ValueType:
     """One of some names."""
 
     def read(value: Any) -> str:
@@ -117,10 +117,10 @@ def choice(*names: str) -> Kind:
             raise ValueError(f"{_brief(value)} is none of {', '.join(names)}{nearest(text, names)}")
         return text
 
-    return Kind(read)
+    return ValueType(read)
 
 
-def many(item: Kind) -> Kind:
+def many(item: ValueType) -> ValueType:
     """A list of values; text is split at its commas, as an environment variable needs it."""
 
     def read(value: Any) -> tuple[Any, ...]:
@@ -138,7 +138,7 @@ def many(item: Kind) -> Kind:
             raise ValueError("; ".join(causes))
         return tuple(dict.fromkeys(found))
 
-    return Kind(read, lambda value: [item.write(part) for part in value])
+    return ValueType(read, lambda value: [item.write(part) for part in value])
 
 
 def _duration(value: Any) -> timedelta:
@@ -211,15 +211,15 @@ def _extension(value: Any) -> str:
     return f".{name}"
 
 
-BOOLEAN = Kind(_boolean)
-TEXT = Kind(_text)
-DURATION = Kind(_duration, _duration_words)
-HOST = Kind(_host)
-DIRECTORY = Kind(_directory, str)
-FILE = Kind(_file, str)
+BOOLEAN = ValueType(_boolean)
+TEXT = ValueType(_text)
+DURATION = ValueType(_duration, _duration_words)
+HOST = ValueType(_host)
+DIRECTORY = ValueType(_directory, str)
+FILE = ValueType(_file, str)
 DIRECTORIES = many(DIRECTORY)
-PATTERNS = many(Kind(_pattern, lambda pattern: pattern.pattern))
-SUFFIXES = many(Kind(_extension))
+PATTERNS = many(ValueType(_pattern, lambda pattern: pattern.pattern))
+SUFFIXES = many(ValueType(_extension))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class Option:
     """An option, as its field's metadata holds it.
 
     Attributes:
-        kind: How its value is read and written.
+        value_type: How its value is read and written.
         description: For a person, in one or two sentences.
         default: The value without any configuration, or a function that makes it.
         example: Shown in the reference where there is no default that is the same on every machine.
@@ -237,7 +237,7 @@ class Option:
         replaced_by: For an option that still works and has a better successor: what to write instead.
     """
 
-    kind: Kind
+    value_type: ValueType
     description: str
     default: Any = None
     example: Any = None
@@ -247,17 +247,17 @@ class Option:
     replaced_by: str = ""
 
 
-def option(kind: Kind, default: Any, description: str, **more: Any) -> Any:
+def option(value_type: ValueType, default: Any, description: str, **more: Any) -> Any:
     """Declare an option as a field of the settings.
 
     Args:
-        kind: How its value is read and written.
+        value_type: How its value is read and written.
         default: The value, or a function that makes it.
         description: For a person.
         more: The other attributes of ``Option``.
     """
     secret = more.get("secret", False)
-    metadata = {"option": Option(kind, description, default, **more)}
+    metadata = {"option": Option(value_type, description, default, **more)}
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
