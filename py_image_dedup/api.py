@@ -33,8 +33,8 @@ from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.pipeline.options import Confirm, FindOptions, Options, Parts
-from py_image_dedup.pipeline.run import Run
+from py_image_dedup.pipeline.options import Confirm, FindOptions, Options, RunContext
+from py_image_dedup.pipeline.run import analyse_only, deduplicate, deduplicate_batch
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite.store import SqliteStore
 
@@ -69,7 +69,7 @@ class Deduplicator:
         should_stop: Callable[[], bool] = never,
         confirm: Confirm | None = None,
     ) -> None:
-        self._parts = Parts(store, options, observer, should_stop, confirm)
+        self._context = RunContext(store, options, observer, should_stop, confirm)
 
     def analyse(self, roots: Sequence[Root]) -> RunResult:
         """Bring the index up to date with the files under the roots: phases count to analyse.
@@ -80,7 +80,7 @@ class Deduplicator:
         Raises:
             StoreError: The index cannot be used.
         """
-        return Run(self._parts, roots, dry_run=True).analyse()
+        return analyse_only(self._context, roots)
 
     def deduplicate(
         self,
@@ -106,7 +106,7 @@ class Deduplicator:
             ValueError: A real run has no state directory to keep its journal in.
         """
         self._check_journal(dry_run)
-        return Run(self._parts, roots, dry_run=dry_run, without=without).deduplicate(skip_analyse=skip_analyse)
+        return deduplicate(self._context, roots, dry_run=dry_run, skip_analyse=skip_analyse, without=without)
 
     def process(
         self, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool
@@ -130,7 +130,7 @@ class Deduplicator:
             ValueError: A real run has no state directory to keep its journal in.
         """
         self._check_journal(dry_run)
-        return Run(self._parts, roots, dry_run=dry_run).batch(ready, gone)
+        return deduplicate_batch(self._context, roots, ready, gone, dry_run=dry_run)
 
     def prepare(self, roots: Sequence[Root]) -> None:
         """Load what ``process`` searches, so that its first call does not wait for it.
@@ -143,11 +143,13 @@ class Deduplicator:
         """
         from py_image_dedup.pipeline.incremental import prepare
 
-        prepare(self._parts, roots)
+        prepare(self._context, roots)
 
     def _check_journal(self, dry_run: bool) -> None:  # noqa: FBT001 - the caller's word
-        if not dry_run and self._parts.options.state_directory is None:
+        if not dry_run and self._context.options.state_directory is None:
             raise ValueError("files are removed only with a state directory, where the journal of the run is kept")
+        if not dry_run and not self._context.options.inspect:
+            raise ValueError("files are removed only after they were compared in full: inspect, or make a dry run")
 
 
 def find_duplicates(

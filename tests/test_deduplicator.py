@@ -93,7 +93,16 @@ def test_the_phases_run_in_order_and_are_told(library: Library) -> None:
     library.copy(library.add("a.jpg", 1), "b.jpg")
     told: list[Event] = []
     result = library.run(observer=told.append)
-    order = [Phase.COUNT, Phase.CLEANUP, Phase.ANALYSE, Phase.FIND, Phase.RANK, Phase.REMOVE, Phase.PRUNE]
+    order = [
+        Phase.COUNT,
+        Phase.CLEANUP,
+        Phase.ANALYSE,
+        Phase.FIND,
+        Phase.RANK,
+        Phase.INSPECT,
+        Phase.REMOVE,
+        Phase.PRUNE,
+    ]
     assert [summary.phase for summary in result.phases] == order
     assert [event.phase for event in told if isinstance(event, PhaseStarted)] == order
     assert [event.summary for event in told if isinstance(event, PhaseFinished)] == list(result.phases)

@@ -144,20 +144,36 @@ def test_a_framed_copy_goes_though_it_has_more_pixels(tmp_path: Path) -> None:
     assert redundant.match.evidence.words == ("with a border",)
 
 
-def test_a_captioned_copy_goes_though_the_rules_prefer_it(tmp_path: Path) -> None:
-    photos = Photos(tmp_path)
+def captioned(photos: Photos) -> None:
     photos.add("photo.jpg", photograph(1), 90)
     image = photograph(1)
     ImageDraw.Draw(image).rectangle((0, 320, 480, 360), fill="black")
     photos.add("captioned.jpg", image, 100)
+
+
+def test_a_captioned_copy_is_edited_and_stays(tmp_path: Path) -> None:
+    photos = Photos(tmp_path)
+    captioned(photos)
     result = photos.run(replace(photos.options, find=FindOptions(scope=Scope.ALL)))
-    assert found(result) == {"photo.jpg": [("captioned.jpg", MatchClass.SIMILAR)]}
-    (redundant,) = result.groups[0].redundant
-    assert redundant.reason.rule == "without-overlay"
-    assert redundant.match.evidence is not None
-    assert redundant.match.evidence.words == ("small changes inside: drawn over it",)
+    assert found(result) == {}
+    assert told(result) == [("photo.jpg", "captioned.jpg", MatchClass.EDITED)]
+    (edited,) = result.reported
+    assert edited.evidence is not None
+    assert edited.evidence.words == ("small changes inside: drawn over it",)
+    assert edited.inspection is not None
+    (region, *_) = edited.inspection.regions
+    assert (region.x, region.x + region.width) == (pytest.approx(0, abs=8), pytest.approx(480, abs=8))
+    assert region.y == pytest.approx(320, abs=8)
     # What was found out is kept with the proof.
-    assert found(photos.run(replace(photos.options, find=FindOptions(scope=Scope.ALL)))) == found(result)
+    assert told(photos.run(replace(photos.options, find=FindOptions(scope=Scope.ALL)))) == told(result)
+
+
+def test_a_captioned_copy_goes_if_edited_files_may_go_though_the_rules_prefer_it(tmp_path: Path) -> None:
+    photos = Photos(tmp_path)
+    captioned(photos)
+    removal = RemovalOptions(remove_classes=frozenset({MatchClass.SIMILAR, MatchClass.EDITED}))
+    result = photos.run(replace(photos.options, find=FindOptions(scope=Scope.ALL), removal=removal))
+    assert found(result) == {"photo.jpg": [("captioned.jpg", MatchClass.EDITED)]}
 
 
 def test_a_second_run_finds_the_same_and_verifies_nothing(photos: Photos) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from py_image_dedup.matching.matcher import AS_MANY_PIXELS, Matcher, capture_gap
+from py_image_dedup.model.inspection import Inspection, Outcome, Side
 from py_image_dedup.model.match import WHOLE, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.signature.arrays import Int64Array
@@ -116,6 +117,8 @@ def may_go(match: Match) -> bool:
     A copy may go. A part may if the keeper shows all of it, in no fewer pixels, and more besides: a photo does not go
     for a collage that has it in small, nor a shot for the next one of the same scene.
     """
+    if match.inspection is not None and not _is_kept_by(match.inspection):
+        return False
     if match.match_class is not MatchClass.PARTIAL:
         return True
     seen, keeper, part = match.evidence, match.left.facts, match.right.facts
@@ -123,6 +126,13 @@ def may_go(match: Match) -> bool:
         return False
     is_part = seen.coverage_right >= WHOLE > seen.coverage_left
     return is_part and keeper.pixels * seen.coverage_left >= AS_MANY_PIXELS * part.pixels
+
+
+def _is_kept_by(found: Inspection) -> bool:
+    """Whether a comparison in full leaves the right file nothing of its own, apart from what its class stands for."""
+    if found.outcome in {Outcome.EDITED, Outcome.PARTIAL}:
+        return not found.lacks and not (found.original.side is Side.RIGHT and found.original.sure)
+    return found.is_removable
 
 
 def group_around_keepers(

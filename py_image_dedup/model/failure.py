@@ -15,6 +15,7 @@ class Phase(StrEnum):
     ANALYSE = "analyse"
     FIND = "find"
     RANK = "rank"
+    INSPECT = "inspect"
     REMOVE = "remove"
     PRUNE = "prune"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
+from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.photo import IndexEntry
 
 
@@ -14,7 +15,16 @@ class MatchClass(StrEnum):
     IDENTICAL = "identical"
     SAME_PIXELS = "same-pixels"
     SIMILAR = "similar"
+    EDITED = "edited"
     PARTIAL = "partial"
+    ANOTHER_SHOT = "another-shot"
+    NOT_THE_SAME = "not-the-same"
+
+
+REMOVABLE_CLASSES = frozenset(
+    {MatchClass.IDENTICAL, MatchClass.SAME_PIXELS, MatchClass.SIMILAR, MatchClass.EDITED, MatchClass.PARTIAL}
+)
+"""Classes whose files may be removed if the user wants it; the others are only ever reported."""
 
 
 class Orientation(IntEnum):
@@ -131,6 +141,7 @@ class Match:
         distance: Of the signatures, 0 the same to 1 unlike; 0 for ``identical`` and ``same-pixels``.
         orientation: The turn that makes ``left`` look like ``right``.
         evidence: What the verification saw, if there was one.
+        inspection: What comparing the two files in full found, if they were compared.
     """
 
     left: IndexEntry
@@ -139,6 +150,7 @@ class Match:
     distance: float = 0.0
     orientation: Orientation = Orientation.UPRIGHT
     evidence: Evidence | None = None
+    inspection: Inspection | None = None
 
     def __post_init__(self) -> None:
         """Refuse a file as its own duplicate."""

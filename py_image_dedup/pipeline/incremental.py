@@ -18,7 +18,7 @@ import numpy as np
 from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.pipeline.cleanup import Absence, is_current
-from py_image_dedup.pipeline.options import NEAR, Matching, Parts
+from py_image_dedup.pipeline.options import NEAR, Matching, RunContext
 from py_image_dedup.scan.roots import Ownership, resolve_roots, topmost
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.search.join import join
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _REGULAR = mode.S_IFREG
 
 
-class Neighbourhood:
+class AffectedEntries:
     """Entries in memory that are searched as an index is. ``under`` is not asked: all of them are meant.
 
     Args:
@@ -50,8 +50,8 @@ class Neighbourhood:
         self._contents = {numbers[digest]: tuple(same) for digest, same in by_digest.items() if digest in numbers}
 
     @property
-    def numbers(self) -> list[int]:
-        """Of the contents, as the index numbers them."""
+    def content_ids(self) -> list[int]:
+        """The content ids, as the index numbers them."""
         return sorted(self._contents)
 
     @property
@@ -65,7 +65,7 @@ class Neighbourhood:
 
     def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:  # noqa: ARG002
         """Stream the pairs of contents within the distance."""
-        signed = [(number, s.values) for number in self.numbers if (s := self._contents[number][0].signature)]
+        signed = [(number, s.values) for number in self.content_ids if (s := self._contents[number][0].signature)]
         if len(signed) < 2:
             return
         numbers = np.array([number for number, _ in signed], dtype=np.int64)
@@ -92,7 +92,7 @@ def is_known(stat: FileStat, store: Store, current: Versions) -> bool:
     return entry is not None and entry.stat.stamp == stat.stamp and is_current(entry.versions, current)
 
 
-def gather(
+def _collect(
     raw_paths: Iterable[bytes],
     store: Store,
     max_distance: float,
@@ -132,12 +132,12 @@ def gather(
     return list(found.values())
 
 
-def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> Neighbourhood:
+def collect_affected(inventory: Inventory, context: RunContext, proven: Proven | None) -> AffectedEntries:
     """Return the files of an inventory and everything in the index that may match them directly.
 
     Args:
         inventory: Files that are in the index.
-        parts: The index, and up to which distance partners are looked for.
+        context: The index, and up to which distance partners are looked for.
         proven: Verifies the files first, and knows their partners.
 
     Raises:
@@ -145,37 +145,39 @@ def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> N
     """
     under = topmost(root.path for root in inventory.roots)
     if proven is None:
-        bound = max(parts.options.find.distance_bound, NEAR)
-        return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
-    known = (parts.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
-    numbers = parts.store.content_ids(
+        bound = max(context.options.find.distance_bound, NEAR)
+        return AffectedEntries(_collect(inventory.stamps, context.store, bound, under), context.store)
+    known = (context.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
+    numbers = context.store.content_ids(
         {entry.digest for entry in known if entry is not None and entry.digest is not None}
     )
-    proven.prover.verify_some(list(numbers.values()), observer=parts.observer, should_stop=parts.should_stop)
-    return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)
+    proven.prover.verify_some(list(numbers.values()), observer=context.observer, should_stop=context.should_stop)
+    return AffectedEntries(
+        _collect(inventory.stamps, context.store, NEAR, under, proven.prover.partners), context.store
+    )
 
 
-def prepare(parts: Parts, roots: Sequence[Root]) -> None:
+def prepare(context: RunContext, roots: Sequence[Root]) -> None:
     """Have the index load what searches for surroundings keep in memory.
 
     Args:
-        parts: As for ``surroundings``.
+        context: As for ``collect_affected``.
         roots: Where partners are looked for.
 
     Raises:
         StoreError: The index cannot be used.
     """
-    find, under = parts.options.find, [root.path for root in roots]
+    find, under = context.options.find, [root.path for root in roots]
     verified = find.matching is Matching.VERIFIED
     if verified:
-        for _ in parts.store.candidates(()):
+        for _ in context.store.candidates(()):
             break
     # A search for nothing loads all the same.
     for distance in sorted({find.distance_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
-        parts.store.similar((), distance, under)
+        context.store.similar((), distance, under)
 
 
-def look_at(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Selector) -> Inventory:
+def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Selector) -> Inventory:
     """Make the inventory of some files by looking at each: those that are there and count.
 
     Args:

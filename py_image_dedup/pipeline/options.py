@@ -140,6 +140,8 @@ class Options:
         selector: Which files count.
         analyse: How files are read.
         find: What counts as a duplicate.
+        inspect: Compare every file in full with its keeper before it counts as redundant; without, groups are the quick
+            answer of small copies of the pictures, and nothing is removed but files with the same bytes.
         rules: Which file of a group stays: the first rule that tells two files apart decides.
         removal: What happens to the others.
         quarantine_days: How long removed files wait in quarantine before a later run deletes them; ``None``: for ever.
@@ -150,6 +152,7 @@ class Options:
     selector: Selector = field(default_factory=lambda: Selector(EXTENSIONS))
     analyse: AnalyseOptions = field(default_factory=AnalyseOptions)
     find: FindOptions = field(default_factory=FindOptions)
+    inspect: bool = True
     rules: tuple[Rule, ...] = tuple(RULES[name] for name in DEFAULT_RULES)
     removal: RemovalOptions = field(default_factory=RemovalOptions)
     quarantine_days: float | None = 30
@@ -169,7 +172,7 @@ Confirm: TypeAlias = Callable[[Plan, Sequence[RankedGroup]], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunContext:
     """What a run works with.
 
     Attributes:

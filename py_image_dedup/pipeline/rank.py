@@ -1,4 +1,4 @@
-"""The rank phase: each group gets its keepers, and every redundant file the reason why it is one."""
+"""The stage that ranks: each group gets its keepers, and every redundant file the reason why its keeper is better."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from py_image_dedup.matching.groups import group_around_keepers
+from py_image_dedup.matching.groups import KeeperGroups, group_around_keepers
 from py_image_dedup.matching.matcher import Eligibility, Matcher, as_match, is_whole
-from py_image_dedup.model.events import GroupFound, Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.inspection import Side
 from py_image_dedup.model.match import Group, Match, MatchClass, PairVerdict, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import PhaseSummary
@@ -21,71 +22,142 @@ _UNDRAWN = Reason("without-overlay", "nothing drawn over it", "a caption or the 
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """Who stays and who need not.
+class Ordering:
+    """The files of a group in the order in which they are to stay.
 
     Attributes:
+        ranking: The order of the rules, which gives the reasons.
+        entries: The order that decides, best first.
+        dominated: Raw paths of files that another one is better than whatever the rules say.
+    """
+
+    ranking: Ranking
+    entries: tuple[IndexEntry, ...]
+    dominated: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRanker:
+    """Cuts groups into keepers and the files that match them directly.
+
+    Attributes:
+        matcher: Decides which files match.
+        ranker: Decides which file is better.
+        removable: Classes of matches that make a file redundant; others are reported.
+    """
+
+    matcher: Matcher
+    ranker: Ranker
+    removable: frozenset[MatchClass]
+
+    def order(self, group: Group) -> Ordering:
+        """Order the files of a group, best first."""
+        ranking = self.ranker.rank(group.entries)
+        dominated = self.matcher.dominated(ranking.entries)
+        # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only,
+        # or was drawn over, is no better than what it was made from.
+        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in dominated)
+        return Ordering(ranking, tuple(ordered), dominated)
+
+    def cut(self, ordering: Ordering, matcher: Matcher | None = None) -> KeeperGroups:
+        """Cut an ordered group.
+
+        Args:
+            ordering: The group.
+            matcher: Decides which files match instead of the own one.
+        """
+        return group_around_keepers(
+            ordering.entries,
+            matcher or self.matcher,
+            removable=self.removable,
+            is_protected=self.ranker.is_protected,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCandidates:
+    """A group as it was ordered and cut.
+
+    Attributes:
+        ordering: Its files in order.
+        keeper_groups: The keepers and what they make redundant.
+    """
+
+    ordering: Ordering
+    keeper_groups: KeeperGroups
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The files that stay, and those that need not.
+
+    Attributes:
+        candidates: The groups as they were cut, in the order in which they were found.
         groups: Disjoint, in the order of their keepers' paths.
         reported: Matches between files that both stay, in the order of their paths.
         summary: Figures.
     """
 
+    candidates: tuple[RankedCandidates, ...]
     groups: tuple[RankedGroup, ...]
     reported: tuple[Match, ...]
     summary: PhaseSummary
 
 
 def rank(
-    groups: Sequence[Group],
-    matcher: Matcher,
-    ranker: Ranker,
-    removable: frozenset[MatchClass],
-    *,
-    observer: Observer,
-    should_stop: Callable[[], bool],
+    groups: Sequence[Group], group_ranker: GroupRanker, *, observer: Observer, should_stop: Callable[[], bool]
 ) -> Ranked:
     """Cut groups into keepers and the files that match them directly.
 
     Args:
-        groups: As the phase ``find`` returns them.
-        matcher: As the phase ``find`` returns it.
-        ranker: Says which file is better.
-        removable: Classes of matches that make a file redundant; others are reported.
-        observer: Told of the beginning, every ranked group, and the end.
-        should_stop: When it says so the rest is left out.
+        groups: As the stage ``find`` returns them.
+        group_ranker: Orders and cuts one group.
+        observer: Receives the beginning, the progress by group, and the end.
+        should_stop: Polled before each group; when true, the rest is left out.
     """
     begin = perf_counter()
     observer(PhaseStarted(Phase.RANK, len(groups), "groups"))
-    ranked: list[RankedGroup] = []
-    reported: list[Match] = []
+    candidates: list[RankedCandidates] = []
     for group in groups:
         if should_stop():
             break
-        ranking = ranker.rank(group.entries)
-        dominated = matcher.dominated(ranking.entries)
-        # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only,
-        # or was drawn over, is no better than what it was made from.
-        ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in dominated)
-        clusters = group_around_keepers(ordered, matcher, removable=removable, is_protected=ranker.is_protected)
-        for cluster in clusters.groups:
-            redundant = tuple(Redundant(match, _reason(ranking, match, dominated)) for match in cluster.matches)
-            ranked.append(RankedGroup(redundant[0].match.left, redundant))
-            observer(GroupFound(ranked[-1]))
-        reported += clusters.reported
+        ordering = group_ranker.order(group)
+        candidates.append(RankedCandidates(ordering, group_ranker.cut(ordering)))
         observer(PhaseAdvanced(Phase.RANK))
+    ranked, reported = collect(candidates)
+    summary = PhaseSummary(Phase.RANK, perf_counter() - begin, counts_of(ranked, reported))
+    observer(PhaseFinished(summary))
+    return Ranked(tuple(candidates), ranked, reported, summary)
+
+
+def collect(candidates: Iterable[RankedCandidates]) -> tuple[tuple[RankedGroup, ...], tuple[Match, ...]]:
+    """Return the ranked groups of all candidates and the matches that are only reported, each in the order of paths."""
+    ranked: list[RankedGroup] = []
+    reported: list[Match] = []
+    for each in candidates:
+        for group in each.keeper_groups.groups:
+            redundant = tuple(Redundant(match, _reason(each.ordering, match)) for match in group.matches)
+            ranked.append(RankedGroup(redundant[0].match.left, redundant))
+        reported += each.keeper_groups.reported
     ranked.sort(key=lambda group: group.keeper.stat.raw_path)
     reported.sort(key=lambda match: (match.left.stat.raw_path, match.right.stat.raw_path))
-    counts = {
-        "groups": len(ranked),
-        "redundant": sum(len(group.redundant) for group in ranked),
+    return tuple(ranked), tuple(reported)
+
+
+def counts_of(groups: Sequence[RankedGroup], reported: Sequence[Match]) -> dict[str, int]:
+    """Return the figures of a summary: groups, redundant files, matches that are only reported."""
+    return {
+        "groups": len(groups),
+        "redundant": sum(len(group.redundant) for group in groups),
         "reported": len(reported),
     }
-    summary = PhaseSummary(Phase.RANK, perf_counter() - begin, counts)
-    observer(PhaseFinished(summary))
-    return Ranked(tuple(ranked), tuple(reported), summary)
 
 
-def _reason(ranking: Ranking, match: Match, dominated: frozenset[bytes]) -> Reason:
+def _reason(ordering: Ordering, match: Match) -> Reason:
+    ranking, dominated = ordering.ranking, ordering.dominated
+    found = match.inspection
+    if found is not None and found.original.side is Side.LEFT and found.original.reason:
+        return Reason("original", found.original.reason, "made from it")
     if match.match_class is MatchClass.PARTIAL:
         return _WHOLE
     seen = match.evidence

@@ -1,4 +1,4 @@
-"""One run: the seven phases in order, and what they tell in the end."""
+"""A run: the stages in order, from counting files to removing emptied folders, and the result they add up to."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from py_image_dedup.model.events import PhaseFinished, PhaseStarted, RunFinished, RunStarted
+from py_image_dedup.model.events import GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
-from py_image_dedup.model.photo import Versions
 from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.pipeline.cleanup import cleanup
 from py_image_dedup.pipeline.count import count
-from py_image_dedup.pipeline.find import find
+from py_image_dedup.pipeline.find import Found, find
 from py_image_dedup.pipeline.gc_pause import paused_collection
-from py_image_dedup.pipeline.options import Parts
-from py_image_dedup.pipeline.rank import rank, with_partial
+from py_image_dedup.pipeline.options import RunContext
+from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
 from py_image_dedup.pipeline.remove import plan_removal, prune, remove
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
@@ -42,253 +40,354 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class _Stopped(Exception):  # noqa: N818 - the user's wish, no error
-    """The user wants no more."""
-
-
-class Run:
-    """One run. What it knows so far becomes its result, wherever it ends. Used once, by one thread.
+def analyse_only(context: RunContext, roots: Sequence[Root]) -> RunResult:
+    """Bring the index up to date with the files under the roots: the stages count, cleanup and analyse.
 
     Args:
-        parts: What it works with.
-        roots: What is searched.
+        context: The index and the options.
+        roots: The folders that are searched.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    run = Recorder(context, roots, dry_run=True)
+
+    def work() -> None:
+        _, stale = _take_stock(run)
+        _analyse(run, stale)
+
+    return run.carry_out(work)
+
+
+def deduplicate(
+    context: RunContext,
+    roots: Sequence[Root],
+    *,
+    dry_run: bool,
+    skip_analyse: bool = False,
+    without: Collection[bytes] = frozenset(),
+) -> RunResult:
+    """Find the duplicates under the roots and remove them: all stages.
+
+    Args:
+        context: The index, the options, and whom to report to.
+        roots: The folders that are searched.
         dry_run: Nothing is changed but the index and the folder of the run.
-        without: Raw paths that are left alone: files that are still being written.
+        skip_analyse: New and changed files are left out instead of read.
+        without: Raw paths that are left alone, such as files that are still being written.
+
+    Raises:
+        StoreError: The index cannot be used; nothing was removed.
+    """
+    run = Recorder(context, roots, dry_run=dry_run)
+
+    def work() -> None:
+        _recover(run)
+        with paused_collection():
+            inventory, stale = _take_stock(run, without)
+        if not skip_analyse:
+            _analyse(run, stale)
+        with open_pair_verifier(context.store, context.options) as verified:
+            found = _find(run, inventory, context.store, verified)
+            ranked = _rank(run, inventory, found)
+        _remove(run, inventory, ranked)
+
+    return run.carry_out(work)
+
+
+def deduplicate_batch(
+    context: RunContext, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool
+) -> RunResult:
+    """Do what ``deduplicate`` does for some files and what is near them in the index.
+
+    Args:
+        context: The index, the options, and whom to report to.
+        roots: The folders that the files and their partners are in.
+        ready: Raw paths of files that are new or have changed.
+        gone: Raw paths of files and folders that are no more.
+        dry_run: As for ``deduplicate``.
+
+    Raises:
+        StoreError: The index cannot be used; nothing was removed.
+    """
+    from py_image_dedup.pipeline.incremental import collect_affected, forget_gone, inventory_of, is_known
+
+    options, store = context.options, context.store
+    run = Recorder(context, roots, dry_run=dry_run, full=False)
+
+    def work() -> None:
+        inventory = inventory_of(ready, run.roots, options.walked)
+        run.fail(inventory.failures)
+        run.know(files=len(inventory))
+        forget_gone(gone, inventory, store, context.should_stop)
+        _analyse(run, [stat for stat in inventory if not is_known(stat, store, options.analyse.versions)])
+        with open_pair_verifier(store, options) as verified:
+            affected = collect_affected(inventory, context, verified)
+            run.check_stopped()
+            around = inventory_of(affected.raw_paths, run.roots, options.walked)
+            found = _find(run, around, affected, verified and replace(verified, numbers=affected.content_ids))
+            ranked = _rank(run, around, found)
+        _remove(run, around, ranked)
+
+    return run.carry_out(work)
+
+
+class Stopped(Exception):  # noqa: N818 - the user's wish, no error
+    """The user wants the run to end."""
+
+
+class StageResult(Protocol):
+    """What a stage returns."""
+
+    @property
+    def summary(self) -> PhaseSummary:
+        """The figures of the stage."""
+
+
+Result = TypeVar("Result", bound=StageResult)
+
+
+class Recorder:
+    """Builds the result of one run, wherever it ends. Used once, by one thread.
+
+    Attributes:
+        context: The index, the options, and whom to report to.
+        roots: The folders that are searched.
+        result: What is known so far.
+
+    Args:
+        context: As above.
+        roots: As above.
+        dry_run: Nothing is changed but the index and the folder of the run.
+        full: The run is over everything under the roots.
     """
 
-    def __init__(
-        self, parts: Parts, roots: Sequence[Root], *, dry_run: bool, without: Collection[bytes] = frozenset()
-    ) -> None:
-        self._parts = parts
-        self._roots = tuple(roots)
-        self._without = without
-        self._full = True
+    def __init__(self, context: RunContext, roots: Sequence[Root], *, dry_run: bool, full: bool = True) -> None:
+        self.context = context
+        self.roots = tuple(roots)
+        self._full = full
         self._started = datetime.now(UTC)
         self._phases: list[PhaseSummary] = []
         self._failures: list[Failure] = []
-        self._result = RunResult(
+        self.result = RunResult(
             run=run_name(self._started),
             started=self._started,
             dry_run=dry_run,
             roots=tuple(root.path for root in roots),
-            max_distance=parts.options.find.distance_bound,
+            max_distance=context.options.find.distance_bound,
         )
 
-    def analyse(self) -> RunResult:
-        """Phases count to analyse.
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the run; ``None`` without a state directory."""
+        state = self.context.options.state_directory
+        return None if state is None else state / RUNS_NAME / self.result.run
+
+    def carry_out(self, work: Callable[[], None]) -> RunResult:
+        """Work under the lock of the state directory; whatever goes wrong becomes part of the result.
+
+        Args:
+            work: Does the work, and tells this object what comes of it.
 
         Raises:
             StoreError: The index cannot be used.
         """
-        return self._carry_out(lambda: self._read(self._look()[1]))
-
-    def deduplicate(self, *, skip_analyse: bool) -> RunResult:
-        """All phases.
-
-        Raises:
-            StoreError: The index cannot be used; nothing was removed.
-        """
-        parts = self._parts
-
-        def work() -> None:
-            self._recover()
-            with paused_collection():
-                inventory, stale = self._look()
-            if not skip_analyse:
-                self._read(stale)
-            with open_pair_verifier(parts.store, parts.options) as proven:
-                self._find_and_rank(inventory, parts.store, proven)
-            self._remove(inventory)
-
-        return self._carry_out(work)
-
-    def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> RunResult:
-        """All phases, for some files and what is near them in the index.
-
-        Args:
-            ready: Raw paths of files that are new or have changed.
-            gone: Raw paths of files and folders that are no more.
-
-        Raises:
-            StoreError: The index cannot be used; nothing was removed.
-        """
-        from py_image_dedup.pipeline.incremental import forget_gone, is_known, look_at, surroundings
-
-        parts, options = self._parts, self._parts.options
-        self._full = False
-
-        def work() -> None:
-            inventory = look_at(ready, self._roots, options.walked)
-            self._failures.extend(inventory.failures)
-            self._know(files=len(inventory))
-            forget_gone(gone, inventory, parts.store, parts.should_stop)
-            self._read([stat for stat in inventory if not is_known(stat, parts.store, self._versions)])
-            with open_pair_verifier(parts.store, options) as proven:
-                near = surroundings(inventory, parts, proven)
-                self._go_on()
-                around = look_at(near.raw_paths, self._roots, options.walked)
-                self._find_and_rank(around, near, proven and replace(proven, numbers=near.numbers))
-            self._remove(around)
-
-        return self._carry_out(work)
-
-    def _carry_out(self, work: Callable[[], None]) -> RunResult:
-        """Work under the lock of the state directory; whatever happens becomes a result."""
-        state = self._parts.options.state_directory
+        state = self.context.options.state_directory
         try:
             with RunLock(state) if state is not None else nullcontext():
                 if state is not None:
-                    self._know(run=free_run_name(self._started, state / RUNS_NAME))
-                self._parts.observer(RunStarted(self._result.run, self._result.dry_run, self._full))
+                    self.know(run=free_run_name(self._started, state / RUNS_NAME))
+                self.context.observer(RunStarted(self.result.run, self.result.dry_run, self._full))
                 work()
         except StoreError:
             raise
-        except _Stopped:
-            self._know(interrupted=True)
+        except Stopped:
+            self.know(interrupted=True)
         except (RunLockedError, PlanError, JournalError, OSError) as error:
-            self._know(error=str(error))
-        except Exception as error:  # noqa: BLE001 - logged; what was removed so far must be told all the same
-            _log.exception("the run %s failed", self._result.run)
-            self._know(error=f"unexpected {type(error).__name__}: {error}")
-        self._know(phases=tuple(self._phases), failures=tuple(self._failures))
-        self._parts.observer(RunFinished(self._result))
-        return self._result
+            self.know(error=str(error))
+        except Exception as error:  # noqa: BLE001 - logged; what was removed so far must be reported all the same
+            _log.exception("the run %s failed", self.result.run)
+            self.know(error=f"unexpected {type(error).__name__}: {error}")
+        self.know(phases=tuple(self._phases), failures=tuple(self._failures))
+        self.context.observer(RunFinished(self.result))
+        return self.result
 
-    def _know(self, **facts: object) -> None:
-        self._result = replace(self._result, **facts)  # type: ignore[arg-type] # the names are those of the fields
+    def know(self, **fields: Any) -> None:
+        """Set fields of the result."""
+        self.result = replace(self.result, **fields)
 
-    @property
-    def _versions(self) -> Versions:
-        return self._parts.options.analyse.versions
+    def fail(self, failures: Sequence[Failure]) -> None:
+        """Add files that could not be handled."""
+        self._failures.extend(failures)
 
-    @property
-    def _folder(self) -> Path | None:
-        state = self._parts.options.state_directory
-        return None if state is None else state / RUNS_NAME / self._result.run
+    def add(self, done: Result) -> Result:
+        """Add the figures of a stage and return what it returned."""
+        self._phases.append(done.summary)
+        return done
 
-    def _recover(self) -> None:
-        """Complete what a killed run left half done, so that its files are there to be counted."""
-        folder = self._folder
-        if self._result.dry_run or folder is None or not folder.parent.is_dir():
-            return
-        from py_image_dedup.removal.recovery import recover
-
-        for name in sorted((run.name for run in folder.parent.iterdir()), reverse=True):
-            if (folder.parent / name / JOURNAL_NAME).is_file():
-                for outcome in recover(folder.parent / name):
-                    _log.warning("%s, of the killed run %s: %s", outcome.action.source.path, name, outcome.status)
-                return
-
-    def _look(self) -> tuple[Inventory, tuple[FileStat, ...]]:
-        parts = self._parts
-        counted = count(self._roots, parts.options.walked, observer=parts.observer, should_stop=parts.should_stop)
-        inventory = counted.inventory
-        if self._without:
-            stamps = {raw: stamp for raw, stamp in inventory.stamps.items() if raw not in self._without}
-            inventory = replace(inventory, stamps=stamps)
-        self._phases.append(counted.summary)
-        self._failures.extend(inventory.failures)
-        self._know(files=len(inventory))
-        self._go_on()
-        if not inventory.roots:
-            words = "; ".join(failure.message for failure in inventory.failures)
-            raise OSError(f"there is nothing to search: {words or 'no folder was given'}")
-        cleaned = cleanup(
-            inventory, parts.store, self._versions, observer=parts.observer, should_stop=parts.should_stop
-        )
-        self._phases.append(cleaned.summary)
-        self._failures.extend(cleaned.failures)
-        self._go_on()
-        return inventory, cleaned.stale
-
-    def _read(self, stale: Sequence[FileStat]) -> None:
-        parts = self._parts
-        parts.observer(PhaseStarted(Phase.ANALYSE, len(stale)))
-        summary = PhaseSummary(Phase.ANALYSE, 0.0, {"analysed": 0, "known": 0, "failed": 0, "bytes": 0})
-        if stale:
-            from py_image_dedup.pipeline.analyse import analyse
-
-            analysed = analyse(
-                stale, parts.store, parts.options.analyse, observer=parts.observer, should_stop=parts.should_stop
-            )
-            summary = analysed.summary
-            self._failures.extend(analysed.failures)
-        parts.observer(PhaseFinished(summary))
+    def add_summary(self, summary: PhaseSummary) -> None:
+        """Add the figures of a stage."""
         self._phases.append(summary)
-        self._go_on()
 
-    def _find_and_rank(self, inventory: Inventory, searched: SearchableStore, proven: Proven | None) -> None:
-        parts, options = self._parts, self._parts.options
-        searching = partial(find, observer=parts.observer, should_stop=parts.should_stop)
-        found = searching(inventory, searched, self._versions, options.find, proven=proven)
-        self._phases.append(found.summary)
-        self._go_on()
-        with paused_collection():
-            ranked = rank(
-                found.groups,
-                found.matcher,
-                Ranker(options.rules, Ownership(inventory.roots).is_protected, options.find.distance_bound),
-                options.removal.remove_classes,
-                observer=parts.observer,
-                should_stop=parts.should_stop,
-            )
-        self._phases.append(ranked.summary)
-        reported = with_partial(ranked, found.partial, options.find.eligibility)
-        self._know(groups=ranked.groups, reported=reported)
-        self._go_on()
+    def check_stopped(self) -> None:
+        """End the run if the user wants it.
 
-    def _remove(self, inventory: Inventory) -> None:
-        parts, removal, folder = self._parts, self._parts.options.removal, self._folder
-        groups, run = self._result.groups, self._result.run
-        with paused_collection():
-            if folder is None:
-                plan = make_plan(run, groups, inventory.roots, removal)
-            else:
-                plan = plan_removal(run, groups, inventory.roots, removal, folder)
-        self._go_on()
-        if plan.actions and not self._result.dry_run and parts.confirm is not None:
-            self._know(dry_run=not parts.confirm(plan, groups))
-        dry_run, directory = self._result.dry_run, folder or Path()
-        removed = remove(plan, directory, dry_run=dry_run, observer=parts.observer, should_stop=parts.should_stop)
-        self._know(outcomes=removed.outcomes)
-        if not dry_run:
-            self._forget(removed.outcomes)
-        self._phases.append(removed.summary)
-        self._phases[-1] = self._expire(removed.summary, inventory)
-        pruned = prune(plan, removed.outcomes, directory, dry_run=dry_run, observer=parts.observer)
-        self._phases.append(pruned.summary)
-        self._know(pruned_folders=pruned.folders)
-        self._go_on()
+        Raises:
+            Stopped: The run is to end.
+        """
+        if self.context.should_stop():
+            raise Stopped
 
-    def _forget(self, outcomes: Sequence[Outcome]) -> None:
-        """Drop the entries of files that are gone, and of those that were not as the index said."""
-        paths: set[Path] = set()
-        for outcome in outcomes:
-            if outcome.status is OutcomeStatus.DONE:
-                paths.add(outcome.action.source.path)
-            elif outcome.status is OutcomeStatus.SKIPPED and not self._parts.should_stop():
-                paths |= {outcome.action.source.path, outcome.action.keeper.path}
-        try:
-            self._parts.store.remove(sorted(paths))
-        except StoreError as error:
-            # Files were removed, and that must be told; the next run's cleanup drops these entries.
-            self._know(error=f"the files were handled, but the index could not be updated: {error}")
+    def amend(self, summary: PhaseSummary) -> None:
+        """Replace the figures of the last stage."""
+        self._phases[-1] = summary
 
-    def _expire(self, summary: PhaseSummary, inventory: Inventory) -> PhaseSummary:
-        """Delete what has waited in quarantine long enough; a part of the phase ``remove``."""
-        days, folder = self._parts.options.quarantine_days, self._folder
-        if self._result.dry_run or days is None or folder is None or self._parts.should_stop():
-            return summary
-        from py_image_dedup.removal.quarantine import expire
 
-        roots = [root.path for root in inventory.roots if not root.protected]
-        outcomes = expire(folder.parent, roots, days, self._started, should_stop=self._parts.should_stop)
-        expired = sum(outcome.status is OutcomeStatus.DONE for outcome in outcomes)
-        for outcome in outcomes:
-            if outcome.status is not OutcomeStatus.DONE:
-                _log.info("%s", outcome.message)
-        return replace(summary, counts={**summary.counts, "expired": expired}) if outcomes else summary
+def _recover(run: Recorder) -> None:
+    """Complete what a killed run left half done, so that its files are there to be counted."""
+    folder = run.folder
+    if run.result.dry_run or folder is None or not folder.parent.is_dir():
+        return
+    from py_image_dedup.removal.recovery import recover
 
-    def _go_on(self) -> None:
-        if self._parts.should_stop():
-            raise _Stopped
+    for name in sorted((each.name for each in folder.parent.iterdir()), reverse=True):
+        if (folder.parent / name / JOURNAL_NAME).is_file():
+            for outcome in recover(folder.parent / name):
+                _log.warning("%s, of the killed run %s: %s", outcome.action.source.path, name, outcome.status)
+            return
+
+
+def _take_stock(run: Recorder, without: Collection[bytes] = frozenset()) -> tuple[Inventory, tuple[FileStat, ...]]:
+    """Walk the roots and compare what is there with the index; return the files and those that have to be read."""
+    context = run.context
+    observer, should_stop = context.observer, context.should_stop
+    inventory = run.add(count(run.roots, context.options.walked, observer=observer, should_stop=should_stop)).inventory
+    if without:
+        stamps = {raw: stamp for raw, stamp in inventory.stamps.items() if raw not in without}
+        inventory = replace(inventory, stamps=stamps)
+    run.fail(inventory.failures)
+    run.know(files=len(inventory))
+    run.check_stopped()
+    if not inventory.roots:
+        causes = "; ".join(failure.message for failure in inventory.failures)
+        raise OSError(f"there is nothing to search: {causes or 'no folder was given'}")
+    versions = context.options.analyse.versions
+    cleaned = run.add(cleanup(inventory, context.store, versions, observer=observer, should_stop=should_stop))
+    run.fail(cleaned.failures)
+    run.check_stopped()
+    return inventory, cleaned.stale
+
+
+def _analyse(run: Recorder, stale: Sequence[FileStat]) -> None:
+    context = run.context
+    context.observer(PhaseStarted(Phase.ANALYSE, len(stale)))
+    summary = PhaseSummary(Phase.ANALYSE, 0.0, {"analysed": 0, "known": 0, "failed": 0, "bytes": 0})
+    if stale:
+        from py_image_dedup.pipeline.analyse import analyse
+
+        analysed = analyse(
+            stale,
+            context.store,
+            context.options.analyse,
+            observer=context.observer,
+            should_stop=context.should_stop,
+        )
+        summary = analysed.summary
+        run.fail(analysed.failures)
+    context.observer(PhaseFinished(summary))
+    run.add_summary(summary)
+    run.check_stopped()
+
+
+def _find(run: Recorder, inventory: Inventory, searched: SearchableStore, verified: Proven | None) -> Found:
+    context = run.context
+    found = run.add(
+        find(
+            inventory,
+            searched,
+            context.options.analyse.versions,
+            context.options.find,
+            proven=verified,
+            observer=context.observer,
+            should_stop=context.should_stop,
+        )
+    )
+    run.check_stopped()
+    return found
+
+
+def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
+    """Choose keepers, then compare in full what would go."""
+    context, options = run.context, run.context.options
+    is_protected = Ownership(inventory.roots).is_protected
+    ranker = Ranker(options.rules, is_protected, options.find.distance_bound)
+    group_ranker = GroupRanker(found.matcher, ranker, options.removal.remove_classes)
+    with paused_collection():
+        ranked = run.add(rank(found.groups, group_ranker, observer=context.observer, should_stop=context.should_stop))
+    run.check_stopped()
+    if options.inspect:
+        from py_image_dedup.pipeline.inspection import inspect_groups
+
+        ranked = run.add(inspect_groups(ranked, group_ranker, context))
+    reported = with_partial(ranked, found.partial, options.find.eligibility)
+    run.know(groups=ranked.groups, reported=reported)
+    for group in ranked.groups:
+        context.observer(GroupFound(group))
+    run.check_stopped()
+    return ranked
+
+
+def _remove(run: Recorder, inventory: Inventory, ranked: Ranked) -> None:
+    context, removal, folder = run.context, run.context.options.removal, run.folder
+    name, groups = run.result.run, ranked.groups
+    with paused_collection():
+        if folder is None:
+            plan = make_plan(name, groups, inventory.roots, removal)
+        else:
+            plan = plan_removal(name, groups, inventory.roots, removal, folder)
+    run.check_stopped()
+    if plan.actions and not run.result.dry_run and context.confirm is not None:
+        run.know(dry_run=not context.confirm(plan, groups))
+    dry_run, directory = run.result.dry_run, folder or Path()
+    removed = run.add(
+        remove(plan, directory, dry_run=dry_run, observer=context.observer, should_stop=context.should_stop)
+    )
+    run.know(outcomes=removed.outcomes)
+    if not dry_run:
+        _forget(run, removed.outcomes)
+    run.amend(_expire(run, removed.summary, inventory))
+    pruned = run.add(prune(plan, removed.outcomes, directory, dry_run=dry_run, observer=context.observer))
+    run.know(pruned_folders=pruned.folders)
+    run.check_stopped()
+
+
+def _forget(run: Recorder, outcomes: Sequence[Outcome]) -> None:
+    """Drop the entries of files that are gone, and of those that were not as the index had them."""
+    paths: set[Path] = set()
+    for outcome in outcomes:
+        if outcome.status is OutcomeStatus.DONE:
+            paths.add(outcome.action.source.path)
+        elif outcome.status is OutcomeStatus.SKIPPED and not run.context.should_stop():
+            paths |= {outcome.action.source.path, outcome.action.keeper.path}
+    try:
+        run.context.store.remove(sorted(paths))
+    except StoreError as error:
+        # Files were removed, and that must be reported; the next run's cleanup drops these entries.
+        run.know(error=f"the files were handled, but the index could not be updated: {error}")
+
+
+def _expire(run: Recorder, summary: PhaseSummary, inventory: Inventory) -> PhaseSummary:
+    """Delete what has waited in quarantine long enough; a part of the stage ``remove``."""
+    context, folder = run.context, run.folder
+    days = context.options.quarantine_days
+    if run.result.dry_run or days is None or folder is None or context.should_stop():
+        return summary
+    from py_image_dedup.removal.quarantine import expire
+
+    roots = [root.path for root in inventory.roots if not root.protected]
+    outcomes = expire(folder.parent, roots, days, run.result.started, should_stop=context.should_stop)
+    expired = sum(outcome.status is OutcomeStatus.DONE for outcome in outcomes)
+    for outcome in outcomes:
+        if outcome.status is not OutcomeStatus.DONE:
+            _log.info("%s", outcome.message)
+    return replace(summary, counts={**summary.counts, "expired": expired}) if outcomes else summary

@@ -22,6 +22,7 @@ TITLES = {
     Phase.ANALYSE: "Analysing",
     Phase.FIND: "Finding duplicates",
     Phase.RANK: "Choosing keepers",
+    Phase.INSPECT: "Comparing in full",
     Phase.REMOVE: "Removing",
     Phase.PRUNE: "Removing empty folders",
 }

@@ -7,7 +7,7 @@ numbers, signatures belong to contents, and the search runs over contents, so th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -251,6 +251,26 @@ class Store(ABC):
             numbers: Only pairs with at least one of these contents; ``None``: all.
         """
 
+    @abstractmethod
+    def keep_inspections(self, version: int, found: Mapping[tuple[bytes, bytes], bytes]) -> None:
+        """Remember what comparing pairs of files in full found.
+
+        As with verdicts, a store may keep it on this machine only.
+
+        Args:
+            version: Of the method; what was found with another one is forgotten now or later.
+            found: By the digests of the keeper and of the other file; what a value says is opaque to the store.
+        """
+
+    @abstractmethod
+    def inspections(self, version: int, pairs: Collection[tuple[bytes, bytes]]) -> Mapping[tuple[bytes, bytes], bytes]:
+        """Return what is remembered of these pairs; a pair that was never compared is not in the answer.
+
+        Args:
+            version: Of the method.
+            pairs: The digests of a keeper and of another file, in this order.
+        """
+
     def size(self) -> int | None:
         """Return the bytes of the index on disk, or ``None`` if the store cannot tell."""
         return None
@@ -271,7 +291,7 @@ class Store(ABC):
 
 
 class SearchableStore(Protocol):
-    """What the find phase asks: of a whole ``Store``, or of a ``Neighbourhood``, with the meaning that it has there."""
+    """What the stage that finds needs: of a whole ``Store``, or of ``AffectedEntries``."""
 
     def put(self, entries: Sequence[IndexEntry]) -> None:
         """Keep what was found out about entries."""

@@ -24,6 +24,7 @@ import numpy as np
 
 from py_image_dedup.features.extract import DOCUMENT, Features
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
+from py_image_dedup.signature.arrays import Float64Array
 from py_image_dedup.verification.compare import Changes, Comparison, compare, look_at_changes
 from py_image_dedup.verification.correspondence import Fit, correspond, fit
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
@@ -96,6 +97,28 @@ def verify(left: Picture, right: Picture) -> Verdict | None:
         left, right = right, left
     proof = _prove(left, right)
     return None if proof is None else _judge(left, right, proof, exchanged=exchanged)
+
+
+def locate(left: Picture, right: Picture) -> Float64Array | None:
+    """Find where one picture lies in another one that it matches.
+
+    Args:
+        left: A picture.
+        right: A picture that shows the same, in whole or in part.
+
+    Returns:
+        The homography from the left thumbnail to the right one, 3 x 3, float64, in pixels whose corners are whole
+        numbers; ``None`` if the pictures do not match.
+
+    Raises:
+        ValueError: A thumbnail in the index is damaged.
+    """
+    exchanged = left.features.thumbnail > right.features.thumbnail
+    proof = _prove(right, left) if exchanged else _prove(left, right)
+    if proof is None:
+        return None
+    alignment = proof.overlap.alignment
+    return (alignment.inverse() if exchanged else alignment).matrix
 
 
 def _is_seen_the_same(left: Features, right: Features) -> bool:

@@ -15,7 +15,7 @@ from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.pipeline.find import Found, find
 from py_image_dedup.pipeline.options import NEAR, FindOptions
-from py_image_dedup.pipeline.rank import rank
+from py_image_dedup.pipeline.rank import GroupRanker, rank
 from py_image_dedup.pipeline.same_pixels import known_pixels, near_candidates
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.store.sqlite.store import SqliteStore
@@ -82,7 +82,7 @@ def test_a_library_of_thousands_of_alike_pictures_is_one_group(store: SqliteStor
     found = search(store, inventory(*files))
     assert [len(group.entries) for group in found.groups] == [1500]
     ranked = rank(
-        found.groups, found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.SIMILAR}),
+        found.groups, GroupRanker(found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.SIMILAR})),
         observer=ignore, should_stop=lambda: False,
     )  # fmt: skip
     assert sum(len(group.redundant) for group in ranked.groups) + len(ranked.groups) == 1500
@@ -93,7 +93,7 @@ def test_ranking_stops_when_it_is_told_to(store: SqliteStore) -> None:
     store.put(files)
     found = search(store, inventory(*files))
     ranked = rank(
-        found.groups, found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL}),
+        found.groups, GroupRanker(found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL})),
         observer=ignore, should_stop=lambda: True,
     )  # fmt: skip
     assert ranked.groups == ()
@@ -104,7 +104,7 @@ def test_a_ranked_group_holds_no_features(store: SqliteStore) -> None:
     store.put(files)
     found = search(store, inventory(*files))
     ranked = rank(
-        found.groups, found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL}),
+        found.groups, GroupRanker(found.matcher, Ranker((), lambda _: False, 0.1), frozenset({MatchClass.IDENTICAL})),
         observer=ignore, should_stop=lambda: False,
     )  # fmt: skip
     (group,) = ranked.groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from py_image_dedup.store.elastic.reader import TERMS, EntryReader, Reading, col
 from py_image_dedup.store.elastic.search import Found, NeighbourSearch
 from py_image_dedup.store.elastic.words import WITH_WORDS, WordSearch
 from py_image_dedup.store.sqlite.database import Database
+from py_image_dedup.store.sqlite.inspections import InspectionCache
 from py_image_dedup.store.sqlite.verdicts import VerdictCache
 
 PROOFS_NAME = "proofs.sqlite3"
@@ -67,6 +68,7 @@ class ElasticStore(Store):
         # Proofs hold for any index: what is in the file is known by digest and not by number.
         self._kept = Database(folder / PROOFS_NAME if folder else Path(":memory:"), busy_seconds=10.0)
         self._proofs = VerdictCache(self._kept, self._digests, self.content_ids)
+        self._inspections = InspectionCache(self._kept)
 
     def get(self, path: Path) -> IndexEntry | None:
         """See ``Store.get``."""
@@ -100,6 +102,7 @@ class ElasticStore(Store):
         self._words.forget()
         with self._kept.transaction():
             self._proofs.clear()
+            self._inspections.clear()
 
     def stamps(self, under: Sequence[Path] | None) -> Iterator[tuple[bytes, Stamp, Versions]]:
         """See ``Store.stamps``."""
@@ -203,6 +206,14 @@ class ElasticStore(Store):
     def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
         """See ``Store.verdicts``."""
         return self._proofs.verdicts(version, numbers)
+
+    def keep_inspections(self, version: int, found: Mapping[tuple[bytes, bytes], bytes]) -> None:
+        """See ``Store.keep_inspections``."""
+        self._inspections.keep(version, found)
+
+    def inspections(self, version: int, pairs: Collection[tuple[bytes, bytes]]) -> Mapping[tuple[bytes, bytes], bytes]:
+        """See ``Store.inspections``."""
+        return self._inspections.inspections(version, pairs)
 
     def size(self) -> int | None:
         """See ``Store.size``. Replicas count; ``None`` if the user may not ask."""

@@ -152,7 +152,17 @@ _ABSENT = (
     "CREATE TABLE absent (digest BLOB PRIMARY KEY) WITHOUT ROWID",
 )
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT)
+_INSPECTED = (
+    # What comparing pairs of files in full found, by the digests of the keeper and of the other file.
+    """
+    CREATE TABLE inspections (
+        keeper BLOB NOT NULL, other BLOB NOT NULL, version INTEGER NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (keeper, other)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT, _INSPECTED)
 """Element ``n`` holds the statements that make an index of version ``n`` one of version ``n + 1``; 0 is an empty file.
 
 A migration that was published is never edited: a change of the tables is a new element.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
@@ -20,6 +20,7 @@ from py_image_dedup.store.content_search import matrix_of, neighbours, select, w
 from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.sqlite.caches import SignatureTable, WordTable
 from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database, Row, batched, refuse_foreign
+from py_image_dedup.store.sqlite.inspections import InspectionCache
 from py_image_dedup.store.sqlite.pairs import PairSearch
 from py_image_dedup.store.sqlite.rows import (
     DEPARTED_ENTRY,
@@ -67,6 +68,7 @@ class SqliteStore(Store):
         self._pairs = PairSearch(self._database, self._table)
         self._words = WordTable(self._database)
         self._proofs = VerdictCache(self._database, self._digests, self.content_ids)
+        self._inspections = InspectionCache(self._database)
 
     @property
     def path(self) -> Path:
@@ -103,6 +105,7 @@ class SqliteStore(Store):
             for table in ("files", "contents", "features", "words", "departed", "unsearched", "crowded", "pairs"):
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
             self._proofs.clear()
+            self._inspections.clear()
             self._database.set_fact("search_epoch", self._database.fact("search_epoch") + 1)
         self._table.forget()
         self._words.forget()
@@ -235,6 +238,14 @@ class SqliteStore(Store):
     def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
         """See ``Store.verdicts``."""
         return self._proofs.verdicts(version, numbers)
+
+    def keep_inspections(self, version: int, found: Mapping[tuple[bytes, bytes], bytes]) -> None:
+        """See ``Store.keep_inspections``."""
+        self._inspections.keep(version, found)
+
+    def inspections(self, version: int, pairs: Collection[tuple[bytes, bytes]]) -> Mapping[tuple[bytes, bytes], bytes]:
+        """See ``Store.inspections``."""
+        return self._inspections.inspections(version, pairs)
 
     def size(self) -> int:
         """See ``Store.size``. The log that is not yet in the file counts."""

@@ -139,6 +139,7 @@ def forget_unknown(database: Database) -> None:
     known = "SELECT digest FROM contents"
     database.execute(f"DELETE FROM proofs WHERE left NOT IN ({known}) OR right NOT IN ({known})")  # noqa: S608 - constant
     database.execute(f"DELETE FROM verified WHERE digest NOT IN ({known})")  # noqa: S608 - constant
+    database.execute(f"DELETE FROM inspections WHERE keeper NOT IN ({known}) OR other NOT IN ({known})")  # noqa: S608 - as above
 
 
 def unmark_departed(database: Database) -> None:

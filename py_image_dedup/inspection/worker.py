@@ -1,0 +1,88 @@
+"""The inspection worker: a process that decodes two files in full and compares them.
+
+Started as ``python -m py_image_dedup.inspection.worker`` by ``inspection.client`` with a socket as its standard input.
+Files are decoded here and not in the program itself, because a hostile or broken file may end the process that decodes
+it. The answer is JSON and nothing that could be executed. The process ends when the other side closes the socket; a
+timer of the kernel ends it when a pair takes too long.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+import warnings
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from py_image_dedup.inspection.inspect import inspect
+from py_image_dedup.media.limits import explain
+from py_image_dedup.media.worker.inspect import read_full
+from py_image_dedup.media.worker.protocol import Closed, Message, receive_file, send
+from py_image_dedup.model.full_picture import FullPicture
+from py_image_dedup.model.match import Orientation
+from py_image_dedup.signature.blas import single_threaded_blas
+
+
+def main() -> int:
+    """Inspect pairs until the other side closes the connection.
+
+    Returns:
+        The exit code.
+    """
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection, single_threaded_blas:
+        try:
+            while True:
+                message, keeper = receive_file(connection)
+                with os.fdopen(keeper, "rb") as keeper_stream:
+                    _, other = receive_file(connection)
+                    with os.fdopen(other, "rb") as other_stream:
+                        answer = _answer(message, keeper_stream, other_stream)
+                send(connection, answer)
+        except Closed:
+            return 0
+
+
+def _answer(message: Message, keeper_stream: Any, other_stream: Any) -> Message:
+    _bound_memory(int(str(message["memory_bytes"])))
+    signal.setitimer(signal.ITIMER_REAL, float(str(message["timeout_seconds"])))
+    max_pixels = int(str(message["max_pixels"]))
+    which = "keeper"
+    try:
+        keeper = read_full(keeper_stream, max_pixels)
+        which = "file"
+        other = read_full(other_stream, max_pixels)
+        which = "pair"
+        return {"inspection": _inspect(message, keeper, other)}
+    except Exception as error:  # noqa: BLE001 - a broken file makes decoders raise anything
+        failure = explain(error)
+        return {"failure": failure.reason.value, "which": which, "message": failure.message}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _inspect(message: Message, keeper: FullPicture, other: FullPicture) -> object:
+    transform, orientation = message.get("transform"), message.get("orientation")
+    matrix = None if transform is None else np.array(transform, dtype=np.float64)
+    turned = None if orientation is None else Orientation(int(str(orientation)))
+    return cast("object", msgspec.to_builtins(inspect(keeper, other, matrix, turned)))
+
+
+def _bound_memory(more: int) -> None:
+    """Bound the address space to what is used now and some more bytes, where the system tells what is used."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - before every pair; pathlib is slower to no end
+            used = int(statm.read(100).split()[0]) * resource.getpagesize()
+    except FileNotFoundError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,381 @@
+"""The stage that inspects: each file that would go is compared in full with the file that would stay.
+
+Matches come from small copies of the pictures, which do not show a digit of an invoice, the later frames of an
+animation, or a closed eye. Here the files themselves are decoded, each pair of contents once ever. What the keeper does
+not have in full is not redundant; it is reported with the reason. Where the comparison shows that the other file is the
+better one, the two change places and the group is cut again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from py_image_dedup.inspection.client import VERSION, InspectionPool, Question, decode, encode
+from py_image_dedup.matching.groups import KeeperGroups
+from py_image_dedup.matching.matcher import Matcher
+from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.inspection import Inspection, Outcome, Side
+from py_image_dedup.model.match import WHOLE, Match, MatchClass
+from py_image_dedup.model.photo import IndexEntry, PhotoFacts
+from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.pipeline.options import RunContext
+from py_image_dedup.pipeline.rank import GroupRanker, Ordering, Ranked, RankedCandidates, collect, counts_of
+from py_image_dedup.signature.arrays import Float64Array
+from py_image_dedup.signature.distance import distances
+
+if TYPE_CHECKING:
+    from py_image_dedup.store.base import Store
+
+_ROUNDS: Final = 12
+"""Times that groups are cut again after new comparisons. Each settles at least one keeper of a group."""
+_BATCH: Final = 64
+"""Pairs whose answers are remembered together: a killed run loses so many at most."""
+_FAILURES: Final = 4
+"""Keepers that a file is compared with in vain before only the nearest files of its group are compared with it."""
+_NEAREST: Final = 4
+_MOVES: Final = 20
+"""Files that take the place of their keeper between two rounds; further ones wait for the next."""
+
+ORIGINAL: Final = "original"
+"""The name of the rule that lets the file stay that the other one was made from."""
+
+Locate: TypeAlias = Callable[[Match], tuple[tuple[float, ...], ...] | None]
+"""Returns where the left picture of a match lies in the right one: 3 x 3, in pixels of the files."""
+
+DigestPair: TypeAlias = tuple[bytes, bytes]
+
+_CLASSES: Final[Mapping[Outcome, MatchClass]] = {
+    Outcome.EDITED: MatchClass.EDITED,
+    Outcome.ANOTHER_SHOT: MatchClass.ANOTHER_SHOT,
+    Outcome.DIFFERENT: MatchClass.NOT_THE_SAME,
+    Outcome.PARTIAL: MatchClass.PARTIAL,
+}
+"""The classes of matches that are not what small copies of the pictures made of them."""
+
+_TOO_MANY: Final = Inspection(
+    Outcome.UNDECIDED,
+    "Too many pictures are nearly the same; this file was compared in full with those that are nearest to it only.",
+)
+_NOT_REACHED: Final = Inspection(Outcome.UNDECIDED, "It was not compared in full, because the run was stopped.")
+
+
+@dataclass(slots=True)
+class Inspector:
+    """Comparisons of pairs of contents in full, each made once ever. For one thread.
+
+    Attributes:
+        store: Remembers what was found.
+        pool: Compares files.
+        locate: Finds where a part lies in the whole.
+        observer: Receives the progress by pair.
+        should_stop: Polled; when true, no further pair is begun.
+        compared: Pairs that were compared now.
+    """
+
+    store: Store
+    pool: InspectionPool
+    locate: Locate
+    observer: Observer
+    should_stop: Callable[[], bool]
+    compared: int = 0
+    _known: dict[DigestPair, Inspection] = field(default_factory=dict)
+    _failures: Counter[bytes] = field(default_factory=Counter)
+
+    def found(self, match: Match) -> Inspection | None:
+        """Return what is known about a match; ``None`` if its files were not compared."""
+        return self._known.get(_pair(match))
+
+    def failures(self, match: Match) -> int:
+        """Return how many keepers the right file was compared with in vain."""
+        return self._failures[_pair(match)[1]]
+
+    def inspect(self, matches: Sequence[Match]) -> None:
+        """Compare the files of matches, unless the index knows already what comes of it."""
+        wanted = {_pair(match): match for match in matches if _pair(match) not in self._known}
+        for pair, data in self.store.inspections(VERSION, wanted.keys()).items():
+            inspection = decode(data)
+            if inspection is not None:
+                self._remember(pair, inspection)
+                del wanted[pair]
+                self.observer(PhaseAdvanced(Phase.INSPECT))
+        questions = {self._question(match): pair for pair, match in wanted.items()}
+        fresh: dict[DigestPair, bytes] = {}
+        try:
+            for question, answer in self.pool.ask(questions, self.should_stop):
+                pair = questions[question]
+                self._remember(pair, answer.inspection)
+                self.compared += 1
+                if answer.lasting:
+                    fresh[pair] = encode(answer.inspection)
+                if len(fresh) >= _BATCH:
+                    self.store.keep_inspections(VERSION, fresh)
+                    fresh = {}
+                self.observer(PhaseAdvanced(Phase.INSPECT))
+        finally:
+            if fresh:
+                self.store.keep_inspections(VERSION, fresh)
+
+    def _remember(self, pair: DigestPair, inspection: Inspection) -> None:
+        self._known[pair] = inspection
+        self._failures[pair[1]] += not inspection.is_removable
+
+    def _question(self, match: Match) -> Question:
+        seen = match.evidence
+        is_whole = seen is None or min(seen.coverage_left, seen.coverage_right) >= WHOLE
+        transform = None if is_whole else self.locate(match)
+        return Question(match.left.stat, match.right.stat, match.orientation, transform)
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedMatcher:
+    """Matches with what comparing the files in full made of them.
+
+    Attributes:
+        matcher: Decides which files match.
+        inspector: Knows what was compared.
+        removable: Classes that make a file redundant; matches of other classes are not compared.
+        entries: The group, best first.
+        is_final: Pairs that were not compared do not make a file redundant.
+    """
+
+    matcher: Matcher
+    inspector: Inspector
+    removable: frozenset[MatchClass]
+    entries: Sequence[IndexEntry]
+    is_final: bool = False
+
+    def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
+        """Return for each of the others its match with the keeper; see ``Matcher.matches``."""
+        return [None if match is None else self._inspected(match) for match in self.matcher.matches(keeper, others)]
+
+    def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
+        """See ``Matcher.dominated``."""
+        return self.matcher.dominated(entries)
+
+    def _inspected(self, match: Match) -> Match:
+        if not needs_inspection(match, self.removable):
+            return match
+        found = self.inspector.found(match)
+        if found is None and self._is_hopeless(match):
+            found = _TOO_MANY
+        if found is None and self.is_final:
+            found = _NOT_REACHED
+        return match if found is None else with_inspection(match, found)
+
+    def _is_hopeless(self, match: Match) -> bool:
+        """Whether a file was compared with several keepers in vain and others of the group are nearer to it."""
+        is_tired = self.inspector.failures(match) >= _FAILURES
+        return is_tired and match.left.digest not in _nearest(match.right, self.entries)
+
+
+def needs_inspection(match: Match, removable: frozenset[MatchClass]) -> bool:
+    """Return whether the right file of a match may go only after the two files were compared in full."""
+    if match.match_class is MatchClass.IDENTICAL or match.inspection is not None:
+        return False
+    return match.match_class in removable and match.left.digest is not None and match.right.digest is not None
+
+
+def with_inspection(match: Match, found: Inspection) -> Match:
+    """Return a match with what was found, in the class that it then has."""
+    match_class = _CLASSES.get(found.outcome, match.match_class)
+    if match.match_class is MatchClass.PARTIAL and match_class is MatchClass.EDITED:
+        match_class = MatchClass.PARTIAL
+    return replace(match, match_class=match_class, inspection=found)
+
+
+def inspect_groups(ranked: Ranked, group_ranker: GroupRanker, context: RunContext) -> Ranked:
+    """Compare in full what would go, with as many processes as the run has threads; see ``inspect``.
+
+    Args:
+        ranked: The groups as the stage ``rank`` cut them.
+        group_ranker: Cuts a group again.
+        context: The index, the options, and whom to report to.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    find, observer, should_stop = context.options.find, context.observer, context.should_stop
+    original_decides = any(rule.name == ORIGINAL for rule in context.options.rules)
+    with InspectionPool(find.threads, find.limits) as pool:
+        inspector = Inspector(context.store, pool, partial(_locate, context.store), observer, should_stop)
+        return inspect(
+            ranked,
+            group_ranker,
+            inspector,
+            original_decides=original_decides,
+            observer=observer,
+            should_stop=should_stop,
+        )
+
+
+def _locate(store: Store, match: Match) -> tuple[tuple[float, ...], ...] | None:
+    """Return where the left picture lies in the right one, in pixels of the files, as their features say."""
+    # Not at the top: it brings what verifies pictures, and few runs have parts to remove.
+    from py_image_dedup.features.extract import unpack
+    from py_image_dedup.verification.picture import Picture
+    from py_image_dedup.verification.verify import locate
+
+    left, right = match.left, match.right
+    if left.digest is None or right.digest is None or left.facts is None or right.facts is None:
+        return None
+    ids = store.content_ids([left.digest, right.digest])
+    packed = store.features(ids.values())
+    try:
+        one, other = (Picture(unpack(packed[ids[digest]])) for digest in (left.digest, right.digest))
+    except KeyError:
+        return None
+    found = locate(one, other)
+    if found is None:
+        return None
+    matrix = _to_pixels(other.size, right.facts) @ found @ np.linalg.inv(_to_pixels(one.size, left.facts))
+    return tuple(tuple(float(value) for value in row) for row in matrix)
+
+
+def _to_pixels(size: tuple[float, float], facts: PhotoFacts) -> Float64Array:
+    """Return the map from a thumbnail, whose corner is the origin, to pixels whose centres are whole numbers."""
+    across, down = facts.width / size[0], facts.height / size[1]
+    return np.array([[across, 0, -0.5], [0, down, -0.5], [0, 0, 1]], dtype=np.float64)
+
+
+def inspect(
+    ranked: Ranked,
+    group_ranker: GroupRanker,
+    inspector: Inspector,
+    *,
+    original_decides: bool,
+    observer: Observer,
+    should_stop: Callable[[], bool],
+) -> Ranked:
+    """Compare the files that would go in full with their keepers, and keep those that have something of their own.
+
+    Args:
+        ranked: The groups as the stage ``rank`` cut them.
+        group_ranker: Cuts a group again.
+        inspector: Compares files.
+        original_decides: The file that the other one was made from stays, whatever later rules say.
+        observer: Receives the beginning, the progress by pair, and the end.
+        should_stop: Polled; when true, pairs that were not compared are not redundant.
+    """
+    begin = perf_counter()
+    stage = _Stage(group_ranker, inspector, original_decides)
+    todo = {
+        number: each
+        for number, each in enumerate(ranked.candidates)
+        if any(stage.needs(match) for match in _matches(each.keeper_groups))
+    }
+    total = sum(stage.needs(match) for each in todo.values() for match in _matches(each.keeper_groups))
+    observer(PhaseStarted(Phase.INSPECT, total, "pairs"))
+    settled = dict(enumerate(ranked.candidates))
+    orderings = {number: each.ordering for number, each in todo.items()}
+    for _ in range(_ROUNDS):
+        wanted: list[Match] = []
+        for number, ordering in list(orderings.items()):
+            cut, ordering = stage.cut(ordering)
+            pending = [match for match in _matches(cut) if stage.needs(match)]
+            orderings[number] = ordering
+            if pending:
+                wanted += pending
+            else:
+                settled[number] = RankedCandidates(ordering, cut)
+                del orderings[number]
+        if not wanted or should_stop():
+            break
+        inspector.inspect(wanted)
+    for number, ordering in orderings.items():
+        settled[number] = RankedCandidates(ordering, stage.cut_finally(ordering))
+    groups, reported = collect(settled.values())
+    kept = Counter(match.match_class.value for match in reported if match.inspection is not None)
+    counts = {**counts_of(groups, reported), "compared": inspector.compared, "kept": kept.total()}
+    summary = PhaseSummary(Phase.INSPECT, perf_counter() - begin, counts)
+    observer(PhaseFinished(summary))
+    return Ranked(tuple(settled.values()), groups, reported, summary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    group_ranker: GroupRanker
+    inspector: Inspector
+    original_decides: bool
+
+    def needs(self, match: Match) -> bool:
+        return needs_inspection(match, self.group_ranker.removable)
+
+    def cut(self, ordering: Ordering) -> tuple[KeeperGroups, Ordering]:
+        """Cut a group by what is known, with better files moved before worse ones until none is to be moved."""
+        for _ in range(_MOVES):
+            cut = self.group_ranker.cut(ordering, self._matcher(ordering))
+            better = self._better(cut)
+            reordered = ordering if better is None else _moved(ordering, *better)
+            if reordered is ordering:
+                break
+            ordering = reordered
+        return cut, ordering
+
+    def cut_finally(self, ordering: Ordering) -> KeeperGroups:
+        return self.group_ranker.cut(ordering, replace(self._matcher(ordering), is_final=True))
+
+    def _matcher(self, ordering: Ordering) -> InspectedMatcher:
+        ranker = self.group_ranker
+        return InspectedMatcher(ranker.matcher, self.inspector, ranker.removable, ordering.entries)
+
+    def _better(self, cut: KeeperGroups) -> tuple[IndexEntry, IndexEntry] | None:
+        """Return a file that should stay instead of its keeper, and that keeper."""
+        for match in (*_matches(cut), *cut.reported):
+            found = match.inspection
+            if found is None or not self._may_change(match.left, match.right):
+                continue
+            if found.outcome is Outcome.MORE or (self.original_decides and _is_from_right(found)):
+                reverse = self.inspector.found(replace(match, left=match.right, right=match.left))
+                if reverse is None or not (reverse.outcome is Outcome.MORE or _is_from_right(reverse)):
+                    return match.right, match.left
+        return None
+
+    def _may_change(self, keeper: IndexEntry, other: IndexEntry) -> bool:
+        is_protected = self.group_ranker.ranker.is_protected
+        if is_protected(keeper.stat.raw_path) and not is_protected(other.stat.raw_path):
+            return False
+        return other.decoded_whole or not keeper.decoded_whole
+
+
+def _is_from_right(found: Inspection) -> bool:
+    same_photo = found.outcome in {Outcome.COVERED, Outcome.EDITED, Outcome.BOTH_HAVE_MORE}
+    return same_photo and found.original.side is Side.RIGHT
+
+
+def _moved(ordering: Ordering, better: IndexEntry, worse: IndexEntry) -> Ordering:
+    """Return an ordering with all files of one content before those of another; the same object if they are already."""
+    entries = ordering.entries
+    first = next(place for place, entry in enumerate(entries) if entry.digest == worse.digest)
+    moving = tuple(entry for entry in entries[first:] if entry.digest == better.digest)
+    if not moving:
+        return ordering
+    rest = [entry for entry in entries[first:] if entry.digest != better.digest]
+    return replace(ordering, entries=(*entries[:first], *moving, *rest))
+
+
+def _matches(cut: KeeperGroups) -> Iterable[Match]:
+    return (match for group in cut.groups for match in group.matches)
+
+
+def _pair(match: Match) -> DigestPair:
+    if match.left.digest is None or match.right.digest is None:
+        raise ValueError("files without a digest are not compared")
+    return match.left.digest, match.right.digest
+
+
+def _nearest(entry: IndexEntry, entries: Sequence[IndexEntry]) -> set[bytes | None]:
+    """Return the digests of the files of a group whose signatures are nearest to that of one of them."""
+    others = [each for each in entries if each.signature is not None and each.digest != entry.digest]
+    if entry.signature is None or not others:
+        return set()
+    many = np.frombuffer(b"".join(each.signature.values for each in others if each.signature), dtype=np.int8)
+    apart, _ = distances(np.frombuffer(entry.signature.values, dtype=np.int8), many.reshape(len(others), -1))
+    return {others[int(place)].digest for place in np.argsort(apart, kind="stable")[:_NEAREST]}
