@@ -55,7 +55,7 @@ _INDENT = " " * (_VERB + 4)
 
 _SHOWN_ONLY = {
     "Shown only, never removed": frozenset(MatchClass) - {MatchClass.PARTIAL},
-    "RunContext of pictures, the whole picture first; shown only": frozenset({MatchClass.PARTIAL}),
+    "Parts of pictures, the whole picture first; shown only": frozenset({MatchClass.PARTIAL}),
 }
 
 

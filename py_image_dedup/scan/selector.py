@@ -26,7 +26,7 @@ SYSTEM_FOLDERS = frozenset(
 _RAW_SYSTEM_FOLDERS = frozenset(os.fsencode(name) for name in SYSTEM_FOLDERS)
 
 _LOOKS_BEYOND = re.compile(r"\$|\\[bBzZ]|\(\?(?![:P]|[aimsxLu]+\))|[*+?}]\+")
-"""RunContext of a regular expression that may match a folder and yet not every path below it."""
+"""Parts of a regular expression that may match a folder and yet not every path below it."""
 
 _USUAL_LENGTH = len(".jpg")
 

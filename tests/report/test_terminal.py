@@ -111,7 +111,7 @@ def test_matches_that_are_only_shown_are_shown() -> None:
     lines = printed(replace(result(), reported=(similar, PARTIAL)))
     first, second = (
         lines.index(title)
-        for title in ("Shown only, never removed", "RunContext of pictures, the whole picture first; shown only")
+        for title in ("Shown only, never removed", "Parts of pictures, the whole picture first; shown only")
     )
     assert first < lines.index("              similar, distance 0.400") < second
     assert lines.index("              partial, distance 0.400, crop: 43 % of it") > second
