@@ -12,7 +12,7 @@ ARGS   ?=
 # Tests use two processes at least: many of them wait for programs they started.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))')
 
-.PHONY: run test image-test soak check format bench clean
+.PHONY: run test image-test soak check format tables bench clean
 
 $(VENV)/run.stamp: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3"; exit 2; }
@@ -48,6 +48,9 @@ check: $(VENV)/dev.stamp  ## lint, types, import rules
 format: $(VENV)/dev.stamp  ## put the code into its usual form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+tables: $(VENV)/dev.stamp  ## write the generated parts of README.md and docs/reference anew
+	$(BIN)/python -m tools.tables
 
 bench: $(VENV)/dev.stamp  ## every benchmark; prints what docs/benchmarks.md records
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
