@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -50,15 +51,31 @@ def test_classes_are_nouns_of_the_field(module: Path) -> None:
     assert named == []
 
 
-def test_the_repository_holds_no_paths_of_one_machine() -> None:
+def tracked_files() -> list[str]:
+    """The files of the repository that are there."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
+    return [name for name in listed.stdout.split("\0") if name and (PROJECT / name).is_file()]
+
+
+def test_the_repository_holds_no_paths_of_one_machine() -> None:
     machine = re.compile(r"(?<![\w.])/(?:wor[k]|roo[t])/")
     found = []
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in tracked_files():
         path = PROJECT / name
-        if path.is_file() and path.stat().st_size < 400_000:
+        if path.stat().st_size < 400_000:
             text = path.read_bytes().decode(errors="replace")
             found += [f"{name}: {match}" for match in machine.findall(text)]
     assert found == []
+
+
+def test_make_help_lists_every_target() -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not there")
+    text = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert targets is not None
+    done = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    listed = dict(re.findall(r"^  make ([a-z-]+) +(\S.*)$", done.stdout, re.MULTILINE))
+    assert listed.keys() == set(targets[1].split())
