@@ -6,12 +6,14 @@ import ast
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted((PROJECT / "py_image_dedup").rglob("*.py"))
+METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def names(path: Path) -> str:
@@ -68,6 +70,11 @@ def test_the_repository_holds_no_paths_of_one_machine() -> None:
             text = path.read_bytes().decode(errors="replace")
             found += [f"{name}: {match}" for match in machine.findall(text)]
     assert found == []
+
+
+def test_a_package_index_gets_the_addresses_of_the_project() -> None:
+    assert METADATA["urls"].keys() == {"Homepage", "Documentation", "Changelog", "Issues", "Source"}
+    assert all(url.startswith("https://") for url in METADATA["urls"].values())
 
 
 def test_make_help_lists_every_target() -> None:
