@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_the_repository_holds_no_paths_of_one_machine() -> None:
             text = path.read_bytes().decode(errors="replace")
             found += [f"{name}: {match}" for match in machine.findall(text)]
     assert found == []
+
+
+def test_the_version_is_that_of_the_newest_entry_of_the_changelog() -> None:
+    entries = re.findall(r"^## \[(.+)\](?: - (.+))?$", (PROJECT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    newest, day = entries[0]
+    assert newest == METADATA["version"] == version("py-image-dedup")
+    assert day == "Unreleased" or re.fullmatch(r"\d{4}-\d{2}-\d{2}", day)
 
 
 def test_a_package_index_gets_the_addresses_of_the_project() -> None:
