@@ -6,6 +6,8 @@ import ast
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -94,3 +96,20 @@ def test_make_help_lists_every_target() -> None:
     done = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True)
     listed = dict(re.findall(r"^  make ([a-z-]+) +(\S.*)$", done.stdout, re.MULTILINE))
     assert listed.keys() == set(targets[1].split())
+
+
+def test_the_source_distribution_is_the_whole_repository(tmp_path: Path) -> None:
+    """Built from a copy, so that nothing that an earlier build left behind counts."""
+    files = tracked_files()
+    for name in files:
+        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, tmp_path / "copy" / name)
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path / "built", tmp_path / "copy"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    (archive,) = (tmp_path / "built").iterdir()
+    with tarfile.open(archive) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    assert set(files) <= held
