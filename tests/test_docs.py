@@ -196,3 +196,10 @@ def test_every_term_of_the_glossary_names_the_packages_that_it_lives_in() -> Non
         places = re.findall(r"`([^`]+)`", where)
         assert places
         assert [place for place in places if not (PROJECT / "py_image_dedup" / place).exists()] == []
+
+
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if each.name != "CHANGELOG.md"], ids=names)
+def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+    named = set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|json|yaml|md))`", document.read_text(encoding="utf-8")))
+    places = (PROJECT, PROJECT / "py_image_dedup")
+    assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
