@@ -198,3 +198,10 @@ def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     named = set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|json|yaml|md))`", document.read_text(encoding="utf-8")))
     places = (PROJECT, PROJECT / "py_image_dedup")
     assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
+
+
+def test_every_name_on_the_page_about_the_architecture_is_in_the_code() -> None:
+    sources = (path for folder in ("py_image_dedup", "tests") for path in (PROJECT / folder).rglob("*.py"))
+    code = set(re.findall(r"\w+", "\n".join(path.read_text(encoding="utf-8") for path in sources)))
+    text = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert sorted(set(re.findall(r"`([A-Za-z_]+)`", text)) - code - {"util", "common"}) == []
