@@ -64,7 +64,7 @@ def commands() -> str:
 def options() -> str:
     """Every command with its options and those of its subcommands."""
     root = click.Context(application, info_name="py-image-dedup")
-    parts = ["## Before the command", table(("option", "meaning"), help_records(application, root))]
+    parts = ["## Global options", table(("option", "meaning"), help_records(application, root))]
     for name in COMMANDS:
         command = application.get_command(root, name)
         if command is None:
