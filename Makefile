@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine:
-#   make run PHOTOS=~/Pictures    a dry run: shows the duplicates, changes nothing
-#   make test                     every test
-# Both need nothing but Python 3.11 or newer and make.
+#   make run PHOTOS=~/Pictures    a dry run: lists the duplicates, changes nothing
+#   make test                     runs every test
+# Both need nothing but Python 3.11 or newer and make. 'make help' lists all targets.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
@@ -12,7 +12,12 @@ ARGS   ?=
 # Tests use two processes at least: many of them wait for programs they started.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))')
 
-.PHONY: run test image-test soak check format bench clean
+.DEFAULT_GOAL := help
+.PHONY: help run test image-test soak check format tables bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'Variables: PHOTOS=FOLDER for run; ARGS="..." is passed on to the program or to pytest; JOBS, PYTHON, VENV.'
 
 $(VENV)/run.stamp: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3"; exit 2; }
@@ -26,31 +31,34 @@ $(VENV)/dev.stamp: pyproject.toml
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/run.stamp
 
-run: $(VENV)/run.stamp  ## a dry run over PHOTOS
-	@test -n "$(PHOTOS)" || { echo "Say which folder: make run PHOTOS=~/Pictures"; exit 2; }
+run: $(VENV)/run.stamp  ## a dry run over PHOTOS: list the duplicates, change nothing
+	@test -n "$(PHOTOS)" || { echo "No folder given: make run PHOTOS=~/Pictures"; exit 2; }
 	@$(BIN)/py-image-dedup deduplicate --dry-run $(ARGS) -- "$(patsubst ~%,$(HOME)%,$(PHOTOS))"
 
-test: $(VENV)/dev.stamp  ## every test
+test: $(VENV)/dev.stamp  ## run every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-image-test: $(VENV)/dev.stamp  ## builds the container image and runs it; needs root, buildah and debootstrap
+image-test: $(VENV)/dev.stamp  ## build the container image and run it; needs root, buildah and debootstrap
 	$(BIN)/python -m pytest -m image $(ARGS)
 
-soak: $(VENV)/dev.stamp  ## the daemon under random events for 20 minutes
+soak: $(VENV)/dev.stamp  ## run the daemon under random events for 20 minutes
 	PY_IMAGE_DEDUP_SOAK_SECONDS=1200 $(BIN)/python -m pytest -m soak $(ARGS)
 
-check: $(VENV)/dev.stamp  ## lint, types, import rules
+check: $(VENV)/dev.stamp  ## check lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/dev.stamp  ## put the code into its usual form
+format: $(VENV)/dev.stamp  ## format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/dev.stamp  ## every benchmark; prints what docs/benchmarks.md records
+tables: $(VENV)/dev.stamp  ## regenerate the tables and the example in README.md and docs/reference
+	$(BIN)/python -m tools.tables
+
+bench: $(VENV)/dev.stamp  ## run every benchmark; prints what docs/benchmarks.md records
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
-clean:
+clean:  ## remove the virtual environment, caches and built packages
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -14,27 +14,100 @@ from tests.support.pictures import picture, write
 from tools import tables
 
 PROJECT = Path(__file__).resolve().parents[1]
+README = PROJECT / "README.md"
 DOCUMENTS = [
-    PROJECT / "README.md",
+    README,
     PROJECT / "CONTRIBUTING.md",
     PROJECT / "CHANGELOG.md",
-    *(PROJECT / "docs").glob("*.md"),
+    *sorted((PROJECT / "docs").rglob("*.md")),
 ]
+HOME = "https://github.com/py-image-dedup/py-image-dedup"
+OWN = re.compile(
+    rf"{HOME}/blob/main/([^)#\s]+)|https://raw\.githubusercontent\.com/py-image-dedup/py-image-dedup/main/([^)#\s]+)"
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
 
 
 def names(path: Path) -> str:
-    return path.name
+    return path.relative_to(PROJECT).as_posix()
 
 
-def test_the_tables_of_the_readme_are_what_the_code_says() -> None:
-    text = tables.README.read_text(encoding="utf-8")
-    assert text == tables.filled(text), "run: python tools/tables.py"
+def links(document: Path) -> list[str]:
+    return [inline or listed for inline, listed in LINK.findall(document.read_text(encoding="utf-8"))]
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The fenced blocks of a document that are marked with a language, or with none."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [block for marked, block in fenced if marked == language]
+
+
+@pytest.mark.parametrize("page", sorted(set(tables.PAGES.values())), ids=names)
+def test_the_generated_tables_are_what_the_code_says(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text == tables.filled(text, tables.TABLES), "run: make tables"
+
+
+def test_the_example_of_the_readme_is_what_the_program_prints() -> None:
+    shown = tables.part("example", README.read_text(encoding="utf-8"))
+    assert shown is not None
+    assert tables.without_measurements(shown) == tables.without_measurements(tables.example()), "run: make tables"
+
+
+def test_a_reader_of_the_readme_decides_in_two_minutes() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_the_readme_works_where_a_package_index_shows_it() -> None:
+    """Nothing is beside it there, so every link is absolute."""
+    assert links(README) != []
+    assert [link for link in links(README) if not link.startswith(("https://", "#"))] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names)
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
-    assert [link for link in links if not (document.parent / link).exists()] == []
+    relative = [link.partition("#")[0] for link in links(document) if ":" not in link and not link.startswith("#")]
+    assert [link for link in relative if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names)
+def test_every_link_to_this_repository_leads_somewhere(document: Path) -> None:
+    own = [page or raw for page, raw in OWN.findall("\n".join(links(document)))]
+    assert [path for path in own if not (PROJECT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names)
+def test_every_link_to_a_heading_leads_somewhere(document: Path) -> None:
+    lost = []
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = document if not path else document.parent / path
+        if anchor and ":" not in path and anchor not in anchors(target):
+            lost.append(link)
+    assert lost == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The names by which GitHub lets links address the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names)
+def test_every_page_of_the_documentation_is_linked_from_another_one(document: Path) -> None:
+    if document == README:
+        return
+    place = names(document)
+    for other in DOCUMENTS:
+        found = [page or raw for page, raw in OWN.findall("\n".join(links(other)))]
+        found += [
+            names((other.parent / link.partition("#")[0]).resolve())
+            for link in links(other)
+            if ":" not in link and not link.startswith("#")
+        ]
+        if other != document and place in found:
+            return
+    pytest.fail(f"no page links to {place}")
 
 
 @pytest.fixture
@@ -47,7 +120,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def test_the_python_example_of_the_readme_runs(library: Path) -> None:
-    code = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = blocks(README, "python")
     assert len(code) == 1
     done = subprocess.run(
         [sys.executable, "-c", code[0]], cwd=library.parent, capture_output=True, text=True, check=False
@@ -60,12 +133,18 @@ def test_the_python_example_of_the_readme_runs(library: Path) -> None:
 COMMAND = re.compile(r"^py-image-dedup .*$", re.MULTILINE)
 
 
-def test_every_command_line_of_the_readme_is_understood() -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
-    lines = [line.split("#")[0].split() for block in blocks for line in COMMAND.findall(block)]
-    assert len(lines) >= 4
-    for words in lines:
+def command_lines(document: Path) -> list[list[str]]:
+    return [line.split("#")[0].split() for block in blocks(document, "") for line in COMMAND.findall(block)]
+
+
+def test_the_readme_and_the_guide_show_commands() -> None:
+    assert len(command_lines(README)) >= 4
+    assert len(command_lines(PROJECT / "docs" / "guide.md")) >= 4
+
+
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if command_lines(each)], ids=names)
+def test_every_command_line_of_the_documents_is_understood(document: Path) -> None:
+    for words in command_lines(document):
         # Asking for help after the arguments checks their names without doing anything.
         done = subprocess.run(
             [sys.executable, "-m", "py_image_dedup", *(w for w in words[1:] if not w.startswith("~")), "--help"],
@@ -91,9 +170,38 @@ def test_the_quick_start_of_the_readme_takes_the_three_commands(library: Path) -
     assert copy.read_bytes() == (library / "beach.jpg").read_bytes()
 
 
-def test_no_table_of_the_readme_is_empty() -> None:
-    text = tables.README.read_text(encoding="utf-8")
-    for name in tables.TABLES:
-        inside = re.search(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
-        assert inside is not None, name
-        assert inside[1].strip(), name
+@pytest.mark.parametrize("name", [*tables.TABLES, "example"])
+def test_no_generated_part_is_empty(name: str) -> None:
+    inside = tables.part(name, tables.PAGES[name].read_text(encoding="utf-8"))
+    assert inside is not None
+    assert inside.strip()
+
+
+def test_every_generated_part_is_on_one_page_only() -> None:
+    for name in tables.PAGES:
+        marked = [names(each) for each in DOCUMENTS if tables.part(name, each.read_text(encoding="utf-8")) is not None]
+        assert marked == [names(tables.PAGES[name])]
+
+
+def test_every_term_of_the_glossary_names_the_packages_that_it_lives_in() -> None:
+    rows = [line.split(" | ") for line in (PROJECT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if len(row) == 4 and row[0] not in {"| term", "| ---"}]
+    assert len(rows) > 50
+    for *_, where in rows:
+        places = re.findall(r"`([^`]+)`", where)
+        assert places
+        assert [place for place in places if not (PROJECT / "py_image_dedup" / place).exists()] == []
+
+
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if each.name != "CHANGELOG.md"], ids=names)
+def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+    named = set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|json|yaml|md))`", document.read_text(encoding="utf-8")))
+    places = (PROJECT, PROJECT / "py_image_dedup")
+    assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
+
+
+def test_every_name_on_the_page_about_the_architecture_is_in_the_code() -> None:
+    sources = (path for folder in ("py_image_dedup", "tests") for path in (PROJECT / folder).rglob("*.py"))
+    code = set(re.findall(r"\w+", "\n".join(path.read_text(encoding="utf-8") for path in sources)))
+    text = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert sorted(set(re.findall(r"`([A-Za-z_]+)`", text)) - code - {"util", "common"}) == []

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
+import sys
+import tarfile
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted((PROJECT / "py_image_dedup").rglob("*.py"))
+METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def names(path: Path) -> str:
@@ -50,15 +56,60 @@ def test_classes_are_nouns_of_the_field(module: Path) -> None:
     assert named == []
 
 
-def test_the_repository_holds_no_paths_of_one_machine() -> None:
+def tracked_files() -> list[str]:
+    """The files of the repository that are there."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
+    return [name for name in listed.stdout.split("\0") if name and (PROJECT / name).is_file()]
+
+
+def test_the_repository_holds_no_paths_of_one_machine() -> None:
     machine = re.compile(r"(?<![\w.])/(?:wor[k]|roo[t])/")
     found = []
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in tracked_files():
         path = PROJECT / name
-        if path.is_file() and path.stat().st_size < 400_000:
+        if path.stat().st_size < 400_000:
             text = path.read_bytes().decode(errors="replace")
             found += [f"{name}: {match}" for match in machine.findall(text)]
     assert found == []
+
+
+def test_the_version_is_that_of_the_newest_entry_of_the_changelog() -> None:
+    entries = re.findall(r"^## \[(.+)\](?: - (.+))?$", (PROJECT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    newest, day = entries[0]
+    assert newest == METADATA["version"] == version("py-image-dedup")
+    assert day == "Unreleased" or re.fullmatch(r"\d{4}-\d{2}-\d{2}", day)
+
+
+def test_a_package_index_gets_the_addresses_of_the_project() -> None:
+    assert METADATA["urls"].keys() == {"Homepage", "Documentation", "Changelog", "Issues", "Source"}
+    assert all(url.startswith("https://") for url in METADATA["urls"].values())
+
+
+def test_make_help_lists_every_target() -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not there")
+    text = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert targets is not None
+    done = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    listed = dict(re.findall(r"^  make ([a-z-]+) +(\S.*)$", done.stdout, re.MULTILINE))
+    assert listed.keys() == set(targets[1].split())
+
+
+def test_the_source_distribution_is_the_whole_repository(tmp_path: Path) -> None:
+    """Built from a copy, so that nothing that an earlier build left behind counts."""
+    files = tracked_files()
+    for name in files:
+        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, tmp_path / "copy" / name)
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path / "built", tmp_path / "copy"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    (archive,) = (tmp_path / "built").iterdir()
+    with tarfile.open(archive) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    assert set(files) <= held
