@@ -45,7 +45,7 @@ def test_without_any_configuration_the_defaults_hold(elsewhere: Path) -> None:
     assert settings.deduplication.max_distance is None  # as the way of matching has it
     assert settings.deduplication.remove == ("identical", "same-pixels", "similar")
     assert settings.deduplication.quarantine_days == 30
-    assert settings.deduplication.prioritization_rules[0] == "higher-pixel-count"
+    assert settings.deduplication.prioritization_rules[:2] == ("original", "higher-pixel-count")
     assert settings.daemon.processing_timeout == timedelta(seconds=30)
     assert settings.daemon.full_run_interval == timedelta(hours=24)
     assert settings.elasticsearch.host is None
