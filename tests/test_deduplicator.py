@@ -168,6 +168,13 @@ def test_files_too_far_apart_in_time_are_no_duplicates(library: Library) -> None
     assert library.run(options=library.options(time_diff=299)).groups == ()
 
 
+def test_of_identical_files_one_that_has_a_name_elsewhere_stays(library: Library, tmp_path: Path) -> None:
+    photo = library.add("a.jpg", 1)
+    linked = library.copy(photo, "b copy.jpg")
+    (tmp_path / "elsewhere.jpg").hardlink_to(linked)
+    assert groups(library.run(), library.photos) == {"b copy.jpg": ["a.jpg"]}
+
+
 def test_two_names_of_one_inode_are_no_duplicates(library: Library) -> None:
     os.link(library.add("a.jpg", 1), library.photos / "b.jpg")
     result = library.run()

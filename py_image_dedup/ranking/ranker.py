@@ -12,7 +12,15 @@ from py_image_dedup.model.inspection import Original, Side
 from py_image_dedup.model.match import Reason
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.ranking.group_stats import GroupStats, content_of
-from py_image_dedup.ranking.rules import DEFAULT_IDENTICAL_RULES, ORIGINAL, Rule, parse_identical_rules, plain
+from py_image_dedup.ranking.rules import (
+    DEFAULT_IDENTICAL_RULES,
+    FOLDER_ORDER,
+    ORIGINAL,
+    SAME_FOLDER_ORDER,
+    Rule,
+    parse_identical_rules,
+    plain,
+)
 
 Origin: TypeAlias = Callable[[IndexEntry, IndexEntry], "Original | None"]
 """Returns which of two files the other was made from, or ``None`` if they were not inspected."""
@@ -90,7 +98,9 @@ class Ranker:
         """Order the files of one group."""
         protected = _protected_rule(self.is_protected)
         rules = (_WHOLE, protected, *self.rules, _PATH)
-        identical_rules = (_WHOLE, protected, *self.identical_rules, _PATH)
+        folder_order = next((rule for rule in self.rules if rule.name == FOLDER_ORDER), SAME_FOLDER_ORDER)
+        chosen = (folder_order if rule is SAME_FOLDER_ORDER else rule for rule in self.identical_rules)
+        identical_rules = (_WHOLE, protected, *chosen, _PATH)
         stats = GroupStats(entries, self.max_distance, self.is_linked)
         contents: dict[bytes, list[IndexEntry]] = {}
         for entry in entries:

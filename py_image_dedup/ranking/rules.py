@@ -510,12 +510,15 @@ def parse_rule(spec: RuleSpec) -> Rule:
     return RULES[name]
 
 
-def parse_identical_rules(specs: Sequence[RuleSpec], others: Sequence[Rule] = ()) -> tuple[Rule, ...]:
+SAME_FOLDER_ORDER = plain(FOLDER_ORDER, lambda _: 0, lambda _: "", "")
+"""Stands for the rule ``folder-order`` of the prioritisation rules; the ranker puts that one in its place."""
+
+
+def parse_identical_rules(specs: Sequence[RuleSpec]) -> tuple[Rule, ...]:
     """Make the rules that choose among files with the same bytes.
 
     Args:
         specs: As the configuration has them: names of rules, ``protected``, and ``folder-order`` without folders.
-        others: The prioritisation rules; ``folder-order`` without folders means the first such rule of these.
 
     Raises:
         ValueError: As ``parse_rule``; ``original`` and rules about the group say nothing about equal bytes.
@@ -526,7 +529,7 @@ def parse_identical_rules(specs: Sequence[RuleSpec], others: Sequence[Rule] = ()
         if name == PROTECTED and not arguments:
             continue  # the ranker asks it first in any case
         if name == FOLDER_ORDER and not arguments:
-            rules.extend([each for each in others if each.name == FOLDER_ORDER][:1])
+            rules.append(SAME_FOLDER_ORDER)
             continue
         made = parse_rule(spec)
         if made.pairwise or made.relative:

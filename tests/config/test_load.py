@@ -287,6 +287,14 @@ py_image_dedup:
     assert rules == ("more-exif-data", "has-gps")
 
 
+def test_the_rules_for_identical_files_may_be_set(elsewhere: Path) -> None:
+    text = "py_image_dedup: {deduplication: {identical_rules: [protected, folder-order, shorter-file-name]}}"
+    found = read(elsewhere, text).settings.deduplication.identical_rules
+    assert found == ("protected", "folder-order", "shorter-file-name")
+    (problem,) = problems(elsewhere, "py_image_dedup: {deduplication: {identical_rules: [original]}}", {})
+    assert "cannot tell files with the same bytes apart" in problem
+
+
 def test_relative_paths_and_homes_become_absolute(elsewhere: Path) -> None:
     text = "py_image_dedup: {analysis: {source_directories: [pictures, ~/photos, a/../b]}}"
     found = read(elsewhere, text).settings.analysis.source_directories

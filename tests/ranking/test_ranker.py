@@ -14,7 +14,6 @@ from py_image_dedup.model.inspection import Original, Side
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.ranking.ranker import Origin, Ranker
 from py_image_dedup.ranking.rules import (
-    DEFAULT_IDENTICAL_RULES,
     DEFAULT_RULES,
     RULES,
     parse_identical_rules,
@@ -186,10 +185,16 @@ def test_of_identical_files_the_older_stays_though_the_newer_is_preferred_otherw
 
 def test_of_identical_files_a_protected_one_stays_and_then_one_of_a_preferred_folder() -> None:
     protected, preferred, plain = identical("/originals/x copy.jpg", "/p/x copy.jpg", "/x.jpg")
-    wanted = parse_identical_rules(DEFAULT_IDENTICAL_RULES, [parse_rule("folder-order: /p")])
-    ranking = ranker(*DEFAULT_RULES, identical_rules=wanted).rank([plain, preferred, protected])
+    ranking = ranker(*DEFAULT_RULES, "folder-order: /p").rank([plain, preferred, protected])
     assert ranking.entries == (protected, preferred, plain)
     assert ranking.reason(preferred, plain).rule == "folder-order"
+
+
+def test_identical_files_may_have_a_folder_order_of_their_own() -> None:
+    first, second = identical("/p/x.jpg", "/q/x.jpg")
+    wanted = parse_identical_rules([{"folder-order": ["/q"]}])
+    ranking = ranker("folder-order: /p", identical_rules=wanted).rank([first, second])
+    assert ranking.entries == (second, first)
 
 
 def test_of_identical_files_one_with_hard_links_stays() -> None:

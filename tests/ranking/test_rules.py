@@ -206,15 +206,7 @@ def test_the_rules_for_identical_files_are_known_and_in_the_published_order() ->
         "protected", "folder-order", "hard-linked", "doesnt-contain-copy-in-file-name", "outside-copy-folders",
         "older-file-modification-date", "shorter-file-name", "shorter-folder-path",
     )  # fmt: skip
-    assert [rule.name for rule in parse_identical_rules(DEFAULT_IDENTICAL_RULES)] == list(DEFAULT_IDENTICAL_RULES[2:])
-
-
-def test_folder_order_without_folders_means_the_one_of_the_prioritisation_rules() -> None:
-    order = parse_rule("folder-order: /a, /b")
-    rules = parse_identical_rules(["folder-order", "shorter-file-name"], [RULES["has-gps"], order])
-    assert rules == (order, RULES["shorter-file-name"])
-    assert parse_identical_rules(["folder-order"], [RULES["has-gps"]]) == ()
-    assert parse_identical_rules([{"folder-order": ["/x"]}], [order])[0].name == "folder-order"
+    assert [rule.name for rule in parse_identical_rules(DEFAULT_IDENTICAL_RULES)] == list(DEFAULT_IDENTICAL_RULES[1:])
 
 
 @pytest.mark.parametrize("name", ["original", "smaller-distance", "higher-score"])
