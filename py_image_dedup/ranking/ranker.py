@@ -128,8 +128,10 @@ class Ranking:
     def reason(self, better: IndexEntry, worse: IndexEntry) -> Reason:
         """Return the first rule that puts one file before the other, with both values.
 
+        Where every rule would put the second file first, the comparison in full changed the order.
+
         Raises:
-            ValueError: The first file does not come before the second.
+            ValueError: The two are one file.
         """
         if content_of(better) == content_of(worse):
             reason = self._first_reason(better, worse, self._identical_rules)
@@ -138,10 +140,9 @@ class Ranking:
             chosen = next(entry for entry in self.entries if content_of(entry) == content_of(worse))
             reason = self._first_reason(better, worse, self._rules) or self._first_reason(better, chosen, self._rules)
             reason = reason or self._derived(worse)
-        if reason is None:
-            other = "itself" if better.stat.path == worse.stat.path else worse.stat.path
-            raise ValueError(f"{better.stat.path} cannot be better than {other}")
-        return reason
+        if better.stat.path == worse.stat.path:
+            raise ValueError(f"{better.stat.path} cannot be better than itself")
+        return reason or _INSPECTED
 
     def _first_reason(self, better: IndexEntry, worse: IndexEntry, rules: Iterable[Rule]) -> Reason | None:
         """Return the first rule that tells the two apart, or ``None`` if it prefers the other one."""
@@ -150,7 +151,7 @@ class Ranking:
             if rule.pairwise:
                 found = self._origin(better, worse)
                 if found is not None and found.side is Side.LEFT:
-                    return _original_reason(found, better, worse)
+                    return original_reason(found, better, worse)
                 continue
             left, right = rule.key(better, stats), rule.key(worse, stats)
             if left != right:
@@ -170,8 +171,22 @@ class Ranking:
         return None
 
 
-def _original_reason(found: Original, better: IndexEntry, worse: IndexEntry) -> Reason:
-    """Put the evidence, which calls the two files A and B, into words with their names."""
+_INSPECTED = Reason(
+    "inspection",
+    "has everything",
+    "lacks something",
+    "compared in full, it has everything that is in the other",
+)
+
+
+def original_reason(found: Original, better: IndexEntry, worse: IndexEntry) -> Reason:
+    """Return the reason for an original, with the names of the files that the evidence calls A and B.
+
+    Args:
+        found: The evidence; the left file is the original.
+        better: The left file.
+        worse: The right file.
+    """
     names = {"A": better.stat.path.name, "B": worse.stat.path.name}
     if names["A"] == names["B"]:
         names = {"A": "this file", "B": "the other file"}

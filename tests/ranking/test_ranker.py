@@ -249,3 +249,9 @@ def test_the_order_of_the_files_does_not_matter(
         assert first.reason(better, worse).rule in known
         assert better.decoded_whole >= worse.decoded_whole
     assert all(isinstance(e.stat.path, Path) for e in first.entries)
+
+
+def test_a_file_that_no_rule_prefers_is_better_by_the_comparison_in_full() -> None:
+    small, large = entry("/a.jpg", width=300), entry("/b.jpg", width=400)
+    ranking = ranker("higher-pixel-count").rank([small, large])
+    assert ranking.reason(small, large).rule == "inspection"
