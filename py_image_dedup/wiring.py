@@ -13,7 +13,7 @@ from py_image_dedup.config import Settings
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.ranking.rules import parse_rule
+from py_image_dedup.ranking.rules import parse_identical_rules, parse_rule
 from py_image_dedup.removal.runs import RUNS_NAME
 
 if TYPE_CHECKING:
@@ -170,6 +170,7 @@ def options_of(settings: Settings) -> Options:
         analyse=AnalyseOptions(threads=analysis.threads, limits=limits_of(settings), features=analysis.features),
         find=matching_of(settings),
         rules=rules_of(settings),
+        identical_rules=parse_identical_rules(deduplication.identical_rules),
         removal=removal_of(settings),
         quarantine_days=deduplication.quarantine_days,
         state_directory=settings.state_directory,

@@ -164,8 +164,15 @@ def test_files_too_far_apart_in_time_are_no_duplicates(library: Library) -> None
     library.copy(first, "b.jpg", time=1300)
     library.copy(first, "c.jpg", time=9000)
     result = library.run(options=library.options(time_diff=300))
-    assert groups(result, library.photos) == {"b.jpg": ["a.jpg"]}
+    assert groups(result, library.photos) == {"a.jpg": ["b.jpg"]}
     assert library.run(options=library.options(time_diff=299)).groups == ()
+
+
+def test_of_identical_files_one_that_has_a_name_elsewhere_stays(library: Library, tmp_path: Path) -> None:
+    photo = library.add("a.jpg", 1)
+    linked = library.copy(photo, "b copy.jpg")
+    (tmp_path / "elsewhere.jpg").hardlink_to(linked)
+    assert groups(library.run(), library.photos) == {"b copy.jpg": ["a.jpg"]}
 
 
 def test_two_names_of_one_inode_are_no_duplicates(library: Library) -> None:
@@ -283,8 +290,8 @@ def test_empty_files_are_listed_and_no_duplicates_of_each_other(library: Library
 
 def test_broken_copies_of_the_same_bytes_are_still_identical(library: Library) -> None:
     (library.photos / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-    library.copy(library.photos / "a.jpg", "b.jpg")
-    assert classes(library.run()) == {"b.jpg": "identical"}
+    library.copy(library.photos / "a.jpg", "b.jpg")  # dated earlier than the first
+    assert classes(library.run()) == {"a.jpg": "identical"}
 
 
 def test_skipping_analysis_leaves_new_and_changed_files_out(library: Library) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +32,13 @@ from py_image_dedup.config.value_types import (
     number,
     option,
 )
-from py_image_dedup.ranking.rules import DEFAULT_RULES, RuleSpec, parse_rule
+from py_image_dedup.ranking.rules import (
+    DEFAULT_IDENTICAL_RULES,
+    DEFAULT_RULES,
+    RuleSpec,
+    parse_identical_rules,
+    parse_rule,
+)
 
 
 def _plain(item: Any) -> Any:
@@ -52,7 +58,7 @@ def _plain(item: Any) -> Any:
     return plain["name"] if plain.keys() == {"name"} else plain
 
 
-def _read(value: Any) -> tuple[RuleSpec, ...]:
+def _read(value: Any, check: Callable[[RuleSpec], object] = parse_rule) -> tuple[RuleSpec, ...]:
     if isinstance(value, str):
         # The arguments of a rule have commas between them; who needs both separates the rules by semicolons.
         parts = value.split(";" if ";" in value else ",")
@@ -63,7 +69,7 @@ def _read(value: Any) -> tuple[RuleSpec, ...]:
     for item in value:
         try:
             rule = _plain(item)
-            parse_rule(rule)
+            check(rule)
         except (ValueError, TypeError) as error:
             causes.append(str(error))
         else:
@@ -77,6 +83,8 @@ DEFAULT: tuple[RuleSpec, ...] = DEFAULT_RULES
 """The rules that decide when the user says nothing."""
 
 RULES = ValueType(_read, list)
+
+IDENTICAL_RULES = ValueType(lambda value: _read(value, lambda rule: parse_identical_rules([rule])), list)
 
 
 PORT = integer(1, 65535)
@@ -211,6 +219,12 @@ class DeduplicationSettings:
         RULES,
         DEFAULT,
         "Which file of a group stays: the first rule that tells two files apart decides.",
+    )
+    identical_rules: tuple[RuleSpec, ...] = option(
+        IDENTICAL_RULES,
+        DEFAULT_IDENTICAL_RULES,
+        "Which of several files with the same bytes stays. A protected file always does; folder-order without folders "
+        "means that of prioritization_rules.",
     )
 
 

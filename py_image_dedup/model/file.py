@@ -74,6 +74,7 @@ class Inventory:
         stamps: By raw absolute path. Of two names of one inode the one under a protected root, or else the lesser
             path, is here, the other in ``aliases``.
         aliases: Other names of a file that is in ``stamps``: raw path to the raw path in ``stamps``.
+        linked: Raw paths in ``stamps`` of files that have several names (hard links), wherever the other names are.
         skipped: How many files and folders were passed over, by reason.
         failures: Folders that could not be read and files that could not be looked at.
         incomplete: Roots, or folders below them, whose content is unknown: unreadable, not there, or not mounted.
@@ -83,6 +84,7 @@ class Inventory:
     roots: tuple[Root, ...]
     stamps: Mapping[bytes, Stamp]
     aliases: Mapping[bytes, bytes] = field(default_factory=dict)
+    linked: frozenset[bytes] = frozenset()
     skipped: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     incomplete: tuple[Path, ...] = ()

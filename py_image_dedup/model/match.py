@@ -177,11 +177,13 @@ class Reason:
         rule: The rule's published name; ``path`` when every rule called it a tie.
         keeper_value: What the rule compared, in words for a person ("4000 x 3000").
         redundant_value: The same of the other file.
+        sentence: Completes "Kept: ..." for a person: "larger (2.7 MiB, the other has 2.1 MiB)".
     """
 
     rule: str
     keeper_value: str
     redundant_value: str
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,7 @@ def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Se
     incomplete = [failure.path for failure in failures]
     incomplete += [root.path for root in settled if not any(root.path.iterdir())]
     stamps: dict[bytes, Stamp] = {}
+    linked: set[bytes] = set()
     for raw in sorted(raw_paths):
         root = ownership.root_of(raw)
         if root is None or not selector.selects(raw, root):
@@ -201,7 +202,9 @@ def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Se
             continue
         if mode.S_IFMT(status.st_mode) == _REGULAR:
             stamps[raw] = (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
-    return Inventory(settled, stamps, failures=tuple(failures), incomplete=tuple(incomplete))
+            if status.st_nlink > 1:
+                linked.add(raw)
+    return Inventory(settled, stamps, linked=frozenset(linked), failures=tuple(failures), incomplete=tuple(incomplete))
 
 
 def forget_gone(raw_paths: Iterable[bytes], inventory: Inventory, store: Store, should_stop: Callable[[], bool]) -> int:

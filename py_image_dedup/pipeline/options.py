@@ -18,7 +18,7 @@ from py_image_dedup.model.events import Observer
 from py_image_dedup.model.match import RankedGroup, Verdict
 from py_image_dedup.model.photo import Versions
 from py_image_dedup.model.plan import Plan
-from py_image_dedup.ranking.rules import DEFAULT_RULES, RULES, Rule
+from py_image_dedup.ranking.rules import DEFAULT_IDENTICAL_RULES, DEFAULT_RULES, RULES, Rule, parse_identical_rules
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
@@ -143,6 +143,7 @@ class Options:
         inspect: Compare every file in full with its keeper before it counts as redundant; without, groups are the quick
             answer of small copies of the pictures, and nothing is removed but files with the same bytes.
         rules: Which file of a group stays: the first rule that tells two files apart decides.
+        identical_rules: Rules that choose among files with the same bytes, the weightiest first.
         removal: What happens to the others.
         quarantine_days: How long removed files wait in quarantine before a later run deletes them; ``None``: for ever.
         state_directory: Where runs leave their plans and journals, and what one run at a time may use. Without it
@@ -154,6 +155,7 @@ class Options:
     find: FindOptions = field(default_factory=FindOptions)
     inspect: bool = True
     rules: tuple[Rule, ...] = tuple(RULES[name] for name in DEFAULT_RULES)
+    identical_rules: tuple[Rule, ...] = parse_identical_rules(DEFAULT_IDENTICAL_RULES)
     removal: RemovalOptions = field(default_factory=RemovalOptions)
     quarantine_days: float | None = 30
     state_directory: Path | None = None

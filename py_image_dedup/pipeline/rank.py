@@ -14,11 +14,20 @@ from py_image_dedup.model.inspection import Side
 from py_image_dedup.model.match import Group, Match, MatchClass, PairVerdict, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.ranking.ranker import Ranker, Ranking
+from py_image_dedup.ranking.ranker import Ranker, Ranking, original_reason
 
-_WHOLE = Reason("whole-picture", "the whole picture", "a part of it")
-_UNBORDERED = Reason("without-border", "no border", "a border around it")
-_UNDRAWN = Reason("without-overlay", "nothing drawn over it", "a caption or the like drawn over it")
+_WHOLE = Reason(
+    "whole-picture", "the whole picture", "a part of it", "the whole picture (the other shows a part of it)"
+)
+_UNBORDERED = Reason(
+    "without-border", "no border", "a border around it", "without a border (the other is larger by its border only)"
+)
+_UNDRAWN = Reason(
+    "without-overlay",
+    "nothing drawn over it",
+    "a caption or the like drawn over it",
+    "nothing is drawn over it (the other has a caption or the like)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,7 @@ def _reason(ordering: Ordering, match: Match) -> Reason:
     ranking, dominated = ordering.ranking, ordering.dominated
     found = match.inspection
     if found is not None and found.original.side is Side.LEFT and found.original.reason:
-        return Reason("original", found.original.reason, "made from it")
+        return original_reason(found.original, match.left, match.right)
     if match.match_class is MatchClass.PARTIAL:
         return _WHOLE
     seen = match.evidence

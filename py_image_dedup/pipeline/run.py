@@ -320,7 +320,13 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
     """Choose keepers, then compare in full what would go."""
     context, options = run.context, run.context.options
     is_protected = Ownership(inventory.roots).is_protected
-    ranker = Ranker(options.rules, is_protected, options.find.distance_bound)
+    ranker = Ranker(
+        options.rules,
+        is_protected,
+        options.find.distance_bound,
+        identical_rules=options.identical_rules,
+        is_linked=inventory.linked.__contains__,
+    )
     group_ranker = GroupRanker(found.matcher, ranker, options.removal.remove_classes)
     with paused_collection():
         ranked = run.add(rank(found.groups, group_ranker, observer=context.observer, should_stop=context.should_stop))

@@ -1,69 +1,95 @@
-"""What the rules that compare a file with its group ask: how near it is to the others."""
+"""Statistics of a group, for the rules that compare a file with the rest of its group."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.ranking.copy_names import plain_name
 from py_image_dedup.signature.arrays import Float64Array, Int8Array
 from py_image_dedup.signature.distance import distances
 
 SAMPLE = 64
-"""With how many contents of its group a file is compared at most, so that a large group costs no more than a small."""
+"""Number of contents of its group that a file is compared with at most, which bounds the cost of large groups."""
+
+
+def _no_links(raw_path: bytes, /) -> bool:  # noqa: ARG001 - the signature is the ranker's
+    return False
 
 
 class GroupStats:
-    """The files of one group, seen from one of them. Computed on demand and remembered; not for several threads.
+    """Statistics of one group, computed on demand and remembered. Not for several threads.
 
-    Files of the same bytes are one content and ask once. Of more than ``SAMPLE`` contents, evenly spaced ones in the
-    order of their digests stand for all: the answer does not depend on the order of files or on their names.
+    Files with the same bytes are one content. Of more than ``SAMPLE`` contents, evenly spaced ones in the order of
+    their digests stand for all: the result does not depend on the order of files or on their names.
 
     Args:
         entries: The group, in any order.
-        max_distance: Up to where two files match.
+        max_distance: Signature distance up to which two files match, 0 to 1.
+        is_linked: Returns whether the file at a raw path has several names (hard links).
     """
 
-    __slots__ = ("_answers", "_contents", "_max_distance")
+    __slots__ = ("_contents", "_entries", "_is_linked", "_known", "_max_distance", "_plain_names")
 
-    def __init__(self, entries: Sequence[IndexEntry], max_distance: float) -> None:
-        contents = {_content(entry): entry for entry in entries}
-        names = sorted(contents)
-        if len(names) > SAMPLE:
-            names = [names[len(names) * place // SAMPLE] for place in range(SAMPLE)]
-        self._contents = {name: contents[name] for name in names}
+    def __init__(
+        self,
+        entries: Sequence[IndexEntry],
+        max_distance: float,
+        is_linked: Callable[[bytes], bool] = _no_links,
+    ) -> None:
+        contents = {content_of(entry): entry for entry in entries}
+        digests = sorted(contents)
+        if len(digests) > SAMPLE:
+            digests = [digests[len(digests) * number // SAMPLE] for number in range(SAMPLE)]
+        self._entries = entries
+        self._plain_names: frozenset[str] | None = None
+        self._contents = {digest: contents[digest] for digest in digests}
         self._max_distance = max_distance
-        self._answers: dict[bytes, tuple[float, int]] = {}
+        self._is_linked = is_linked
+        self._known: dict[bytes, tuple[float, int]] = {}
+
+    @property
+    def plain_names(self) -> frozenset[str]:
+        """The names of all files of the group, without suffix and case."""
+        if self._plain_names is None:
+            self._plain_names = frozenset(plain_name(entry.stat.path.name) for entry in self._entries)
+        return self._plain_names
+
+    def is_linked(self, entry: IndexEntry) -> bool:
+        """Return whether the file has several names (hard links), wherever they are."""
+        return self._is_linked(entry.stat.raw_path)
 
     def mean_distance(self, entry: IndexEntry) -> float:
         """Return the mean distance (0 to 1) to the other contents of the group; 0 if there is no other."""
-        return self._ask(entry)[0]
+        return self._compared(entry)[0]
 
     def score(self, entry: IndexEntry) -> int:
         """Return how many other contents of the group this one matches directly."""
-        return self._ask(entry)[1]
+        return self._compared(entry)[1]
 
-    def _ask(self, entry: IndexEntry) -> tuple[float, int]:
-        name = _content(entry)
-        answer = self._answers.get(name)
-        if answer is None:
-            others = [other for key, other in self._contents.items() if key != name]
+    def _compared(self, entry: IndexEntry) -> tuple[float, int]:
+        digest = content_of(entry)
+        known = self._known.get(digest)
+        if known is None:
+            others = [other for key, other in self._contents.items() if key != digest]
             found = _distances(entry, others)
-            answer = (
+            known = (
                 round(float(found.mean()), 9) if len(found) else 0.0,
                 int(np.count_nonzero(found <= self._max_distance)),
             )
-            self._answers[name] = answer
-        return answer
+            self._known[digest] = known
+        return known
 
 
-def _content(entry: IndexEntry) -> bytes:
+def content_of(entry: IndexEntry) -> bytes:
+    """Return what files with the same bytes have in common: their digest, or the path of one that has none."""
     return entry.digest or entry.stat.raw_path
 
 
 def _distances(entry: IndexEntry, others: Sequence[IndexEntry]) -> Float64Array:
-    """Distances to the others; where the pixels are equal 0, where one has no signature 1."""
+    """Return the distances to the others: 0 where the pixels are equal, 1 where one has no signature."""
     found = np.ones(len(others))
     signed = [i for i, other in enumerate(others) if other.signature is not None]
     if entry.signature is not None and signed:

@@ -1,4 +1,4 @@
-"""The prioritisation rules that users choose from, by name."""
+"""Keep rules: named reasons to prefer one file of a group to another."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.ranking.copy_names import find_copy_marker
+from py_image_dedup.ranking.copy_names import copy_folders, find_copy_marker
 
 if TYPE_CHECKING:
     from py_image_dedup.ranking.group_stats import GroupStats
 
 
 Key: TypeAlias = Any
-"""Whatever sorts against the keys of the same rule."""
+"""Sorts against the keys of the same rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,75 @@ class Rule:
     """One reason to prefer a file to another.
 
     Attributes:
-        name: As users write it.
-        key: What is compared; the lesser key is the better file.
-        words: The same for a person, with its unit.
-        relative: The key depends on the other files of the group and is dear: asked only of files that every rule
-            before this one calls equal.
+        name: The name in a configuration.
+        key: The value that is compared; the lesser key is the better file.
+        value: The same value for a person, with its unit.
+        sentence: Completes "Kept: ..." for a better file and a worse one.
+        relative: The key depends on the other files of the group and is expensive: it is computed only for files that
+            tie by every rule before this one.
+        pairwise: The rule compares two files and has no key; the ranker asks the results of inspection.
     """
 
     name: str
     key: Callable[[IndexEntry, GroupStats], Key]
-    words: Callable[[IndexEntry, GroupStats], str]
+    value: Callable[[IndexEntry, GroupStats], str]
+    sentence: Callable[[IndexEntry, IndexEntry, GroupStats], str]
     relative: bool = False
+    pairwise: bool = False
 
 
-def plain(name: str, key: Callable[[IndexEntry], Key], words: Callable[[IndexEntry], str]) -> Rule:
-    """Make a rule that looks at a file alone."""
-    return Rule(name, lambda entry, _: key(entry), lambda entry, _: words(entry))
+def rule(
+    name: str,
+    key: Callable[[IndexEntry, GroupStats], Key],
+    value: Callable[[IndexEntry, GroupStats], str],
+    kept: str,
+    *,
+    other: str = "the other has",
+    exact: Callable[[IndexEntry], str] | None = None,
+    relative: bool = False,
+) -> Rule:
+    """Make a rule whose sentence gives both values: ``larger (2.7 MiB, the other has 2.1 MiB)``.
+
+    Args:
+        name: The name in a configuration.
+        key: The value that is compared; the lesser key is the better file.
+        value: The same value for a person, rounded.
+        kept: What the better file is: "larger".
+        other: What introduces the worse file's value.
+        exact: The value with all its digits, for two values that are the same when rounded.
+        relative: The key depends on the other files of the group.
+    """
+
+    def sentence(better: IndexEntry, worse: IndexEntry, stats: GroupStats) -> str:
+        mine, others = value(better, stats), value(worse, stats)
+        if mine == others and exact is not None:
+            mine, others = exact(better), exact(worse)
+        return f"{kept} ({mine}, {other} {others})"
+
+    return Rule(name, key, value, sentence, relative)
+
+
+def plain(
+    name: str,
+    key: Callable[[IndexEntry], Key],
+    value: Callable[[IndexEntry], str],
+    kept: str,
+    *,
+    other: str = "the other has",
+    exact: Callable[[IndexEntry], str] | None = None,
+) -> Rule:
+    """Make a rule that compares a file without regard to its group; arguments as for ``rule``."""
+    return rule(name, lambda entry, _: key(entry), lambda entry, _: value(entry), kept, other=other, exact=exact)
+
+
+def verdict(
+    name: str,
+    key: Callable[[IndexEntry, GroupStats], Key],
+    value: Callable[[IndexEntry, GroupStats], str],
+    sentence: Callable[[IndexEntry, IndexEntry, GroupStats], str],
+) -> Rule:
+    """Make a rule about what a file is or has, whose sentence does not need both values."""
+    return Rule(name, key, value, sentence)
 
 
 _SPELLINGS = {"JPG": "JPEG", "JPE": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2": "JPEG2000", "JPEG 2000": "JPEG2000"}
@@ -51,12 +104,12 @@ _SPELLINGS = {"JPG": "JPEG", "JPE": "JPEG", "HEIC": "HEIF", "TIF": "TIFF", "JP2"
 
 @dataclass(frozen=True, slots=True)
 class RuleFactory:
-    """How a rule with arguments is made.
+    """Makes a rule that has arguments.
 
     Attributes:
-        make: From its name and its arguments (at least one).
-        example: How it is written, for messages and the reference.
-        single: It takes one argument, which may contain commas.
+        make: Makes it from its name and its arguments (at least one).
+        example: The rule as it is written in a configuration, for messages and the reference.
+        single: It has one argument, which may contain commas.
     """
 
     make: Callable[[str, Sequence[str]], Rule]
@@ -72,15 +125,15 @@ def _folder_order(name: str, folders: Sequence[str]) -> Rule:
     """
     tests = [_lies_in(folder) for folder in folders]
 
-    def place(entry: IndexEntry) -> int:
+    def position(entry: IndexEntry) -> int:
         inside = entry.stat.raw_path.rpartition(b"/")[0] + b"/"
-        return next((position for position, lies_in in enumerate(tests) if lies_in(inside)), len(tests))
+        return next((number for number, lies_in in enumerate(tests) if lies_in(inside)), len(tests))
 
-    def words(entry: IndexEntry) -> str:
-        position = place(entry)
-        return f"in {folders[position]}" if position < len(folders) else "in none of the listed folders"
+    def value(entry: IndexEntry) -> str:
+        number = position(entry)
+        return f"in {folders[number]}" if number < len(folders) else "in none of the listed folders"
 
-    return plain(name, place, words)
+    return plain(name, position, value, "in a preferred folder", other="the other is")
 
 
 def _lies_in(folder: str) -> Callable[[bytes], bool]:
@@ -95,14 +148,14 @@ def _preferred_formats(name: str, formats: Sequence[str]) -> Rule:
     """Prefer the format that comes first in the list; formats that are not in it come last."""
     wanted = [_format(text) for text in formats]
 
-    def place(entry: IndexEntry) -> int:
+    def position(entry: IndexEntry) -> int:
         mine = _format(entry.facts.format) if entry.facts else ""
         return wanted.index(mine) if mine in wanted else len(wanted)
 
-    def words(entry: IndexEntry) -> str:
-        return entry.facts.format if entry.facts else "unknown format"
+    def value(entry: IndexEntry) -> str:
+        return entry.facts.format if entry.facts else "an unknown format"
 
-    return plain(name, place, words)
+    return plain(name, position, value, "in a preferred format", other="the other is")
 
 
 def _format(text: str) -> str:
@@ -118,10 +171,11 @@ def _name_pattern(name: str, patterns: Sequence[str]) -> Rule:
     def found(entry: IndexEntry) -> bool:
         return any(pattern.search(entry.stat.path.name) for pattern in compiled)
 
-    def words(entry: IndexEntry) -> str:
-        return "the name matches" if found(entry) else "the name does not match"
+    def value(entry: IndexEntry) -> str:
+        return f"{entry.stat.path.name} {'matches' if found(entry) else 'does not match'}"
 
-    return plain(name, lambda entry: found(entry) is not wanted, words)
+    kept = "its name matches the pattern" if wanted else "its name does not match the pattern"
+    return plain(name, lambda entry: found(entry) is not wanted, value, kept, other="but")
 
 
 def _compile(name: str, pattern: str) -> re.Pattern[str]:
@@ -145,7 +199,11 @@ PARAMETRIC_RULES: Mapping[str, RuleFactory] = MappingProxyType(
 RuleSpec: TypeAlias = "str | Mapping[str, str | Sequence[str]]"
 """How a rule is written: ``has-gps``, ``"preferred-formats: PNG, JPEG"``, or ``{"folder-order": ["/a", "/b"]}``."""
 
+ORIGINAL = "original"
+"""The rule that prefers the file that the other one was made from; it follows the evidence of inspection."""
+
 DEFAULT_RULES: tuple[str, ...] = (
+    ORIGINAL,
     "higher-pixel-count",
     "more-exif-data",
     "bigger-file-size",
@@ -156,7 +214,26 @@ DEFAULT_RULES: tuple[str, ...] = (
     "shorter-folder-path",
     "higher-score",
 )
-"""The rules that are used when the user names none, the weightiest first."""
+"""The rules that are used when the configuration names none, the weightiest first."""
+
+PROTECTED = "protected"
+FOLDER_ORDER = "folder-order"
+
+DEFAULT_IDENTICAL_RULES: tuple[str, ...] = (
+    PROTECTED,
+    FOLDER_ORDER,
+    "hard-linked",
+    "doesnt-contain-copy-in-file-name",
+    "outside-copy-folders",
+    "older-file-modification-date",
+    "shorter-file-name",
+    "shorter-folder-path",
+)
+"""The rules that choose among files with the same bytes, the weightiest first.
+
+``protected`` always comes first. ``folder-order`` without folders means those of the rule of that name in
+``prioritization_rules``; without such a rule it is neutral.
+"""
 
 _ZERO = datetime(1, 1, 1)  # noqa: DTZ001 - cameras write naive times
 _MICROSECOND = timedelta(microseconds=1)
@@ -166,30 +243,71 @@ def _pixels(entry: IndexEntry) -> int:
     return entry.facts.pixels if entry.facts else 0
 
 
-def _pixel_words(entry: IndexEntry) -> str:
-    return f"{entry.facts.width} x {entry.facts.height}" if entry.facts else "unknown size"
+def _pixel_text(entry: IndexEntry) -> str:
+    return f"{entry.facts.width} x {entry.facts.height}" if entry.facts else "an unknown number"
 
 
 def _exif(entry: IndexEntry) -> int:
     return entry.facts.exif_fields if entry.facts else 0
 
 
-def _size_words(entry: IndexEntry) -> str:
-    return f"{entry.stat.size:,} bytes"
+def _exif_text(entry: IndexEntry) -> str:
+    return f"{_exif(entry)} field{'' if _exif(entry) == 1 else 's'}"
 
 
-def _time_words(entry: IndexEntry) -> str:
+def _size_text(entry: IndexEntry) -> str:
+    amount = float(entry.stat.size)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if amount < 1000 or unit == "GiB":
+            break
+        amount /= 1024
+    if unit == "bytes":
+        return _exact_size(entry)
+    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+
+
+def _exact_size(entry: IndexEntry) -> str:
+    return f"{entry.stat.size:,} byte{'' if entry.stat.size == 1 else 's'}"
+
+
+def _modified_text(entry: IndexEntry) -> str:
+    return f"{datetime.fromtimestamp(entry.stat.mtime_ns // 1_000_000_000).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _exact_modified(entry: IndexEntry) -> str:
     seconds, rest = divmod(entry.stat.mtime_ns, 1_000_000_000)
     fraction = f".{rest:09}".rstrip("0") if rest else ""
     return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}{fraction}"
 
 
-def _copy_words(entry: IndexEntry) -> str:
-    mark = find_copy_marker(entry.stat.path.name)
-    return f'"{mark}" in the name' if mark else "no copy by name"
+def _copy_marker(entry: IndexEntry, stats: GroupStats) -> str | None:
+    return find_copy_marker(entry.stat.path.name, stats.plain_names)
 
 
-def _name_words(entry: IndexEntry) -> str:
+def _copy_text(entry: IndexEntry, stats: GroupStats) -> str:
+    marker = _copy_marker(entry, stats)
+    return "no copy by name" if marker is None else f'"{marker.strip()}" in the name'
+
+
+def _copy_sentence(better: IndexEntry, worse: IndexEntry, stats: GroupStats) -> str:
+    marker = _copy_marker(worse, stats)
+    if marker is None:
+        return f"its name says that it is a copy ({_copy_text(better, stats)})"
+    return f'not named as a copy (the other has "{marker.strip()}" in its name)'
+
+
+def _copy_folder_text(entry: IndexEntry) -> str:
+    folders = copy_folders(entry.stat.path)
+    return f'in "{folders[-1]}"' if folders else "in no folder of copies"
+
+
+def _copy_folder_sentence(better: IndexEntry, worse: IndexEntry, _: GroupStats) -> str:
+    mine, others = copy_folders(better.stat.path), copy_folders(worse.stat.path)
+    extra = [name for name in others if name not in mine] or others
+    return f'not in a folder of copies (the other is in "{extra[-1]}")'
+
+
+def _name_text(entry: IndexEntry) -> str:
     return f"{len(entry.stat.path.name)} characters"
 
 
@@ -197,17 +315,22 @@ def _folder(entry: IndexEntry) -> int:
     return len(str(entry.stat.path.parent))
 
 
-def _folder_words(entry: IndexEntry) -> str:
+def _folder_text(entry: IndexEntry) -> str:
     return f"{_folder(entry)} characters"
 
 
 def _captured(entry: IndexEntry) -> int | None:
-    """Microseconds; a camera's time has no zone."""
+    """Return the capture time in microseconds; a camera's time has no zone."""
     captured = entry.facts.captured if entry.facts else None
     return (captured.replace(tzinfo=None) - _ZERO) // _MICROSECOND if captured else None
 
 
-def _captured_words(entry: IndexEntry) -> str:
+def _captured_text(entry: IndexEntry) -> str:
+    captured = entry.facts.captured if entry.facts else None
+    return f"{captured:%Y-%m-%d %H:%M}" if captured else "no capture date"
+
+
+def _exact_captured(entry: IndexEntry) -> str:
     captured = entry.facts.captured if entry.facts else None
     return captured.isoformat(" ") if captured else "no capture date"
 
@@ -226,68 +349,139 @@ def _gps(entry: IndexEntry) -> bool:
     return entry.facts is not None and entry.facts.has_gps
 
 
-def _gps_words(entry: IndexEntry) -> str:
-    return "position stored" if _gps(entry) else "no position"
+def _gps_text(entry: IndexEntry) -> str:
+    return "a position" if _gps(entry) else "none"
+
+
+def _distance_text(entry: IndexEntry, stats: GroupStats) -> str:
+    return f"mean distance {stats.mean_distance(entry):.3g}"
+
+
+def _score_text(entry: IndexEntry, stats: GroupStats) -> str:
+    count = stats.score(entry)
+    return f"{count} direct match{'' if count == 1 else 'es'}"
+
+
+def _links_text(entry: IndexEntry, stats: GroupStats) -> str:
+    return "several names" if stats.is_linked(entry) else "one name"
 
 
 def _both_ways(
-    more: str, less: str, amount: Callable[[IndexEntry], int], words: Callable[[IndexEntry], str]
+    more: tuple[str, str],
+    less: tuple[str, str],
+    amount: Callable[[IndexEntry], int],
+    value: Callable[[IndexEntry], str],
+    *,
+    other: str = "the other has",
+    exact: Callable[[IndexEntry], str] | None = None,
 ) -> Iterator[Rule]:
-    """Make a rule that prefers the greater amount, and its opposite."""
-    yield plain(more, lambda entry: -amount(entry), words)
-    yield plain(less, amount, words)
+    """Make a rule that prefers the greater amount, and its opposite; each is given as its name and its phrase."""
+    yield plain(more[0], lambda entry: -amount(entry), value, more[1], other=other, exact=exact)
+    yield plain(less[0], amount, value, less[1], other=other, exact=exact)
+
+
+def _rules_about_content() -> Iterator[Rule]:
+    yield Rule(ORIGINAL, lambda *_: 0, lambda *_: "", lambda *_: "", pairwise=True)
+    yield from _both_ways(
+        ("higher-pixel-count", "more pixels"), ("lower-pixel-count", "fewer pixels"), _pixels, _pixel_text
+    )
+    yield from _both_ways(("more-exif-data", "more EXIF data"), ("less-exif-data", "less EXIF data"), _exif, _exif_text)
+    yield from _both_ways(
+        ("bigger-file-size", "larger"),
+        ("smaller-file-size", "smaller"),
+        lambda entry: entry.stat.size,
+        _size_text,
+        exact=_exact_size,
+    )
+    yield plain(
+        "oldest-capture-date", _oldest, _captured_text, "captured earlier", other="the other", exact=_exact_captured
+    )
+    yield plain(
+        "newest-capture-date", _newest, _captured_text, "captured later", other="the other", exact=_exact_captured
+    )
+    yield from _both_ways(("has-gps", "with a position"), ("has-no-gps", "without a position"), _gps, _gps_text)
+
+
+def _rules_about_the_group() -> Iterator[Rule]:
+    for name, sign, kept in (
+        ("smaller-distance", 1, "more like the rest of its group"),
+        ("bigger-distance", -1, "less like the rest of its group"),
+    ):
+        yield rule(
+            name,
+            lambda entry, stats, sign=sign: sign * stats.mean_distance(entry),  # type: ignore[misc] # bound now
+            _distance_text,
+            kept,
+            relative=True,
+        )
+    for name, sign, kept in (("higher-score", -1, "more direct matches"), ("lower-score", 1, "fewer direct matches")):
+        yield rule(
+            name,
+            lambda entry, stats, sign=sign: sign * stats.score(entry),  # type: ignore[misc] # bound now
+            _score_text,
+            kept,
+            relative=True,
+        )
+
+
+def _rules_about_the_file() -> Iterator[Rule]:
+    yield from _both_ways(
+        ("newer-file-modification-date", "changed later"),
+        ("older-file-modification-date", "changed earlier"),
+        lambda entry: entry.stat.mtime_ns,
+        _modified_text,
+        other="the other",
+        exact=_exact_modified,
+    )
+    yield verdict(
+        "doesnt-contain-copy-in-file-name",
+        lambda entry, stats: _copy_marker(entry, stats) is not None,
+        _copy_text,
+        _copy_sentence,
+    )
+    yield verdict(
+        "contains-copy-in-file-name",
+        lambda entry, stats: _copy_marker(entry, stats) is None,
+        _copy_text,
+        _copy_sentence,
+    )
+    yield verdict(
+        "outside-copy-folders",
+        lambda entry, _: len(copy_folders(entry.stat.path)),
+        lambda entry, _: _copy_folder_text(entry),
+        _copy_folder_sentence,
+    )
+    yield verdict(
+        "hard-linked",
+        lambda entry, stats: not stats.is_linked(entry),
+        _links_text,
+        lambda *_: "it has other names as hard links, so removing it would free nothing",
+    )
+    yield from _both_ways(
+        ("longer-file-name", "longer name"),
+        ("shorter-file-name", "shorter name"),
+        lambda entry: len(entry.stat.path.name),
+        _name_text,
+    )
+    yield from _both_ways(
+        ("longer-folder-path", "longer folder path"), ("shorter-folder-path", "shorter folder path"), _folder,
+        _folder_text,
+    )  # fmt: skip
 
 
 def _all_rules() -> Iterator[Rule]:
-    yield from _both_ways("higher-pixel-count", "lower-pixel-count", _pixels, _pixel_words)
-    yield from _both_ways("more-exif-data", "less-exif-data", _exif, lambda entry: f"{_exif(entry)} EXIF fields")
-    yield from _both_ways("bigger-file-size", "smaller-file-size", lambda entry: entry.stat.size, _size_words)
-    yield from _both_ways(
-        "newer-file-modification-date", "older-file-modification-date", lambda entry: entry.stat.mtime_ns, _time_words
-    )
-    yield Rule(
-        "smaller-distance",
-        lambda entry, stats: stats.mean_distance(entry),
-        lambda entry, stats: f"mean distance {stats.mean_distance(entry):.3g}",
-        relative=True,
-    )
-    yield Rule(
-        "bigger-distance",
-        lambda entry, stats: -stats.mean_distance(entry),
-        lambda entry, stats: f"mean distance {stats.mean_distance(entry):.3g}",
-        relative=True,
-    )
-    yield from _both_ways(
-        "contains-copy-in-file-name",
-        "doesnt-contain-copy-in-file-name",
-        lambda entry: find_copy_marker(entry.stat.path.name) is not None,
-        _copy_words,
-    )
-    yield from _both_ways("longer-file-name", "shorter-file-name", lambda entry: len(entry.stat.path.name), _name_words)
-    yield from _both_ways("longer-folder-path", "shorter-folder-path", _folder, _folder_words)
-    yield Rule(
-        "higher-score",
-        lambda entry, stats: -stats.score(entry),
-        lambda entry, stats: f"{stats.score(entry)} direct matches",
-        relative=True,
-    )
-    yield Rule(
-        "lower-score",
-        lambda entry, stats: stats.score(entry),
-        lambda entry, stats: f"{stats.score(entry)} direct matches",
-        relative=True,
-    )
-    yield plain("oldest-capture-date", _oldest, _captured_words)
-    yield plain("newest-capture-date", _newest, _captured_words)
-    yield from _both_ways("has-gps", "has-no-gps", _gps, _gps_words)
+    yield from _rules_about_content()
+    yield from _rules_about_the_group()
+    yield from _rules_about_the_file()
 
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in _all_rules()})
 """The rules that need no argument, by name.
 
 What their names do not say: a file without a date or a size loses to one that has it; ``smaller-distance`` and
-``higher-score`` ask for the file that is most like the others of its group (see ``rank.stats``); the lengths of names
-and folders are counted in characters; "copy" is looked for in many languages (see ``copy_names.find_copy_marker``).
+``higher-score`` prefer the file that is most similar to the others of its group (see ``ranking.group_stats``); the
+lengths of names and folders are counted in characters; markers of copies are known in many languages (see
+``ranking.copy_names``).
 """
 
 RULE_NAMES: tuple[str, ...] = (*RULES, *PARAMETRIC_RULES)
@@ -314,6 +508,34 @@ def parse_rule(spec: RuleSpec) -> Rule:
     if arguments:
         raise ValueError(f"the rule {name} takes no arguments")
     return RULES[name]
+
+
+SAME_FOLDER_ORDER = plain(FOLDER_ORDER, lambda _: 0, lambda _: "", "")
+"""Stands for the rule ``folder-order`` of the prioritisation rules; the ranker puts that one in its place."""
+
+
+def parse_identical_rules(specs: Sequence[RuleSpec]) -> tuple[Rule, ...]:
+    """Make the rules that choose among files with the same bytes.
+
+    Args:
+        specs: As the configuration has them: names of rules, ``protected``, and ``folder-order`` without folders.
+
+    Raises:
+        ValueError: As ``parse_rule``; ``original`` and rules about the group say nothing about equal bytes.
+    """
+    rules: list[Rule] = []
+    for spec in specs:
+        name, arguments = _split(spec)
+        if name == PROTECTED and not arguments:
+            continue  # the ranker asks it first in any case
+        if name == FOLDER_ORDER and not arguments:
+            rules.append(SAME_FOLDER_ORDER)
+            continue
+        made = parse_rule(spec)
+        if made.pairwise or made.relative:
+            raise ValueError(f"the rule {name} cannot tell files with the same bytes apart")
+        rules.append(made)
+    return tuple(rules)
 
 
 def _split(spec: RuleSpec) -> tuple[str, tuple[str, ...]]:

@@ -78,6 +78,7 @@ def walk(
         roots=settled,
         stamps=walked.stamps,
         aliases=aliases,
+        linked=walked.linked_paths(),
         skipped=dict(walked.skipped),
         failures=tuple(walked.failures),
         incomplete=tuple(walked.incomplete),
@@ -209,6 +210,10 @@ class _Walk:
                 del self.stamps[other]
                 aliases[other] = chosen
         return aliases
+
+    def linked_paths(self) -> frozenset[bytes]:
+        """Return the names in ``stamps`` of files that have several."""
+        return frozenset(path for paths in self.linked.values() for path in paths if path in self.stamps)
 
 
 def failure_of(path: Path, error: OSError) -> Failure:

@@ -45,7 +45,7 @@ def test_without_any_configuration_the_defaults_hold(elsewhere: Path) -> None:
     assert settings.deduplication.max_distance is None  # as the way of matching has it
     assert settings.deduplication.remove == ("identical", "same-pixels", "similar")
     assert settings.deduplication.quarantine_days == 30
-    assert settings.deduplication.prioritization_rules[0] == "higher-pixel-count"
+    assert settings.deduplication.prioritization_rules[:2] == ("original", "higher-pixel-count")
     assert settings.daemon.processing_timeout == timedelta(seconds=30)
     assert settings.daemon.full_run_interval == timedelta(hours=24)
     assert settings.elasticsearch.host is None
@@ -285,6 +285,14 @@ py_image_dedup:
     environment = {"PY_IMAGE_DEDUP_DEDUPLICATION_PRIORITIZATION_RULES": "more-exif-data, {'name': 'has-gps'}"}
     rules = load(environment=environment).settings.deduplication.prioritization_rules
     assert rules == ("more-exif-data", "has-gps")
+
+
+def test_the_rules_for_identical_files_may_be_set(elsewhere: Path) -> None:
+    text = "py_image_dedup: {deduplication: {identical_rules: [protected, folder-order, shorter-file-name]}}"
+    found = read(elsewhere, text).settings.deduplication.identical_rules
+    assert found == ("protected", "folder-order", "shorter-file-name")
+    (problem,) = problems(elsewhere, "py_image_dedup: {deduplication: {identical_rules: [original]}}", {})
+    assert "cannot tell files with the same bytes apart" in problem
 
 
 def test_relative_paths_and_homes_become_absolute(elsewhere: Path) -> None:

@@ -7,7 +7,15 @@ import pytest
 
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.ranking.group_stats import GroupStats
-from py_image_dedup.ranking.rules import DEFAULT_RULES, RULE_NAMES, RULES, RuleSpec, parse_rule
+from py_image_dedup.ranking.rules import (
+    DEFAULT_IDENTICAL_RULES,
+    DEFAULT_RULES,
+    RULE_NAMES,
+    RULES,
+    RuleSpec,
+    parse_identical_rules,
+    parse_rule,
+)
 from tests.support.entries import entry, signature
 
 SAME = "/p/IMG_1.jpg"
@@ -17,8 +25,8 @@ def better(spec: RuleSpec, one: IndexEntry, other: IndexEntry, *stats: IndexEntr
     rule = parse_rule(spec)
     together = GroupStats([one, other, *stats], 0.1)
     first, second = rule.key(one, together), rule.key(other, together)
-    assert rule.words(one, together)
-    assert rule.words(other, together)
+    assert rule.value(one, together)
+    assert rule.value(other, together)
     return bool(first < second)
 
 
@@ -130,7 +138,7 @@ def test_a_wrong_rule_is_an_error_that_says_what_is_right(spec: RuleSpec, words:
 
 def test_the_default_rules_are_known_and_in_the_published_order() -> None:
     assert DEFAULT_RULES == (
-        "higher-pixel-count", "more-exif-data", "bigger-file-size", "newer-file-modification-date",
+        "original", "higher-pixel-count", "more-exif-data", "bigger-file-size", "newer-file-modification-date",
         "smaller-distance", "doesnt-contain-copy-in-file-name", "longer-file-name", "shorter-folder-path",
         "higher-score",
     )  # fmt: skip
@@ -139,21 +147,80 @@ def test_the_default_rules_are_known_and_in_the_published_order() -> None:
     assert set(RULES) < set(RULE_NAMES)
 
 
-def test_words_carry_the_values_that_were_compared() -> None:
+def test_values_are_rounded_and_carry_their_unit() -> None:
     photo = entry("/p/a copy.jpg", size=1234567, width=4000, height=3000, exif_fields=7)
     stats = GroupStats([photo], 0.1)
-    words = {name: RULES[name].words(photo, stats) for name in RULES}
-    assert words["higher-pixel-count"] == "4000 x 3000"
-    assert words["more-exif-data"] == "7 EXIF fields"
-    assert words["bigger-file-size"] == "1,234,567 bytes"
-    assert words["doesnt-contain-copy-in-file-name"] == '"copy" in the name'
-    assert words["longer-file-name"] == "10 characters"
+    values = {name: RULES[name].value(photo, stats) for name in RULES}
+    assert values["higher-pixel-count"] == "4000 x 3000"
+    assert values["more-exif-data"] == "7 fields"
+    assert values["bigger-file-size"] == "1.2 MiB"
+    assert values["doesnt-contain-copy-in-file-name"] == '"copy" in the name'
+    assert values["longer-file-name"] == "10 characters"
+
+
+KEPT = [
+    ("bigger-file-size", entry(SAME, size=2_810_671), entry(SAME, size=2_210_671),
+     "larger (2.7 MiB, the other has 2.1 MiB)"),
+    ("bigger-file-size", entry(SAME, size=2_810_672), entry(SAME, size=2_810_671),
+     "larger (2,810,672 bytes, the other has 2,810,671 bytes)"),
+    ("higher-pixel-count", entry(SAME, width=4000), entry(SAME, width=3000),
+     "more pixels (4000 x 300, the other has 3000 x 300)"),
+    ("more-exif-data", entry(SAME, exif_fields=30), entry(SAME, exif_fields=1),
+     "more EXIF data (30 fields, the other has 1 field)"),
+    ("doesnt-contain-copy-in-file-name", entry("/p/a.jpg"), entry("/p/a copy 2.jpg"),
+     'not named as a copy (the other has "copy 2" in its name)'),
+    ("doesnt-contain-copy-in-file-name", entry("/p/a.jpg"), entry("/q/a 2.jpg"),
+     'not named as a copy (the other has "2" in its name)'),
+    ("outside-copy-folders", entry("/Temp/p/a.jpg"), entry("/Temp/p/Backup 2019/x/a.jpg"),
+     'not in a folder of copies (the other is in "Backup 2019")'),
+    ("shorter-file-name", entry("/p/a.jpg"), entry("/p/abc.jpg"),
+     "shorter name (5 characters, the other has 7 characters)"),
+    ("has-gps", entry(SAME, has_gps=True), entry(SAME), "with a position (a position, the other has none)"),
+    ("preferred-formats: PNG, JPEG", entry(SAME, image_format="PNG"), entry(SAME),
+     "in a preferred format (PNG, the other is JPEG)"),
+    ("folder-order: /p", entry("/p/a.jpg"), entry("/q/a.jpg"),
+     "in a preferred folder (in /p, the other is in none of the listed folders)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "winner", "loser", "sentence"), KEPT)
+def test_the_reason_is_a_sentence_with_both_values(
+    name: str, winner: IndexEntry, loser: IndexEntry, sentence: str
+) -> None:
+    rule, stats = parse_rule(name), GroupStats([winner, loser], 0.1)
+    assert rule.key(winner, stats) < rule.key(loser, stats)
+    assert rule.sentence(winner, loser, stats) == sentence
+
+
+def test_times_that_differ_by_seconds_are_given_with_all_their_digits() -> None:
+    rule, stats = RULES["newer-file-modification-date"], GroupStats([], 0.1)
+    late, early = entry(SAME, mtime=1_600_000_001), entry(SAME, mtime=1_600_000_000)
+    sentence = rule.sentence(late, early, stats)
+    assert sentence.startswith("changed later (20")
+    assert ":41, the other 20" in sentence
+    assert sentence.endswith(":40)")
+
+
+def test_the_rules_for_identical_files_are_known_and_in_the_published_order() -> None:
+    assert DEFAULT_IDENTICAL_RULES == (
+        "protected", "folder-order", "hard-linked", "doesnt-contain-copy-in-file-name", "outside-copy-folders",
+        "older-file-modification-date", "shorter-file-name", "shorter-folder-path",
+    )  # fmt: skip
+    assert [rule.name for rule in parse_identical_rules(DEFAULT_IDENTICAL_RULES)] == list(DEFAULT_IDENTICAL_RULES[1:])
+
+
+@pytest.mark.parametrize("name", ["original", "smaller-distance", "higher-score"])
+def test_a_rule_about_content_cannot_choose_among_identical_files(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot tell files with the same bytes apart"):
+        parse_identical_rules([name])
 
 
 def test_an_entry_without_facts_can_be_ranked_by_every_rule() -> None:
     bare = IndexEntry(stat=entry(SAME).stat, versions=entry(SAME).versions)
     stats = GroupStats([bare, entry("/x.jpg")], 0.1)
     for rule in RULES.values():
+        if rule.pairwise:
+            continue
         assert rule.key(bare, stats) == rule.key(bare, stats)
-        assert rule.words(bare, stats)
+        assert rule.value(bare, stats)
     assert Path(SAME) == bare.stat.path

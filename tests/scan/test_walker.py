@@ -156,6 +156,14 @@ def test_two_names_of_one_inode_are_one_file_and_an_alias(tmp_path: Path) -> Non
     assert inventory.aliases == {os.fsencode(tmp_path / "b.jpg"): os.fsencode(first)}
 
 
+def test_a_file_with_a_second_name_anywhere_is_known_as_linked(tmp_path: Path) -> None:
+    inside, single = make(tmp_path / "root" / "a.jpg"), make(tmp_path / "root" / "b.jpg")
+    (tmp_path / "elsewhere.jpg").hardlink_to(inside)
+    inventory = walk([Root(tmp_path / "root")], JPG)
+    assert found(inventory) == {inside, single}
+    assert inventory.linked == {os.fsencode(inside)}
+
+
 def test_of_two_names_of_one_inode_the_protected_one_counts(tmp_path: Path) -> None:
     first = make(tmp_path / "a" / "x.jpg")
     (tmp_path / "b").mkdir()
