@@ -70,7 +70,7 @@ def test_a_mounted_file_overrides_the_defaults_of_the_image_and_the_environment_
 
 
 def test_a_daemon_that_is_stuck_is_not_healthy(port: int, checks: dict[str, str | None]) -> None:
-    checks["loop"] = "no sign of life for 1000 s"
+    checks["loop"] = "no progress for 1000 s"
     assert health(port=port) == 1
 
 
