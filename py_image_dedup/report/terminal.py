@@ -143,7 +143,7 @@ class TerminalReport:
             self._print_reported(result.reported)
         self._print_not_carried_out(result.outcomes)
         self._print_failures(result.failures)
-        self._print_totals(result)
+        self.print_totals(result)
 
     def print_groups(self, result: RunResult) -> None:
         """Print each group, its keeper first."""
@@ -247,7 +247,7 @@ class TerminalReport:
         if len(items) > _LISTED:
             self._line(f"    and {len(items) - _LISTED:,} more; --report FILE.json lists all", "dim")
 
-    def _print_totals(self, result: RunResult) -> None:
+    def print_totals(self, result: RunResult) -> None:
         """Print the totals."""
         for name, words in totals_lines(result, self._quarantine_days):
             self._lines.append(Text.assemble((f"{name:<14}", "bold"), words))
