@@ -119,7 +119,7 @@ def _preferred(settings: Settings) -> list[str]:
             folders += given.split(",") if isinstance(given, str) else given
         elif rule.partition(":")[0].strip() == "folder-order":
             folders += rule.partition(":")[2].split(",")
-    return [name for folder in folders if (name := folder.strip())]
+    return [name for folder in folders if (name := str(folder).strip())]
 
 
 def _unmatched(folders: Sequence[str], roots: Sequence[Path]) -> list[str]:
