@@ -14,7 +14,10 @@ Examples:
 @click.command(name="completion", epilog=_EXAMPLES)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
-    """Print a script that lets SHELL complete the commands and options of this program."""
+    """Print the completion script of a shell.
+
+    The script lets the shell complete commands and options of this program.
+    """
     from click.shell_completion import get_completion_class
 
     from py_image_dedup.cli.main import COMPLETION_VARIABLE, application

@@ -24,7 +24,11 @@ def config_command() -> None:
 @config_command.command()
 @pass_invocation
 def show(invocation: Invocation, /) -> None:
-    """Print the settings in force as YAML, each with its origin: file, environment or default. Secrets are left out."""
+    """Print the settings in force and their origins.
+
+    The output is YAML that can be loaded again; a comment says whether a value comes from the file, the environment
+    or the defaults. Secrets are left out.
+    """
     from py_image_dedup.config.reference import shown
     from py_image_dedup.report.text import readable
 
@@ -36,7 +40,7 @@ def show(invocation: Invocation, /) -> None:
 
 @config_command.command()
 def reference() -> None:
-    """Print all options with their meaning and default as a YAML file."""
+    """Print all options with their defaults as YAML."""
     from py_image_dedup.config.reference import reference as text
 
     click.echo(text(), nl=False)
@@ -51,7 +55,10 @@ Examples:
 @click.argument("file", required=False, metavar="[FILE]", type=click.Path(dir_okay=False, path_type=Path))
 @pass_invocation
 def init(invocation: Invocation, /, file: Path | None) -> None:
-    """Write a configuration file with all options and their defaults. An existing file is never overwritten."""
+    """Write a configuration file with all options.
+
+    Without FILE it is written to ~/.config/py_image_dedup.yaml. An existing file is never overwritten.
+    """
     from py_image_dedup.config.reference import reference as text
     from py_image_dedup.report.text import readable
 
@@ -68,7 +75,7 @@ def init(invocation: Invocation, /, file: Path | None) -> None:
 @config_command.command()
 @pass_invocation
 def check(invocation: Invocation, /) -> int:
-    """Check the configuration and report all errors at once.
+    """Report all errors in the configuration.
 
     There are warnings about folders that do not exist, and about folders of the rule folder-order that contain no
     file of the library.

@@ -71,7 +71,10 @@ def copy(invocation: Invocation, /, *, target: str) -> int:
 @click.command(name="status")
 @pass_invocation
 def status_command(invocation: Invocation, /) -> None:
-    """Show where the index is, how many files it knows, and how many are unreadable, by reason."""
+    """Show what is in the index.
+
+    The output says where the index is, how many files it knows, and how many of them are unreadable, by reason.
+    """
     from py_image_dedup.report.text import count_words, readable, size_words
     from py_image_dedup.wiring import build_store, index_place
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   py-image-dedup known upload.jpg
-  py-image-dedup -q known upload.jpg && rm upload.jpg"""
+  py-image-dedup -q known upload.jpg && echo 'in the library already'"""
 
 
 @click.command(name="known", epilog=_EXAMPLES)
