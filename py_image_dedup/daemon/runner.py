@@ -16,10 +16,10 @@ from py_image_dedup.daemon.service import IndexAway, Postponed
 from py_image_dedup.model import events
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Redundant
-from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.terminal import match_words, reason_words, totals_lines
-from py_image_dedup.report.text import readable
+from py_image_dedup.report.text import PARTICIPLES, readable
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.scan.walker import walk
@@ -171,22 +171,6 @@ class LibraryRunner:
         return {file.raw_path for action in skipped for file in (action.source, action.keeper)}
 
 
-_PLANNED = {
-    ActionKind.MOVE: "would move",
-    ActionKind.QUARANTINE: "would quarantine",
-    ActionKind.DELETE: "would delete",
-    ActionKind.TRASH: "would trash",
-    ActionKind.HARDLINK: "would link",
-}
-_DONE = {
-    ActionKind.MOVE: "moved",
-    ActionKind.QUARANTINE: "quarantined",
-    ActionKind.DELETE: "deleted",
-    ActionKind.TRASH: "trashed",
-    ActionKind.HARDLINK: "linked",
-}
-
-
 def _log_result(result: RunResult, kind: str) -> None:
     """Log each unreadable file, each action with its reason, and a summary of the run.
 
@@ -207,13 +191,13 @@ def _action_line(outcome: Outcome, redundant: Redundant | None) -> str:
     action = outcome.action
     source, keeper = readable(action.source.path), readable(action.keeper.path)
     if outcome.status not in (OutcomeStatus.PLANNED, OutcomeStatus.DONE):
-        return f"not removed: {source}: {readable(outcome.message)}"
-    verb = (_PLANNED if outcome.status is OutcomeStatus.PLANNED else _DONE)[action.kind]
+        return f"{source} was not removed: {readable(outcome.message)}"
+    tense = "would be" if outcome.status is OutcomeStatus.PLANNED else "was"
     target = outcome.target or action.target
     to = f" to {readable(target)}" if target is not None else ""
     match = match_words(redundant.match) if redundant is not None else action.match_class.value
     why = f"; kept: {reason_words(redundant.reason)}" if redundant is not None else ""
-    return f"{verb} {source}{to} ({match}, duplicate of {keeper}{why})"
+    return f"{source} {tense} {PARTICIPLES[action.kind]}{to} ({match}, duplicate of {keeper}{why})"
 
 
 def _is_unchanged(raw_path: bytes, store: Store) -> bool:

@@ -16,6 +16,7 @@ from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.text import (
+    PARTICIPLES,
     below,
     common_folder,
     count_words,
@@ -38,13 +39,6 @@ _SHORTEST_PHASE = 0.005
 _VERB = 10
 """Width of the column of verbs, in characters."""
 
-_DONE = {
-    ActionKind.MOVE: "moved",
-    ActionKind.QUARANTINE: "quarantined",
-    ActionKind.DELETE: "deleted",
-    ActionKind.TRASH: "trashed",
-    ActionKind.HARDLINK: "linked",
-}
 _STYLES = {
     OutcomeStatus.PLANNED: "yellow",
     OutcomeStatus.DONE: "yellow",
@@ -279,7 +273,7 @@ def _verb(outcome: Outcome) -> str:
     """Return one word for what is, was or was not done with a file."""
     if outcome.status is OutcomeStatus.PLANNED:
         return outcome.action.kind.value
-    return _DONE[outcome.action.kind] if outcome.status is OutcomeStatus.DONE else outcome.status.value.upper()
+    return PARTICIPLES[outcome.action.kind] if outcome.status is OutcomeStatus.DONE else outcome.status.value.upper()
 
 
 def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Iterator[tuple[str, str]]:
@@ -300,8 +294,8 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
         yield "Redundant", f"{count_words(totals.redundant, 'file')}, {size_words(totals.bytes_redundant)} ({classes})"
     done = [outcome for outcome in result.outcomes if outcome.status is OutcomeStatus.DONE]
     if done:
-        kinds = Counter(_DONE[each.action.kind] for each in done)
-        words = ", ".join(f"{kinds[word]:,} {word}" for word in _DONE.values() if kinds[word])
+        kinds = Counter(PARTICIPLES[each.action.kind] for each in done)
+        words = ", ".join(f"{kinds[word]:,} {word}" for word in PARTICIPLES.values() if kinds[word])
         yield "Removed", f"{count_words(len(done), 'file')}, {size_words(totals.bytes_reclaimable)} ({words})"
     elif totals.outcomes.get("planned"):
         planned = count_words(totals.outcomes["planned"], "file")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from py_image_dedup.model.match import Redundant
-from py_image_dedup.model.plan import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
 # Characters that move the cursor, ring the bell, change colours, or reverse the reading direction of the line.
@@ -66,6 +66,15 @@ def below(path: Path, folder: Path | None) -> str:
         return readable(path.relative_to(folder))
     return readable(path)
 
+
+PARTICIPLES = {
+    ActionKind.MOVE: "moved",
+    ActionKind.QUARANTINE: "quarantined",
+    ActionKind.DELETE: "deleted",
+    ActionKind.TRASH: "trashed",
+    ActionKind.HARDLINK: "linked",
+}
+"""Past participles of the actions."""
 
 _REMOVABLE = (OutcomeStatus.PLANNED, OutcomeStatus.DONE)
 

@@ -115,7 +115,7 @@ def test_a_dry_run_tells_and_moves_nothing(daemon: DaemonProcess) -> None:
     daemon.until(lambda: daemon.metric('py_image_dedup_actions_total{action="move",outcome="planned"}') == 1)
     assert copy.exists()
     assert daemon.moved() == set()
-    assert "would move " in daemon.words()
+    assert " would be moved to " in daemon.words()
 
 
 def test_sigterm_ends_it_well_within_ten_seconds(daemon: DaemonProcess) -> None:
