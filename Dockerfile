@@ -10,7 +10,7 @@ WORKDIR /build
 RUN python3 -m venv /opt/venv
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY py_image_dedup py_image_dedup
-# dumb-init is the first process: it passes signals on and collects processes that lost their parent.
+# dumb-init is the first process: it forwards signals and reaps orphaned processes.
 RUN /opt/venv/bin/pip install --quiet "dumb-init>=1.2,<2" . \
     && /opt/venv/bin/python -m compileall -q /opt/venv
 
@@ -19,19 +19,17 @@ LABEL org.opencontainers.image.title="py-image-dedup" \
       org.opencontainers.image.description="Finds the duplicates of a photo library and removes them safely" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /opt/venv /opt/venv
-COPY deploy/docker/entrypoint.sh deploy/docker/healthcheck.py /opt/py-image-dedup/
+COPY deploy/docker/entrypoint.sh deploy/docker/healthcheck.py deploy/docker/defaults.yaml /opt/py-image-dedup/
 RUN mkdir -p /data/in /data/out /state && chmod 0755 /opt/py-image-dedup/entrypoint.sh
-# Nothing is removed until somebody says so: the dry run is the default here too.
+# Nothing is removed by default: dry_run is true here too. Options of the image are in defaults.yaml and not in the
+# environment, because the environment overrides a mounted configuration file.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/state \
     PUID=1000 \
     PGID=1000 \
-    PY_IMAGE_DEDUP_STATE_DIRECTORY=/state \
-    PY_IMAGE_DEDUP_ANALYSIS_SOURCE_DIRECTORIES=/data/in \
-    PY_IMAGE_DEDUP_STATS_ADDRESS=0.0.0.0 \
-    PY_IMAGE_DEDUP_STATS_PORT=8000
+    PY_IMAGE_DEDUP_DEFAULTS_FILE=/opt/py-image-dedup/defaults.yaml
 VOLUME ["/data/in", "/data/out", "/state"]
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "/opt/py-image-dedup/healthcheck.py"]

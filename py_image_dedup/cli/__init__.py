@@ -1,4 +1,4 @@
-"""The command line: arguments become settings, a run, a report, an exit code."""
+"""The command line: it turns arguments into settings, a run, a report and an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NEW_OBJECTS = 100_000
 
 def main() -> NoReturn:
     """Run the program with the arguments of the process and end it with an exit code."""
-    # Imports and runs make many values and hardly a circle of them, which the collector looks for all the time.
+    # Imports and runs create many objects and hardly any reference cycles: collect less often.
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
     from py_image_dedup.cli.main import run
 
@@ -20,9 +20,9 @@ def main() -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    """End the process without giving the memory back piece by piece, which takes longer than to search a library.
+    """Exit without freeing the memory object by object, which can take longer than searching a library.
 
-    All files are closed by then. What standard output does not take is told as the interpreter tells it.
+    All files are closed by then. An error of standard output is left to the interpreter to report.
     """
     try:
         sys.stdout.flush()

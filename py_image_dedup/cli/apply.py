@@ -1,4 +1,4 @@
-"""``apply``: carry out a saved plan."""
+"""The command ``apply``: carry out a saved plan."""
 
 from __future__ import annotations
 
@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from py_image_dedup.model.result import RunResult
 
 
-@click.command(name="apply")
+_EXAMPLES = """\b
+Examples:
+  py-image-dedup apply plan.json --dry-run
+  py-image-dedup apply plan.json --yes"""
+
+
+@click.command(name="apply", epilog=_EXAMPLES)
 @click.argument("plan_file", metavar="PLAN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", "-dr", is_flag=True, help="Show what the plan would do, and do nothing.")
+@click.option("--dry-run", "-dr", is_flag=True, help="Show what the plan would do, and change nothing.")
 @REPORTS
 @FORMAT
 @YES
@@ -49,12 +55,12 @@ def apply_command(
     *,
     dry_run: bool,
     yes: bool,
-) -> ExitCode:
+) -> int:
     """Carry out a saved plan.
 
-    PLAN is the file plan.json of a dry run, perhaps with lines taken out. Every file is checked again: one that is
-    not as it was when the plan was made is skipped. Started from a terminal, it shows what it will do and asks
-    once.
+    PLAN is the file plan.json of a dry run; actions may be deleted from it. Every file is checked again: a file that
+    has changed since the plan was made is skipped. At a terminal, the command shows what it will do and asks once;
+    without a terminal it needs --yes.
     """
     from py_image_dedup.removal.serialization import load_plan
 
@@ -62,27 +68,26 @@ def apply_command(
     plan = load_plan(plan_file)
     preview = _result(plan, settings, dry_run=True)
     shown = False
-    asks = not dry_run and should_confirm(yes=yes)
+    output = Output(output_format, reports)
+    asks = not dry_run and bool(plan.actions) and should_confirm(yes=yes)
     with progress_session(invocation) as session:
-        if asks and plan.actions:
-            shown = output_format == "text"
-            if not ask(session, plan, preview, to_stderr=not shown):
+        if asks:
+            shown = output.is_text
+            if not ask(session, plan, preview, output=output):
                 invocation.say("Nothing was changed.")
                 return ExitCode.DONE
         result = preview if dry_run else _carry_out(plan, settings, session)
-    recorded = dry_run or save_result(result, settings)
-    published = emit_result(
-        result, Output(output_format, reports), invocation, lambda: print_result(result, groups=not shown)
-    )
+    saved = dry_run or save_result(result, settings)
+    emitted = emit_result(result, output, invocation, lambda: print_result(invocation, result, groups=not shown))
     if result.interrupted:
-        invocation.say("Stopped. The same command goes on from there.")
+        invocation.say("Stopped. Run the same command to continue.")
     if not dry_run and any(outcome.status == "done" for outcome in result.outcomes):
-        invocation.say(f"To take it back: py-image-dedup undo {result.run}")
-    return exit_code(result, written=recorded and published)
+        invocation.say(f"To restore: py-image-dedup undo {result.run}")
+    return exit_code(result, session, written=saved and emitted)
 
 
 def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:
-    """The plan as the result of a dry run, with the groups that it was made from if they are still known."""
+    """Return the plan as the result of a dry run, with the groups that it was made from if they are known."""
     from py_image_dedup.model.plan import Outcome, OutcomeStatus
     from py_image_dedup.model.result import RunResult
     from py_image_dedup.wiring import matching_of
@@ -112,7 +117,7 @@ def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
 
 
 def _carry_out(plan: Plan, settings: Settings, session: Session) -> RunResult:
-    """Do it under the lock, then forget what is gone."""
+    """Carry the plan out under the lock, then drop the index entries of removed files."""
     from py_image_dedup.pipeline.remove import prune, remove
     from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.wiring import runs_directory
@@ -132,7 +137,7 @@ def _carry_out(plan: Plan, settings: Settings, session: Session) -> RunResult:
 
 
 def _forget(outcomes: Sequence[Outcome], settings: Settings) -> None:
-    """Drop the index entries of the files that are gone; the next run would do it too."""
+    """Drop the index entries of removed files; otherwise the next run does."""
     from py_image_dedup.wiring import build_store, index_place
 
     place = index_place(settings)

@@ -1,4 +1,4 @@
-"""One call of the program: its global options, and the settings that follow from them."""
+"""The context of a command: global options, settings, log, signals, and the standard streams."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,48 +19,66 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from py_image_dedup.config import Settings
+    from py_image_dedup.config import Loaded, Settings
 
 
-class _Lines(logging.StreamHandler[Any]):
-    """Log lines on standard error, wherever that is just now: progress bars put themselves in between."""
+class _LogLines(logging.StreamHandler[Any]):
+    """Writes log lines to the current standard error, which progress bars replace. File names in them are escaped.
 
-    def __init__(self, *, traces: bool) -> None:
+    Args:
+        traces: Whether to print the trace of an exception.
+        times: Whether each line starts with the time.
+    """
+
+    def __init__(self, *, traces: bool, times: bool) -> None:
         super().__init__()
         self._traces = traces
+        self._times = times
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        words = f"{record.levelname.capitalize()}: {record.getMessage()}"
+        from py_image_dedup.report.text import readable
+
+        line = f"{record.levelname.capitalize()}: {readable(record.getMessage())}"
+        if self._times:
+            line = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(record.created))} {line}"
         if record.exc_info and self._traces:
-            words += "\n" + logging.Formatter().formatException(record.exc_info)
-        return words
+            line += "\n" + logging.Formatter().formatException(record.exc_info)
+        return line
 
 
-def _send_log_to_the_terminal(*, verbose: bool, quiet: bool) -> None:
+def send_log_to_stderr(level: int, *, traces: bool, times: bool = False) -> None:
+    """Write the log of the program to standard error.
+
+    Args:
+        level: Lowest level that is written.
+        traces: Whether to print the trace of an exception.
+        times: Whether each line starts with the time.
+    """
     logger = logging.getLogger("py_image_dedup")
-    logger.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
-    logger.handlers = [_Lines(traces=verbose)]
+    logger.setLevel(level)
+    logger.handlers = [_LogLines(traces=traces, times=times)]
     logger.propagate = False
 
 
 class Invocation:
-    """The global options.
+    """The global options of a command, and what follows from them.
 
     Attributes:
-        verbose: More is said, and errors show where they come from.
-        quiet: Only errors are printed.
+        verbose: Whether more is printed, with the traces of errors.
+        quiet: Whether only errors are printed.
+        color: Whether to use colours; ``None`` to decide by the terminal.
     """
 
-    def __init__(self, config_file: Path | None, state_directory: Path | None, *, verbose: bool, quiet: bool) -> None:
+    def __init__(self) -> None:
         self.config_file: Path | None = None
         self.state_directory: Path | None = None
         self.verbose = False
         self.quiet = False
-        self.change(config_file=config_file, state_directory=state_directory, verbose=verbose, quiet=quiet)
+        self.color: bool | None = None
 
     def change(
         self,
@@ -68,42 +87,52 @@ class Invocation:
         state_directory: Path | None = None,
         verbose: bool = False,
         quiet: bool = False,
+        color: bool | None = None,
     ) -> None:
-        """Take what is given; what is not given stays.
+        """Change the given options; the others stay.
 
         Raises:
-            click.UsageError: More and less shall be said at once.
+            click.UsageError: -v and -q were both given.
         """
         self.config_file = config_file or self.config_file
         self.state_directory = state_directory or self.state_directory
         self.verbose = verbose or self.verbose
         self.quiet = quiet or self.quiet
+        self.color = self.color if color is None else color
         if self.verbose and self.quiet:
             raise click.UsageError("-v and -q contradict each other.")
-        _send_log_to_the_terminal(verbose=self.verbose, quiet=self.quiet)
+        level = logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+        send_log_to_stderr(level, traces=self.verbose)
 
     def settings(self, command_line: Mapping[str, Any] | None = None) -> Settings:
-        """Read the configuration and tell its warnings.
+        """Load the settings and print the warnings about them.
+
+        Args:
+            command_line: Values by dotted key path; ``None`` values are ignored.
 
         Raises:
-            ConfigError: Something is wrong with it.
+            ConfigError: The configuration has errors.
         """
-        from py_image_dedup.config import load
-
-        given = {"state_directory": self.state_directory, **(command_line or {})}
-        loaded = load(file=self.config_file, command_line=given)
+        loaded = self.load(command_line)
         for warning in loaded.warnings:
             self.say(f"Warning: {warning}")
         return loaded.settings
 
+    def load(self, command_line: Mapping[str, Any] | None = None) -> Loaded:
+        """Load the configuration without printing its warnings; see ``settings``."""
+        from py_image_dedup.config import load
+
+        given = {"state_directory": self.state_directory, **(command_line or {})}
+        return load(file=self.config_file, command_line=given)
+
     def say(self, words: str) -> None:
-        """Print a remark beside the report, unless the user wants errors only."""
+        """Print a remark to standard error, unless only errors are wanted."""
         if not self.quiet:
             click.echo(words, err=True)
 
 
 def roots_on_the_command_line(roots: Sequence[Path], scope: str | None) -> dict[str, Any]:
-    """Return what ROOTs mean for the settings: they are searched instead of the configured ones, as one pool."""
+    """Return the settings that ROOTs on the command line make: they replace the configured folders, as one pool."""
     if not roots:
         return {"analysis.scope": scope}
     return {"analysis.source_directories": [str(root) for root in roots], "analysis.scope": scope or "all"}
@@ -116,84 +145,100 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """Listens for Ctrl-C, and for the signal with which a system stops a program, while it is a context.
+    """A context manager that handles Ctrl-C and SIGTERM: the first one requests a stop, the second one stops at once.
 
     Args:
-        say: Tells the user that it was heard. Called from a signal handler.
-        before_death: Gives the terminal back before the program is ended at once.
+        say: Tells the user that the signal was received. Called from a signal handler.
+        before_exit: Releases the terminal before the second signal ends the process.
     """
 
-    def __init__(self, say: Callable[[str], None], before_death: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, say: Callable[[str], None], before_exit: Callable[[], None] = lambda: None) -> None:
         self._say = say
-        self._before_death = before_death
-        self._asked = False
+        self._before_exit = before_exit
+        self._received: int | None = None
         self._former: dict[signal.Signals, Any] = {}
 
     def __call__(self) -> bool:
-        """Whether it is time to stop."""
-        return self._asked
+        """Return whether a stop was requested."""
+        return self._received is not None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code after a stop: 128 and the number of the signal, as shells have it."""
+        return 128 + (self._received or signal.SIGINT)
 
     def __enter__(self) -> Self:
-        """Begin to listen."""
+        """Start handling the signals."""
         for number in _SIGNALS:
-            self._former[number] = signal.signal(number, self._heard)
+            self._former[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the signals as they were."""
+        """Restore the previous handlers."""
         for number, former in self._former.items():
             signal.signal(number, former)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """While the user is asked, Ctrl-C is an answer: ``KeyboardInterrupt``."""
+        """Let Ctrl-C raise ``KeyboardInterrupt`` during a question."""
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, self._heard)
+            signal.signal(signal.SIGINT, self._stop)
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's
-        if self._asked:
-            self._before_death()
-            # To end by the signal itself is what shells and service managers expect.
+    def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's
+        if self._received is not None:
+            self._before_exit()
+            # Shells and service managers expect a process to end by the signal itself.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self._asked = True
-        # The signal may have come in the middle of a write to the terminal, which does not take another one.
+        self._received = number
+        # The signal may have interrupted a write to the terminal, which cannot be entered again.
         with suppress(RuntimeError):
-            self._say("Stopping after the file in hand; once more stops at once.")
+            self._say("Stopping after the current file; press Ctrl-C again to stop at once.")
 
 
 def make_safe() -> None:
-    """Let characters that the locale cannot show become ``?`` instead of an error.
+    """Print characters that the locale cannot encode as ``?``, and replace closed streams by empty ones.
 
-    Streams that the caller has closed, as some schedulers do, become empty ones: otherwise nothing could be written,
-    and the next file that is opened takes the place of standard output.
+    Some schedulers close the standard streams; then the next file that is opened would become standard output.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
-def make_console(*, stderr: bool = False) -> Console:
-    """Make a console that prints names as they are: nothing in them is markup, a smiley or a number to colour."""
+def make_console(color: bool | None = None, *, stderr: bool = False) -> Console:  # noqa: FBT001 - as in click
+    """Return a console that prints text without markup, emoji or highlighting.
+
+    Args:
+        color: Whether to use colours; ``None`` to decide by the terminal.
+        stderr: Whether to print to standard error.
+    """
     from rich.console import Console
 
     class Quiet(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    return Quiet(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return Quiet(
+        stderr=stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=True if color else None,
+        no_color=None if color is None else not color,
+    )
 
 
 def swallow_output() -> None:
-    """Send what is still to be written to standard output nowhere, because nobody reads it any more."""
+    """Discard the rest of standard output, because its reader has closed the pipe."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -204,7 +249,7 @@ def swallow_output() -> None:
 
 @contextmanager
 def readers_may_leave() -> Iterator[None]:
-    """Let a reader such as ``head`` close the pipe early; the command goes on and ends as it would have."""
+    """Let a reader such as ``head`` close the pipe early: the command continues and ends normally."""
     try:
         yield
         sys.stdout.flush()
@@ -213,7 +258,7 @@ def readers_may_leave() -> Iterator[None]:
 
 
 def write_bytes(text: str) -> None:
-    """Write UTF-8 to standard output whatever the locale says: programs read it."""
+    """Write UTF-8 to standard output, whatever the locale: programs read it."""
     binary: IO[Any] | None = getattr(sys.stdout, "buffer", None)
     sys.stdout.flush()
     if binary is None:

@@ -1,8 +1,8 @@
-"""``deduplicate``: all phases."""
+"""The command ``deduplicate``: find duplicates, choose the files that stay, and remove the others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,23 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import DRY_RUN, FORMAT, MATCHING, MAX_DISTANCE, PROTECT, REPORTS, ROOTS, YES
+from py_image_dedup.cli.options import (
+    DRY_RUN,
+    FOLDER,
+    FORMAT,
+    MATCHING,
+    MAX_DISTANCE,
+    PROTECT,
+    REPORTS,
+    ROOTS,
+    SUMMARY,
+    YES,
+    check_classes,
+    check_rules,
+    search_options,
+    search_settings,
+    searched,
+)
 from py_image_dedup.cli.output import (
     Output,
     Session,
@@ -32,15 +48,57 @@ if TYPE_CHECKING:
     from py_image_dedup.model.result import RunResult
     from py_image_dedup.report.terminal import WhyItStays
 
+_EXAMPLES = """\b
+Examples:
+  py-image-dedup deduplicate ~/Pictures                             shows the duplicates
+  py-image-dedup deduplicate ~/Pictures --no-dry-run                asks, then removes them
+  py-image-dedup deduplicate ~/Inbox --protect ~/Pictures --no-dry-run --yes
+  py-image-dedup deduplicate ~/Pictures --prefer ~/Pictures/sorted --rule oldest-capture-date
+  py-image-dedup deduplicate ~/Pictures --remove +partial           crops may be removed too"""
 
-@click.command(name="deduplicate")
+
+@click.command(name="deduplicate", epilog=_EXAMPLES)
 @ROOTS
 @DRY_RUN
 @click.option(
-    "--skip-analyse-phase", "-sap", is_flag=True, help="Do not read new files; find among those that the index knows."
+    "--skip-analyse-phase",
+    "-sap",
+    is_flag=True,
+    help="Do not read new and changed files; search only files that the index knows.",
 )
+@search_options
 @MATCHING
 @MAX_DISTANCE
+@click.option(
+    "--scope",
+    type=click.Choice(["all", "root", "folder"]),
+    help="Which files may match: all, those of one root, or those of one folder.  [default: all with ROOTs]",
+)
+@PROTECT
+@click.option(
+    "--prefer",
+    multiple=True,
+    metavar="DIR",
+    type=FOLDER,
+    help="Keep files in this folder rather than others. May be repeated, the best folder first.",
+)
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="RULE",
+    callback=check_rules,
+    help="Rule that chooses the file that stays, such as oldest-capture-date. May be repeated, the most important rule "
+    "first; replaces the configured rules.",
+)
+@click.option(
+    "--remove",
+    multiple=True,
+    metavar="[+]CLASS",
+    callback=check_classes,
+    help="Match class that may be removed: identical, same-pixels, similar or partial. With + the class is added to "
+    "the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, similar]",
+)
 @click.option(
     "--action",
     type=click.Choice(["auto", "move", "delete", "trash", "hardlink"]),
@@ -50,22 +108,21 @@ if TYPE_CHECKING:
     "--target",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Move redundant files there, each with its path below its root.",
-)
-@PROTECT
-@click.option(
-    "--scope", type=click.Choice(["all", "root", "folder"]), help="Among which files duplicates are looked for."
+    help="Folder to move redundant files to, each with its path relative to its root.",
 )
 @click.option(
-    "--remove",
-    multiple=True,
-    metavar="CLASS",
-    type=click.Choice(["identical", "same-pixels", "similar", "partial"]),
-    help="A class that may be removed: identical, same-pixels, similar or partial. Again for more.  [default: all but "
-    "partial]",
+    "--quarantine-days",
+    type=click.IntRange(0),
+    metavar="DAYS",
+    help="Age at which files in quarantine are permanently deleted.  [default: 30]",
+)
+@click.option(
+    "--remove-empty-folders/--keep-empty-folders", default=None, help="Remove folders that the run has emptied."
 )
 @REPORTS
 @FORMAT
+@SUMMARY
+@click.option("--exit-code", "with_exit_code", is_flag=True, help="Exit with 4 if duplicates were found.")
 @YES
 @pass_invocation
 def deduplicate_command(
@@ -76,27 +133,30 @@ def deduplicate_command(
     output_format: str,
     *,
     skip_analyse_phase: bool,
+    summary: bool,
+    with_exit_code: bool,
     yes: bool,
     **options: Any,
-) -> ExitCode:
+) -> int:
     """Find duplicates and remove them.
 
-    Of each group one file stays, and it is said why. ROOTs are searched instead of the configured folders, as one
-    pool. Without --no-dry-run (or dry_run: false) nothing is changed. A real run started from a terminal shows what
-    it will do and asks once.
+    One file of each group stays, and the report says why. ROOTs are searched instead of the configured folders, as
+    one pool. Nothing is changed without --no-dry-run (or dry_run: false). At a terminal, a real run shows what it
+    will do and asks once; without a terminal it needs --yes.
 
-    Removed files can be brought back with the command undo.
+    The command undo brings removed files back.
     """
     from py_image_dedup.wiring import build, build_store, roots_of
 
     settings = _settings(invocation, roots, options)
     folders = roots_of(settings)
     if not folders:
-        raise click.UsageError("There is no folder to search: give one, or set analysis.source_directories.")
+        raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
     stays = _why_it_stays(settings)
     asks = not settings.dry_run and should_confirm(yes=yes)
+    output = Output(output_format, reports, summary=summary)
     with build_store(settings) as store, progress_session(invocation) as session:
-        question = _Question(session, stays, to_stderr=output_format == "json")
+        question = _Question(session, stays, output)
         deduplicator = build(
             settings,
             store,
@@ -105,35 +165,63 @@ def deduplicate_command(
             confirm=question if asks else None,
         )
         result = deduplicator.deduplicate(folders, dry_run=settings.dry_run, skip_analyse=skip_analyse_phase)
-    recorded = save_result(result, settings)
-    published = emit_result(
-        result,
-        Output(output_format, reports),
-        invocation,
-        lambda: print_result(result, stays, groups=not question.shown),
-    )
-    _say_how_to_go_on(invocation, result, settings, refused=question.refused)
-    return exit_code(result, written=recorded and published)
+    saved = save_result(result, settings)
+
+    def print_text() -> None:
+        days = settings.deduplication.quarantine_days
+        print_result(invocation, result, stays, groups=not question.shown, summary=summary, quarantine_days=days)
+
+    emitted = emit_result(result, output, invocation, print_text)
+    _print_next_steps(invocation, result, settings, refused=question.refused)
+    code = exit_code(result, session, written=saved and emitted)
+    return ExitCode.DUPLICATES if with_exit_code and code == ExitCode.DONE and result.groups else code
 
 
-def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, Any]) -> Settings:
-    from py_image_dedup.config.value_types import DIRECTORY
-
+def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[str, Any]) -> Settings:
     settings = invocation.settings(
         {
             **roots_on_the_command_line(roots, options["scope"]),
+            **search_settings(options),
             "dry_run": options["dry_run"],
             "deduplication.matching": options["matching"],
             "deduplication.max_distance": options["max_distance"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
-            "deduplication.remove": list(options["remove"]) or None,
+            "deduplication.quarantine_days": options["quarantine_days"],
+            "deduplication.prioritization_rules": list(options["rules"]) or None,
+            "remove_empty_folders": options["remove_empty_folders"],
         }
     )
-    # The originals that are protected always stay protected.
-    given = (DIRECTORY.read(str(path)) for path in options["protect"])
-    protected = (*settings.analysis.protected_directories, *given)
-    return replace(settings, analysis=replace(settings.analysis, protected_directories=tuple(dict.fromkeys(protected))))
+    return _with_additions(searched(settings, options), options)
+
+
+def _with_additions(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """Return the settings with what the command line adds to configured values: folders, rules and classes."""
+    from py_image_dedup.config.settings import with_classes
+    from py_image_dedup.config.value_types import DIRECTORY
+
+    analysis, deduplication = settings.analysis, settings.deduplication
+    protected = (DIRECTORY.read(str(path)) for path in options["protect"])
+    preferred = [str(DIRECTORY.read(str(path))) for path in options["prefer"]]
+    rules = deduplication.prioritization_rules
+    classes = deduplication.remove
+    if options["remove"]:
+        try:
+            classes = with_classes(options["remove"], deduplication.remove)
+        except ValueError as error:
+            raise click.UsageError(f"--remove: {error}") from None
+    return replace(
+        settings,
+        # Folders that the configuration protects always stay protected.
+        analysis=replace(
+            analysis, protected_directories=tuple(dict.fromkeys((*analysis.protected_directories, *protected)))
+        ),
+        deduplication=replace(
+            deduplication,
+            prioritization_rules=({"folder-order": preferred}, *rules) if preferred else rules,
+            remove=classes,
+        ),
+    )
 
 
 def _why_it_stays(settings: Settings) -> WhyItStays:
@@ -146,30 +234,30 @@ def _why_it_stays(settings: Settings) -> WhyItStays:
 
 
 class _Question:
-    """Shows what a run will do and asks once.
+    """The question before files are removed: it shows what the run will do and asks once.
 
     Attributes:
-        shown: The groups are on standard output already.
-        refused: The answer was no.
+        shown: Whether the groups were printed to standard output.
+        refused: Whether the answer was no.
     """
 
-    def __init__(self, session: Session, why_it_stays: WhyItStays, *, to_stderr: bool) -> None:
+    def __init__(self, session: Session, why_it_stays: WhyItStays, output: Output) -> None:
         self._session = session
         self._why_it_stays = why_it_stays
-        self._to_stderr = to_stderr
+        self._output = output
         self.shown = False
         self.refused = False
 
     def __call__(self, plan: Plan, groups: Sequence[RankedGroup]) -> bool:
-        """Return whether the user wants it."""
+        """Return whether the user agrees."""
         preview = _preview(plan, groups)
-        agreed = ask(self._session, plan, preview, self._why_it_stays, to_stderr=self._to_stderr)
-        self.shown, self.refused = not self._to_stderr, not agreed
+        agreed = ask(self._session, plan, preview, self._why_it_stays, self._output)
+        self.shown, self.refused = self._output.is_text, not agreed
         return agreed
 
 
 def _preview(plan: Plan, groups: Sequence[RankedGroup]) -> RunResult:
-    """The plan as the result of a dry run, to be printed."""
+    """Return the plan as the result of a dry run, for printing."""
     from py_image_dedup.model.plan import Outcome, OutcomeStatus
     from py_image_dedup.model.result import RunResult
 
@@ -184,7 +272,7 @@ def _preview(plan: Plan, groups: Sequence[RankedGroup]) -> RunResult:
     )
 
 
-def _say_how_to_go_on(invocation: Invocation, result: RunResult, settings: Settings, *, refused: bool) -> None:
+def _print_next_steps(invocation: Invocation, result: RunResult, settings: Settings, *, refused: bool) -> None:
     from py_image_dedup.model.plan import OutcomeStatus
     from py_image_dedup.report.text import readable
     from py_image_dedup.wiring import runs_directory
@@ -192,11 +280,11 @@ def _say_how_to_go_on(invocation: Invocation, result: RunResult, settings: Setti
     if result.error:
         click.echo(f"Error: {readable(result.error)}", err=True)
     if result.interrupted:
-        invocation.say("Stopped. What was done is kept; the same command goes on from there.")
+        invocation.say("Stopped. Finished work is kept; run the same command to continue.")
     if any(outcome.status is OutcomeStatus.DONE for outcome in result.outcomes):
-        invocation.say(f"To take it back: py-image-dedup undo {result.run}")
+        invocation.say(f"To restore: py-image-dedup undo {result.run}")
     elif refused:
         invocation.say("Nothing was changed.")
     elif result.outcomes and result.dry_run:
         plan = readable(runs_directory(settings) / result.run / "plan.json")
-        invocation.say(f"Nothing was changed. To do it, say --no-dry-run, or: py-image-dedup apply {plan}")
+        invocation.say(f"Nothing was changed. To remove the files, use --no-dry-run, or: py-image-dedup apply {plan}")

@@ -1,4 +1,4 @@
-"""``index``: copy what is known from one kind of index to the other."""
+"""The commands about the index: ``index copy``, ``status`` and ``clear``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from py_image_dedup.cli.main import ExitCode
 
 @click.group(name="index")
 def index_command() -> None:
-    """Move what is known about the pictures between the embedded index and Elasticsearch."""
+    """Copy the index between the embedded file and Elasticsearch."""
 
 
 @index_command.command()
@@ -23,15 +23,15 @@ def index_command() -> None:
     "target",
     type=click.Choice(["elasticsearch", "sqlite"]),
     required=True,
-    help="Which index is filled; the other one is read and stays as it is.",
+    help="The index to copy to; the other one is not changed.",
 )
 @pass_invocation
-def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
+def copy(invocation: Invocation, /, *, target: str) -> int:
     """Copy the index, so that no picture has to be read again.
 
-    Between the file in the state directory and the Elasticsearch index that elasticsearch.host and the other
-    elasticsearch settings name. What the target knows besides stays. Ctrl-C stops after the entries in hand; the same
-    command goes over all of them again.
+    The two indexes are the file in the state directory and the Elasticsearch index that elasticsearch.host and the
+    other elasticsearch options name. Other entries of the target stay. Ctrl-C stops after the current batch; the same
+    command then starts again.
     """
     from py_image_dedup.cli.context import Interrupt
     from py_image_dedup.pipeline.verification import verdict_key
@@ -42,7 +42,7 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
 
     settings = invocation.settings()
     if not settings.elasticsearch.host:
-        raise click.UsageError("elasticsearch.host is not set: it says where the other index is.")
+        raise click.UsageError("elasticsearch.host is not set: it names the server of the other index.")
     file = settings.state_directory / INDEX_NAME
     if target == "elasticsearch" and not file.exists():
         raise click.UsageError(f"There is no index {readable(file)} to copy.")
@@ -61,10 +61,10 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
     place = index_place(settings) if target == "elasticsearch" else file
     if interrupt():
         invocation.say(f"Stopped: {copied:,} of {count_words(total, 'entry', 'entries')} copied to {readable(place)}.")
-        return ExitCode.FAILED
+        return interrupt.exit_code
     invocation.say(f"{count_words(copied, 'entry', 'entries')} copied to {readable(place)}.")
     if target == "sqlite":
-        invocation.say("To use it from now on, take elasticsearch.host out of the configuration.")
+        invocation.say("To use it from now on, remove elasticsearch.host from the configuration.")
     return ExitCode.DONE
 
 
@@ -73,7 +73,7 @@ def copy(invocation: Invocation, /, *, target: str) -> ExitCode:
 def status_command(invocation: Invocation, /) -> None:
     """Show what is in the index.
 
-    That is where it is, how many files it knows, and how many of them could not be read, by reason.
+    The output says where the index is, how many files it knows, and how many of them are unreadable, by reason.
     """
     from py_image_dedup.report.text import count_words, readable, size_words
     from py_image_dedup.wiring import build_store, index_place
@@ -81,7 +81,7 @@ def status_command(invocation: Invocation, /) -> None:
     settings = invocation.settings()
     place = index_place(settings)
     if isinstance(place, Path) and not place.exists():
-        click.echo(f"There is no index yet; it will be {readable(place)}")
+        click.echo(f"There is no index yet. It will be {readable(place)}")
         return
     with build_store(settings) as store:
         size = f", {size_words(place.stat().st_size)}" if isinstance(place, Path) else ""
@@ -92,16 +92,16 @@ def status_command(invocation: Invocation, /) -> None:
         failures = Counter(entry.failure.reason.value for entry in store.failed(None) if entry.failure is not None)
         if failures:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(failures.items()))
-            click.echo(f"Not readable  {count_words(failures.total(), 'file')} ({reasons})")
+            click.echo(f"Unreadable    {count_words(failures.total(), 'file')} ({reasons})")
 
 
 @click.command(name="clear")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_invocation
 def clear_command(invocation: Invocation, /, *, yes: bool) -> ExitCode:
     """Empty the index.
 
-    No picture is touched. The next run reads every file again. What can be undone can still be undone.
+    No picture is changed. The next run reads every file again. Runs can still be undone.
     """
     from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.report.text import count_words, readable
@@ -111,12 +111,12 @@ def clear_command(invocation: Invocation, /, *, yes: bool) -> ExitCode:
     settings = invocation.settings()
     place = index_place(settings)
     if isinstance(place, Path) and not place.exists():
-        invocation.say("There is no index, so there is nothing to clear.")
+        invocation.say("There is no index to clear.")
         return ExitCode.DONE
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError("There is nobody to ask; say --yes to empty the index.")
-        if not click.confirm(f"Forget everything that is in {readable(place)}?", err=True):
+            raise click.UsageError("Not a terminal: use --yes to confirm.")
+        if not click.confirm(f"Delete all entries of {readable(place)}?", err=True):
             invocation.say("Nothing was changed.")
             return ExitCode.FAILED
     with RunLock(settings.state_directory):
@@ -127,10 +127,10 @@ def clear_command(invocation: Invocation, /, *, yes: bool) -> ExitCode:
         except StoreUnavailable:
             raise
         except Exception:
-            # A damaged index cannot be emptied, but it can go: everything in it can be read from the pictures again.
+            # A damaged index cannot be emptied, but it can be deleted: the next run reads everything again.
             if not discard_index(settings):
                 raise
             invocation.say("The index was damaged and has been deleted.")
             return ExitCode.DONE
-    invocation.say(f"{count_words(files, 'file')} forgotten.")
+    invocation.say(f"{count_words(files, 'entry', 'entries')} deleted.")
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""``known``: is this picture in the index already?"""
+"""The command ``known``: look pictures up in the index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from py_image_dedup.pipeline.lookup import Answer
 
 
-@click.command(name="known")
+_EXAMPLES = """\b
+Examples:
+  py-image-dedup known upload.jpg
+  py-image-dedup -q known upload.jpg && echo 'in the library already'"""
+
+
+@click.command(name="known", epilog=_EXAMPLES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE ...", type=click.Path(exists=True, path_type=Path))
 @MATCHING
 @MAX_DISTANCE
@@ -23,11 +29,11 @@ if TYPE_CHECKING:
 def known_command(
     invocation: Invocation, /, files: tuple[Path, ...], matching: str | None, max_distance: float | None
 ) -> int:
-    """Tell whether pictures are in the index already.
+    """Show whether pictures are in the index already.
 
-    Each FILE is read and compared with what the index knows of other files; nothing is changed. The exit code is 0
-    if all are known, and 1 if some are not or cannot be read. A match counts if its file is still as the index
-    knows it. Crops, collages and other parts are told, and do not make a picture known.
+    Each FILE is read and compared with the other files in the index; nothing is changed. The exit code is 0 if all
+    are known, and 1 if one is unknown or unreadable. A match counts if its file has not changed since it was indexed.
+    Crops, collages and other partial matches are listed, but do not make a picture known.
     """
     from py_image_dedup.media.decoder import Decoder
     from py_image_dedup.pipeline.lookup import Lookup
@@ -36,6 +42,8 @@ def known_command(
     settings = invocation.settings({"deduplication.matching": matching, "deduplication.max_distance": max_distance})
     all_known = True
     with build_store(settings) as store, Decoder(limits_of(settings)) as decoder, readers_may_leave():
+        if not store.count(None):
+            invocation.say("The index is empty, so every picture is unknown. To fill it: py-image-dedup analyse FOLDER")
         lookup = Lookup(store, decoder, matching_of(settings))
         for file in files:
             answer = lookup.ask(file.absolute())
@@ -50,10 +58,10 @@ def _print(file: Path, answer: Answer) -> None:
     from py_image_dedup.report.text import readable
 
     if answer.problem:
-        click.echo(f"{readable(file)}: not readable: {readable(answer.problem)}")
+        click.echo(f"{readable(file)}: unreadable: {readable(answer.problem)}")
     elif answer.is_known:
         click.echo(f"{readable(file)}: known")
     else:
-        click.echo(f"{readable(file)}: not known{', but in part' if answer.matches else ''}")
+        click.echo(f"{readable(file)}: unknown{', except for parts' if answer.matches else ''}")
     for match in answer.matches:
         click.echo(f"  {readable(match.right.stat.path)} ({match_words(match)})")

@@ -1,4 +1,4 @@
-"""The program: global options, the commands, and what an error looks like."""
+"""The program: exit codes, commands, global options, and the messages of errors."""
 
 from __future__ import annotations
 
@@ -16,20 +16,28 @@ from py_image_dedup.cli.context import Invocation, make_safe, readers_may_leave
 
 
 class ExitCode(IntEnum):
-    """The codes, listed in every help text."""
+    """The exit codes, listed in every help text. A stop by a signal has 128 and the number of the signal."""
 
     DONE = 0
     FAILED = 1
     USAGE = 2
     INCOMPLETE = 3
+    DUPLICATES = 4
+    INTERRUPTED = 130
 
 
 EXIT_CODE_HELP = """\b
 Exit codes:
-  0  done
-  1  the run failed, or was stopped before its end
-  2  wrong usage or configuration
-  3  done, but some removals were not carried out"""
+  0    done
+  1    the command failed
+  2    wrong usage or configuration
+  3    done, but some removals were not carried out
+  4    duplicates were found (deduplicate --exit-code)
+  130  stopped by Ctrl-C"""
+
+
+COMPLETION_VARIABLE = "_PY_IMAGE_DEDUP_COMPLETE"
+"""The environment variable by which a shell asks the program for completions."""
 
 
 COMMANDS: Mapping[str, str] = {
@@ -44,13 +52,15 @@ COMMANDS: Mapping[str, str] = {
     "clear": "index",
     "index": "index",
     "config": "config",
+    "completion": "completion",
 }
-"""Commands by name, in the order of the help text, each with its module in this package."""
+"""The commands, in the order of the help text, with their modules in this package."""
 
 
 def _apply_global_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     invocation = ctx.find_object(Invocation)
-    if value and invocation is not None:
+    given = value is not None if param.name == "color" else bool(value)
+    if given and invocation is not None:
         invocation.change(**{str(param.name): value})
 
 
@@ -62,38 +72,40 @@ _GLOBAL_OPTIONS: list[click.Parameter] = [
     click.Option(["--state-directory"], type=_STATE_DIRECTORY, **_HIDDEN),
     click.Option(["-v", "--verbose"], is_flag=True, **_HIDDEN),
     click.Option(["-q", "--quiet"], is_flag=True, **_HIDDEN),
+    click.Option(["--color/--no-color"], default=None, **_HIDDEN),
 ]
-"""The global options, understood after the command too, because that is where people write them."""
+"""The global options, accepted after the command too, because people write them there."""
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when they are needed."""
+    """A group that imports a command when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        """Return all names."""
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return the command, or ``None`` if there is no such one."""
+        """Return the command, or ``None`` if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"py_image_dedup.cli.{COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         for each in (command, *getattr(command, "commands", {}).values()):
-            each.epilog = EXIT_CODE_HELP
+            if EXIT_CODE_HELP not in (each.epilog or ""):
+                each.epilog = f"{each.epilog}\n\n{EXIT_CODE_HELP}" if each.epilog else EXIT_CODE_HELP
             if not isinstance(each, click.Group) and _GLOBAL_OPTIONS[0] not in each.params:
                 each.params += _GLOBAL_OPTIONS
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the command; click itself would take a reader that leaves for a failure."""
+        """Run the command; click itself treats a closed pipe as a failure."""
         with readers_may_leave():
             return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command when there is no such one."""
+        """Return the command, or fail with the most similar one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             import difflib
@@ -122,45 +134,47 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     "config_file",
     type=_CONFIG_FILE,
     metavar="FILE",
-    help="The configuration; otherwise py_image_dedup.yaml in ./, ~/.config/ or ~/ is looked for.",
+    help="Configuration file.  [default: py_image_dedup.yaml in ./, ~/.config/ or ~/]",
 )
 @click.option(
     "--state-directory",
     type=_STATE_DIRECTORY,
     metavar="DIR",
-    help="Where the index and the records of the runs are kept.",
+    help="Folder of the index and of the records of runs.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say more; show where an error comes from.")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more, with the traces of errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+@click.option("--color/--no-color", default=None, help="Use colours or not.  [default: only at a terminal]")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
 )
 @click.pass_context
-def application(
-    ctx: click.Context, config_file: Path | None, state_directory: Path | None, *, verbose: bool, quiet: bool
-) -> None:
+def application(ctx: click.Context, /, **options: Any) -> None:
     """Find the duplicates of a photo library, see which file of each group is the best, and remove the rest safely.
 
     \b
-    py-image-dedup deduplicate ~/Pictures                  shows what is the same; changes nothing
-    py-image-dedup deduplicate ~/Pictures --no-dry-run     asks, then removes the redundant files
-    py-image-dedup undo                                    brings them back
+    Examples:
+      py-image-dedup deduplicate ~/Pictures                  shows the duplicates; changes nothing
+      py-image-dedup deduplicate ~/Pictures --no-dry-run     asks, then removes the redundant files
+      py-image-dedup undo                                    restores them
     """  # noqa: D301 - click reads \\b as "do not wrap this"
-    ctx.obj = Invocation(config_file, state_directory, verbose=verbose, quiet=quiet)
+    ctx.obj = Invocation()
+    ctx.obj.change(**options)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the program.
 
     Args:
-        arguments: Without the program's name.
+        arguments: Arguments without the name of the program.
 
     Returns:
         The exit code.
     """
     make_safe()
     context: dict[str, Any] = {"args": list(arguments), "prog_name": "py-image-dedup", "standalone_mode": False}
-    verbose = "-v" in arguments or "--verbose" in arguments  # known before click has read them
+    context["complete_var"] = COMPLETION_VARIABLE
+    verbose = "-v" in arguments or "--verbose" in arguments  # needed before click has parsed them
     code: object = ExitCode.DONE
     try:
         code = application.main(**context)
@@ -171,14 +185,14 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
-        return ExitCode.FAILED
-    except Exception as error:  # noqa: BLE001 - the last place that can tell the user in words
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last place that can explain it to the user
         return _report_error(error, verbose=verbose)
     return code if isinstance(code, int) else ExitCode.DONE
 
 
 def _report_error(error: Exception, *, verbose: bool) -> int:
-    """Say what went wrong in words, with the trace if it was asked for."""
+    """Print an error, with its trace if that is wanted, and return the exit code."""
     if verbose:
         import traceback
 
@@ -190,7 +204,7 @@ def _report_error(error: Exception, *, verbose: bool) -> int:
 
 
 def error_lines(error: Exception) -> tuple[list[str], ExitCode]:
-    """Return what to print for an error, and the exit code."""
+    """Return the lines to print for an error, and the exit code."""
     from py_image_dedup.config import ConfigError
     from py_image_dedup.report.text import readable
 
@@ -202,14 +216,14 @@ def error_lines(error: Exception) -> tuple[list[str], ExitCode]:
         name = f"{readable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         words = f"{name}{error.strerror or error}"
     elif isinstance(error, MemoryError):
-        words = "the memory of this machine is used up"
+        words = "out of memory"
     elif _is_ours(error):
         words = readable(str(error))
     else:
-        words = f"{type(error).__name__}: {readable(str(error))} (run again with -v before the command for details)"
+        words = f"{type(error).__name__}: {readable(str(error))} (use -v for details)"
     return [f"Error: {words}"], ExitCode.FAILED
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether an error was raised with words for a person."""
+    """Return whether an error has a message for people."""
     return type(error).__module__.startswith("py_image_dedup.") and bool(str(error))

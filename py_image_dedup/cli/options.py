@@ -1,42 +1,50 @@
-"""Options that several commands have."""
+"""Options that several commands share, and the settings that they set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from py_image_dedup.cli.output import check_reports
 
+if TYPE_CHECKING:
+    from py_image_dedup.config import Settings
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-ROOTS = click.argument(
-    "roots", nargs=-1, metavar="[ROOT ...]", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+ROOTS = click.argument("roots", nargs=-1, metavar="[ROOT ...]", type=FOLDER)
 DRY_RUN = click.option(
-    "--dry-run/--no-dry-run", "-dr/ ", default=None, help="Show what would be done, or do it.  [default: dry_run, true]"
+    "--dry-run/--no-dry-run",
+    "-dr/ ",
+    default=None,
+    help="Show what would be done, or do it.  [default: dry_run of the configuration, true]",
 )
 PROTECT = click.option(
     "--protect",
     multiple=True,
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Search this folder too and never touch it: the originals. Again for more.",
+    type=FOLDER,
+    help="Search this folder too, such as originals, and never change it. May be repeated.",
 )
 MATCHING = click.option(
     "--matching",
     type=click.Choice(["verified", "distance"]),
-    help="Prove each match by laying one picture over the other, or go by the distance of signatures alone.  [default: "
+    help="Confirm each match by geometric verification, or go by the distance of the signatures alone.  [default: "
     "verified]",
 )
 MAX_DISTANCE = click.option(
     "--max-distance",
     type=float,
     metavar="NUMBER",
-    help="Largest distance of signatures, 0 to 1: of similar pictures, or of those worth a look where matches are "
-    "verified.",
+    help="Largest distance of two signatures, from 0 (same) to 1 (unrelated), at which pictures are similar "
+    "(--matching distance) or are compared (--matching verified).  [default: 0.35; 0.1 with --matching distance]",
 )
 REPORTS = click.option(
     "--report",
@@ -45,13 +53,92 @@ REPORTS = click.option(
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=check_reports,
-    help="Write a report; its suffix says which kind: .json. Again for more.",
+    help="Write a report to this file; its suffix is the format: .json. May be repeated.",
 )
 FORMAT = click.option(
     "--output",
     "output_format",
     type=click.Choice(["text", "json"]),
     default="text",
-    help="What standard output gets.  [default: text]",
+    help="Format of standard output.  [default: text]",
 )
-YES = click.option("--yes", is_flag=True, help="Do not ask.")
+SUMMARY = click.option("--summary", is_flag=True, help="Print only the totals, without the groups.")
+YES = click.option("--yes", is_flag=True, help="Do not ask before files are removed.")
+
+
+def _compiled(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    try:
+        return tuple(re.compile(each) for each in value)
+    except re.error as error:
+        raise click.BadParameter(f"{error.pattern!r} is not a regular expression: {error}", ctx, param) from None
+
+
+_SEARCH = (
+    click.option(
+        "--recursive/--no-recursive", default=None, help="Search subfolders too.  [default: analysis.recursive, true]"
+    ),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="REGEX",
+        callback=_compiled,
+        help="Ignore files if this regular expression matches in their full path. May be repeated; added to "
+        "analysis.exclusions.",
+    ),
+    click.option(
+        "-t",
+        "--threads",
+        type=click.IntRange(1, 1024),
+        metavar="NUMBER",
+        help="Number of files read in parallel.  [default: the number of CPUs]",
+    ),
+)
+
+
+def search_options(command: Command) -> Command:
+    """Add the options that select files and say how they are read; ``search_settings`` and ``searched`` use them."""
+    for each in reversed(_SEARCH):
+        command = each(command)
+    return command
+
+
+def search_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, by key path, that the options of ``search_options`` set."""
+    return {"analysis.recursive": options["recursive"], "analysis.threads": options["threads"]}
+
+
+def searched(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """Return the settings with the exclusions of the command line added."""
+    exclusions = tuple(dict.fromkeys((*settings.analysis.exclusions, *options["exclude"])))
+    return replace(settings, analysis=replace(settings.analysis, exclusions=exclusions))
+
+
+def check_classes(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of match classes, or refuse unknown ones.
+
+    Raises:
+        click.BadParameter: A name is unknown.
+    """
+    from py_image_dedup.model.match import MatchClass
+
+    names = [each.value for each in MatchClass]
+    for each in value:
+        if each.removeprefix("+") not in names:
+            raise click.BadParameter(f"{each!r} is not one of {', '.join(names)}.", ctx, param)
+    return tuple(value)
+
+
+def check_rules(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Return the rules, or refuse unknown ones.
+
+    Raises:
+        click.BadParameter: A rule is unknown, or its arguments are wrong.
+    """
+    from py_image_dedup.ranking.rules import parse_rule
+
+    for each in value:
+        try:
+            parse_rule(each)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+    return tuple(value)

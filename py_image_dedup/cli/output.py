@@ -1,4 +1,4 @@
-"""What the commands that run have in common: progress, Ctrl-C, reports, exit code."""
+"""The output of commands that run: progress, the question before removals, reports, and the exit code."""
 
 from __future__ import annotations
 
@@ -24,30 +24,40 @@ if TYPE_CHECKING:
     from py_image_dedup.report.terminal import WhyItStays
 
 RESULT_NAME = "result.json"
-"""Of the file in a run's folder."""
+"""Name of the result file in the folder of a run."""
 
 REPORT_SUFFIXES = (".json",)
-"""The kinds of report files, told by their suffix."""
+"""The formats of report files, by suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What the user wants to see.
+    """The output that the user wants.
 
     Attributes:
-        format: ``text`` or ``json`` on standard output.
-        reports: Files to write.
+        format: Format of standard output: ``text`` or ``json``.
+        reports: Report files to write.
+        summary: Whether to print only the totals.
     """
 
     format: str = "text"
     reports: tuple[Path, ...] = ()
+    summary: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether standard output is for people."""
+        return self.format == "text"
+
+
+_TEXT = Output()
 
 
 def check_reports(ctx: click.Context, param: click.Parameter, value: Sequence[Path]) -> tuple[Path, ...]:
-    """Refuse report files that could not be written, before an hour of work.
+    """Return the report files, or refuse those that cannot be written before an hour of work.
 
     Raises:
-        click.BadParameter: The suffix says no format, or the folder is not there.
+        click.BadParameter: The suffix is not a known format, or the folder does not exist.
     """
     for path in value:
         if path.suffix.lower() not in REPORT_SUFFIXES:
@@ -55,23 +65,25 @@ def check_reports(ctx: click.Context, param: click.Parameter, value: Sequence[Pa
             raise click.BadParameter(f"{click.format_filename(path)} must end with {kinds}.", ctx, param)
         if not path.absolute().parent.is_dir():
             folder = click.format_filename(path.absolute().parent)
-            raise click.BadParameter(f"there is no folder {folder} to write it to.", ctx, param)
+            raise click.BadParameter(f"the folder {folder} does not exist.", ctx, param)
     return tuple(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A run that is watched.
+    """The session of a run at the terminal.
 
     Attributes:
-        observer: For the run.
-        interrupt: Whether the user wants it to stop.
-        bars: The progress bars, if there are any.
+        observer: Observer of the run, which shows the progress.
+        interrupt: Returns whether the user wants the run to stop.
+        bars: Progress bars; ``None`` without a terminal.
+        color: Whether to use colours; ``None`` to decide by the terminal.
     """
 
     observer: Observer
     interrupt: Interrupt
     bars: ProgressBars | None
+    color: bool | None = None
 
 
 def _say_nothing(words: str) -> None:
@@ -80,16 +92,17 @@ def _say_nothing(words: str) -> None:
 
 @contextmanager
 def progress_session(invocation: Invocation) -> Iterator[Session]:
-    """Show how far a run is, and let Ctrl-C stop it, while this is a context."""
+    """Show the progress of a run and let Ctrl-C stop it, while the context lasts."""
+    color = invocation.color
     if invocation.quiet:
         with Interrupt(_say_nothing) as interrupt:
-            yield Session(ignore, interrupt, None)
+            yield Session(ignore, interrupt, None, color)
     elif sys.stderr.isatty():
         from py_image_dedup.progress.bars import ProgressBars
 
-        console = make_console(stderr=True)
+        console = make_console(color, stderr=True)
         with ProgressBars(console) as bars, Interrupt(console.print, bars.stop) as interrupt:
-            yield Session(bars, interrupt, bars)
+            yield Session(bars, interrupt, bars, color)
     else:
         from py_image_dedup.progress.bars import ProgressLines
 
@@ -97,14 +110,20 @@ def progress_session(invocation: Invocation) -> Iterator[Session]:
             click.echo(line, err=True)
 
         with Interrupt(write) as interrupt:
-            yield Session(ProgressLines(write), interrupt, None)
+            yield Session(ProgressLines(write), interrupt, None, color)
 
 
 def emit_result(result: RunResult, output: Output, invocation: Invocation, print_text: Callable[[], None]) -> bool:
-    """Write the report files, then what standard output is to get.
+    """Write the report files and standard output.
+
+    Args:
+        result: The result of the run.
+        output: The output that the user wants.
+        invocation: The global options.
+        print_text: Prints the report for people.
 
     Returns:
-        Whether every file could be written. What was done is told in any case.
+        Whether all files could be written; standard output is written in any case.
     """
     written = [_write(result, path) for path in output.reports]
     with readers_may_leave():
@@ -129,50 +148,72 @@ def _write(result: RunResult, path: Path) -> bool:
     return True
 
 
-def print_result(result: RunResult, why_it_stays: WhyItStays | None = None, *, groups: bool = True) -> None:
-    """Print a result for a person; without its groups if they were printed already."""
+def print_result(
+    invocation: Invocation,
+    result: RunResult,
+    why_it_stays: WhyItStays | None = None,
+    *,
+    groups: bool = True,
+    summary: bool = False,
+    quarantine_days: float | None = None,
+) -> None:
+    """Print a result for people.
+
+    Args:
+        invocation: The global options.
+        result: The result of the run.
+        why_it_stays: Returns why a redundant file is not removed.
+        groups: Whether to print the groups; false if they were printed before.
+        summary: Whether to print only the totals.
+        quarantine_days: The age at which quarantined files are deleted, in days.
+    """
     from py_image_dedup.report.terminal import TerminalReport
 
-    TerminalReport(make_console(), why_it_stays).print(result, groups=groups)
+    report = TerminalReport(make_console(invocation.color), why_it_stays, quarantine_days=quarantine_days)
+    if summary:
+        report.print_totals(result)
+    else:
+        report.print(result, groups=groups)
 
 
 def should_confirm(*, yes: bool) -> bool:
-    """Whether there is somebody to ask before files are removed.
+    """Return whether to ask the user before files are removed.
 
     Raises:
-        click.UsageError: There is, but the question would go to a file and wait for ever.
+        click.UsageError: There is no terminal to ask at, and no ``--yes``.
     """
-    if yes or not sys.stdin.isatty():
+    if yes:
         return False
-    if not (sys.stderr.isatty() or sys.stdout.isatty()):
-        raise click.UsageError("The question before files are removed would not be seen; say --yes to do without it.")
+    if not sys.stdin.isatty() or not (sys.stderr.isatty() or sys.stdout.isatty()):
+        raise click.UsageError("Not a terminal: use --yes to confirm.")
     return True
 
 
 def ask(
-    session: Session, plan: Plan, preview: RunResult, why_it_stays: WhyItStays | None = None, *, to_stderr: bool
+    session: Session, plan: Plan, preview: RunResult, why_it_stays: WhyItStays | None = None, output: Output = _TEXT
 ) -> bool:
-    """Show what will be done and ask once.
+    """Show what a plan does and ask once.
 
     Args:
-        session: Its progress bars make room.
-        plan: What will be done.
-        preview: The same as the result of a dry run.
-        why_it_stays: Says why a redundant file is in no plan.
-        to_stderr: Standard output is for a program.
+        session: The session, whose progress bars pause.
+        plan: The plan.
+        preview: The plan as the result of a dry run.
+        why_it_stays: Returns why a redundant file is not removed.
+        output: The output that the user wants; with ``json`` the groups are printed to standard error.
 
     Returns:
-        Whether the user wants it; Ctrl-C is a no.
+        Whether the user agrees; Ctrl-C means no.
     """
     from py_image_dedup.report.terminal import TerminalReport, plan_words
 
     if session.bars is not None:
         session.bars.pause()
-    with readers_may_leave():
-        TerminalReport(make_console(stderr=to_stderr), why_it_stays).print_groups(preview)
+    if not output.summary:
+        with readers_may_leave():
+            TerminalReport(make_console(session.color, stderr=not output.is_text), why_it_stays).print_groups(preview)
     try:
         with session.interrupt.asking():
-            agreed = click.confirm(f"{plan_words(plan)}. Do it?", err=sys.stderr.isatty())
+            agreed = click.confirm(f"{plan_words(plan)}. Continue?", err=sys.stderr.isatty())
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)
         agreed = False
@@ -182,10 +223,10 @@ def ask(
 
 
 def save_result(result: RunResult, settings: Settings) -> bool:
-    """Leave ``result.json`` in the folder of the run, if it has come so far as to have one.
+    """Write ``result.json`` to the folder of the run, if the run has come far enough to have one.
 
     Returns:
-        Whether it could be written.
+        Whether the file could be written.
     """
     from py_image_dedup.wiring import runs_directory
 
@@ -193,14 +234,17 @@ def save_result(result: RunResult, settings: Settings) -> bool:
     return _write(result, folder / RESULT_NAME) if folder.is_dir() else True
 
 
-def exit_code(result: RunResult, *, written: bool) -> ExitCode:
-    """Return the code that a result asks for.
+def exit_code(result: RunResult, session: Session, *, written: bool) -> int:
+    """Return the exit code of a run.
 
     Args:
-        result: Of the run.
-        written: Whether all files about it could be written.
+        result: The result of the run.
+        session: The session of the run, which knows the signal that stopped it.
+        written: Whether all files about the run could be written.
     """
-    if result.error or result.interrupted or not written:
+    if result.error or not written:
         return ExitCode.FAILED
+    if result.interrupted:
+        return session.interrupt.exit_code
     left = (OutcomeStatus.SKIPPED, OutcomeStatus.FAILED)
     return ExitCode.INCOMPLETE if any(each.status in left for each in result.outcomes) else ExitCode.DONE

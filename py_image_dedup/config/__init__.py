@@ -1,4 +1,4 @@
-"""Every option once, from file, environment and command line."""
+"""The configuration: every option, read from file, environment and command line."""
 
 from py_image_dedup.config.load import Loaded, load
 from py_image_dedup.config.problem import ConfigError, Problem

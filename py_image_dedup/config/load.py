@@ -1,4 +1,4 @@
-"""File, environment and command line become settings, or one error that says everything that is wrong."""
+"""Loading of the settings from command line, environment and files, or of one error with all problems."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from typing import Any
 
 from py_image_dedup.config.problem import ConfigError, Problem
 from py_image_dedup.config.settings import Settings
-from py_image_dedup.config.sources import OPTIONS, ConfigFile, Configuration, sources_of
+from py_image_dedup.config.sources import OPTIONS, ConfigFile, Configuration, KeyPath, sources_of
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used.
+    """A valid configuration.
 
     Attributes:
-        settings: All values.
-        file: The file that was read, if there is one.
-        warnings: For the user, one line each.
+        settings: The values of all options.
+        file: The configuration file, if there is one.
+        warnings: Remarks for the user, one line each.
+        origins: Where each value comes from, by key path: a file and its line, an environment variable, the command
+            line. Options with their default are missing.
     """
 
     settings: Settings
     file: Path | None
     warnings: tuple[str, ...]
+    origins: Mapping[KeyPath, str]
 
 
 def load(
@@ -34,15 +37,18 @@ def load(
     environment: Mapping[str, str] | None = None,
     command_line: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """Read the configuration.
+    """Load the configuration: the command line wins over the environment, the environment over the file.
+
+    Values of the file that ``PY_IMAGE_DEDUP_DEFAULTS_FILE`` names, such as those of a container image, are used where
+    nothing else sets them.
 
     Args:
-        file: The YAML file; ``None``: the first ``py_image_dedup.yaml`` in ``./``, ``~/.config/`` and ``~/``.
-        environment: Instead of the process's own.
-        command_line: Values by dotted key path, stronger than the others; ``None`` values are ignored.
+        file: YAML file; ``None`` for the first ``py_image_dedup.yaml`` in ``./``, ``~/.config/`` and ``~/``.
+        environment: Environment variables; ``None`` for those of the process.
+        command_line: Values by dotted key path; ``None`` values are ignored.
 
     Raises:
-        ConfigError: Something is wrong; it has all problems.
+        ConfigError: The configuration has errors; the exception holds all of them.
     """
     variables = os.environ if environment is None else environment
     sources = list(sources_of(file, variables, command_line or {}))
@@ -54,20 +60,22 @@ def load(
     ]
     settings = _settings(configuration)
     problems += _contradictions(settings)
-    if problems:
-        raise ConfigError(problems)
     warnings = [warning for source in reversed(sources) for warning in source.warnings]
     for path, option in OPTIONS.items():
         if option.replaced_by and configuration.given(path):
-            warnings.append(f"{'.'.join(path)} still works; its successor is {option.replaced_by}")
+            warnings.append(f"{'.'.join(path)} is deprecated; use {option.replaced_by}")
+    origins = {path: source.place(path) for path in OPTIONS if (source := configuration.source_of(path)) is not None}
     if not configuration.given(("analysis", "scope")) and settings.analysis.across_dirs:
         settings = replace(settings, analysis=replace(settings.analysis, scope="all"))
+        origins["analysis", "scope"] = f"analysis.across_dirs, {origins['analysis', 'across_dirs']}"
+    if problems:
+        raise ConfigError(problems, warnings, settings)
     found = next(source.file for source in sources if isinstance(source, ConfigFile))
-    return Loaded(settings, found, tuple(warnings))
+    return Loaded(settings, found, tuple(warnings), origins)
 
 
 def _settings(configuration: Configuration) -> Settings:
-    """Put the given values into the settings; the others keep their defaults."""
+    """Return the settings with the given values; the other options keep their defaults."""
     sections: dict[tuple[str, ...], dict[str, Any]] = {}
     for entry in configuration.entries():
         if entry.value is not None:
@@ -78,7 +86,7 @@ def _settings(configuration: Configuration) -> Settings:
 
 
 def _contradictions(settings: Settings) -> list[Problem]:
-    """Values that are right alone and wrong together."""
+    """Return the problems of values that contradict each other."""
     problems = []
     if settings.deduplication.action == "move" and settings.deduplication.duplicates_target_directory is None:
         cause = "move needs deduplication.duplicates_target_directory (--target)"

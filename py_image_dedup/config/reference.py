@@ -1,10 +1,10 @@
-"""The configuration as YAML: all options with what they mean, or the values that are in force."""
+"""The configuration as YAML: the reference with all options, and the values in force with their origins."""
 
 from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -15,18 +15,18 @@ from py_image_dedup.config.sources import MAIN, OPTIONS, SECTIONS, KeyPath, vari
 from py_image_dedup.config.value_types import Option
 
 _HEAD = f"""\
-# Every option with its default. Options that are commented out have a default that depends on the machine, or none.
+# All options with their defaults. An option that is commented out has no default, or one that depends on the machine.
 #
-# Looked for as {MAIN}.yaml in ./, ~/.config/ and ~/, or given with --config FILE.
-# An environment variable is stronger: {variable(("analysis", "threads"))}=2, lists separated by commas.
-# The command line is stronger still.
+# The program reads {MAIN}.yaml in ./, ~/.config/ or ~/, or the file given with --config FILE.
+# Environment variables override the file: {variable(("analysis", "threads"))}=2, lists separated by commas.
+# The command line overrides both.
 """
 
 _HIDDEN = "(set, not shown)"
 
 
 def _yaml(value: Any) -> str:
-    """Dump one key with its value, without a line break at the end."""
+    """Return the YAML of one key and its value, without a line break at the end."""
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 4096
@@ -37,7 +37,7 @@ def _yaml(value: Any) -> str:
 
 
 def _tree(lines: Callable[[KeyPath, Option], Iterator[str]]) -> Iterator[str]:
-    """Write the sections around what ``lines`` says about each option."""
+    """Yield the lines of all options, as ``lines`` makes them, with those of the sections around them."""
     yield f"{MAIN}:"
     above: KeyPath = ()
     for path, option in OPTIONS.items():
@@ -49,7 +49,7 @@ def _tree(lines: Callable[[KeyPath, Option], Iterator[str]]) -> Iterator[str]:
 
 
 def _constant(option: Option) -> Any:
-    """The default of an option if it is the same on every machine, else ``None``."""
+    """Return the default of an option if it is the same on every machine, otherwise ``None``."""
     if option.default_words:
         return None
     return option.default() if callable(option.default) else option.default
@@ -58,7 +58,7 @@ def _constant(option: Option) -> Any:
 def _described(path: KeyPath, option: Option) -> Iterator[str]:
     words = option.description
     if option.replaced_by:
-        words += f" Still works; its successor is {option.replaced_by}."
+        words += f" Deprecated; use {option.replaced_by}."
     if option.default_words:
         words += f" Default: {option.default_words}."
     yield textwrap.fill(words, 110, initial_indent="# ", subsequent_indent="# ")
@@ -71,22 +71,32 @@ def _described(path: KeyPath, option: Option) -> Iterator[str]:
 
 
 def reference() -> str:
-    """Return the reference configuration: every option once, with its meaning and its default."""
+    """Return the reference configuration: every option with its meaning and its default."""
     return _HEAD + "\n".join(_tree(_described)) + "\n"
 
 
-def shown(settings: Settings) -> str:
-    """Return the values in force as YAML that can be loaded again; secrets are not in it."""
+def shown(settings: Settings, origins: Mapping[KeyPath, str] | None = None) -> str:
+    """Return the values in force as YAML that can be loaded again; secrets are left out.
+
+    Args:
+        settings: The values.
+        origins: Where each value comes from, for a comment behind it; options that are missing have their default.
+            ``None`` for no comments.
+    """
 
     def lines(path: KeyPath, option: Option) -> Iterator[str]:
         value = attrgetter(".".join(path))(settings)
         if option.replaced_by:
             return
+        origin = "" if origins is None else f"  # {origins.get(path, 'default')}"
         if value is None:
-            yield f"# {path[-1]}:"
+            yield f"# {path[-1]}:{origin}"
         elif option.secret:
-            yield f"# {path[-1]}: {_HIDDEN}"
+            yield f"# {path[-1]}: {_HIDDEN}{origin}"
+        elif isinstance(value, str) and "\n" in value:
+            yield from (origin.strip(), _yaml({path[-1]: value}))  # a comment would be part of the text
         else:
-            yield _yaml({path[-1]: option.value_type.write(value)})
+            first, *more = _yaml({path[-1]: option.value_type.write(value)}).split("\n")
+            yield "\n".join((first + origin, *more))
 
     return "\n".join(_tree(lines)) + "\n"

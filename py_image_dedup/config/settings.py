@@ -1,7 +1,7 @@
-"""The settings: every option once, with its kind, its default and what it means.
+"""The settings: every option with its value type, default and description, and the value types of rules and classes.
 
-The classes are what the program reads; the reference configuration, the check of a user's configuration, and the
-names of environment variables are made from the same fields.
+The program reads these classes; the reference configuration, the validation of a configuration and the names of
+environment variables are derived from the same fields.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from py_image_dedup.config.value_types import (
     number,
     option,
 )
+from py_image_dedup.model.match import REMOVABLE_CLASSES, MatchClass
 from py_image_dedup.ranking.rules import (
     DEFAULT_IDENTICAL_RULES,
     DEFAULT_RULES,
@@ -42,9 +43,9 @@ from py_image_dedup.ranking.rules import (
 
 
 def _plain(item: Any) -> Any:
-    """Bring the ways to write a rule to two: its name, or its name with its arguments.
+    """Return a rule in one of two forms: its name, or its name with its arguments.
 
-    ``{"name": "more-exif-data"}`` is how older configurations write it, as text in an environment variable too.
+    Older configurations write ``{"name": "more-exif-data"}``, in an environment variable as text.
     """
     if isinstance(item, str) and item.lstrip().startswith("{"):
         try:
@@ -53,14 +54,14 @@ def _plain(item: Any) -> Any:
             raise ValueError(f"{item!r} is not a rule") from None
     if not isinstance(item, Mapping):
         return str(item)
-    # YAML's own classes know their lines and print badly; the settings hold plain values.
+    # YAML's own classes print badly; the settings hold plain values.
     plain = {str(key): value if isinstance(value, str) else list(value or ()) for key, value in item.items()}
     return plain["name"] if plain.keys() == {"name"} else plain
 
 
 def _read(value: Any, check: Callable[[RuleSpec], object] = parse_rule) -> tuple[RuleSpec, ...]:
     if isinstance(value, str):
-        # The arguments of a rule have commas between them; who needs both separates the rules by semicolons.
+        # Commas also separate the arguments of a rule; with arguments, rules are separated by semicolons.
         parts = value.split(";" if ";" in value else ",")
         value = [part.strip() for part in parts if part.strip()]
     if not isinstance(value, list | tuple):
@@ -79,13 +80,33 @@ def _read(value: Any, check: Callable[[RuleSpec], object] = parse_rule) -> tuple
     return tuple(found)
 
 
-DEFAULT: tuple[RuleSpec, ...] = DEFAULT_RULES
-"""The rules that decide when the user says nothing."""
-
 RULES = ValueType(_read, list)
 
 IDENTICAL_RULES = ValueType(lambda value: _read(value, lambda rule: parse_identical_rules([rule])), list)
 
+DEFAULT_REMOVE = ("identical", "same-pixels", "similar")
+"""The match classes that may be removed by default."""
+
+
+def with_classes(given: Sequence[str], base: Sequence[str]) -> tuple[str, ...]:
+    """Return the match classes that may be removed.
+
+    Args:
+        given: Names of classes, all with ``+`` to add them to the base, or all without to replace it.
+        base: The classes that ``+`` adds to.
+
+    Raises:
+        ValueError: A name is unknown, or only some have ``+``.
+    """
+    classes = choice(*(each.value for each in MatchClass if each in REMOVABLE_CLASSES))
+    names = [classes.read(each.strip().removeprefix("+")) for each in given]
+    added = [each.strip().startswith("+") for each in given]
+    if any(added) and not all(added):
+        raise ValueError("either all classes have a + (they are added to the default) or none (they replace it)")
+    return tuple(dict.fromkeys((*base, *names) if any(added) else names))
+
+
+CLASSES = ValueType(lambda value: with_classes(many(TEXT).read(value), DEFAULT_REMOVE), list)
 
 PORT = integer(1, 65535)
 
@@ -110,18 +131,19 @@ def _extensions() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """What is searched, and how it is read."""
+    """The options of the search and the analysis."""
 
     source_directories: tuple[Path, ...] = option(
-        DIRECTORIES, (), "The folders to search.", example=["/home/myuser/pictures"]
+        DIRECTORIES, (), "Folders to search.", example=["/home/myuser/pictures"]
     )
     protected_directories: tuple[Path, ...] = option(
         DIRECTORIES,
         (),
-        "Searched too and never touched: the originals. A file of theirs may be the reason why another one goes.",
+        "Folders that are searched and never changed, such as originals: their files may be keepers but are never "
+        "removed.",
         example=["/home/myuser/originals"],
     )
-    recursive: bool = option(BOOLEAN, True, "Search the folders below the source directories too.")
+    recursive: bool = option(BOOLEAN, True, "Search subfolders too.")
     across_dirs: bool = option(
         BOOLEAN,
         False,
@@ -131,94 +153,101 @@ class AnalysisSettings:
     scope: str = option(
         choice("all", "root", "folder"),
         "root",
-        "Which files may match each other: all of them, those of one source directory, or those of one folder.",
+        "Which files may match each other: all files (all), files of one source directory (root), or files of one "
+        "folder (folder).",
     )
     file_extensions: tuple[str, ...] = option(
         SUFFIXES,
         _extensions,
-        "Files with other extensions are not looked at.",
+        "Extensions of the files to search.",
         example=[".png", ".jpg", ".jpeg"],
-        default_words="every format that can be decoded",
+        default_words="all formats that can be decoded",
     )
     exclusions: tuple[re.Pattern[str], ...] = option(
         PATTERNS,
         (),
-        "Regular expressions; a file whose whole path contains a match of one is not looked at; `/raw/` means all "
-        "folders of that name.",
+        "Regular expressions; a file is ignored if one of them matches anywhere in its full path. `/raw/` excludes "
+        "all folders of that name.",
         example=[".*/excluded/.*"],
     )
     threads: int = option(
         integer(1, 1024),
         _threads,
-        "How many files are read at once.",
-        default_words="the CPUs that it may use",
+        "Number of files read in parallel.",
+        default_words="the number of CPUs available to the process",
         example=4,
     )
     use_exif_data: bool = option(
         BOOLEAN,
         True,
-        "Let EXIF data decide which file stays; if not, rules about EXIF fields, dates and positions are left out.",
+        "Use EXIF data to choose the file that stays; if false, rules about EXIF fields, dates and positions are "
+        "ignored.",
     )
     features: bool = option(
         BOOLEAN,
         True,
-        "Compute what crops, insets and edited copies are recognised by, 9 kB a photo; without, the signature alone "
-        "decides (matching: distance).",
+        "Compute local features (9 kB per photo), by which crops, insets and edited copies are recognised; without "
+        "them, only the signature decides (matching: distance).",
     )
     max_pixels: int = option(
-        integer(1), 500_000_000, "A picture with more pixels is listed as too large and not decoded."
+        integer(1), 500_000_000, "Pictures with more pixels are listed as too large and not decoded."
     )
     decode_timeout: timedelta = option(
-        DURATION, timedelta(seconds=60), "A file whose decoding takes longer is given up and listed."
+        DURATION,
+        timedelta(seconds=60),
+        "Time limit for decoding a file; a file that takes longer is listed as unreadable.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class DeduplicationSettings:
-    """What counts as a duplicate, which one stays, and what happens to the others."""
+    """The options of matching, ranking and removal."""
 
     matching: str | None = option(
         choice("verified", "distance"),
         None,
-        "How similar pictures are told from others. verified: each match is proven by laying one picture over the "
-        "other; distance: by the distance of their signatures alone.",
+        "How similar pictures are recognised. verified: each match is confirmed by geometric verification; distance: "
+        "by the distance of the signatures alone.",
         example="verified",
         default_words="verified; distance without analysis.features",
     )
     max_distance: float | None = option(
         number(0, 1),
         None,
-        "The largest distance of signatures, from 0 (the same) to 1 (unlike). Matching by distance: of similar "
-        "pictures. Verified: up to it two pictures are compared even if they have no details in common.",
+        "Largest distance of two signatures, from 0 (same) to 1 (unrelated). With matching: distance, pictures within "
+        "it are similar; with matching: verified, pictures within it are compared even if they share no features.",
         old_names=("elasticsearch.max_distance",),
         example=0.1,
         default_words="0.35; 0.1 with matching: distance",
     )
     remove: tuple[str, ...] = option(
-        many(choice("identical", "same-pixels", "similar", "partial")),
-        ("identical", "same-pixels", "similar"),
-        "The classes of duplicates that may be removed; the others are only shown.",
+        CLASSES,
+        DEFAULT_REMOVE,
+        f"Match classes that may be removed ({', '.join(MatchClass)}); the others are only reported. A class with + "
+        "is added to the default.",
     )
     action: str = option(
         choice("auto", "move", "delete", "trash", "hardlink"),
         "auto",
-        "What happens to a redundant file. auto: moved to duplicates_target_directory if that is set; if not, deleted "
-        "if its bytes equal the keeper's and moved to the quarantine folder of its root otherwise.",
+        "What happens to a redundant file. auto: moved to duplicates_target_directory if that is set; otherwise "
+        "deleted if its bytes equal the keeper's, and moved to the quarantine folder of its root if not.",
     )
     duplicates_target_directory: Path | None = option(
         DIRECTORY,
         None,
-        "Redundant files are moved there, each with its path below its root.",
+        "Folder to move redundant files to, each with its path relative to its root.",
         example="/home/myuser/duplicates",
     )
-    quarantine_days: int = option(integer(0), 30, "How long a file stays in quarantine before a later run deletes it.")
+    quarantine_days: int = option(
+        integer(0), 30, "Age in days at which a later run permanently deletes a file in quarantine."
+    )
     max_file_modification_time_diff: timedelta | None = option(
-        DURATION, None, "Files whose modification times are further apart are no duplicates.", example="5m"
+        DURATION, None, "Files whose modification times differ by more than this do not match.", example="5m"
     )
     prioritization_rules: tuple[RuleSpec, ...] = option(
         RULES,
-        DEFAULT,
-        "Which file of a group stays: the first rule that tells two files apart decides.",
+        DEFAULT_RULES,
+        "Rules that choose the file that stays: the first rule that distinguishes two files decides.",
     )
     identical_rules: tuple[RuleSpec, ...] = option(
         IDENTICAL_RULES,
@@ -230,78 +259,86 @@ class DeduplicationSettings:
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """How the folders are watched."""
+    """The options of the daemon."""
 
     processing_timeout: timedelta = option(
         DURATION,
         timedelta(seconds=30),
-        "How long it must be quiet before new files are looked at.",
+        "Quiet period before new files are processed.",
         old_names=("daemon.timeout",),
     )
     file_observer: str = option(
         choice("inotify", "polling"),
         "inotify",
-        "How changes are noticed: inotify, by the kernel; polling, by looking, for network folders.",
+        "How changes are detected. inotify: by the kernel; polling: by scanning, for network folders.",
     )
     full_run_interval: timedelta = option(
-        DURATION, timedelta(hours=24), "A whole run now and then, for changes that were missed."
+        DURATION, timedelta(hours=24), "Interval between full runs, which catch missed changes."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ElasticsearchSettings:
-    """Where Elasticsearch is, if it is the index."""
+    """The options of the connection to Elasticsearch."""
 
     host: str | None = option(
         HOST,
         None,
-        "Set: Elasticsearch is the index. Not set: a file in the state directory is. More nodes: separated by commas.",
+        "Host name of Elasticsearch, or several separated by commas. If not set, the index is a file in the state "
+        "directory.",
         example="127.0.0.1",
     )
-    port: int = option(PORT, 9200, "Its port.")
-    scheme: str = option(choice("http", "https"), "http", "How it is spoken to.")
-    index: str = option(TEXT, "images", "The name of the index.")
-    auto_create_index: bool = option(BOOLEAN, True, "Create the index if it is not there.")
-    username: str | None = option(TEXT, None, "For servers that ask who you are.", example="elastic")
+    port: int = option(PORT, 9200, "Elasticsearch port.")
+    scheme: str = option(choice("http", "https"), "http", "http or https.")
+    index: str = option(TEXT, "images", "Name of the index.")
+    auto_create_index: bool = option(BOOLEAN, True, "Create the index if it does not exist.")
+    username: str | None = option(TEXT, None, "User name, if authentication is required.", example="elastic")
     password: str | None = option(
-        TEXT, None, "Belongs to the user name; better set in the environment.", example="...", secret=True
+        TEXT, None, "Password for username; better set in the environment.", example="...", secret=True
     )
     api_key: str | None = option(
-        TEXT, None, "Instead of user name and password; better set in the environment.", example="...", secret=True
+        TEXT,
+        None,
+        "API key, instead of user name and password; better set in the environment.",
+        example="...",
+        secret=True,
     )
     ca_certificate: Path | None = option(
-        FILE, None, "The certificate that signed the server's.", example="/etc/ssl/certs/elasticsearch-ca.pem"
+        FILE,
+        None,
+        "CA certificate that signed the certificate of the server.",
+        example="/etc/ssl/certs/elasticsearch-ca.pem",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class StatsSettings:
-    """The metrics of the daemon."""
+    """The options of the daemon's HTTP server."""
 
-    enabled: bool = option(BOOLEAN, True, "Export metrics and health over HTTP.")
+    enabled: bool = option(BOOLEAN, True, "Serve metrics and health checks over HTTP.")
     address: str = option(
         TEXT,
         "0.0.0.0",  # noqa: S104 - metrics are scraped from another machine or container; they hold no path
-        "The address to listen on; 127.0.0.1 for this machine only.",
+        "Address to listen on; 127.0.0.1 for this machine only.",
     )
-    port: int = option(PORT, 8000, "The port to listen on.")
+    port: int = option(PORT, 8000, "Port to listen on.")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. ``config.load`` makes one from file, environment and command line."""
+    """All options. ``config.load`` reads them from file, environment and command line."""
 
     dry_run: bool = option(BOOLEAN, True, "Show what would be done and change nothing.")
     state_directory: Path = option(
         DIRECTORY,
         _state_directory,
-        "Where the index and the records of the runs are kept.",
+        "Folder of the index and of the records of runs.",
         example="/home/myuser/.local/state/py-image-dedup",
-        default_words="the user's folder for state",
+        default_words="the state folder of the user",
     )
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
-    remove_empty_folders: bool = option(BOOLEAN, False, "Remove folders that this run has emptied.")
+    remove_empty_folders: bool = option(BOOLEAN, False, "Remove folders that a run has emptied.")
     stats: StatsSettings = field(default_factory=StatsSettings)

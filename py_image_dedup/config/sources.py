@@ -1,7 +1,7 @@
-"""Where values come from: a YAML file, the environment, the command line.
+"""The schema of the configuration, and its sources: command line, environment, configuration file, defaults file.
 
-Each source is one of container-app-conf's, checked before its values are used: keys that do not exist are problems,
-old names become the new ones, and every value knows its place.
+Each source is one of container-app-conf's, checked before its values are used: unknown keys are problems, old names
+become the new ones, and every value knows its place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from py_image_dedup.config.settings import Settings
 from py_image_dedup.config.value_types import Option, nearest
 
 MAIN = "py_image_dedup"
-"""The key that everything is under, and, in upper case, the start of every environment variable."""
+"""The top-level key of the file and, in upper case, the prefix of every environment variable."""
 
 KeyPath = tuple[str, ...]
 """The keys that lead to an option, without ``MAIN``."""
@@ -34,26 +34,26 @@ KeyPath = tuple[str, ...]
 def _walk(settings: Any, above: KeyPath) -> Iterator[tuple[KeyPath, Option]]:
     for each in fields(settings):
         found: Option | None = each.metadata.get("option")
-        if found is None:  # a section, made by its class
+        if found is None:  # a section
             yield from _walk(each.default_factory, (*above, each.name))
         else:
             yield (*above, each.name), found
 
 
 OPTIONS: Mapping[KeyPath, Option] = dict(_walk(Settings, ()))
-"""Every option, in the order of the reference configuration."""
+"""All options by key path, in the order of the reference configuration."""
 
 SECTIONS = frozenset(path[:-1] for path in OPTIONS)
-"""The key paths that hold other keys."""
+"""The key paths of sections."""
 
 OLD_NAMES: Mapping[KeyPath, KeyPath] = {
     tuple(old.split(".")): path for path, each in OPTIONS.items() for old in each.old_names
 }
-"""Old key paths and the ones that took their place."""
+"""Current key paths by old key path."""
 
 
 class Entry(ConfigEntry):  # type: ignore[misc]
-    """An option for container-app-conf. A wrong value is a ``ValueError`` with the cause, and nothing is logged."""
+    """An option as container-app-conf needs it. A wrong value raises ``ValueError``, and nothing is logged."""
 
     def __init__(self, path: KeyPath, option: Option) -> None:
         self.value_type = option.value_type
@@ -77,21 +77,21 @@ class Entry(ConfigEntry):  # type: ignore[misc]
 
 
 class Configuration(ConfigBase):  # type: ignore[misc]
-    """All options with the values that the sources give; one that no source names has the value ``None``.
+    """All options with the values from the sources; an option that no source sets has the value ``None``.
 
     Attributes:
-        problems: ``(entry, source, cause)`` of every value that cannot be used.
+        problems: ``(entry, source, cause)`` of every invalid value.
     """
 
     problems: list[tuple[Entry, DataSource, str]]
 
     def __new__(cls, data_sources: list[DataSource]) -> Self:
-        """Read the sources, of which the first is the strongest; nothing is shared with other instances."""
+        """Read the sources, the strongest first; nothing is shared with other instances."""
         made: Self = super().__new__(cls, data_sources=data_sources, validate=False, singleton=False)
         return made
 
     def load_config(self, validate: bool) -> None:  # noqa: ARG002, FBT001 - the signature is the library's
-        """Take the values; go on after a wrong one, so that the user learns of all of them at once."""
+        """Read all values; a wrong one does not stop the others, so that the user sees all errors at once."""
         self.problems = []
         for source in reversed(self.data_sources):
             source.load()
@@ -103,13 +103,17 @@ class Configuration(ConfigBase):  # type: ignore[misc]
                         self.problems.append((entry, source, str(error)))
 
     def entries(self) -> list[Entry]:
-        """All options."""
+        """Return all options."""
         return list(self._config_entries.values())
 
-    def given(self, path: KeyPath) -> bool:
-        """Whether some source names this option."""
+    def source_of(self, path: KeyPath) -> DataSource | None:
+        """Return the strongest source that sets an option, or ``None``."""
         entry: Entry = self._config_entries["_".join((MAIN, *path))]
-        return any(source.has(entry) for source in self.data_sources)
+        return next((source for source in self.data_sources if source.has(entry)), None)
+
+    def given(self, path: KeyPath) -> bool:
+        """Return whether any source sets an option."""
+        return self.source_of(path) is not None
 
 
 for _path, _option in OPTIONS.items():
@@ -118,7 +122,13 @@ for _path, _option in OPTIONS.items():
 
 PREFIX = f"{MAIN}_".upper()
 
-# Container engines set these for a service that happens to be named like the program.
+DEFAULTS_FILE = f"{PREFIX}DEFAULTS_FILE"
+"""The environment variable that names a YAML file with defaults, weaker than everything else.
+
+A container image sets its own defaults this way: variables set by the image would override the user's file.
+"""
+
+# Container engines set these variables for a service that has the name of the program.
 _FROM_ENGINES = re.compile(r"SERVICE_(HOST|PORT)(_\w+)?|(PORT|NAME)|PORT_\d+_(TCP|UDP)(_\w+)?|ENV_\w+")
 
 
@@ -127,11 +137,11 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 
 class _Checked(DataSource):  # type: ignore[misc]
-    """What the sources share.
+    """A source that collects its problems and warnings.
 
     Attributes:
-        problems: Found while loading.
-        warnings: For the user; the values are used.
+        problems: Errors found while loading.
+        warnings: Remarks for the user; the values are used.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -140,16 +150,16 @@ class _Checked(DataSource):  # type: ignore[misc]
         self.warnings: list[str] = []
 
     def place(self, path: tuple[str, ...]) -> str:
-        """Where this option's value stands."""
+        """Return where the value of an option is set."""
         raise NotImplementedError
 
     def problem(self, path: tuple[str, ...], cause: str) -> None:
-        """Remember what is wrong."""
+        """Record an error."""
         self.problems.append(Problem(_dotted(path), cause, self.place(path)))
 
     def renamed(self, old: tuple[str, ...], new: tuple[str, ...], *, both: bool) -> None:
-        """Tell the user about an old name."""
-        which = "is ignored, because it is the old name of" if both else "is the old name of"
+        """Record a warning about an old name."""
+        which = "is ignored: it is the old name of" if both else "is the old name of"
         self.warnings.append(f"{_dotted(old)} {which} {_dotted(new)} ({self.place(old)})")
 
 
@@ -157,7 +167,7 @@ class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]
     """The YAML file: the given one, or ``py_image_dedup.yaml`` in the current folder, ``~/.config`` or ``~``.
 
     Attributes:
-        file: Which one it was; ``None`` if there is none.
+        file: Path of the file; ``None`` if there is none.
     """
 
     def __init__(self, given: Path | None = None) -> None:
@@ -172,7 +182,7 @@ class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]
         return str(self.file) if self.file else None
 
     def place(self, path: tuple[str, ...]) -> str:
-        """The file and the line."""
+        """Return the file and the line."""
         line = self._lines.get(path)
         return f"{self.file}, line {line}" if line else str(self.file)
 
@@ -192,7 +202,7 @@ class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]
         if tree is None:
             return {}
         if not isinstance(tree, CommentedMap):
-            raise ConfigError([Problem("", f"it must begin with the key `{MAIN}:`", file_path)])
+            raise ConfigError([Problem("", f"it must start with the key `{MAIN}:`", file_path)])
         for key in tree:
             if key != MAIN:
                 self._lines[(str(key),)] = tree.lc.key(key)[0] + 1
@@ -201,11 +211,11 @@ class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]
         return {MAIN: self._section(tree.get(MAIN), ())}
 
     def _section(self, found: Any, above: tuple[str, ...]) -> dict[str, Any]:
-        """Return what is known and right of a section; the rest becomes problems."""
+        """Return the known keys of a section; the others become problems."""
         if found is None:
             return {}
         if not isinstance(found, CommentedMap):
-            self.problem(above, "must hold keys, not a single value")
+            self.problem(above, "must be a section with keys, not a single value")
             return {}
         section: dict[str, Any] = {}
         for key, value in found.items():
@@ -224,7 +234,7 @@ class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]
         return section
 
     def load(self) -> None:
-        """Read the file and give the values of old names to the new ones."""
+        """Read the file and move values from old names to the new ones."""
         super().load()
         for old, new in OLD_NAMES.items():
             value = self._take(old)
@@ -251,24 +261,25 @@ class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]
 
 
 def variable(path: tuple[str, ...]) -> str:
-    """Return the name of an option's environment variable."""
+    """Return the name of the environment variable of an option."""
     return PREFIX + "_".join(path).upper()
 
 
 class Environment(EnvSource, _Checked):  # type: ignore[misc]
-    """Environment variables; an empty one counts as not set."""
+    """The environment variables; an empty one counts as not set."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         super().__init__()
         self._variables = variables
 
     def place(self, path: tuple[str, ...]) -> str:
-        """The variable that was used, which may have the option's old name."""
+        """Return the name of the variable that was used, which may be that of an old name."""
         names = [variable(path), *(variable(old) for old, new in OLD_NAMES.items() if new == path)]
         return "environment variable " + next((name for name in names if self._variables.get(name)), names[0])
 
     def _load(self) -> dict[str, str]:
         found = {name: value for name, value in self._variables.items() if name.startswith(PREFIX) and value.strip()}
+        found.pop(DEFAULTS_FILE, None)
         for old, new in OLD_NAMES.items():
             if variable(old) in found:
                 self.renamed(old, new, both=variable(new) in found)
@@ -280,7 +291,7 @@ class Environment(EnvSource, _Checked):  # type: ignore[misc]
         return found
 
     def _unknown(self, name: str, known: set[str]) -> None:
-        """A misspelt variable is a problem; one that resembles nothing may belong to another program."""
+        """Record a problem for a misspelt variable; one that resembles no option may belong to another program."""
         rest = name.removeprefix(PREFIX)
         if _FROM_ENGINES.fullmatch(rest):
             return
@@ -292,36 +303,38 @@ class Environment(EnvSource, _Checked):  # type: ignore[misc]
                 hint = hint.replace(f" {short}?", f" {full}?")
             self.problems.append(Problem(name, f"unknown name{hint}", "environment variable"))
         else:
-            self.warnings.append(f"{name} is no option of this program and is ignored (environment variable)")
+            self.warnings.append(f"{name} is not an option of this program and is ignored (environment variable)")
 
 
 class CommandLine(_Checked):
-    """Values that the command line gives, by dotted key path; ``None`` means not given."""
+    """The values of the command line by dotted key path; ``None`` means not given."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__()
         self._values = values
 
-    def place(self, path: tuple[str, ...]) -> str:  # noqa: ARG002 - there is one place only
-        """Always the command line."""
+    def place(self, path: tuple[str, ...]) -> str:  # noqa: ARG002 - there is only one place
+        """Return ``command line``."""
         return "command line"
 
     def _load(self) -> dict[str, Any]:
         return {key: value for key, value in self._values.items() if value is not None}
 
     def has(self, entry: Entry) -> bool:
-        """Whether the option was given."""
+        """Return whether the option was given."""
         return _dotted(entry.path) in self.root
 
     def get(self, entry: Entry) -> Any:
-        """What was given."""
+        """Return the given value."""
         return self.root[_dotted(entry.path)]
 
 
 def sources_of(
     file: Path | None, variables: Mapping[str, str], command_line: Mapping[str, Any]
 ) -> Iterator[ConfigFile | Environment | CommandLine]:
-    """Make the three sources, the strongest first."""
+    """Yield the sources, the strongest first."""
     yield CommandLine(command_line)
     yield Environment(variables)
     yield ConfigFile(file)
+    if variables.get(DEFAULTS_FILE, "").strip():
+        yield ConfigFile(Path(variables[DEFAULTS_FILE]))

@@ -1,7 +1,7 @@
-"""The kinds of values that options have: how each is read from YAML or from text, and how it is written back.
+"""The value types of options, and the declaration of an option.
 
-Every ``read`` takes what YAML made of a value, or the text of an environment variable, and raises ``ValueError`` with a
-cause in words that a person can act on.
+A value type reads a value that YAML has parsed, or the text of an environment variable, and writes it back. ``read``
+raises ``ValueError`` with a cause that a person can act on.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _FALSE = frozenset({"false", "no", "off", "n", "f", "0"})
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """How a value is read and written.
+    """A type of values, with the functions that read and write them.
 
     Attributes:
-        read: From YAML or text to the value of the settings; raises ``ValueError``.
-        write: From the value of the settings to what YAML can hold.
+        read: Converts YAML or text to the value in the settings; raises ``ValueError``.
+        write: Converts the value in the settings to a value that YAML can hold.
     """
 
     read: Callable[[Any], Any]
@@ -35,7 +35,7 @@ class ValueType:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean x?`` with the known name that resembles this one most, or nothing."""
+    """Return ``; did you mean x?`` with the most similar known name, or an empty string."""
     names = list(known)
     found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.55)
     return f"; did you mean {found[0]}?" if found else ""
@@ -52,12 +52,12 @@ def _boolean(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     if isinstance(value, bool | list | dict):
-        raise ValueError(f"{_brief(value)} is not a text")  # noqa: TRY004 - one kind of error for every wrong value
+        raise ValueError(f"{_brief(value)} is not text")  # noqa: TRY004 - one kind of error for every wrong value
     return str(value)
 
 
 def _brief(value: Any) -> str:
-    """A value in a message; lists and sections by name, because YAML's own classes print badly."""
+    """Return a value for a message; lists and sections by name, because YAML's own classes print badly."""
     if isinstance(value, dict):
         return "a section"
     return "a list" if isinstance(value, list) else repr(value)
@@ -74,7 +74,7 @@ def _within(value: float, least: float | None, most: float | None) -> bool:
 
 
 def integer(least: int, most: int | None = None) -> ValueType:
-    """A whole number within bounds; text is accepted."""
+    """Return the type of whole numbers within bounds; text is accepted."""
 
     def read(value: Any) -> int:
         wanted = f"a whole number {_bounds(least, most)}"
@@ -92,7 +92,7 @@ def integer(least: int, most: int | None = None) -> ValueType:
 
 
 def number(least: float, most: float) -> ValueType:
-    """A number within bounds; text and percentages are accepted."""
+    """Return the type of numbers within bounds; text and percentages are accepted."""
 
     def read(value: Any) -> float:
         wanted = f"a number {_bounds(least, most)}"
@@ -109,19 +109,19 @@ def number(least: float, most: float) -> ValueType:
 
 
 def choice(*names: str) -> ValueType:
-    """One of some names."""
+    """Return the type of a value that is one of some names."""
 
     def read(value: Any) -> str:
         text = str(value).strip().lower().replace("_", "-") if not isinstance(value, list | dict) else ""
         if text not in names:
-            raise ValueError(f"{_brief(value)} is none of {', '.join(names)}{nearest(text, names)}")
+            raise ValueError(f"{_brief(value)} is not one of {', '.join(names)}{nearest(text, names)}")
         return text
 
     return ValueType(read)
 
 
 def many(item: ValueType) -> ValueType:
-    """A list of values; text is split at its commas, as an environment variable needs it."""
+    """Return the type of lists of values; text is split at its commas, for environment variables."""
 
     def read(value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
@@ -147,7 +147,7 @@ def _duration(value: Any) -> timedelta:
         return timedelta(seconds=float(text))
     seconds = None if isinstance(value, bool | list | dict) else timeparse(text)
     if seconds is None or seconds < 0:
-        raise ValueError(f"{_brief(value)} is not a length of time such as 30s, 5m, 24h or 0:05:00")
+        raise ValueError(f"{_brief(value)} is not a duration such as 30s, 5m, 24h or 0:05:00")
     return timedelta(seconds=seconds)
 
 
@@ -170,14 +170,14 @@ def _path(value: Any) -> Path:
     except RuntimeError as error:
         raise ValueError(f"{text!r}: {error}") from None
     path = path.absolute()
-    # Only `..` needs the disk: everything else stays as the user wrote it, links included.
+    # Only `..` needs the file system: everything else stays as written, links included.
     return path.resolve() if ".." in path.parts else path
 
 
 def _host(value: Any) -> str:
     text = _text(value).strip()
     if "://" in text or "/" in text or "@" in text:
-        raise ValueError(f"{text!r} is not a name or an address; scheme, port and user have keys of their own")
+        raise ValueError(f"{text!r} is not a host name or address; scheme, port and user name are separate keys")
     return text
 
 
@@ -224,17 +224,17 @@ SUFFIXES = many(ValueType(_extension))
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option, as its field's metadata holds it.
+    """An option, as the metadata of its field holds it.
 
     Attributes:
-        value_type: How its value is read and written.
-        description: For a person, in one or two sentences.
-        default: The value without any configuration, or a function that makes it.
-        example: Shown in the reference where there is no default that is the same on every machine.
-        default_words: Says what the default is where it is no constant.
-        secret: Never shown.
-        old_names: Key paths that older configurations use for it; accepted with a warning.
-        replaced_by: For an option that still works and has a better successor: what to write instead.
+        value_type: Type of the value.
+        description: Meaning of the option, in one or two sentences.
+        default: Value without configuration, or a function that returns it.
+        example: Value for the reference, if no default is the same on every machine.
+        default_words: Description of a default that is not constant.
+        secret: Whether the value must not be shown.
+        old_names: Key paths in older configurations; accepted with a warning.
+        replaced_by: For a deprecated option, its replacement.
     """
 
     value_type: ValueType
@@ -251,10 +251,10 @@ def option(value_type: ValueType, default: Any, description: str, **more: Any) -
     """Declare an option as a field of the settings.
 
     Args:
-        value_type: How its value is read and written.
-        default: The value, or a function that makes it.
-        description: For a person.
-        more: The other attributes of ``Option``.
+        value_type: Type of the value.
+        default: Value without configuration, or a function that returns it.
+        description: Meaning of the option, in one or two sentences.
+        more: Other attributes of ``Option``.
     """
     secret = more.get("secret", False)
     metadata = {"option": Option(value_type, description, default, **more)}

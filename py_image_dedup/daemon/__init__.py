@@ -1,1 +1,1 @@
-"""File events become settled batches, and these become runs."""
+"""The daemon: file events are debounced into batches, which become runs."""

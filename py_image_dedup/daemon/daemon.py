@@ -1,4 +1,4 @@
-"""The daemon as a process: settings become a service, signals end it or make it read its settings again."""
+"""The daemon as a process: it builds the service from the settings and handles signals."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from py_image_dedup.metrics.server import MetricsServer
 from py_image_dedup.model.events import Event
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.text import readable
 from py_image_dedup.wiring import build, build_store, options_of, roots_of, runs_directory
 
 _LOG = logging.getLogger(__name__)
 
 _PATIENCE = 5.0
-"""Seconds that an index may be silent before the page says so: the loop itself tries again, and can be ended then."""
+"""Seconds to wait for an index that does not answer; then the loop reports it, can be stopped, and tries again."""
 _GRACE = 8.0
-"""Seconds that the work in hand may take to end."""
+"""Seconds that the current work may take to end after a signal."""
 
 
 class DaemonError(Exception):
-    """The daemon cannot start; the message says why and what to do."""
+    """An error that prevents the daemon from starting; the message says why and what to do."""
 
 
 class Daemon:
-    """A daemon that runs until a signal ends it.
+    """The daemon, which runs until a signal stops it.
 
-    SIGTERM and SIGINT end it after the file in hand, and within ten seconds; SIGHUP makes it read its settings again;
-    settings that are wrong are told and the old ones stay.
+    SIGTERM and SIGINT stop it after the current file, and within ten seconds. SIGHUP reloads the settings; invalid
+    settings are logged and the old ones stay in force.
 
     Args:
-        load: Reads the settings.
-        version: Of the program, for the metrics.
-        keep: Takes the settings and the result of every run that found something.
+        load: Loads the settings.
+        version: Version of the program, for the metrics.
+        keep: Saves the result of a run that planned or did something.
     """
 
     def __init__(
@@ -61,11 +62,11 @@ class Daemon:
         self._forced_exit = ForcedExit(_GRACE)
 
     def run(self) -> None:
-        """Run until a signal ends it.
+        """Run until a signal stops the daemon.
 
         Raises:
-            ConfigError: The settings are wrong at the start.
-            DaemonError: There is nothing to watch, or the metrics page's address is taken.
+            ConfigError: The settings are invalid at the start.
+            DaemonError: There is no folder to watch, or the address of the HTTP server is in use.
         """
         settings = self._load()
         with self._signals(), self._forced_exit:
@@ -79,20 +80,20 @@ class Daemon:
             again = self._load()
         except ConfigError as error:
             for problem in error.problems:
-                _LOG.error("the configuration was not taken: %s", problem)
+                _LOG.error("the new configuration is not used: %s", readable(str(problem)))
             return settings
-        _LOG.info("the configuration was read again")
+        _LOG.info("configuration reloaded")
         return again
 
     def _serve(self, settings: Settings) -> None:
         roots, selector = roots_of(settings), options_of(settings).walked
         if not roots:
-            raise DaemonError("there is nothing to watch: set analysis.source_directories, or give a ROOT")
+            raise DaemonError("there is no folder to watch: set analysis.source_directories, or give a ROOT")
         runner = LibraryRunner(
             roots,
             selector,
             open_store=lambda: build_store(settings, patience_seconds=_PATIENCE),
-            make=lambda store: build(settings, store, observer=self._tell, should_stop=lambda: service.stopping),
+            make=lambda store: build(settings, store, observer=self._observe, should_stop=lambda: service.stopping),
             dry_run=settings.dry_run,
             observer=self._metrics,
             keep=lambda result: self._keep(result, settings),
@@ -116,9 +117,9 @@ class Daemon:
         )
         self._service = service
         _LOG.info(
-            "py-image-dedup watches %s%s",
-            ", ".join(str(root.path) for root in roots),
-            "; a dry run: nothing is removed" if settings.dry_run else "",
+            "watching %s%s",
+            ", ".join(readable(root.path) for root in roots),
+            " (dry run: nothing is removed)" if settings.dry_run else "",
         )
         try:
             with self._pages(settings, service):
@@ -127,7 +128,7 @@ class Daemon:
             self._service = None
             runner.close()
 
-    def _tell(self, event: Event, /) -> None:
+    def _observe(self, event: Event, /) -> None:
         if self._service is not None:
             self._service.heartbeat(event)
         self._metrics(event)
@@ -145,7 +146,7 @@ class Daemon:
         except OSError as error:
             why = "another program uses it" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
             raise DaemonError(
-                f"the metrics page cannot be served on {stats.address}:{stats.port}: {why}; "
+                f"the metrics cannot be served on {stats.address}:{stats.port}: {why}; "
                 "set stats.address and stats.port, or stats.enabled: false"
             ) from error
         try:
@@ -165,7 +166,7 @@ class Daemon:
 
     def _end(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler has this shape
         self._ending = True
-        _LOG.info("%s: ending after the file in hand", signal.Signals(number).name)
+        _LOG.info("%s: stopping after the current file", signal.Signals(number).name)
         self._forced_exit.begin()
         self._stop()
 
@@ -178,13 +179,13 @@ class Daemon:
 
 
 class ForcedExit:
-    """Leaves the process if it does not end by itself, as when a server accepts a request and never answers.
+    """Exits the process if it does not end by itself, as when a server accepts a request and never answers.
 
-    That is what a power cut does, at which nothing is lost: the journal tells the next start what was in hand. As a
-    context manager: what has ended by itself is not left.
+    Like a power cut, this loses nothing: the next start continues from the journal. As a context manager, it cancels
+    the exit when the block ends.
 
     Args:
-        seconds: To wait after ``begin``.
+        seconds: Time to wait after ``begin``.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -192,26 +193,26 @@ class ForcedExit:
         self._timer.daemon = True
 
     def begin(self) -> None:
-        """Begin to wait; the second time is none."""
+        """Start the countdown; further calls do nothing."""
         if not self._timer.is_alive() and not self._timer.finished.is_set():
             self._timer.start()
 
     def __enter__(self) -> None:
-        """Nothing yet."""
+        """Do nothing until ``begin``."""
 
     def __exit__(self, *error: object) -> None:
-        """Wait no more."""
+        """Cancel the countdown."""
         self._timer.cancel()
 
     @staticmethod
     def _leave() -> None:
-        _LOG.warning("what is in hand does not end; leaving it: the next start goes on from the journal")
+        _LOG.warning("the current work does not end; exiting: the next start continues from the journal")
         logging.shutdown()
         os._exit(0)
 
 
 def look(raw_path: bytes) -> Stamp | None:
-    """Return the stamp of a regular file, or ``None``."""
+    """Return the stamp of a regular file, or ``None`` if the path is not one."""
     try:
         status = os.lstat(raw_path)
     except OSError:

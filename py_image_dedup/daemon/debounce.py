@@ -1,8 +1,8 @@
-"""When is a file that changed ready to be read? A pure object: no thread, no sleep, the clock is given.
+"""The debouncer: it decides when a changed file is ready to be read. No thread and no sleep; the clock is injected.
 
-A camera import, a slow network copy and an editor's save all look alike at first: events on a path. A path is handed
-on when it has had no event for a while *and* has the same size and time at the end of that while as at its beginning.
-So a file is never decoded half, also when the copying program writes without events in between (a network share,
+A camera import, a slow network copy and a save in an editor all start as events on a path. A path is ready when it has
+had no event for the quiet period *and* its size and time are the same at the end of the period as at its beginning. So
+a file is never decoded while half written, even if the writing program causes no events in between (a network share,
 ``mmap``).
 """
 
@@ -16,12 +16,12 @@ from py_image_dedup.model.file import Stamp
 
 @dataclass(frozen=True, slots=True)
 class Debounced:
-    """What is ready.
+    """The paths whose quiet period has ended.
 
     Attributes:
         ready: Regular files that stopped changing, oldest event first.
-        gone: Paths that are no files any more.
-        never_quiet: Paths that have been changing for longer than the patience; told once each, still waited for.
+        gone: Paths that are not regular files any more.
+        never_quiet: Paths that have been changing for longer than the patience; each is reported once and stays queued.
     """
 
     ready: tuple[bytes, ...] = ()
@@ -34,17 +34,17 @@ class _Waiting:
     since: float
     quiet_since: float
     stamp: Stamp | None
-    told: bool = False
+    reported: bool = False
 
 
 class Debouncer:
-    """Keeps the paths that had events until they are ready. Not thread-safe: the caller serialises.
+    """Queues the paths that had events until they are ready. Not thread-safe: the caller serialises the calls.
 
     Args:
-        quiet_seconds: How long a path must have no event and no change.
-        clock: Seconds, never going back.
-        look: The stamp of a path, or ``None`` if it is no regular file (any more).
-        patience_seconds: After this long without settling a path is reported as never_quiet.
+        quiet_seconds: Quiet period: seconds without an event or a change.
+        clock: Monotonic clock, in seconds.
+        look: Returns the stamp of a path, or ``None`` if it is not a regular file.
+        patience_seconds: Seconds after which a path that keeps changing is reported as never quiet.
     """
 
     def __init__(
@@ -59,42 +59,42 @@ class Debouncer:
         self._clock = clock
         self._look = look
         self._patience = patience_seconds
-        # In the order of the last event: what is due stands at the front, so a look at the queue costs what is due.
+        # In the order of the last event: due paths are at the front, so that a call costs only the due paths.
         self._waiting: dict[bytes, _Waiting] = {}
 
     def __len__(self) -> int:
-        """How many paths wait."""
+        """Return the number of queued paths."""
         return len(self._waiting)
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the path that waits longest has waited; 0 if none does."""
+        """The waiting time of the oldest queued path, in seconds; 0 if the queue is empty."""
         if not self._waiting:
             return 0.0
         return self._clock() - min(waiting.since for waiting in self._waiting.values())
 
     def note_event(self, raw_path: bytes) -> None:
-        """Take an event on a path: its quiet time begins again."""
+        """Record an event on a path: its quiet period starts again."""
         now = self._clock()
         waiting = self._waiting.pop(raw_path, None) or _Waiting(now, now, None)
         self._wait(raw_path, waiting, self._look(raw_path), now)
 
     def forget(self, raw_path: bytes) -> None:
-        """Drop a path that somebody else takes care of."""
+        """Remove a path from the queue."""
         self._waiting.pop(raw_path, None)
 
     def pending(self) -> frozenset[bytes]:
-        """The paths that wait."""
+        """Return the queued paths."""
         return frozenset(self._waiting)
 
     def next_due(self) -> float | None:
-        """When the next path could be ready, by the clock; ``None`` if none waits."""
+        """Return the clock time at which the next path could be ready, or ``None`` if the queue is empty."""
         for waiting in self._waiting.values():
             return waiting.quiet_since + self._quiet
         return None
 
     def take(self, limit: int | None = None) -> Debounced:
-        """Hand over what is ready now, at most ``limit`` paths, and keep the rest."""
+        """Remove and return the paths that are ready, at most ``limit``; the others stay queued."""
         now = self._clock()
         ready: list[bytes] = []
         gone: list[bytes] = []
@@ -118,7 +118,7 @@ class Debouncer:
     def _never_quiet(self, now: float) -> tuple[bytes, ...]:
         found = []
         for raw_path, waiting in self._waiting.items():
-            if not waiting.told and now - waiting.since >= self._patience:
-                waiting.told = True
+            if not waiting.reported and now - waiting.since >= self._patience:
+                waiting.reported = True
                 found.append(raw_path)
         return tuple(found)

@@ -1,4 +1,4 @@
-"""The daemon's work: full runs and batches over one library, and what they leave in the log."""
+"""The runner of the daemon: full runs and batches over one library, and the log lines about them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from py_image_dedup.api import Deduplicator
 from py_image_dedup.daemon.service import IndexAway, Postponed
 from py_image_dedup.model import events
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.plan import OutcomeStatus
+from py_image_dedup.model.match import Redundant
+from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.terminal import match_words, reason_words, totals_lines
+from py_image_dedup.report.text import PARTICIPLES, readable
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.scan.walker import walk
@@ -24,10 +27,9 @@ from py_image_dedup.store.base import Store, StoreError
 
 
 def give_back() -> None:
-    """Ask the C library for it; one that cannot, or does so by itself, does nothing.
+    """Return free heap memory to the system; does nothing where the C library cannot.
 
-    glibc keeps what was freed below anything that is still in use. After a library was walked and its index loaded that
-    is as much again as the index.
+    glibc keeps freed memory below blocks that are still in use. After a full run that is about the size of the index.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -39,19 +41,19 @@ _LOG = logging.getLogger(__name__)
 
 
 class LibraryRunner:
-    """Runs the phases for ``service.Service``. Used by the loop's thread only.
+    """Runs full runs and batches for ``service.Service``. Used by the thread of the loop only.
 
-    The index is opened when it is first needed and again after it failed.
+    The index is opened when it is first needed, and again after an error.
 
     Args:
-        roots: The library.
-        selector: Which files count.
+        roots: Folders of the library.
+        selector: Selects the files of the library.
         open_store: Opens the index.
-        make: Puts a deduplicator together.
-        dry_run: Nothing is removed.
-        observer: Is told what the runs themselves do not tell.
-        keep: Takes the result of a run that found or did something.
-        runs_directory: Where runs leave their folders; those with nothing in them are removed again.
+        make: Builds a deduplicator for an index.
+        dry_run: Whether nothing is removed.
+        observer: Receives the events that the runs themselves do not send.
+        keep: Saves the result of a run that planned or did something.
+        runs_directory: Folder of the run folders; a run without actions leaves none.
     """
 
     def __init__(
@@ -77,22 +79,22 @@ class LibraryRunner:
         self._runs_directory = runs_directory
         self._store: Store | None = None
 
-    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
-        """Run all phases over the roots, and leave out the paths that are still being written.
+    def full(self, unfinished: Collection[bytes]) -> Collection[bytes]:
+        """Run all phases over the roots without the files that are still being written.
 
-        Then make ready what batches search, so that the first photo that arrives does not wait for it.
+        Then load what batches search, so that the first new photo does not wait for it.
 
         Returns:
-            What was left alone because it had changed, and is in the index no more.
+            Raw paths that were skipped because they had changed; they are not in the index any more.
 
         Raises:
-            IndexAway: The index does not answer.
+            IndexAway: The index is not available.
             Postponed: The run failed.
         """
         with self._index(full=True) as store:
             work = self._make(store)
-            result = work.deduplicate(self._roots, dry_run=self._dry_run, without=unsettled)
-            changed = self._finish(result, store)
+            result = work.deduplicate(self._roots, dry_run=self._dry_run, without=unfinished)
+            changed = self._finish(result, store, "full run")
             give_back()
             if not result.interrupted:
                 work.prepare(self._roots)
@@ -100,15 +102,15 @@ class LibraryRunner:
             return changed
 
     def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
-        """Run the phases for these files only; nothing to do is no run.
+        """Run all phases for some files; without anything to do there is no run.
 
-        What this program moved itself comes here too: those paths are not in the index any more, and end here.
+        Events of files that the program itself moved end here: their paths are not in the index any more.
 
         Returns:
             As ``full``.
 
         Raises:
-            IndexAway: The index does not answer.
+            IndexAway: The index is not available.
             Postponed: The run failed.
         """
         with self._index(full=False) as store:
@@ -116,17 +118,18 @@ class LibraryRunner:
             vanished = [raw for raw in gone if _is_in(raw, store)]
             if not new and not vanished:
                 return ()
-            return self._finish(self._make(store).process(self._roots, new, vanished, dry_run=self._dry_run), store)
+            result = self._make(store).process(self._roots, new, vanished, dry_run=self._dry_run)
+            return self._finish(result, store, "batch")
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
-        """Return the files that count below a folder that appeared."""
+        """Return the files of the library below a new folder."""
         if not os.path.isdir(raw_folder) or os.path.islink(raw_folder):  # noqa: PTH112, PTH114 - a raw path
             return ()
         found = walk([Root(Path(os.fsdecode(raw_folder)))], self._selector).stamps
         return [raw for raw in found if self.counts(raw)]
 
     def counts(self, raw_path: bytes) -> bool:
-        """Tell whether a file of this name would count."""
+        """Return whether a file of this path would belong to the library."""
         root = self._ownership.root_of(raw_path)
         return root is not None and self._selector.selects(raw_path, root)
 
@@ -151,27 +154,15 @@ class LibraryRunner:
         try:
             self.close()
         except StoreError as error:
-            _LOG.debug("closing an index that had failed: %s", error)
+            _LOG.debug("the index could not be closed after an error: %s", error)
 
-    def _finish(self, result: RunResult, store: Store) -> Collection[bytes]:
-        for failure in result.failures:
-            _LOG.info("%s: %s", failure.path, failure.message)
-        for outcome in result.outcomes:
-            action = outcome.action
-            match outcome.status:
-                case OutcomeStatus.PLANNED:
-                    words = f"{action.match_class} to {action.keeper.path}; would be removed ({action.kind})"
-                case OutcomeStatus.DONE:
-                    words = f"{action.match_class} to {action.keeper.path}; {action.kind} done"
-                    words += f", now {outcome.target}" if outcome.target else ""
-                case _:
-                    words = f"left alone: {outcome.message}"
-            _LOG.info("%s: %s", action.source.path, words)
+    def _finish(self, result: RunResult, store: Store, kind: str) -> Collection[bytes]:
+        _log_result(result, kind)
         folder = self._runs_directory / result.run
         if result.outcomes:
             self._keep(result)
         else:
-            # A daemon runs for years: a run that found nothing leaves no folder behind.
+            # A daemon runs for years: a run without actions leaves no folder behind.
             shutil.rmtree(folder, ignore_errors=True)
         if result.error is not None:
             raise Postponed(result.error)
@@ -180,8 +171,37 @@ class LibraryRunner:
         return {file.raw_path for action in skipped for file in (action.source, action.keeper)}
 
 
+def _log_result(result: RunResult, kind: str) -> None:
+    """Log each unreadable file, each action with its reason, and a summary of the run.
+
+    Args:
+        result: The result of the run.
+        kind: ``full run`` or ``batch``.
+    """
+    for failure in result.failures:
+        _LOG.info("unreadable: %s: %s", readable(failure.path), readable(failure.message))
+    found = {each.entry.stat.path: each for group in result.groups for each in group.redundant}
+    for outcome in result.outcomes:
+        _LOG.info("%s", _action_line(outcome, found.get(outcome.action.source.path)))
+    totals = "; ".join(f"{name.lower()}: {words}" for name, words in totals_lines(result))
+    _LOG.info("%s %s%s: %s", kind, result.run, " (dry run)" if result.dry_run else "", totals)
+
+
+def _action_line(outcome: Outcome, redundant: Redundant | None) -> str:
+    action = outcome.action
+    source, keeper = readable(action.source.path), readable(action.keeper.path)
+    if outcome.status not in (OutcomeStatus.PLANNED, OutcomeStatus.DONE):
+        return f"{source} was not removed: {readable(outcome.message)}"
+    tense = "would be" if outcome.status is OutcomeStatus.PLANNED else "was"
+    target = outcome.target or action.target
+    to = f" to {readable(target)}" if target is not None else ""
+    match = match_words(redundant.match) if redundant is not None else action.match_class.value
+    why = f"; kept: {reason_words(redundant.reason)}" if redundant is not None else ""
+    return f"{source} {tense} {PARTICIPLES[action.kind]}{to} ({match}, duplicate of {keeper}{why})"
+
+
 def _is_unchanged(raw_path: bytes, store: Store) -> bool:
-    """Whether the index has the file as it is; a changed method is for the full runs."""
+    """Return whether the index has the file as it is; entries of older methods are left to full runs."""
     entry = store.get(Path(os.fsdecode(raw_path)))
     if entry is None:
         return False

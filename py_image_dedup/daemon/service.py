@@ -1,7 +1,7 @@
-"""The daemon's loop: changes settle, batches run, a full run now and then picks up what events missed.
+"""The loop of the daemon: it debounces changes, runs batches, and starts full runs, which catch missed changes.
 
-One thread runs the loop and everything that touches the index; the watchers' threads only leave changes behind. One run
-at a time: what happens meanwhile waits and is merged, and if too much waits a full run takes its place.
+One thread runs the loop and everything that uses the index; the threads of the watchers only queue changes. There is
+one run at a time: changes during a run are queued and merged, and if too many are queued a full run replaces them.
 """
 
 from __future__ import annotations
@@ -19,50 +19,51 @@ from py_image_dedup.daemon.debounce import Debouncer
 from py_image_dedup.daemon.watcher import Change
 from py_image_dedup.metrics.server import Checks
 from py_image_dedup.model import events
+from py_image_dedup.report.text import readable
 
 _LOG = logging.getLogger(__name__)
 
 
-class Postponed(Exception):  # noqa: N818 - no error: the work is done later
-    """The work cannot be done now: another program's run is under way, or the run failed."""
+class Postponed(Exception):  # noqa: N818 - not an error: the work is done later
+    """The work must be repeated later: another run is in progress, or the run failed."""
 
 
 class IndexAway(Postponed):
-    """The index does not answer."""
+    """The index is not available."""
 
 
 class Runner(Protocol):
-    """What the loop sets to work.
+    """The interface of the runner.
 
-    Both kinds of runs raise ``Postponed`` when a later try may do, and return the paths that were to be handled and had
-    changed by then: nobody knows them any more, so they are worth another look.
+    Both kinds of runs raise ``Postponed`` if a later attempt may succeed. They return the raw paths that had changed
+    before they could be processed: these are not in the index any more and must be queued again.
     """
 
-    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
-        """Run all phases over the roots, and leave out the paths that are still being written."""
+    def full(self, unfinished: Collection[bytes]) -> Collection[bytes]:
+        """Run all phases over the roots without the files that are still being written."""
 
     def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:
-        """Run the phases for these files only; nothing to do is no run."""
+        """Run all phases for some files; without anything to do there is no run."""
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
-        """Return the files that count below a folder that appeared."""
+        """Return the files of the library below a new folder."""
 
     def counts(self, raw_path: bytes) -> bool:
-        """Tell whether a file of this name would count."""
+        """Return whether a file of this path would belong to the library."""
 
 
 class Watching(Protocol):
-    """What the loop needs of ``watcher.Watcher``."""
+    """The interface of ``watcher.Watcher``."""
 
     @property
     def problems(self) -> dict[Path, str]:
-        """Roots that are not watched, and why."""
+        """The roots that are not watched, with the reason."""
 
     def check_watches(self) -> None:
-        """Keep the watching alive."""
+        """Start and restart watchers as needed."""
 
     def ensure_watched(self, raw_folders: Collection[bytes]) -> None:
-        """Make sure that these folders are watched."""
+        """Make sure that new folders are watched."""
 
     def close(self) -> None:
         """Stop watching."""
@@ -70,16 +71,16 @@ class Watching(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When the loop does what, in seconds.
+    """The intervals and limits of the loop.
 
     Attributes:
-        full_run_interval: From the end of a full run to the next.
-        tick: Between two looks at the watchers while nothing happens.
-        first_retry: After the first failure; doubled each time.
-        longest_retry: What the doubling ends at.
-        silence: Without a sign of life for this long the loop counts as stuck.
-        batch_limit: Paths in a batch.
-        backlog_limit: Paths that may wait; beyond it a full run takes their place.
+        full_run_interval: Seconds from the end of a full run to the next.
+        tick: Seconds between two checks of the watchers while nothing happens.
+        first_retry: Seconds to the attempt after the first failure; doubled after each failure.
+        longest_retry: Longest time between two attempts, in seconds.
+        silence: Seconds without a heartbeat after which the loop counts as stuck.
+        batch_limit: Largest number of paths in a batch.
+        backlog_limit: Largest number of queued changes; beyond it a full run replaces them.
     """
 
     full_run_interval: float = 86400.0
@@ -92,15 +93,15 @@ class Timing:
 
 
 class Service:
-    """The loop. ``run`` blocks until ``stop``; the other methods may be called from any thread.
+    """The loop. ``run`` blocks until ``stop``; the other methods are thread-safe.
 
     Args:
-        runner: Does the work.
-        debouncer: Decides when a path is ready; used by the loop's thread only.
-        watch: Makes the watcher, given what takes changes and what takes gaps.
-        timing: When to do what.
-        clock: Seconds, never going back; the debouncer's clock.
-        observer: Is told the queue and what fails.
+        runner: Carries out the runs.
+        debouncer: Decides when a path is ready; used by the thread of the loop only.
+        watch: Creates the watcher from the functions that receive changes and gaps.
+        timing: Intervals and limits.
+        clock: Monotonic clock, in seconds; that of the debouncer.
+        observer: Receives the state of the queue and failures.
     """
 
     def __init__(
@@ -130,11 +131,11 @@ class Service:
         self._run_problem: str | None = "there has been no full run yet"
         self._folders: set[bytes] = set()
         self._looked_again: set[bytes] = set()
-        self._sign_of_life = clock()
+        self._last_heartbeat = clock()
         self._watcher = watch(self.changed, self.missed)
 
     def changed(self, change: Change) -> None:
-        """Take a change; costs next to nothing."""
+        """Queue a change."""
         with self._lock:
             if len(self._changes) >= self._timing.backlog_limit:
                 self._overrun = True
@@ -142,41 +143,41 @@ class Service:
                 self._changes[change] = None
         self._wake.set()
 
-    def missed(self, root: Path) -> None:  # noqa: ARG002 - a full run looks at every root anyway
-        """Take the word that changes may have been missed: a full run is due."""
+    def missed(self, root: Path) -> None:  # noqa: ARG002 - a full run covers every root
+        """Schedule a full run, because changes may have been missed."""
         self._full_due_at = self._clock()
         self._wake.set()
 
     def stop(self) -> None:
-        """End the loop after the file in hand."""
+        """Stop the loop after the current file."""
         self._stopping.set()
         self._wake.set()
 
     @property
     def stopping(self) -> bool:
-        """Whether ``stop`` was called: what runs poll."""
+        """Whether ``stop`` was called."""
         return self._stopping.is_set()
 
     def heartbeat(self, event: events.Event, /) -> None:  # noqa: ARG002 - any event will do
-        """Listen to runs: as long as they tell something the loop is not stuck."""
-        self._sign_of_life = self._clock()
+        """Note that the loop makes progress: as long as a run sends events, the loop is not stuck."""
+        self._last_heartbeat = self._clock()
 
     def alive(self) -> Checks:
-        """What ``/healthz`` shows."""
-        silent = self._clock() - self._sign_of_life
-        stuck = f"no sign of life for {silent:.0f} s" if silent > self._timing.silence else None
+        """Return the checks of ``/healthz``."""
+        silent = self._clock() - self._last_heartbeat
+        stuck = f"no progress for {silent:.0f} s" if silent > self._timing.silence else None
         return {"loop": stuck}
 
     def ready(self) -> Checks:
-        """What ``/readyz`` shows."""
+        """Return the checks of ``/readyz``."""
         problems = "; ".join(self._watcher.problems.values()) or None
         return {"index": self._index_problem, "watchers": problems, "last run": self._run_problem}
 
     def run(self) -> None:
-        """Work until ``stop``."""
+        """Run the loop until ``stop``."""
         try:
             while not self.stopping:
-                self._sign_of_life = self._clock()
+                self._last_heartbeat = self._clock()
                 self._watcher.check_watches()
                 self._take_changes()
                 self._work()
@@ -190,7 +191,7 @@ class Service:
         until_due = self._timing.tick if due is None else max(0.0, due - self._clock())
         if self._clock() < self._retry_at:
             until_due = self._timing.tick
-        # A storm of events wakes the loop once a tenth of a second, not once an event.
+        # A storm of events wakes the loop ten times per second at most, not once per event.
         self._stopping.wait(min(0.1, until_due))
         self._wake.wait(max(0.0, min(self._timing.tick, until_due) - 0.1))
         self._wake.clear()
@@ -200,7 +201,7 @@ class Service:
             changes, self._changes = self._changes, {}
             overrun, self._overrun = self._overrun, False
         if overrun:
-            _LOG.warning("more than %d changes wait: a full run takes their place", self._timing.backlog_limit)
+            _LOG.warning("more than %d changes are queued: a full run replaces them", self._timing.backlog_limit)
             self._full_due_at = self._clock()
         for change in changes:
             if change.folder:
@@ -233,16 +234,16 @@ class Service:
         self._full_due_at = min(self._full_due_at, self._clock() + self._timing.full_run_interval)
 
     def _batch(self) -> None:
-        settled = self._debouncer.take(self._timing.batch_limit)
-        for raw_path in settled.never_quiet:
-            _LOG.warning("%r has been changing all the time and is still waited for", raw_path)
-        if not settled.ready and not settled.gone:
+        due = self._debouncer.take(self._timing.batch_limit)
+        for raw_path in due.never_quiet:
+            _LOG.warning("%s keeps changing; it is processed when it is quiet", readable(os.fsdecode(raw_path)))
+        if not due.ready and not due.gone:
             return
-        self._look_into(self._folders.intersection(settled.gone))
+        self._look_into(self._folders.intersection(due.gone))
         try:
-            changed = self._runner.batch(settled.ready, settled.gone)
+            changed = self._runner.batch(due.ready, due.gone)
         except Postponed as reason:
-            for raw_path in (*settled.ready, *settled.gone):
+            for raw_path in (*due.ready, *due.gone):
                 self._debouncer.note_event(raw_path)
             self._postpone(reason)
             return
@@ -250,7 +251,7 @@ class Service:
         self._look_again(changed)
 
     def _look_into(self, raw_folders: Collection[bytes]) -> None:
-        """Look once more into folders that have come to rest: while they were made or moved, events may be lost."""
+        """Look again into folders that are quiet now: while they were created or moved, events may have been lost."""
         self._folders.difference_update(raw_folders)
         there = [raw_folder for raw_folder in raw_folders if os.path.isdir(raw_folder)]  # noqa: PTH112 - a raw path
         if there:
@@ -260,7 +261,7 @@ class Service:
                 self._debouncer.note_event(raw_path)
 
     def _look_again(self, raw_paths: Collection[bytes]) -> None:
-        """Wait for paths to settle as if they had had an event, once from one full run to the next."""
+        """Queue paths as if they had had an event, once between two full runs."""
         for raw_path in set(raw_paths) - self._looked_again:
             self._looked_again.add(raw_path)
             self._debouncer.note_event(raw_path)
@@ -275,9 +276,9 @@ class Service:
         wait = min(self._timing.longest_retry, self._timing.first_retry * 2**self._retries)
         self._retries += 1
         self._retry_at = self._clock() + wait
-        _LOG.warning("%s; nothing is removed; trying again in %.0f s", reason, wait)
+        _LOG.warning("%s; nothing is removed; next attempt in %.0f s", readable(str(reason)), wait)
 
     def _recovered(self) -> None:
         if self._index_problem is not None:
-            _LOG.info("the index answers again")
+            _LOG.info("the index is available again")
         self._index_problem, self._run_problem, self._retries = None, None, 0

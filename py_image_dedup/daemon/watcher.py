@@ -1,4 +1,4 @@
-"""Watches the roots and tells which paths changed, whatever happens to the roots meanwhile."""
+"""The watcher of the roots: it reports changes, restarts after failures, and finds folders that are not watched."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from watchdog.observers.polling import PollingObserver
 
 from py_image_dedup.model.events import FileEventSeen, WatcherChanged
 from py_image_dedup.model.events import Observer as RunObserver
+from py_image_dedup.report.text import readable
 
 _KINDS = {
     "created": "created",
     "modified": "modified",
-    "attrib": "modified",  # another time is another stamp: the index would not know the file any more
+    "attrib": "modified",  # a new time is a new stamp, by which the index does not recognise the file
     "closed": "modified",
     "moved": "moved",
     "deleted": "deleted",
@@ -32,11 +33,11 @@ _OVERFLOW_WORDS = "queue overflowed"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something changed at a path.
+    """A change of a path.
 
     Attributes:
-        raw_path: Absolute.
-        folder: The path is, or was, a folder: everything below it has changed.
+        raw_path: Absolute raw path.
+        folder: Whether the path is, or was, a folder: everything below it may have changed.
     """
 
     raw_path: bytes
@@ -44,7 +45,7 @@ class Change:
 
 
 class ChangeListener(FileSystemEventHandler):
-    """Turns watchdog's events into changes; what only looks at a file (opening, reading) is none."""
+    """Converts watchdog's events to changes; events of opening and reading are ignored."""
 
     def __init__(self, changed: Callable[[str, Change], None]) -> None:
         self._changed = changed
@@ -60,16 +61,16 @@ class ChangeListener(FileSystemEventHandler):
 
 
 class OverflowListener(logging.Handler):
-    """Hears the only sign that watchdog gives of dropped events: a line in its log."""
+    """Detects dropped events by the only sign that watchdog gives of them: a line in its log."""
 
-    def __init__(self, heard: Callable[[], None]) -> None:
+    def __init__(self, on_overflow: Callable[[], None]) -> None:
         super().__init__(logging.WARNING)
-        self._heard = heard
+        self._on_overflow = on_overflow
 
     def emit(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
         if _OVERFLOW_WORDS in record.msg and "events were lost" in record.msg:
-            self._heard()
+            self._on_overflow()
 
 
 _DESCRIPTORS: Final = Path("/proc/self/fdinfo")
@@ -77,13 +78,13 @@ _WATCH: Final = "inotify wd:"
 
 
 def unwatched_folders(root: Path, below: Path | None = None) -> Iterator[Path]:
-    """Yield the folders that are not watched.
+    """Yield the folders that watchdog failed to watch.
+
+    Nothing is yielded where the kernel does not list its watches, or numbers inodes in another way than ``stat``.
 
     Args:
-        root: Is watched, with all folders below it.
-        below: Look at this folder of the root only, and at those below it.
-
-    Nothing is told where the kernel does not say, or counts inodes in another way than files are counted.
+        root: A root that is watched recursively.
+        below: A folder in the root to check with its subfolders; ``None`` for the whole root.
     """
     watched = _watched()
     if _inode(root) not in watched:
@@ -103,7 +104,7 @@ def _watched() -> frozenset[int]:
     for descriptor in descriptors:
         try:
             text = descriptor.read_text(encoding="ascii")
-        except OSError:  # closed by now, as that of this listing is
+        except OSError:  # closed in the meantime, as that of the listing is
             continue
         for line in text.splitlines():
             if line.startswith(_WATCH):
@@ -125,7 +126,7 @@ _EMPTY_IS_UNMOUNTED = "is empty: it looks like the mount point of a file system 
 
 @dataclass(slots=True)
 class _Watch:
-    """One root: ``observer`` is none while the root cannot be watched; with one, a problem is about some folders."""
+    """The state of a root; without an ``observer`` it is not watched, with one a ``problem`` is about some folders."""
 
     root: Path
     observer: BaseObserver | None = None
@@ -145,15 +146,15 @@ class Watcher:
 
     Args:
         roots: Folders to watch.
-        polling: Look at the folders now and then instead of asking the kernel: for network shares.
-        recursive: Watch the folders below too.
-        on_change: Takes every change.
-        on_gap: Takes a root whose changes may have been missed: only a full run can say what is there.
-        observer: Is told counts.
-        clock: Seconds, never going back.
-        retry_seconds: How long a root that is there and could not be watched is left alone.
-        polling_seconds: How often a polled root is looked at.
-        check_seconds: How long after a root was watched it is made sure that all its folders are.
+        polling: Whether to scan the folders instead of using the kernel: for network shares.
+        recursive: Whether to watch subfolders.
+        on_change: Receives every change.
+        on_gap: Receives a root whose changes may have been missed, so that a full run is needed.
+        observer: Receives the number of watched roots, and events.
+        clock: Monotonic clock, in seconds.
+        retry_seconds: Seconds between two attempts to watch a root.
+        polling_seconds: Seconds between two scans of a polled root.
+        check_seconds: Seconds from the start of a watch to the check that all folders are watched.
     """
 
     def __init__(
@@ -182,15 +183,15 @@ class Watcher:
         self._check_seconds = check_seconds
         self._overflow = OverflowListener(self._overflowed)
         logging.getLogger("watchdog").addHandler(self._overflow)
-        self._tell()
+        self._report()
 
     @property
     def problems(self) -> dict[Path, str]:
-        """The roots that are not watched, or not everywhere, and why in words."""
+        """The roots that are not or only partly watched, with the reason."""
         return {watch.root: watch.problem for watch in self._watches if watch.problem is not None}
 
     def check_watches(self) -> None:
-        """Begin to watch what can be watched, stop what cannot, and begin again what has died."""
+        """Watch roots that can be watched, stop at those that cannot, and restart watchers that have died."""
         for watch in self._watches:
             identity = _identity(watch.root)
             if watch.observer is not None and identity != watch.identity:
@@ -203,12 +204,12 @@ class Watcher:
                 self._check(watch)
 
     def ensure_watched(self, raw_folders: Collection[bytes]) -> None:
-        """Make sure that folders that appeared are watched.
+        """Make sure that new folders are watched.
 
-        A folder that is renamed in the moment in which it is made is lost to watchdog, and so are all events in it.
+        watchdog loses a folder that is renamed at the moment of its creation, and with it all events below.
 
         Args:
-            raw_folders: What appeared, after it came to rest.
+            raw_folders: Raw paths of new folders, after their quiet period.
         """
         for watch in self._watches:
             above = os.fsencode(watch.root) + b"/"
@@ -225,7 +226,7 @@ class Watcher:
 
     def _begin(self, watch: _Watch, identity: tuple[int, int] | None) -> None:
         if identity is None:
-            self._failed(watch, f"{watch.root} is not there or is no folder; waiting for it")
+            self._failed(watch, f"{watch.root} does not exist or is not a folder; waiting for it")
             return
         if watch.was_up and _is_empty(watch.root):
             self._failed(watch, f"{watch.root} {_EMPTY_IS_UNMOUNTED}; waiting for it")
@@ -233,15 +234,15 @@ class Watcher:
         try:
             observer, threads = self._observe(watch.root)
         except OSError as error:
-            self._failed(watch, f"{_explain(error, watch.root)}; trying again every {self._retry_seconds:.0f} s")
+            self._failed(watch, f"{_explain(error, watch.root)}; next attempt in {self._retry_seconds:.0f} s")
             watch.retry_at = self._clock() + self._retry_seconds
             return
         restarted, watch.was_up = watch.was_up, True
         watch.observer, watch.threads, watch.identity, watch.problem = observer, threads, identity, None
         watch.check_at = self._clock() + self._check_seconds
-        _LOG.info("watching %s%s", watch.root, " again" if restarted else "")
-        self._tell(restarted=restarted)
-        # Between the last full run and this moment nobody looked.
+        _LOG.info("watching %s%s", readable(watch.root), " again" if restarted else "")
+        self._report(restarted=restarted)
+        # Changes between the last full run and this moment were not seen.
         self._on_gap(watch.root)
 
     def _unwatched_folders(self, watch: _Watch, below: Path | None = None) -> list[Path]:
@@ -250,16 +251,16 @@ class Watcher:
         return list(unwatched_folders(watch.root, below))
 
     def _watch_anew(self, watch: _Watch) -> None:
-        """Begin to watch a root once more, before the old watching ends: no event is missed.
+        """Watch a root again and then stop the old observer, so that no event is missed.
 
-        Where both together are more than the system allows, that is done again when the old one has left its room.
+        If the system does not allow both at once, the second attempt starts after the old observer has stopped.
         """
         for attempt in range(2):
             old = watch.observer
             try:
                 watch.observer, watch.threads = self._observe(watch.root)
             except OSError as error:
-                _LOG.debug("%s", _explain(error, watch.root))
+                _LOG.debug("%s", readable(_explain(error, watch.root)))
                 return
             if old is not None:
                 _stop(old)
@@ -269,7 +270,7 @@ class Watcher:
                 return
 
     def _check(self, watch: _Watch) -> None:
-        """Make sure that every folder of a root is watched, and say so if that cannot be had."""
+        """Check that every folder of a root is watched, and record a problem if that is impossible."""
         watch.check_at = None
         if self._unwatched_folders(watch):
             self._watch_anew(watch)
@@ -279,12 +280,12 @@ class Watcher:
             self._failed(watch, f"{len(missing)} folders are not watched, such as {missing[0]}: {_limit(watch.root)}")
         elif watch.observer is not None and watch.problem is not None:
             watch.problem = None
-            _LOG.info("watching all folders of %s", watch.root)
-            self._tell()
+            _LOG.info("watching all folders of %s", readable(watch.root))
+            self._report()
             self._on_gap(watch.root)
 
     def _observe(self, root: Path) -> tuple[BaseObserver, tuple[threading.Thread, ...]]:
-        """Begin to watch; returns the observer with all threads that it works with."""
+        """Start an observer; return it with all of its threads."""
         watched: BaseObserver | None = None
         before = set(threading.enumerate())
         try:
@@ -300,15 +301,15 @@ class Watcher:
 
     def _failed(self, watch: _Watch, problem: str) -> None:
         if problem != watch.problem:
-            _LOG.warning("%s", problem)
+            _LOG.warning("%s", readable(problem))
         watch.problem = problem
-        self._tell()
+        self._report()
 
     def _end(self, watch: _Watch, problem: str) -> None:
-        _LOG.warning("%s; watching begins again when it is there", problem)
+        _LOG.warning("%s; watching resumes when it is back", readable(problem))
         self._stop(watch)
         watch.problem = problem
-        self._tell()
+        self._report()
 
     def _stop(self, watch: _Watch) -> None:
         observer, watch.observer, watch.identity, watch.check_at = watch.observer, None, None, None
@@ -321,19 +322,19 @@ class Watcher:
 
     def _overflowed(self) -> None:
         self._observer(FileEventSeen("overflow"))
-        _LOG.warning("the kernel dropped file events: a full run will look at everything")
+        _LOG.warning("the kernel dropped file events: a full run follows")
         for watch in self._watches:
             self._on_gap(watch.root)
 
-    def _tell(self, *, restarted: bool = False) -> None:
+    def _report(self, *, restarted: bool = False) -> None:
         alive = sum(watch.observer is not None and watch.problem is None for watch in self._watches)
         self._observer(WatcherChanged(alive, len(self._watches), restarted))
 
 
 def _limit(root: Path) -> str:
     return (
-        f"{root} has more folders than this system may watch: raise fs.inotify.max_user_watches with sysctl, "
-        "or set daemon.file_observer to polling; until then only the full runs see their changes"
+        f"{root} has more folders than the system allows to watch: raise fs.inotify.max_user_watches with sysctl, "
+        "or set daemon.file_observer to polling; until then only full runs detect their changes"
     )
 
 
@@ -354,11 +355,11 @@ def _is_empty(root: Path) -> bool:
 
 
 def _stop(observer: BaseObserver) -> None:
-    """Stop an observer, also one that could not start: where inotify is used up its clean-up fails in the same way."""
+    """Stop an observer, even one that could not start: without inotify watches left, its clean-up fails too."""
     try:
         observer.unschedule_all()
     except OSError as error:
-        _LOG.debug("a watcher that had failed could not be taken down in order: %s", error)
+        _LOG.debug("a failed watcher could not be stopped cleanly: %s", error)
     if observer.is_alive():
         observer.stop()
         observer.join(5)

@@ -1,1 +1,1 @@
-"""Events of a run become Prometheus metrics."""
+"""Prometheus metrics of runs and of the daemon."""

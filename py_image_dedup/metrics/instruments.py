@@ -1,6 +1,6 @@
-"""Every metric once: its name, what it counts, and its labels.
+"""The metrics: the name, meaning and labels of each.
 
-Four names come from the first py-image-dedup and keep their place on existing dashboards; the others follow
+Four names come from py-image-dedup 2.0, so that existing dashboards keep working; the others follow
 ``py_image_dedup_<noun>_<unit>[_total]``. Units are seconds and bytes. No label ever holds a path.
 """
 
@@ -19,73 +19,79 @@ RUN_RESULTS = ("done", "failed", "interrupted")
 
 
 class Instruments:
-    """The metrics of one program in a registry of their own. Thread-safe, as prometheus_client's metrics are.
+    """The metrics of the program in a registry of their own. Thread-safe, as prometheus_client's metrics are.
 
     Args:
-        version: Of the program, for ``py_image_dedup_build_info``.
+        version: Version of the program, for ``py_image_dedup_build_info``.
     """
 
     def __init__(self, version: str) -> None:
         self.registry = registry = CollectorRegistry(auto_describe=True)
         own = "py_image_dedup_"
 
-        self.duplicate_action = Counter(
-            "duplicate_action", "Redundant files by what was done with them", ["action"], registry=registry
+        self.duplicate_action = Counter("duplicate_action", "Redundant files by action", ["action"], registry=registry)
+        self.file_event = Counter(
+            "file_event", "Changes seen in the watched folders, by type", ["type"], registry=registry
         )
-        self.file_event = Counter("file_event", "Changes seen in the watched folders", ["type"], registry=registry)
         self.analyse_file = Summary("analyse_file_summary", "Seconds spent analysing a file", registry=registry)
         self.find_duplicates = Summary(
             "find_duplicates_summary", "Seconds spent finding the duplicates of a run", registry=registry
         )
 
-        self.files = Gauge(f"{own}files", "Files that counted in the last full run", registry=registry)
+        self.files = Gauge(f"{own}files", "Files in the library after the last full run", registry=registry)
         self.analysed = Counter(
-            f"{own}analysed_files", "Files analysed; state tells decoded from content already known", ["state"],
+            f"{own}analysed_files", "Files analysed, by state: decoded, or known content", ["state"],
             registry=registry,
         )  # fmt: skip
         self.analysed_bytes = Counter(f"{own}analysed_bytes", "Bytes of the files analysed", registry=registry)
         self.failures = Counter(
-            f"{own}failures", "Files that could not be handled, by phase and reason", ["phase", "reason"],
+            f"{own}failures", "Files that could not be processed, by phase and reason", ["phase", "reason"],
             registry=registry,
         )  # fmt: skip
         self.phase_seconds = Summary(f"{own}phase_seconds", "Seconds spent in a phase", ["phase"], registry=registry)
 
-        self.groups = Gauge(f"{own}groups", "Groups of duplicates in the last full run", registry=registry)
+        self.groups = Gauge(f"{own}groups", "Groups of duplicates after the last full run", registry=registry)
         self.redundant = Gauge(
-            f"{own}redundant_files", "Redundant files in the last full run", ["class"], registry=registry
+            f"{own}redundant_files", "Redundant files after the last full run, by class", ["class"], registry=registry
         )
         self.reclaimable = Gauge(
-            f"{own}reclaimable_bytes", "Bytes of the redundant files of the last full run", ["class"], registry=registry
+            f"{own}reclaimable_bytes",
+            "Size of the redundant files after the last full run",
+            ["class"],
+            registry=registry,
         )
         self.actions = Counter(f"{own}actions", "Actions by kind and outcome", ["action", "outcome"], registry=registry)
         self.removed_bytes = Counter(
-            f"{own}removed_bytes", "Bytes of the files that were moved or deleted", ["action"], registry=registry
+            f"{own}removed_bytes",
+            "Size of the files that were moved or deleted, by action",
+            ["action"],
+            registry=registry,
         )
 
-        self.queue = Gauge(f"{own}queue_paths", "Paths that wait to settle or to be processed", registry=registry)
+        self.queue = Gauge(f"{own}queue_paths", "Changed paths waiting to be quiet or processed", registry=registry)
         self.queue_age = Gauge(
-            f"{own}queue_oldest_seconds", "How long the oldest waiting path has waited", registry=registry
+            f"{own}queue_oldest_seconds", "Waiting time of the oldest waiting path", registry=registry
         )
         self.watchers_wanted = Gauge(f"{own}watchers_wanted", "Roots that should be watched", registry=registry)
         self.watchers_alive = Gauge(f"{own}watchers_alive", "Roots that are watched", registry=registry)
         self.watcher_restarts = Counter(
-            f"{own}watcher_restarts", "Watchers begun again after they had died", registry=registry
+            f"{own}watcher_restarts", "Watchers restarted after they had died", registry=registry
         )
 
-        self.store_errors = Counter(f"{own}store_errors", "Times the index did not answer", registry=registry)
+        self.store_errors = Counter(f"{own}store_errors", "Errors of the index", registry=registry)
         self.index_entries = Gauge(f"{own}index_entries", "Entries in the index", registry=registry)
         self.index_bytes = Gauge(f"{own}index_bytes", "Size of the index", registry=registry)
 
         self.runs = Counter(f"{own}runs", "Runs by kind and result", ["kind", "result"], registry=registry)
         self.full_run_time = Gauge(
-            f"{own}last_full_run_timestamp_seconds", "When the last full run ended, as Unix time; 0 for never",
+            f"{own}last_full_run_timestamp_seconds", "Unix time at which the last full run ended; 0 if there was none",
             registry=registry,
         )  # fmt: skip
         self.full_run_seconds = Gauge(
-            f"{own}last_full_run_duration_seconds", "How long the last full run took", registry=registry
+            f"{own}last_full_run_duration_seconds", "Duration of the last full run", registry=registry
         )
         self.full_run_success = Gauge(
-            f"{own}last_full_run_success", "1 if the last full run ended well, 0 if not or if there was none",
+            f"{own}last_full_run_success", "1 if the last full run succeeded, 0 if it failed or there was none",
             registry=registry,
         )  # fmt: skip
         Info(f"{own}build", "The version of the program", registry=registry).info({"version": version})
@@ -93,7 +99,7 @@ class Instruments:
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
-        """Make every labelled series exist: an alert on a counter that has never moved must see 0, not nothing."""
+        """Create every labelled series: an alert on a counter that never moved must see 0, not a missing series."""
         _create_series(self.duplicate_action, [("none",), *((kind.value,) for kind in ActionKind)])
         _create_series(self.file_event, [(kind,) for kind in EVENT_KINDS])
         _create_series(self.analysed, [("decoded",), ("known",)])

@@ -1,4 +1,4 @@
-"""Events of runs become metrics."""
+"""The observer that turns events of runs and of the daemon into metrics."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _DONE: Final = OutcomeStatus.DONE
 
 
 class MetricsObserver:
-    """Listens to runs and to the daemon, and keeps the instruments up to date.
+    """Updates the instruments from the events of runs and of the daemon.
 
-    Thread-safe: the instruments lock themselves, and the two attributes are written by one run at a time.
+    Thread-safe: the instruments lock themselves, and only one run at a time writes the attribute.
 
     Args:
-        instruments: What to write to.
-        clock: Unix time in seconds.
+        instruments: The metrics to update.
+        clock: Clock that returns Unix time, in seconds.
     """
 
     def __init__(self, instruments: Instruments, clock: Callable[[], float] = time.time) -> None:
@@ -32,8 +32,8 @@ class MetricsObserver:
         self._clock = clock
         self._full = True
 
-    def __call__(self, event: events.Event, /) -> None:  # noqa: C901 - one flat case an event
-        """Take one event."""
+    def __call__(self, event: events.Event, /) -> None:  # noqa: C901 - one flat case per event
+        """Handle one event."""
         to = self._to
         match event:
             case events.FileAnalysed(size, seconds, decoded):
@@ -71,7 +71,7 @@ class MetricsObserver:
                 if size is not None:
                     to.index_bytes.set(size)
             case events.PhaseStarted() | events.PhaseAdvanced() | events.GroupFound():
-                pass  # nothing to count: what they lead to arrives with the phase or the run
+                pass  # nothing to count: the phase or the run brings their result
 
     def _action(self, outcome: Outcome) -> None:
         kind = outcome.action.kind.value
@@ -95,14 +95,19 @@ class MetricsObserver:
             self._to.full_run_seconds.set(sum(phase.seconds for phase in result.phases))
 
     def _library(self, result: RunResult) -> None:
+        """Set the gauges of the library to its state after the run: without the files that the run removed."""
+        removed = {each.action.source.path for each in result.outcomes if each.status is _DONE}
         files: Tally[MatchClass] = Tally()
         size: Tally[MatchClass] = Tally()
+        groups = 0
         for group in result.groups:
-            for redundant in group.redundant:
+            left = [each for each in group.redundant if each.entry.stat.path not in removed]
+            groups += bool(left)
+            for redundant in left:
                 files[redundant.match.match_class] += 1
                 size[redundant.match.match_class] += redundant.entry.stat.size
-        self._to.files.set(result.files)
-        self._to.groups.set(len(result.groups))
+        self._to.files.set(result.files - len(removed))
+        self._to.groups.set(groups)
         for kind in MatchClass:
             self._to.redundant.labels(kind.value).set(files[kind])
             self._to.reclaimable.labels(kind.value).set(size[kind])

@@ -1,4 +1,4 @@
-"""The three pages that a daemon serves: ``/metrics``, ``/healthz``, ``/readyz``."""
+"""The HTTP server of the daemon: ``/metrics``, ``/healthz`` and ``/readyz``."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry, exposition
 
 Checks: TypeAlias = Mapping[str, str | None]
-"""What has to be well, by name: ``None`` if it is, else what is wrong in words."""
+"""Health checks by name: ``None`` if the check passes, otherwise a description of the problem."""
 
 
 class MetricsServer:
     """Serves the pages from a thread of its own until it is closed.
 
     Args:
-        address: To listen on; ``127.0.0.1`` keeps it on this machine.
-        port: 0 takes a free one, see ``port``.
-        registry: What ``/metrics`` shows.
-        alive: What ``/healthz`` asks: is the daemon's own loop turning?
-        ready: What ``/readyz`` asks: index reachable, watchers up, last run well?
+        address: Address to listen on; ``127.0.0.1`` for this machine only.
+        port: Port to listen on; 0 for a free one, which ``port`` returns.
+        registry: The metrics of ``/metrics``.
+        alive: Returns the checks of ``/healthz``: whether the daemon's loop is running.
+        ready: Returns the checks of ``/readyz``: index reachable, watchers up, last run successful.
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: The address and port cannot be bound.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class MetricsServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port that the server listens on."""
         return int(self._server.server_address[1])
 
     def close(self) -> None:
-        """Stop listening and end the thread."""
+        """Stop listening and join the thread."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -63,7 +63,7 @@ def _page_maker(
     registry: CollectorRegistry, alive: Callable[[], Checks], ready: Callable[[], Checks]
 ) -> type[BaseHTTPRequestHandler]:
     class Pages(BaseHTTPRequestHandler):
-        timeout = 10  # a client that connects and says nothing does not hold a thread
+        timeout = 10  # seconds; a client that connects and sends nothing does not hold a thread
         server_version = "py-image-dedup"
         sys_version = ""
 
@@ -93,6 +93,6 @@ def _page_maker(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's names
-            """Say nothing: a scrape every few seconds is no news."""
+            """Do not log requests: there is one every few seconds."""
 
     return Pages

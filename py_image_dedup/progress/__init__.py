@@ -1,1 +1,1 @@
-"""Events of a run become progress bars or log lines."""
+"""Progress of a run at a terminal and in a log."""

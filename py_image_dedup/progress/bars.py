@@ -1,4 +1,4 @@
-"""Progress as bars at a terminal: one a phase, with the rate and the time that is left."""
+"""Progress of a run: a bar per phase at a terminal, or a line now and then without one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted, RunStarted
 from py_image_dedup.model.failure import Phase
 
 TITLES = {
@@ -26,34 +26,39 @@ TITLES = {
     Phase.REMOVE: "Removing",
     Phase.PRUNE: "Removing empty folders",
 }
-"""What a phase is called while it runs."""
+"""Titles of the phases while they run."""
+
+DRY_RUN_TITLES = TITLES | {Phase.REMOVE: "Planning removals", Phase.PRUNE: "Planning empty folders"}
+"""Titles of the phases of a dry run, which removes nothing."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """A phase that runs. Not locked: its owner is.
+    """The progress of a phase. Not thread-safe: its owner holds a lock.
 
     Attributes:
-        phase: Which.
-        started: When, in seconds of a monotonic clock.
-        total: Steps that it will take, if that is known.
-        unit: What a step is, in the plural.
-        done: Steps taken.
+        phase: The phase.
+        title: Its title.
+        started: Start time, in seconds of a monotonic clock.
+        total: Number of steps, if known.
+        unit: Plural noun for a step.
+        done: Number of steps done.
     """
 
     phase: Phase
+    title: str
     started: float
     total: int | None
     unit: str
     done: int = 0
 
     def rate(self, now: float) -> float:
-        """Steps a second."""
+        """Return the steps per second."""
         passed = now - self.started
         return self.done / passed if passed > 0 else 0.0
 
     def left(self, now: float) -> float | None:
-        """Seconds that it will take at this rate; ``None`` if nobody can know."""
+        """Return the seconds left at this rate, or ``None`` if that is unknown."""
         rate = self.rate(now)
         if self.total is None or rate == 0:
             return None
@@ -68,11 +73,11 @@ def duration_words(seconds: float) -> str:
 
 
 _REFRESH = 0.1
-"""Seconds between two looks at the figures; a step between them costs an addition."""
+"""Seconds between two redraws; a step in between costs one addition."""
 
 
 class _Figures(ProgressColumn):
-    """``1,234 of 5,678 files``."""
+    """The column ``1,234 of 5,678 files``."""
 
     def render(self, task: Task) -> Text:
         if task.total is None and not task.completed:
@@ -82,7 +87,7 @@ class _Figures(ProgressColumn):
 
 
 class _Pace(ProgressColumn):
-    """``210/s, 0:42 left``; when the phase is over, how long it took."""
+    """The column ``210/s, 0:42 left``; for a finished phase, its duration."""
 
     def render(self, task: Task) -> Text:
         passed = task.finished_time if task.finished else task.elapsed
@@ -94,9 +99,7 @@ class _Pace(ProgressColumn):
 
 
 class ProgressBars:
-    """An observer that draws a bar for each phase. Use it as a context manager.
-
-    Safe to be called from several threads.
+    """An observer that draws a bar for each phase. Use it as a context manager. Thread-safe.
 
     Args:
         console: The terminal.
@@ -114,35 +117,36 @@ class ProgressBars:
         )
         self._lock = threading.Lock()
         self._tallies: dict[Phase, tuple[TaskID, Tally]] = {}
+        self._titles = TITLES
         self._drawn = 0.0
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start drawing."""
         self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Draw a last time and give the terminal back."""
+        """Draw a last time and release the terminal."""
         self.stop()
 
     def pause(self) -> None:
-        """Give the terminal back for a while, for a question."""
+        """Release the terminal for a question."""
         self._progress.stop()
 
     def resume(self) -> None:
-        """Go on after ``pause``: the bars that were drawn stay above, new ones follow below."""
+        """Continue after ``pause``: the bars drawn so far stay above, new ones follow below."""
         for task in self._progress.task_ids:
             self._progress.update(task, visible=False)
         self._progress.start()
 
     def stop(self) -> None:
-        """Give the terminal back; stopping twice is no error."""
+        """Release the terminal; further calls do nothing."""
         self._progress.stop()
 
     def __call__(self, event: Event, /) -> None:
-        """Take one event."""
+        """Handle one event."""
         if isinstance(event, PhaseAdvanced):
             with self._lock:
                 found = self._tallies.get(event.phase)
@@ -154,18 +158,21 @@ class ProgressBars:
             self._start(event)
         elif isinstance(event, PhaseFinished):
             self._finish(event)
+        elif isinstance(event, RunStarted):
+            self._titles = DRY_RUN_TITLES if event.dry_run else TITLES
 
     def _start(self, event: PhaseStarted) -> None:
         with self._lock:
             task = self._progress.add_task(
-                TITLES[event.phase],
+                self._titles[event.phase],
                 total=event.total,
                 visible=event.total != 0,
                 unit=event.unit,
                 left=None,
                 over=False,
             )
-            self._tallies[event.phase] = (task, Tally(event.phase, time.monotonic(), event.total, event.unit))
+            tally = Tally(event.phase, self._titles[event.phase], time.monotonic(), event.total, event.unit)
+            self._tallies[event.phase] = (task, tally)
 
     def _draw(self, task: TaskID, tally: Tally) -> None:
         self._drawn = time.monotonic()
@@ -180,25 +187,23 @@ class ProgressBars:
             if tally.total == 0 or (tally.total is None and tally.done == 0):
                 self._progress.update(task, visible=False)
                 return
-            # A phase that was stopped keeps the bar that it had.
+            # An interrupted phase keeps its bar as it was.
             total = tally.done if tally.total is None else tally.total
             self._progress.update(task, total=total, completed=tally.done, left=None, over=True)
             self._progress.stop_task(task)
 
 
 INTERVAL = 10.0
-"""Seconds from one line to the next."""
+"""Seconds between two lines."""
 
 
 class ProgressLines:
-    """An observer that says every ten seconds how far a phase is; a short phase says nothing.
-
-    Safe to be called from several threads.
+    """An observer that writes a line about the phase every ten seconds; a short phase writes none. Thread-safe.
 
     Args:
-        write: Takes one line, without a line break.
-        interval: Seconds from one line to the next.
-        clock: Seconds, monotonic.
+        write: Function that writes one line, given without a line break.
+        interval: Seconds between two lines.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -212,21 +217,24 @@ class ProgressLines:
         self._interval = interval
         self._clock = clock
         self._lock = threading.Lock()
+        self._titles = TITLES
         self._tally: Tally | None = None
         self._next = 0.0
-        self._spoken = False
+        self._written = False
 
     def __call__(self, event: Event, /) -> None:
-        """Take one event."""
+        """Handle one event."""
         if isinstance(event, PhaseAdvanced):
             self._advance(event)
         elif isinstance(event, PhaseStarted):
             with self._lock:
                 now = self._clock()
-                self._tally = Tally(event.phase, now, event.total, event.unit)
-                self._next, self._spoken = now + self._interval, False
+                self._tally = Tally(event.phase, self._titles[event.phase], now, event.total, event.unit)
+                self._next, self._written = now + self._interval, False
         elif isinstance(event, PhaseFinished):
             self._finish(event)
+        elif isinstance(event, RunStarted):
+            self._titles = DRY_RUN_TITLES if event.dry_run else TITLES
 
     def _advance(self, event: PhaseAdvanced) -> None:
         with self._lock:
@@ -236,19 +244,19 @@ class ProgressLines:
             tally.done += event.steps
             now = self._clock()
             if now >= self._next:
-                self._next, self._spoken = now + self._interval, True
+                self._next, self._written = now + self._interval, True
                 self._write(_line(tally, now))
 
     def _finish(self, event: PhaseFinished) -> None:
         with self._lock:
             tally, self._tally = self._tally, None
-            if tally is not None and tally.phase is event.summary.phase and self._spoken:
+            if tally is not None and tally.phase is event.summary.phase and self._written:
                 took = duration_words(event.summary.seconds)
-                self._write(f"{TITLES[tally.phase]}: {tally.done:,} {tally.unit} in {took}")
+                self._write(f"{tally.title}: {tally.done:,} {tally.unit} in {took}")
 
 
 def _line(tally: Tally, now: float) -> str:
     of = f" of {tally.total:,}" if tally.total is not None else ""
     left = tally.left(now)
     until = f", {duration_words(left)} left" if left is not None else ""
-    return f"{TITLES[tally.phase]}: {tally.done:,}{of} {tally.unit}, {tally.rate(now):,.0f}/s{until}"
+    return f"{tally.title}: {tally.done:,}{of} {tally.unit}, {tally.rate(now):,.0f}/s{until}"

@@ -1,1 +1,1 @@
-"""A run's result, for people and for programs."""
+"""Reports of a run, for people and for programs."""

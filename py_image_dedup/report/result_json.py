@@ -1,7 +1,7 @@
-"""A run's result as JSON: ``result.json``, ``--report x.json`` and ``--output json`` are this one format.
+"""The result of a run as JSON, written and read: ``result.json``, ``--report x.json`` and ``--output json``.
 
-``docs/formats.md`` describes it and ``docs/schemas/result.schema.json`` defines it. Paths that are not UTF-8 have
-their bytes beside them, in base64; everything else is text and numbers that any program can read.
+``docs/formats.md`` describes the format and ``docs/schemas/result.schema.json`` defines it. A path that is not UTF-8
+has its bytes beside it, in base64; everything else is plain text and numbers.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.report.text import outcomes_by_source, totals_of
 
 VERSION = 1
-"""Of the format. A reader refuses a newer one; new optional keys do not change it."""
+"""Version of the format. A reader refuses a newer one; new optional keys do not raise it."""
 
 
 def path_fields(path: Path, name: str = "path") -> dict[str, str]:
-    """Return a path as one key, or as two if its bytes are not UTF-8."""
+    """Return the fields of a path: one, or two if its bytes are not UTF-8."""
     raw = os.fsencode(path)
     try:
         return {name: raw.decode("utf-8")}
@@ -38,7 +38,7 @@ def path_fields(path: Path, name: str = "path") -> dict[str, str]:
 
 
 def _paths(paths: tuple[Path, ...], name: str) -> dict[str, Any]:
-    """Return a list of paths; if one of them is not UTF-8, the bytes of all in a second list."""
+    """Return the fields of a list of paths; if one of them is not UTF-8, a second list holds the bytes of all."""
     fields = [path_fields(path) for path in paths]
     listed: dict[str, Any] = {name: [each["path"] for each in fields]}
     if any("path_bytes" in each for each in fields):
@@ -138,7 +138,7 @@ def _match(match: Match) -> dict[str, Any]:
 
 
 def _outcome(outcome: Outcome | None) -> dict[str, Any]:
-    """Return what is meant and what happened; all ``null`` for a file that no action names."""
+    """Return the fields of an action and its outcome; all ``null`` for a file without an action."""
     if outcome is None:
         return dict.fromkeys(("action", "action_number", "root", "target", "outcome", "message"))
     target = outcome.target or outcome.action.target
@@ -169,7 +169,7 @@ def _group(group: RankedGroup, outcomes: Mapping[Path, Outcome]) -> dict[str, An
 
 
 def _other_outcome(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome whose file is in no group, as the runs that carry out a saved plan have them."""
+    """Return an outcome whose file is in no group, as when a saved plan is carried out."""
     action = outcome.action
     return {
         "source": _file(action.source, action.source_digest),
@@ -200,7 +200,7 @@ def _totals(result: RunResult) -> dict[str, Any]:
 
 
 def as_dict(result: RunResult) -> dict[str, Any]:
-    """Return a result as the dictionary that the format describes."""
+    """Return a result as a dictionary in the format."""
     outcomes = outcomes_by_source(result)
     grouped = {each.entry.stat.path for group in result.groups for each in group.redundant}
     return {
@@ -229,24 +229,24 @@ def _compact(value: Any) -> str:
 
 
 def _lines(value: Any) -> str:
-    """Return a list with one value a line, such as a group, and all else in one; to indent it all takes much longer."""
+    """Return a list with one item per line, and other values on one line; indenting everything takes much longer."""
     if isinstance(value, list) and value:
         return "[\n" + ",\n".join("  " + _compact(each) for each in value) + "\n ]"
     return _compact(value)
 
 
 def as_json(result: RunResult) -> str:
-    """Return a result as JSON text, with a line break at its end."""
+    """Return a result as JSON text that ends with a line break."""
     text = "{\n" + ",\n".join(f" {_compact(key)}: {_lines(value)}" for key, value in as_dict(result).items()) + "\n}\n"
     # A message may quote a name that is not UTF-8.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def write_result(result: RunResult, path: Path) -> None:
-    """Write ``result.json``: complete or not at all, and never half over an older one.
+    """Write ``result.json`` atomically: an older file is replaced as a whole or stays.
 
     Raises:
-        OSError: The folder is not there, is full or cannot be written to.
+        OSError: The folder does not exist, is full or is not writable.
     """
     text = as_json(result)
     if path.exists() and not path.is_file():
@@ -267,7 +267,7 @@ _Json = Mapping[str, Any]
 
 
 class ResultFileError(Exception):
-    """The file is no result that this program can read; the message says why."""
+    """A file that is not a readable result; the message says why."""
 
 
 def _path(found: _Json, name: str = "path") -> Path:
@@ -384,16 +384,16 @@ def _outcomes(found: _Json) -> tuple[Outcome, ...]:
 
 
 def from_dict(found: _Json) -> RunResult:
-    """Return the result that ``as_dict`` described, without signatures, features and versions of the methods.
+    """Return the result that ``as_dict`` wrote, without signatures, features and versions of the methods.
 
     Raises:
-        ResultFileError: It is no result, or of a newer version.
+        ResultFileError: The dictionary is not a result, or is of a newer version.
     """
     version = found.get("version")
     if not isinstance(version, int):
         raise ResultFileError("it is not the result of a run")
     if version > VERSION:
-        raise ResultFileError(f"its format has version {version}, this program reads {VERSION}: use a newer one")
+        raise ResultFileError(f"its format has version {version}, this program reads {VERSION}: use a newer program")
     try:
         return RunResult(
             run=found["run"],
@@ -412,22 +412,22 @@ def from_dict(found: _Json) -> RunResult:
             error=found["error"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ResultFileError(f"it is not the whole result of a run: {error!r}") from error
+        raise ResultFileError(f"it is not the complete result of a run: {error!r}") from error
 
 
 def load_result(path: Path) -> RunResult:
     """Read ``result.json``.
 
     Raises:
-        ResultFileError: The file is no result, or of a newer version.
-        OSError: It cannot be read.
+        ResultFileError: The file is not a result, or is of a newer version.
+        OSError: The file cannot be read.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ResultFileError(f"{path} is not the result of a run")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResultFileError(f"{path} is no JSON: {error}") from error
+        raise ResultFileError(f"{path} is not JSON: {error}") from error
     try:
         return from_dict(found)
     except ResultFileError as error:

@@ -1,4 +1,4 @@
-"""A run's result for a person at a terminal: what is the same, which one stays and why, and what it adds up to."""
+"""The report of a run for a terminal: each group with its keeper and the reason, what could not be done, and totals."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from py_image_dedup.model.failure import Failure
+from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.text import (
+    PARTICIPLES,
     below,
     common_folder,
     count_words,
@@ -27,24 +28,17 @@ from py_image_dedup.report.text import (
 )
 
 WhyItStays = Callable[[RankedGroup, Redundant], str | None]
-"""Says why a redundant file has no action."""
+"""Returns why a redundant file is not removed, or ``None`` if it is."""
 
 _LISTED = 5
-"""So many failures of one reason are listed; a report file has all."""
+"""Number of failures listed per reason; a report file holds all of them."""
 
-_WORTH_TELLING = 0.005
-"""Seconds; a shorter phase is not named."""
+_SHORTEST_PHASE = 0.005
+"""Seconds; a shorter phase is not listed."""
 
 _VERB = 10
-"""Width of the column of verbs."""
+"""Width of the column of verbs, in characters."""
 
-_DONE = {
-    ActionKind.MOVE: "moved",
-    ActionKind.QUARANTINE: "quarantined",
-    ActionKind.DELETE: "deleted",
-    ActionKind.TRASH: "trashed",
-    ActionKind.HARDLINK: "linked",
-}
 _STYLES = {
     OutcomeStatus.PLANNED: "yellow",
     OutcomeStatus.DONE: "yellow",
@@ -53,33 +47,48 @@ _STYLES = {
 }
 _INDENT = " " * (_VERB + 4)
 
-_SHOWN_ONLY = {
-    "Shown only, never removed": frozenset(MatchClass) - {MatchClass.PARTIAL},
-    "Parts of pictures, the whole picture first; shown only": frozenset({MatchClass.PARTIAL}),
+_NOT_REMOVED = {
+    "Other matches (not removed)": frozenset(MatchClass) - {MatchClass.PARTIAL},
+    "Crops and partial matches (not removed)": frozenset({MatchClass.PARTIAL}),
+}
+
+_ORIENTATIONS = {
+    Orientation.MIRROR: "mirrored",
+    Orientation.ROTATE_180: "rotated 180°",
+    Orientation.FLIP: "flipped",
+    Orientation.TRANSPOSE: "mirrored and rotated 270°",
+    Orientation.ROTATE_90: "rotated 90°",
+    Orientation.TRANSVERSE: "mirrored and rotated 90°",
+    Orientation.ROTATE_270: "rotated 270°",
 }
 
 
-def reason_words(reason: Reason, comparison: str) -> str:
-    """Return why a keeper is better, with both values, after a word such as ``best by``."""
+def reason_words(reason: Reason, other: str = "the other") -> str:
+    """Return why a keeper is better than another file, such as ``larger (2.7 MiB, the other has 2.1 MiB)``.
+
+    Args:
+        reason: The rule that decided, with both values.
+        other: A name for the other file: ``the other``, ``this one``.
+    """
     if reason.rule == "path":
-        return "every rule is a tie, so the path decides"
-    return f"{comparison} {reason.rule}: {reason.keeper_value} against {reason.redundant_value}"
+        return "all rules are tied, so the path decides"
+    return f"{reason.rule.replace('-', ' ')} ({reason.keeper_value}, {other} has {reason.redundant_value})"
 
 
 def match_words(match: Match) -> str:
-    """Return the class of a match, the distance if there is one, and the turn if there is one."""
+    """Return the class of a match, its distance, and what the evidence or the orientation says about it."""
     words = [match.match_class.value]
     if match.match_class in (MatchClass.SIMILAR, MatchClass.PARTIAL):
         words.append(f"distance {match.distance:.3f}")
     if match.evidence is not None and match.evidence.words:
         words.extend(match.evidence.words)
     elif match.orientation is not Orientation.UPRIGHT:
-        words.append(match.orientation.label)
+        words.append(_ORIENTATIONS[match.orientation])
     return ", ".join(words)
 
 
 def entry_words(entry: IndexEntry) -> str:
-    """Return resolution, size and format of a file."""
+    """Return the resolution, size and format of a file."""
     facts = entry.facts
     words = [size_words(entry.stat.size)]
     if facts is not None:
@@ -98,30 +107,34 @@ def plan_words(plan: Plan) -> str:
 
 
 class TerminalReport:
-    """Prints a result. Paths are whole, one a line, so that they can be searched for and copied.
+    """Prints a result. Each path is on a line of its own and never cut, so that it can be searched for and copied.
 
     Args:
-        console: Where to.
-        why_it_stays: Says why a redundant file has no action.
+        console: The destination.
+        why_it_stays: Returns why a redundant file is not removed.
+        quarantine_days: The age at which quarantined files are deleted, in days, for the line that reports it.
     """
 
-    def __init__(self, console: Console, why_it_stays: WhyItStays | None = None) -> None:
+    def __init__(
+        self, console: Console, why_it_stays: WhyItStays | None = None, *, quarantine_days: float | None = None
+    ) -> None:
         self._console = console
         self._lines: list[Text] = []
         self._why_it_stays = why_it_stays
+        self._quarantine_days = quarantine_days
         self._folder: Path | None = None
 
     def print(self, result: RunResult, *, groups: bool = True) -> None:
-        """Print everything: groups, what could not be done or read, totals.
+        """Print the whole report: groups, removals that were not carried out, unreadable files, totals.
 
         Args:
-            result: The run.
-            groups: False if they were printed already.
+            result: The result of the run.
+            groups: Whether to print the groups; false if they were printed before.
         """
         self._folder = common_folder(result.roots)
         if groups:
             self.print_groups(result)
-            self.print_reported(result.reported)
+            self._print_reported(result.reported)
         self._print_not_carried_out(result.outcomes)
         self._print_failures(result.failures)
         self.print_totals(result)
@@ -141,7 +154,7 @@ class TerminalReport:
         self._print_other([each for path, each in outcomes.items() if path not in grouped], dry_run=result.dry_run)
 
     def _print_other(self, outcomes: Sequence[Outcome], *, dry_run: bool) -> None:
-        """Print actions whose groups are not known, as a saved plan has them."""
+        """Print actions whose groups are unknown, as when a saved plan is carried out."""
         for keeper, found in groupby(outcomes, key=lambda outcome: outcome.action.keeper.path):
             self._file("keep" if dry_run else "kept", keeper, "green")
             for outcome in found:
@@ -155,10 +168,10 @@ class TerminalReport:
         self, number: int, of: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], *, dry_run: bool
     ) -> None:
         self._line(f"Group {number:,} of {of:,}", "bold")
-        told = group.redundant[0].reason
+        first = group.redundant[0].reason
         self._file("keep" if dry_run else "kept", group.keeper.stat.path, "green")
         self._detail(entry_words(group.keeper))
-        self._detail(reason_words(told, "best by"))
+        self._detail(f"Kept: {reason_words(first)}")
         for redundant in group.redundant:
             outcome = outcomes.get(redundant.entry.stat.path)
             path = redundant.entry.stat.path
@@ -167,20 +180,20 @@ class TerminalReport:
             else:
                 self._file(_verb(outcome), path, _STYLES[outcome.status])
             self._detail(f"{match_words(redundant.match)}; {entry_words(redundant.entry)}")
-            if redundant.reason.rule != told.rule:
-                self._detail(reason_words(redundant.reason, "keeper better by"))
+            if redundant.reason.rule != first.rule:
+                self._detail(f"The kept file: {reason_words(redundant.reason, 'this one')}")
             why = self._why_it_stays(group, redundant) if self._why_it_stays and outcome is None else None
             if outcome is not None:
                 self._print_what_happened(outcome)
             elif why is not None:
-                self._detail(f"stays: {why}")
+                self._detail(f"Not removed: {why}")
         self._line()
 
     def _print_what_happened(self, outcome: Outcome) -> None:
         if outcome.message:
             self._detail(outcome.message, "red")
         target = outcome.target or outcome.action.target
-        # The quarantine is one folder a root, which the totals name.
+        # Each root has one quarantine folder, which the totals name.
         if (
             target is not None
             and outcome.action.kind is not ActionKind.QUARANTINE
@@ -188,9 +201,9 @@ class TerminalReport:
         ):
             self._detail(f"to {below(target, self._folder)}")
 
-    def print_reported(self, matches: Sequence[Match]) -> None:
-        """Print matches that are shown and never removed."""
-        for title, classes in _SHOWN_ONLY.items():
+    def _print_reported(self, matches: Sequence[Match]) -> None:
+        """Print the matches that no action follows from."""
+        for title, classes in _NOT_REMOVED.items():
             found = [match for match in matches if match.match_class in classes]
             if not found:
                 continue
@@ -212,7 +225,7 @@ class TerminalReport:
     def _print_failures(self, failures: Sequence[Failure]) -> None:
         if not failures:
             return
-        self._line(f"Not readable: {count_words(len(failures), 'file')}", "bold")
+        self._line(f"Unreadable: {count_words(len(failures), 'file')}", "bold")
         ordered = sorted(failures, key=lambda failure: failure.reason.value)
         for reason, group in groupby(ordered, key=lambda failure: failure.reason):
             found = list(group)
@@ -229,8 +242,8 @@ class TerminalReport:
             self._line(f"    and {len(items) - _LISTED:,} more; --report FILE.json lists all", "dim")
 
     def print_totals(self, result: RunResult) -> None:
-        """Print what it adds up to."""
-        for name, words in totals_lines(result):
+        """Print the totals."""
+        for name, words in totals_lines(result, self._quarantine_days):
             self._lines.append(Text.assemble((f"{name:<14}", "bold"), words))
         self._flush()
 
@@ -247,7 +260,7 @@ class TerminalReport:
             self._flush()
 
     def _flush(self) -> None:
-        """Print what has come together; line by line a console would take minutes for a large library."""
+        """Print the collected lines at once: line by line, a console takes minutes for a large library."""
         page = Text("\n").join(self._lines)
         self._lines = []
         if self._console.is_terminal:
@@ -257,44 +270,59 @@ class TerminalReport:
 
 
 def _verb(outcome: Outcome) -> str:
-    """What is, was or is not done with a file, in one word."""
+    """Return one word for what is, was or was not done with a file."""
     if outcome.status is OutcomeStatus.PLANNED:
         return outcome.action.kind.value
-    return _DONE[outcome.action.kind] if outcome.status is OutcomeStatus.DONE else outcome.status.value.upper()
+    return PARTICIPLES[outcome.action.kind] if outcome.status is OutcomeStatus.DONE else outcome.status.value.upper()
 
 
-def totals_lines(result: RunResult) -> Iterator[tuple[str, str]]:
-    """Return the totals as names and values."""
+def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the totals as pairs of a name and a text.
+
+    Args:
+        result: The result of the run.
+        quarantine_days: The age at which quarantined files are deleted, in days.
+    """
     totals = totals_of(result)
     yield "Files", f"{totals.files:,}"
+    left_out = _left_out(result)
+    if left_out:
+        yield "Left out", f"{count_words(left_out, 'new or changed file')} (--skip-analyse-phase)"
     if result.groups or result.outcomes:
         classes = ", ".join(f"{totals.classes[each]:,} {each.value}" for each in MatchClass if totals.classes.get(each))
         yield "Groups", f"{totals.groups:,}"
         yield "Redundant", f"{count_words(totals.redundant, 'file')}, {size_words(totals.bytes_redundant)} ({classes})"
     done = [outcome for outcome in result.outcomes if outcome.status is OutcomeStatus.DONE]
     if done:
-        kinds = ", ".join(
-            f"{sum(each.action.kind is kind for each in done):,} {word}"
-            for kind, word in _DONE.items()
-            if any(each.action.kind is kind for each in done)
-        )
-        yield "Removed", f"{count_words(len(done), 'file')}, {size_words(totals.bytes_reclaimable)} ({kinds})"
+        kinds = Counter(PARTICIPLES[each.action.kind] for each in done)
+        words = ", ".join(f"{kinds[word]:,} {word}" for word in PARTICIPLES.values() if kinds[word])
+        yield "Removed", f"{count_words(len(done), 'file')}, {size_words(totals.bytes_reclaimable)} ({words})"
     elif totals.outcomes.get("planned"):
-        yield "To gain", f"{size_words(totals.bytes_reclaimable)} in {count_words(totals.outcomes['planned'], 'file')}"
+        planned = count_words(totals.outcomes["planned"], "file")
+        yield "Can be freed", f"{size_words(totals.bytes_reclaimable)} in {planned}"
     stopped = [f"{totals.outcomes[each]:,} {each}" for each in ("skipped", "failed") if totals.outcomes.get(each)]
     if stopped:
-        yield "Left alone", ", ".join(stopped)
+        yield "Not removed", ", ".join(stopped)
     if any(each.action.kind is ActionKind.QUARANTINE for each in result.outcomes):
         yield "Quarantine", f"{QUARANTINE_NAME}/{readable(result.run)} in each root"
     expired = sum(each.counts.get("expired", 0) for each in result.phases)
     if expired:
-        yield "Expired", f"{count_words(expired, 'file')} deleted, whose days in quarantine were over"
+        age = "" if quarantine_days is None else f" older than {count_words(round(quarantine_days), 'day')}"
+        yield "Quarantine", f"{count_words(expired, 'file')}{age} permanently deleted"
     if result.pruned_folders:
         yield "Emptied", f"{count_words(len(result.pruned_folders), 'folder')} removed"
     if totals.failures:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.failures.items()))
-        yield "Not readable", f"{sum(totals.failures.values()):,} ({reasons})"
+        yield "Unreadable", f"{count_words(sum(totals.failures.values()), 'file')} ({reasons})"
     phases = ", ".join(
-        f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases if each.seconds >= _WORTH_TELLING
+        f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases if each.seconds >= _SHORTEST_PHASE
     )
     yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)
+
+
+def _left_out(result: RunResult) -> int:
+    """Return the number of new and changed files that a run searched without, because it skipped the analysis."""
+    counts = {each.phase: each.counts for each in result.phases}
+    if Phase.FIND not in counts or Phase.ANALYSE in counts:
+        return 0
+    return counts.get(Phase.CLEANUP, {}).get("stale", 0)

@@ -1,4 +1,4 @@
-"""Values in words: paths that any terminal can show, sizes, times."""
+"""Text for people: paths that any terminal can show, sizes, durations, counts, and the totals of a run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from py_image_dedup.model.match import Redundant
-from py_image_dedup.model.plan import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
-# What would move the cursor, ring, colour, or turn the reading direction of the rest of the line.
+# Characters that move the cursor, ring the bell, change colours, or reverse the reading direction of the line.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def readable(path: Path | str) -> str:
-    """Return a path for a person: bytes that are no UTF-8 become U+FFFD, control characters are written out."""
+    """Return a path for display: bytes that are not UTF-8 become U+FFFD, control characters are escaped."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
 
@@ -36,7 +36,7 @@ def size_words(size: int) -> str:
 
 
 def seconds_words(seconds: float) -> str:
-    """Return a length of time as ``0.12 s``, ``45 s``, ``3 min 5 s`` or ``2 h 10 min``."""
+    """Return a duration as ``0.12 s``, ``45 s``, ``3 min 5 s`` or ``2 h 10 min``."""
     if seconds < 10:
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -53,7 +53,7 @@ def count_words(count: int, one: str, many: str = "") -> str:
 
 
 def common_folder(roots: Sequence[Path]) -> Path | None:
-    """Return the folder that all roots are in, or ``None`` if that is the root of the file system."""
+    """Return the deepest folder that contains all roots, or ``None`` if that is the root of the file system."""
     if not roots:
         return None
     folder = Path(os.path.commonpath(roots))
@@ -61,29 +61,38 @@ def common_folder(roots: Sequence[Path]) -> Path | None:
 
 
 def below(path: Path, folder: Path | None) -> str:
-    """Return a readable path, relative to a folder if it is below it."""
+    """Return a path for display, relative to a folder if it is below it."""
     if folder is not None and path != folder and path.is_relative_to(folder):
         return readable(path.relative_to(folder))
     return readable(path)
 
+
+PARTICIPLES = {
+    ActionKind.MOVE: "moved",
+    ActionKind.QUARANTINE: "quarantined",
+    ActionKind.DELETE: "deleted",
+    ActionKind.TRASH: "trashed",
+    ActionKind.HARDLINK: "linked",
+}
+"""Past participles of the actions."""
 
 _REMOVABLE = (OutcomeStatus.PLANNED, OutcomeStatus.DONE)
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A run in figures.
+    """The totals of a run.
 
     Attributes:
-        files: How many files counted.
-        groups: How many groups there are.
-        redundant: How many redundant files, over all groups.
-        bytes_redundant: Their size.
-        bytes_reclaimable: The size of those that were removed, or would be.
-        classes: Redundant files by class.
-        outcomes: Actions by what became of them.
-        failures: Files that could not be handled, by reason.
-        seconds: Wall time of all phases.
+        files: Number of files in the run.
+        groups: Number of groups.
+        redundant: Number of redundant files in all groups.
+        bytes_redundant: Size of the redundant files, in bytes.
+        bytes_reclaimable: Size of the files that were removed, or would be in a real run, in bytes.
+        classes: Number of redundant files by match class.
+        outcomes: Number of actions by outcome.
+        failures: Number of files that could not be processed, by reason.
+        seconds: Wall time of all phases, in seconds.
     """
 
     files: int
@@ -98,17 +107,17 @@ class Totals:
 
 
 def outcomes_by_source(result: RunResult) -> dict[Path, Outcome]:
-    """Return what became of each redundant file that the plan names."""
+    """Return the outcomes of a run by the path of the redundant file."""
     return {outcome.action.source.path: outcome for outcome in result.outcomes}
 
 
 def redundant_files(result: RunResult) -> list[Redundant]:
-    """Return the redundant files of all groups."""
+    """Return the redundant files of all groups of a run."""
     return [each for group in result.groups for each in group.redundant]
 
 
 def totals_of(result: RunResult) -> Totals:
-    """Count a run."""
+    """Return the totals of a run."""
     redundant = redundant_files(result)
     return Totals(
         files=result.files,

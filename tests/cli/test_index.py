@@ -48,7 +48,7 @@ def test_a_copied_index_knows_every_picture_and_comes_back_the_same(
     file.unlink()
     back = program.call("index", "copy", "--to", "sqlite", **server)
     assert back.code == 0, back.err
-    assert "take elasticsearch.host out of the configuration" in back.err
+    assert "remove elasticsearch.host from the configuration" in back.err
     with SqliteStore(file) as store:
         assert list(store.entries(None)) == known
 
@@ -69,5 +69,5 @@ def test_without_an_index_there_is_nothing_to_copy(program: Program) -> None:
 def test_the_help_of_copy_lists_the_exit_codes(program: Program) -> None:
     ended = program.call("index", "copy", "--help")
     assert ended.code == 0
-    assert "0  done" in ended.out
+    assert "0    done" in ended.out
     assert "elasticsearch.host" in ended.out

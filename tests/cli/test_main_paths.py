@@ -25,13 +25,13 @@ def test_without_any_configuration_it_is_a_dry_run_that_shows_the_groups(program
     assert lines[0] == f"Paths are below {library}"
     start = lines.index("Group 1 of 1")
     assert lines[start + 1] == "  keep        2019/beach.jpg"
-    assert lines[start + 3].strip().startswith("best by ")
+    assert lines[start + 3].strip().startswith("Kept: ")
     assert "  delete      copies/beach copy.jpg" in lines
     assert "  quarantine  sent/small.jpg" in lines
-    assert any("higher-pixel-count: 640 x 480 against 320 x 240" in line for line in lines)
+    assert any("higher pixel count (640 x 480, this one has 320 x 240)" in line for line in lines)
     assert any(line.startswith("Files         5") for line in lines)
     assert "    broken.jpg: " in ended.out
-    assert "Nothing was changed. To do it, say --no-dry-run" in ended.err
+    assert "Nothing was changed. To remove the files, use --no-dry-run, or: " in ended.err
     assert {path.name for path in program.state.iterdir()} >= {"index.sqlite3", "runs"}
     assert not (program.home / ".config").exists()
 
@@ -39,7 +39,13 @@ def test_without_any_configuration_it_is_a_dry_run_that_shows_the_groups(program
 def test_a_caller_that_has_closed_the_streams_gets_the_same_run(program: Program, library: Path) -> None:
     program.run("deduplicate", "Pictures")
     for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
-        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *program.command("deduplicate", "Pictures", "--no-dry-run")]
+        command = [
+            "sh",
+            "-c",
+            f'exec "$@" {closed}',
+            "sh",
+            *program.command("deduplicate", "Pictures", "--no-dry-run", "--yes"),
+        ]
         ended = subprocess.run(command, cwd=program.home, env=environment(program.home), check=False, timeout=60)
         assert ended.returncode == 0, closed
         assert "copies/beach copy.jpg" not in contents(library)
@@ -79,7 +85,7 @@ def test_files_on_which_the_decoder_crashes_do_not_take_the_run_down(program: Pr
 
 def test_a_real_run_removes_and_undo_brings_everything_back(program: Program, library: Path) -> None:
     before = contents(library)
-    ended = program.run("deduplicate", "Pictures", "--no-dry-run")
+    ended = program.run("deduplicate", "Pictures", "--no-dry-run", "--yes")
     assert ended.code == 0, ended.err
     after = contents(library)
     assert "copies/beach copy.jpg" not in after
@@ -89,7 +95,7 @@ def test_a_real_run_removes_and_undo_brings_everything_back(program: Program, li
     (run,) = (program.state / "runs").iterdir()
     assert {path.name for path in run.iterdir()} >= {"plan.json", "journal.jsonl", "result.json"}
     jsonschema.validate(json.loads((run / "result.json").read_text()), SCHEMA)
-    assert f"To take it back: py-image-dedup undo {run.name}" in ended.err
+    assert f"To restore: py-image-dedup undo {run.name}" in ended.err
 
     listed = program.run("runs")
     assert listed.out.startswith(run.name)
@@ -143,12 +149,12 @@ def test_what_could_not_be_removed_is_exit_code_3(program: Program, library: Pat
     ended = program.call("apply", run / "plan.json", "--yes")
     assert ended.code == 3
     assert "  SKIPPED     copies/beach copy.jpg" in ended.out
-    assert "Left alone    1 skipped" in ended.out
+    assert "Not removed   1 skipped" in ended.out
     assert (library / "copies" / "beach copy.jpg").exists()
 
 
 def test_protected_folders_are_searched_and_never_touched(program: Program, library: Path) -> None:
-    ended = program.call("deduplicate", "Pictures", "--protect", "Pictures/copies", "--no-dry-run")
+    ended = program.call("deduplicate", "Pictures", "--protect", "Pictures/copies", "--no-dry-run", "--yes")
     assert ended.code == 0, ended.err
     assert "  kept        copies/beach copy.jpg" in ended.out
     assert "copies/beach copy.jpg" in contents(library)
@@ -156,7 +162,7 @@ def test_protected_folders_are_searched_and_never_touched(program: Program, libr
 
 
 def test_files_are_moved_to_the_target_with_their_folders(program: Program, library: Path) -> None:
-    ended = program.call("deduplicate", "Pictures", "--target", "away", "--no-dry-run")
+    ended = program.call("deduplicate", "Pictures", "--target", "away", "--no-dry-run", "--yes")
     assert ended.code == 0, ended.err
     assert contents(program.home / "away").keys() == {"copies/beach copy.jpg", "sent/small.jpg"}
     assert f"to {program.home}/away/copies/beach copy.jpg" in ended.out
@@ -193,7 +199,7 @@ def test_analyse_reads_and_a_second_time_there_is_nothing_to_read(program: Progr
     assert counts["analyse"]["analysed"] == 0
     status = program.call("status")
     assert "Files         5" in status.out
-    assert "Not readable  1 file (1 " in status.out
+    assert "Unreadable    1 file (1 " in status.out
 
 
 def test_without_the_analyse_phase_only_known_files_are_found(program: Program, library: Path) -> None:
@@ -213,12 +219,12 @@ def test_known_tells_whether_a_picture_is_there_already(program: Program, librar
     assert "turned 90°" in known.out
     both = program.call("known", "card/turned.jpg", "card/new.jpg")
     assert both.code == 1
-    assert "card/new.jpg: not known" in both.out
+    assert "card/new.jpg: unknown" in both.out
     # A file is no copy of itself, and one whose match is gone is not known.
     assert program.call("known", library / "2019" / "wood.jpg").code == 1
     (library / "2019" / "wood.jpg").unlink()
     assert program.call("known", "card/turned.jpg").code == 1
-    assert "not readable: " in program.call("known", library / "notes.txt").out
+    assert ": unreadable: " in program.call("known", library / "notes.txt").out
 
 
 def test_a_crop_is_told_and_does_not_make_a_picture_known(program: Program, library: Path) -> None:
@@ -229,23 +235,23 @@ def test_a_crop_is_told_and_does_not_make_a_picture_known(program: Program, libr
     asked = program.call("known", "card/crop.jpg")
     assert asked.code == 1
     first, match = asked.out.splitlines()
-    assert first == "card/crop.jpg: not known, but in part"
+    assert first == "card/crop.jpg: unknown, except for parts"
     assert match.strip().startswith(str(library / "harbour.jpg"))
     assert "partial, distance" in match
     assert "shows more: the keeper is 42 % of it" in match
     # The distance alone does not see it.
-    assert program.call("known", "--matching", "distance", "card/crop.jpg").out == "card/crop.jpg: not known\n"
+    assert program.call("known", "--matching", "distance", "card/crop.jpg").out == "card/crop.jpg: unknown\n"
 
 
 def test_clear_forgets_and_touches_no_picture(program: Program, library: Path) -> None:
     before = contents(library)
-    assert "nothing to clear" in program.call("clear", "--yes").err
+    assert "no index to clear" in program.call("clear", "--yes").err
     program.call("analyse", "Pictures")
     refused = program.call("clear")
     assert refused.code == 2
     assert "--yes" in refused.err
     cleared = program.call("clear", "--yes")
-    assert (cleared.code, cleared.err.strip()) == (0, "5 files forgotten.")
+    assert (cleared.code, cleared.err.strip()) == (0, "5 entries deleted.")
     assert "Files         0" in program.call("status").out
     assert contents(library) == before
 

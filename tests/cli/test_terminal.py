@@ -94,16 +94,16 @@ def plain(text: str) -> str:
 def test_a_real_run_shows_the_groups_and_asks_once(program: Program, library: Path) -> None:
     before = contents(library)
     with terminal(program, "deduplicate", "Pictures", "--no-dry-run") as at:
-        at.wait_for(r"Do it\? \[y/N\]")
+        at.wait_for(r"Continue\? \[y/N\]")
         assert contents(library) == before
         shown = plain(at.text)
         assert "  delete      copies/beach copy.jpg" in shown
         assert "2 files, " in shown
-        assert "1 to delete, 1 to quarantine. Do it?" in shown
+        assert "1 to delete, 1 to quarantine. Continue?" in shown
         at.press("y\n")
         assert at.end() == 0
     text = plain(at.text)
-    assert text.count("Do it?") == 1
+    assert text.count("Continue?") == 1
     assert text.count("Group 1 of 1") == 1
     assert "Removed       2 files" in text
     assert "copies/beach copy.jpg" not in contents(library)
@@ -113,7 +113,7 @@ def test_no_or_enter_or_ctrl_c_at_the_question_change_nothing(program: Program, 
     before = contents(library)
     for keys in ("n\n", "\n", "\x03"):
         with terminal(program, "deduplicate", "Pictures", "--no-dry-run") as at:
-            at.wait_for(r"Do it\? \[y/N\]")
+            at.wait_for(r"Continue\? \[y/N\]")
             time.sleep(0.5)  # Ctrl-C just before the program begins to wait is one of Python's few deaf moments
             at.press(keys)
             assert at.end() == 0, at.text
@@ -139,14 +139,14 @@ def test_a_question_that_nobody_would_see_is_not_asked_and_nothing_is_removed(pr
         os.close(ours)
         os.close(theirs)
     assert ended.returncode == 2
-    assert b"say --yes" in ended.stderr
+    assert b"Not a terminal: use --yes to confirm." in ended.stderr
     assert contents(library) == before
 
 
 def test_with_yes_nothing_is_asked(program: Program, library: Path) -> None:
     with terminal(program, "deduplicate", "Pictures", "--no-dry-run", "--yes") as at:
         assert at.end() == 0
-    assert "Do it?" not in at.text
+    assert "Continue?" not in at.text
     assert "copies/beach copy.jpg" not in contents(library)
 
 
@@ -154,7 +154,7 @@ def test_a_dry_run_asks_nothing_and_shows_progress(program: Program, library: Pa
     with terminal(program, "deduplicate", "Pictures") as at:
         assert at.end() == 0
     text = plain(at.text)
-    assert "Do it?" not in text
+    assert "Continue?" not in text
     assert re.search(r"Analysing +━+ +5 of 5 files", text)
     assert at.text.rindex("\x1b[?25h") > at.text.rindex("\x1b[?25l")  # the cursor is back
 
@@ -171,9 +171,9 @@ def test_ctrl_c_stops_after_the_file_in_hand_and_the_next_run_goes_on(program: P
     with terminal(program, "analyse", "many", PY_IMAGE_DEDUP_ANALYSIS_THREADS="1") as at:
         at.wait_for("Analysing")
         at.press("\x03")
-        assert at.end() == 1, at.text
-    assert "Stopping after the file in hand; once more stops at once." in at.text
-    assert "Stopped. What was read is kept; the same command goes on from there." in at.text
+        assert at.end() == 130, at.text
+    assert "Stopping after the current file; press Ctrl-C again to stop at once." in at.text
+    assert "Stopped. What was read is kept; run the same command to continue." in at.text
     assert "Traceback" not in at.text
     second = program.call("analyse", "many", "--output", "json")
     counts = {phase["name"]: phase["counts"] for phase in json.loads(second.out)["phases"]}
@@ -186,7 +186,7 @@ def test_a_service_managers_signal_is_heard_as_ctrl_c(program: Program) -> None:
     with terminal(program, "analyse", "many", PY_IMAGE_DEDUP_ANALYSIS_THREADS="1") as at:
         at.wait_for("Analysing")
         at.process.send_signal(signal.SIGTERM)
-        assert at.end() == 1, at.text
+        assert at.end() == 143, at.text
     assert "Stopped." in at.text
 
 
@@ -204,7 +204,7 @@ def test_the_second_ctrl_c_stops_at_once() -> None:
     with process.stdout:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "Stopping after the file in hand; once more stops at once.\n"
+        assert process.stdout.readline() == "Stopping after the current file; press Ctrl-C again to stop at once.\n"
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "cursor\n"
@@ -214,7 +214,7 @@ def test_the_second_ctrl_c_stops_at_once() -> None:
 def test_clear_asks_at_a_terminal(program: Program, library: Path) -> None:
     program.call("analyse", "Pictures")
     with terminal(program, "clear") as at:
-        at.wait_for(r"Forget everything that is in .*index.sqlite3\? \[y/N\]")
+        at.wait_for(r"Delete all entries of .*index.sqlite3\? \[y/N\]")
         at.press("n\n")
         assert at.end() == 1
     assert "Files         5" in program.call("status").out

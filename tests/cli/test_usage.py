@@ -12,8 +12,15 @@ from click.testing import CliRunner
 from py_image_dedup.cli.main import COMMANDS, application, run
 from tests.cli.program import Program, environment
 
-EXIT_CODES = ["0  done", "1  the run failed", "2  wrong usage", "3  done, but some removals were not carried out"]
-HELPS = [[], *([name] for name in COMMANDS), *(["config", name] for name in ("show", "reference", "check"))]
+EXIT_CODES = [
+    "0    done",
+    "1    the command failed",
+    "2    wrong usage",
+    "3    done, but some removals were not carried out",
+    "4    duplicates were found (deduplicate --exit-code)",
+    "130  stopped by Ctrl-C",
+]
+HELPS = [[], *([name] for name in COMMANDS), *(["config", name] for name in ("show", "reference", "check", "init"))]
 
 
 @pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
@@ -54,7 +61,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["deduplicate", "absent"], "does not exist"),
         (["deduplicate", "."], ""),
         (["deduplicate", "--report", "x.pdf", "."], "must end with .json"),
-        (["deduplicate", "--report", "absent/x.json", "."], "there is no folder"),
+        (["deduplicate", "--report", "absent/x.json", "."], "does not exist"),
         (["deduplicate", "--remove", "unlike", "."], "'unlike' is not one of"),
         (["-q", "-v", "status"], "contradict"),
         (["status", "-q", "-v"], "contradict"),
@@ -85,7 +92,7 @@ def test_wrong_usage_is_exit_code_2_in_words(
 def test_without_any_folder_it_says_how_to_give_one(program: Program) -> None:
     ended = program.call("deduplicate")
     assert ended.code == 2
-    assert "give one, or set analysis.source_directories" in ended.err
+    assert "give a ROOT, or set analysis.source_directories" in ended.err
 
 
 def test_wrong_configuration_is_exit_code_2_with_all_errors_and_no_trace(program: Program) -> None:
@@ -109,8 +116,8 @@ def test_wrong_configuration_is_exit_code_2_with_all_errors_and_no_trace(program
 def test_config_check_show_and_reference(program: Program) -> None:
     (program.home / "my.yaml").write_text("py_image_dedup: {analysis: {source_directories: [gone]}}")
     checked = program.call("--config", "my.yaml", "config", "check")
-    assert (checked.code, checked.out) == (0, "The configuration is right.\n")
-    assert "gone is not there now" in checked.err
+    assert (checked.code, checked.out) == (0, "The configuration is valid.\n")
+    assert "gone does not exist now" in checked.err
     shown = program.call("--config", "my.yaml", "config", "show", PY_IMAGE_DEDUP_ELASTICSEARCH_API_KEY="open sesame")
     assert f"- {program.home}/gone" in shown.out
     assert "sesame" not in shown.out + shown.err

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from py_image_dedup.config import ConfigError, Loaded, load
+from py_image_dedup.config.sources import DEFAULTS_FILE
 
 
 @pytest.fixture
@@ -159,25 +160,25 @@ elsewhere: 1
         ("analysis.threads", "0", "from 1 to 1024"),
         ("analysis.threads", "1.5", "not a whole number"),
         ("analysis.threads", "[1]", "a list is not a whole number"),
-        ("analysis.scope", "everything", "none of all, root, folder"),
+        ("analysis.scope", "everything", "not one of all, root, folder"),
         ("analysis.file_extensions", "['*.*']", "not a file extension"),
         ("analysis.source_directories", "{a: b}", "a section is not a list"),
         ("analysis.source_directories", "['']", "an empty path"),
-        ("analysis.decode_timeout", "soon", "not a length of time"),
+        ("analysis.decode_timeout", "soon", "not a duration"),
         ("deduplication.action", "moov", "did you mean move?"),
         ("deduplication.action", "move", "needs deduplication.duplicates_target_directory"),
-        ("deduplication.remove", "[identical, unlike]", "none of identical, same-pixels, similar, partial"),
+        ("deduplication.remove", "[identical, unlike]", "not one of identical, same-pixels, similar, partial"),
         ("deduplication.max_distance", "true", "not a number from 0 to 1"),
         ("deduplication.max_distance", ".nan", "not a number from 0 to 1"),
         ("deduplication.quarantine_days", "-1", "of 0 or more"),
         ("deduplication.prioritization_rules", "[{folder-order: }]", "needs arguments"),
         ("deduplication.prioritization_rules", "7", "a list of rules is needed"),
         ("elasticsearch.password", "secret", "needs elasticsearch.username"),
-        ("elasticsearch.host", "http://elastic:9200", "scheme, port and user have keys of their own"),
+        ("elasticsearch.host", "http://elastic:9200", "scheme, port and user name are separate keys"),
         ("elasticsearch.port", "http", "from 1 to 65535"),
-        ("stats", "on", "must hold keys"),
-        ("daemon.file_observer", "fsevents", "none of inotify, polling"),
-        ("analysis", "[]", "must hold keys"),
+        ("stats", "on", "must be a section"),
+        ("daemon.file_observer", "fsevents", "not one of inotify, polling"),
+        ("analysis", "[]", "must be a section"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_key_and_cause(elsewhere: Path, key: str, value: str, cause: str) -> None:
@@ -201,7 +202,7 @@ def test_matches_cannot_be_verified_without_features(elsewhere: Path) -> None:
     [
         ("py_image_dedup:\n  analysis: [\n", "line 3: not valid YAML"),
         ("py_image_dedup:\n  dry_run: true\n  dry_run: false\n", "line 3: not valid YAML: found duplicate key"),
-        ("just words", "must begin with the key `py_image_dedup:`"),
+        ("just words", "must start with the key `py_image_dedup:`"),
         ("py_image_dedup: \x07", "not valid YAML"),
     ],
 )
@@ -304,3 +305,60 @@ def test_relative_paths_and_homes_become_absolute(elsewhere: Path) -> None:
 def test_exclusions_are_compiled(elsewhere: Path) -> None:
     found = read(elsewhere, r"py_image_dedup: {analysis: {exclusions: ['.*/private/.*', '\.tmp$']}}").settings
     assert found.analysis.exclusions == (re.compile(r".*/private/.*"), re.compile(r"\.tmp$"))
+
+
+def test_the_defaults_file_of_an_image_is_weaker_than_everything_else(elsewhere: Path) -> None:
+    defaults = elsewhere / "image.yaml"
+    defaults.write_text("py_image_dedup: {state_directory: /state, analysis: {threads: 3, recursive: false}}\n")
+    image = {DEFAULTS_FILE: str(defaults)}
+    assert load(environment=image).settings.state_directory == Path("/state")
+    text = "py_image_dedup: {state_directory: /mine}\n"
+    loaded = read(elsewhere, text, {**image, "PY_IMAGE_DEDUP_ANALYSIS_THREADS": "5"})
+    assert loaded.settings.state_directory == Path("/mine")
+    assert loaded.settings.analysis.threads == 5
+    assert loaded.settings.analysis.recursive is False
+    assert loaded.file == elsewhere / "given.yaml"
+    assert loaded.warnings == ()
+
+
+def test_each_value_knows_where_it_comes_from(elsewhere: Path) -> None:
+    text = "py_image_dedup:\n  analysis:\n    threads: 3\n    across_dirs: true\n    recursive: false\n"
+    environment = {"PY_IMAGE_DEDUP_ANALYSIS_RECURSIVE": "true"}
+    file = elsewhere / "given.yaml"
+    file.write_text(text, encoding="utf-8")
+    loaded = load(file=file, environment=environment, command_line={"dry_run": False})
+    assert loaded.origins == {
+        ("dry_run",): "command line",
+        ("analysis", "threads"): f"{file}, line 3",
+        ("analysis", "across_dirs"): f"{file}, line 4",
+        ("analysis", "scope"): f"analysis.across_dirs, {file}, line 4",
+        ("analysis", "recursive"): "environment variable PY_IMAGE_DEDUP_ANALYSIS_RECURSIVE",
+    }
+
+
+def test_an_error_brings_the_warnings_and_the_rest_of_the_settings(elsewhere: Path) -> None:
+    text = "py_image_dedup: {dry_run: perhaps, analysis: {across_dirs: true, threads: 3}}\n"
+    with pytest.raises(ConfigError) as caught:
+        read(elsewhere, text)
+    assert [warning.split()[0] for warning in caught.value.warnings] == ["analysis.across_dirs"]
+    assert caught.value.settings is not None
+    assert caught.value.settings.analysis.threads == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "classes"),
+    [
+        ("[identical]", ("identical",)),
+        ("[+partial]", ("identical", "same-pixels", "similar", "partial")),
+        ("'+partial, +similar'", ("identical", "same-pixels", "similar", "partial")),
+        ("[]", ()),
+    ],
+)
+def test_a_class_with_a_plus_is_added_to_the_default(elsewhere: Path, value: str, classes: tuple[str, ...]) -> None:
+    text = f"py_image_dedup: {{deduplication: {{remove: {value}}}}}\n"
+    assert read(elsewhere, text).settings.deduplication.remove == classes
+
+
+def test_classes_with_and_without_a_plus_do_not_mix(elsewhere: Path) -> None:
+    (problem,) = problems(elsewhere, "py_image_dedup: {deduplication: {remove: [identical, +partial]}}\n")
+    assert "either all classes have a +" in problem

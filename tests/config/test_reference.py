@@ -111,3 +111,16 @@ def test_secrets_are_never_shown(name: str) -> None:
     assert "sesame" not in text
     assert "(set, not shown)" in text
     assert "sesame" not in repr(settings)
+
+
+def test_a_shown_value_says_where_it_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("py_image_dedup:\n  analysis:\n    source_directories: [/a]\n", encoding="utf-8")
+    loaded = load(file=file, environment={"PY_IMAGE_DEDUP_STATS_PORT": "9000"})
+    lines = shown(loaded.settings, loaded.origins).splitlines()
+    assert "  dry_run: true  # default" in lines
+    assert "    port: 9000  # environment variable PY_IMAGE_DEDUP_STATS_PORT" in lines
+    assert lines[lines.index(f"    source_directories:  # {file}, line 3") + 1] == "      - /a"
+    again = tmp_path / "again.yaml"
+    again.write_text("\n".join(lines), encoding="utf-8")
+    assert load(file=again, environment={}).settings == loaded.settings

@@ -72,14 +72,14 @@ def test_every_query_of_the_dashboard_has_an_answer(scraped: Scraped) -> None:
         ("Photos A", "", 12),
         ("Groups of duplicates A", "", 2),
         ("Redundant files A", "class=similar", 1),
-        ("Bytes to gain A", "class=identical", 30),
+        ("Reclaimable space A", "class=identical", 30),
         ("Index entries A", "", 500),
-        ("Waiting paths A", "", 3),
-        ("Oldest waiting path A", "", 12),
-        ("Watched roots missing A", "", 1),
+        ("Waiting files A", "", 3),
+        ("Oldest waiting file A", "", 12),
+        ("Unwatched roots A", "", 1),
         ("Watcher restarts A", "", 1),
-        ("Last full run ended well A", "", 1),
-        ("It took A", "", 5),
+        ("Last full run succeeded A", "", 1),
+        ("Duration A", "", 5),
         ("Up A", "", 1),
     ],
 )
@@ -90,8 +90,8 @@ def test_a_panel_shows_what_happened(scraped: Scraped, panel: str, labels: str, 
 @pytest.mark.parametrize(
     ("panel", "labels"),
     [
-        ("Files moved or deleted in an hour A", "action=move"),
-        ("Bytes moved or deleted in an hour A", "action=move"),
+        ("Files moved or deleted per hour A", "action=move"),
+        ("Space freed per hour A", "action=move"),
         ("Files analysed A", "state=decoded"),
         ("File events A", "type=created"),
         ("Time by phase A", "phase=find"),
@@ -169,9 +169,9 @@ def test_a_real_daemon_answers_every_query_of_the_dashboard(tmp_path: Path) -> N
         answers = {name: prometheus.query(query) for name, query in dashboard_queries().items()}
         assert [name for name, answer in answers.items() if not answer] == []
         assert answers["Photos A"] == {"": 3.0}
-        assert answers["Files moved or deleted in an hour A"]["action=move"] > 0
-        assert answers["Last full run ended well A"] == {"": 1.0}
-        assert answers["Watched roots missing A"] == {"": 0.0}
+        assert answers["Files moved or deleted per hour A"]["action=move"] > 0
+        assert answers["Last full run succeeded A"] == {"": 1.0}
+        assert answers["Unwatched roots A"] == {"": 0.0}
         assert answers["Memory A"][""] > 10 * 2**20
     finally:
         if prometheus is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from py_image_dedup.config import load
 from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.metrics.server import Checks, MetricsServer
 from tests.conftest import IN_CI
@@ -31,8 +33,9 @@ def port(checks: Checks) -> Iterator[int]:
     server.close()
 
 
-def health(**settings: object) -> int:
+def health(home: Path = Path("/nonexistent"), **settings: object) -> int:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PY_IMAGE_DEDUP_")}
+    environment["HOME"] = str(home)
     environment |= {f"PY_IMAGE_DEDUP_STATS_{name.upper()}": str(value) for name, value in settings.items()}
     return subprocess.run(
         [sys.executable, DEPLOY / "docker" / "healthcheck.py"],
@@ -45,8 +48,29 @@ def test_the_health_check_asks_where_the_daemon_answers(port: int, address: str)
     assert health(port=port, address=address) == 0
 
 
+def test_the_health_check_reads_the_configuration_that_the_daemon_reads(port: int, tmp_path: Path) -> None:
+    (tmp_path / "py_image_dedup.yaml").write_text(f"py_image_dedup: {{stats: {{address: 127.0.0.1, port: {port}}}}}\n")
+    assert health(tmp_path) == 0
+    (tmp_path / "py_image_dedup.yaml").write_text("py_image_dedup: {stats: {enabled: false}}\n")
+    assert health(tmp_path) == 0
+    (tmp_path / "py_image_dedup.yaml").write_text("py_image_dedup: {stats: {port: none}}\n")
+    assert health(tmp_path) == 1
+
+
+def test_a_mounted_file_overrides_the_defaults_of_the_image_and_the_environment_both(tmp_path: Path) -> None:
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
+    assert re.findall(r"PY_IMAGE_DEDUP_\w+", dockerfile) == ["PY_IMAGE_DEDUP_DEFAULTS_FILE"]
+    image = {"PY_IMAGE_DEDUP_DEFAULTS_FILE": str(DEPLOY / "docker" / "defaults.yaml")}
+    mounted = tmp_path / "py_image_dedup.yaml"
+    mounted.write_text("py_image_dedup: {analysis: {source_directories: [/photos]}}\n")
+    assert load(file=mounted, environment=image).settings.analysis.source_directories == (Path("/photos"),)
+    assert load(file=mounted, environment=image).settings.state_directory == Path("/state")
+    given = {**image, "PY_IMAGE_DEDUP_ANALYSIS_SOURCE_DIRECTORIES": "/other"}
+    assert load(file=mounted, environment=given).settings.analysis.source_directories == (Path("/other"),)
+
+
 def test_a_daemon_that_is_stuck_is_not_healthy(port: int, checks: dict[str, str | None]) -> None:
-    checks["loop"] = "no sign of life for 1000 s"
+    checks["loop"] = "no progress for 1000 s"
     assert health(port=port) == 1
 
 

@@ -84,7 +84,7 @@ def test_what_happens_while_the_server_is_away_is_handled_when_it_is_back(daemon
     daemon.until(daemon.is_ready)
     daemon.until(daemon.is_quiet)
     assert known(daemon) == {"0.jpg", "1.jpg", "2.jpg", "new.jpg"}
-    assert "the index answers again" in daemon.words()
+    assert "the index is available again" in daemon.words()
 
 
 def test_a_start_without_the_server_waits_for_it(daemon: DaemonProcess, node: Node) -> None:

@@ -115,7 +115,7 @@ def test_a_dry_run_tells_and_moves_nothing(daemon: DaemonProcess) -> None:
     daemon.until(lambda: daemon.metric('py_image_dedup_actions_total{action="move",outcome="planned"}') == 1)
     assert copy.exists()
     assert daemon.moved() == set()
-    assert "would be removed" in daemon.words()
+    assert " would be moved to " in daemon.words()
 
 
 def test_sigterm_ends_it_well_within_ten_seconds(daemon: DaemonProcess) -> None:
@@ -156,7 +156,7 @@ def test_a_wrong_configuration_is_told_and_the_old_one_stays(daemon: DaemonProce
     good = daemon.config.read_text()
     daemon.config.write_text(good.replace("dry_run: false", "dry_run: perhaps"))
     daemon.signal(signal.SIGHUP)
-    daemon.until(lambda: "was not taken" in daemon.words())
+    daemon.until(lambda: "new configuration is not used" in daemon.words())
     shutil.copy2(daemon.photos / "1.jpg", daemon.photos / "1 copy.jpg")
     daemon.until(lambda: daemon.moved() == {"1 copy.jpg"})
 

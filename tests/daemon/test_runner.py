@@ -76,7 +76,7 @@ def test_a_file_that_cannot_be_read_is_named_in_the_log(library: Library, caplog
     with caplog.at_level(logging.INFO):
         library.runner.full(())
     (line,) = [record.getMessage() for record in caplog.records if "broken" in record.getMessage()]
-    assert line.startswith(f"{broken}: ")
+    assert line.startswith(f"unreadable: {broken}: ")
 
 
 def test_a_batch_of_files_that_are_as_the_index_knows_them_is_no_run(library: Library, tmp_path: Path) -> None:
@@ -84,3 +84,23 @@ def test_a_batch_of_files_that_are_as_the_index_knows_them_is_no_run(library: Li
     runs = list((tmp_path / "state" / RUNS_NAME).iterdir())
     assert set(library.runner.batch([bytes(library.photo)], [bytes(library.copy)])) == set()
     assert list((tmp_path / "state" / RUNS_NAME).iterdir()) == runs
+
+
+def test_every_action_has_its_reason_and_every_run_a_summary_in_the_log(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "py_image_dedup.daemon.runner"):
+        library.runner.full(())
+        odd = library.photos / "a\nb.jpg"
+        shutil.copy2(library.photo, odd)
+        library.runner.batch([bytes(odd)], [])
+    first, full, second, batch = [record.getMessage() for record in caplog.records]
+    kept = "kept: doesnt contain copy in file name"
+    assert first.startswith(f"{library.copy} was moved to {library.out}")
+    assert f"(identical, duplicate of {library.photo}; {kept}" in first
+    assert full.startswith("full run ")
+    assert "files: 2; groups: 1; redundant: 1 file, " in full
+    assert "; removed: 1 file, " in full
+    assert second.startswith(f"{library.photos}/a\\nb.jpg was moved to ")
+    assert batch.startswith("batch ")
+    assert "\n" not in second + batch

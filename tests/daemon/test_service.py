@@ -43,11 +43,11 @@ class Notes(Runner):
         self.hold = threading.Event()
         self.hold.set()
 
-    def full(self, unsettled: Collection[bytes]) -> Collection[bytes]:
+    def full(self, unfinished: Collection[bytes]) -> Collection[bytes]:
         self.hold.wait(10)
         if self.trouble:
             raise self.trouble
-        self.fulls.append(frozenset(unsettled))
+        self.fulls.append(frozenset(unfinished))
         return self.changed
 
     def batch(self, ready: Sequence[bytes], gone: Sequence[bytes]) -> Collection[bytes]:

@@ -54,10 +54,12 @@ def outcome(status: OutcomeStatus, size: int = 70) -> Outcome:
     return Outcome(action, status)
 
 
-def result(*groups: RankedGroup, error: str | None = None, interrupted: bool = False) -> RunResult:
+def result(
+    *groups: RankedGroup, error: str | None = None, interrupted: bool = False, outcomes: tuple[Outcome, ...] = ()
+) -> RunResult:
     return RunResult(
-        "run", datetime(2026, 1, 1, tzinfo=UTC), True, (Path("/photos"),), 0.1, groups, files=12, error=error,
-        interrupted=interrupted, phases=(PhaseSummary(Phase.COUNT, 2.0), PhaseSummary(Phase.FIND, 3.0)),
+        "run", datetime(2026, 1, 1, tzinfo=UTC), not outcomes, (Path("/photos"),), 0.1, groups, outcomes, files=12,
+        error=error, interrupted=interrupted, phases=(PhaseSummary(Phase.COUNT, 2.0), PhaseSummary(Phase.FIND, 3.0)),
     )  # fmt: skip
 
 
@@ -106,6 +108,20 @@ def test_a_full_run_sets_the_library_by_class(instruments: Instruments, observe:
     assert value(instruments, "py_image_dedup_last_full_run_timestamp_seconds") == NOW
     assert value(instruments, "py_image_dedup_last_full_run_duration_seconds") == 5.0
     assert value(instruments, "py_image_dedup_last_full_run_success") == 1
+
+
+def test_after_a_real_run_the_gauges_are_without_what_it_removed(
+    instruments: Instruments, observe: MetricsObserver
+) -> None:
+    moved = result(group(MatchClass.SIMILAR, 70), outcomes=(outcome(OutcomeStatus.DONE),))
+    skipped = result(group(MatchClass.SIMILAR, 70), outcomes=(outcome(OutcomeStatus.SKIPPED),))
+    for run, files, left, size in ((skipped, 12, 1, 70), (moved, 11, 0, 0)):
+        observe(events.RunStarted("run", dry_run=False))
+        observe(events.RunFinished(run))
+        assert value(instruments, "py_image_dedup_files") == files
+        assert value(instruments, "py_image_dedup_groups") == left
+        assert value(instruments, "py_image_dedup_redundant_files", **{"class": "similar"}) == left
+        assert value(instruments, "py_image_dedup_reclaimable_bytes", **{"class": "similar"}) == size
 
 
 def test_a_batch_leaves_the_library_figures_of_the_full_run(instruments: Instruments, observe: MetricsObserver) -> None:

@@ -5,7 +5,7 @@ import threading
 
 from rich.console import Console
 
-from py_image_dedup.model.events import PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.events import PhaseAdvanced, PhaseFinished, PhaseStarted, RunStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.progress.bars import ProgressBars
@@ -70,3 +70,15 @@ def test_the_terminal_gets_its_cursor_back() -> None:
         progress.stop()
     assert out.getvalue().count("\x1b[?25h") >= 1
     assert out.getvalue().rstrip("\n").endswith("\x1b[?25h")
+
+
+def test_a_dry_run_plans_removals_and_a_real_run_removes() -> None:
+    for dry_run, title in ((True, "Planning removals"), (False, "Removing")):
+        console, out = terminal()
+        with ProgressBars(console) as progress:
+            progress(RunStarted("20250102T030405-ab12", dry_run))
+            progress(PhaseStarted(Phase.REMOVE, total=2))
+            progress(PhaseAdvanced(Phase.REMOVE, 2))
+            progress(PhaseFinished(PhaseSummary(Phase.REMOVE, 1.0)))
+        (line,) = [line for line in last_frame(out) if "2 of 2 files" in line]
+        assert line.startswith(title)

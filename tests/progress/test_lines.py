@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from py_image_dedup.model.events import PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.events import PhaseAdvanced, PhaseFinished, PhaseStarted, RunStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.progress.bars import ProgressLines
@@ -77,3 +77,14 @@ def test_steps_of_a_phase_that_is_not_running_are_ignored() -> None:
     progress(PhaseStarted(Phase.ANALYSE))
     progress(PhaseAdvanced(Phase.FIND, 3))
     assert lines == []
+
+
+def test_the_lines_of_a_dry_run_say_that_it_plans() -> None:
+    clock, lines = Clock(), list[str]()
+    progress = ProgressLines(lines.append, clock=clock, interval=0)
+    progress(RunStarted("20250102T030405-ab12", dry_run=True))
+    progress(PhaseStarted(Phase.REMOVE, total=2))
+    clock.now += 1
+    progress(PhaseAdvanced(Phase.REMOVE, 2))
+    progress(PhaseFinished(PhaseSummary(Phase.REMOVE, 1.0)))
+    assert lines == ["Planning removals: 2 of 2 files, 2/s, 0:00 left", "Planning removals: 2 files in 0:01"]

@@ -121,11 +121,11 @@ def test_a_failed_write_leaves_the_older_file(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", "is not the result of a run"),
         ("{}", "it is not the result of a run"),
         ('{"version": 2}', "version 2, this program reads 1"),
-        ('{"version": 1}', "not the whole result"),
+        ('{"version": 1}', "not the complete result"),
     ],
 )
 def test_a_file_that_is_no_result_is_refused_with_its_name(tmp_path: Path, text: str, cause: str) -> None:

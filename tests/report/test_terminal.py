@@ -9,7 +9,7 @@ from rich.console import Console
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.plan import OutcomeStatus
-from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.report.terminal import TerminalReport, WhyItStays
 from tests.report.results import GROUP, KEEPER, PARTIAL, ROOT, entry, result
 
@@ -28,18 +28,18 @@ def test_a_group_reads_keeper_first_with_the_reason_and_both_values() -> None:
     assert lines[start + 1 : start + 15] == [
         "  keep        2019/IMG_0001.jpg",
         "              4000 x 3000, 3.1 MiB, JPEG",
-        "              best by shorter-folder-path: 24 characters against 26 characters",
+        "              Kept: shorter folder path (24 characters, the other has 26 characters)",
         "  delete      copies/IMG_0001 [1].jpg",
         "              identical; 4000 x 3000, 3.1 MiB, JPEG",
         "  quarantine  wh\ufffdats\\x1b[31m\\napp/x.jpg",
-        "              similar, distance 0.071, rotate-90; 1200 x 1600, 303 KiB, JPEG",
-        "              keeper better by higher-pixel-count: 4000 x 3000 against 1200 x 1600",
+        "              similar, distance 0.071, rotated 90°; 1200 x 1600, 303 KiB, JPEG",
+        "              The kept file: higher pixel count (4000 x 3000, this one has 1200 x 1600)",
         "  stays       kept/same.png",
         "              same-pixels; 4000 x 3000, 8.6 MiB, JPEG",
-        "              every rule is a tie, so the path decides",
-        "              stays: matches of class same-pixels are not removed",
+        "              The kept file: all rules are tied, so the path decides",
+        "              Not removed: matches of class same-pixels are not removed",
         "",
-        "Not readable: 9 files",
+        "Unreadable: 9 files",
     ]
 
 
@@ -51,7 +51,7 @@ def test_a_real_run_says_what_was_done_and_what_was_not() -> None:
     assert "Skipped: 1 removal" in lines
     assert "    wh\ufffdats\\x1b[31m\\napp/x.jpg: it changed since it was analysed" in lines
     assert "Removed       1 file, 3.1 MiB (1 deleted)" in lines
-    assert "Left alone    1 skipped" in lines
+    assert "Not removed   1 skipped" in lines
 
 
 def test_totals_are_given() -> None:
@@ -60,9 +60,9 @@ def test_totals_are_given() -> None:
         "Files         1,234",
         "Groups        1",
         "Redundant     3 files, 12 MiB (1 identical, 1 same-pixels, 1 similar)",
-        "To gain       3.4 MiB in 2 files",
+        "Can be freed  3.4 MiB in 2 files",
         "Quarantine    .py-image-dedup-quarantine/20250102T030405-ab12 in each root",
-        "Not readable  9 (1 no-permission, 8 truncated)",
+        "Unreadable    9 files (1 no-permission, 8 truncated)",
         "Time          1 min 5 s (count 0.02 s, analyse 1 min 5 s)",
     ]
 
@@ -102,7 +102,7 @@ def test_a_turned_copy_says_how_it_is_turned_and_an_upright_one_does_not() -> No
         Match(KEEPER, entry("m.jpg"), MatchClass.SIMILAR, 0.05, Orientation.MIRROR), Reason("path", "", "")
     )
     lines = printed(result(groups=(RankedGroup(KEEPER, (turned,)),)))
-    assert "              similar, distance 0.050, mirror; 4000 x 3000, 3.1 MiB, JPEG" in lines
+    assert "              similar, distance 0.050, mirrored; 4000 x 3000, 3.1 MiB, JPEG" in lines
     assert not any("upright" in line for line in printed(result()))
 
 
@@ -110,8 +110,7 @@ def test_matches_that_are_only_shown_are_shown() -> None:
     similar = replace(PARTIAL, match_class=MatchClass.SIMILAR, evidence=None)
     lines = printed(replace(result(), reported=(similar, PARTIAL)))
     first, second = (
-        lines.index(title)
-        for title in ("Shown only, never removed", "Parts of pictures, the whole picture first; shown only")
+        lines.index(title) for title in ("Other matches (not removed)", "Crops and partial matches (not removed)")
     )
     assert first < lines.index("              similar, distance 0.400") < second
     assert lines.index("              partial, distance 0.400, crop: 43 % of it") > second
@@ -144,3 +143,18 @@ def test_nothing_found_is_short() -> None:
         "Files         1,234",
         "Time          1 min 5 s (count 0.02 s, analyse 1 min 5 s)",
     ]
+
+
+def test_a_run_without_analysis_says_how_many_files_it_left_out() -> None:
+    looked = (PhaseSummary(Phase.CLEANUP, 0.1, {"stale": 12}), PhaseSummary(Phase.FIND, 0.1))
+    skipped = replace(result(groups=(), failures=()), phases=looked)
+    assert "Left out      12 new or changed files (--skip-analyse-phase)" in printed(skipped)
+    analysed = replace(skipped, phases=(*looked, PhaseSummary(Phase.ANALYSE, 0.1)))
+    assert not any("Left out" in line for line in printed(analysed))
+
+
+def test_files_that_left_the_quarantine_for_good_are_counted() -> None:
+    run = replace(result(groups=(), failures=()), phases=(PhaseSummary(Phase.REMOVE, 0.1, {"expired": 22}),))
+    out = io.StringIO()
+    TerminalReport(Console(file=out, width=80, highlight=False), quarantine_days=30).print(run)
+    assert "Quarantine    22 files older than 30 days permanently deleted" in out.getvalue()
