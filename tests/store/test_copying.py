@@ -76,7 +76,7 @@ def test_features_and_words_are_copied(tmp_path: Path) -> None:
         wanted = {numbers[entry.digest or b""]: entry.features for entry in entries}
         assert target.features(numbers.values()) == wanted
         first, _, third = (numbers[entry.digest or b""] for entry in entries)
-        assert list(map(list, target.suspects([first]))) == [[third]]
+        assert list(map(list, target.candidates([first]))) == [[third]]
 
 
 MARK = 7
