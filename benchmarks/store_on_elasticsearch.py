@@ -35,7 +35,7 @@ from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic.contents import read_contents, with_signature
-from py_image_dedup.store.elastic.document import within
+from py_image_dedup.store.elastic.document import entries_under
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.distribution import NEWEST
 from tests.servers.node import prepare, stop_all
@@ -127,7 +127,7 @@ def read(clock: Clock, elastic: ElasticStore) -> None:
     under = [ROOT]
     for _ in range(2):
         clock.time("stamps", lambda: sum(1 for _ in elastic.stamps(under)))
-    inside, count = with_signature(within(under)), elastic.count(under)
+    inside, count = with_signature(entries_under(under)), elastic.count(under)
     connection = elastic._connection  # noqa: SLF001 - a part of what pairs does
     for _ in range(2):
         clock.time("what a pass of pairs reads", lambda: len(read_contents(connection, "benchmark", inside, count)))

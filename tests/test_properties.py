@@ -27,12 +27,12 @@ from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.ranking.rules import RULES, parse_rule
 from py_image_dedup.removal.undo import undo
 from py_image_dedup.scan.roots import Ownership
-from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.entries import VERSIONS, entry, signature
 from tests.support.libraries import Library
 from tests.support.pictures import picture
+from tests.support.signatures import distance
 
 ROOTS = (Root(Path("/p")), Root(Path("/p/q")), Root(Path("/o"), protected=True))
 REMOVABLE = (

@@ -247,7 +247,7 @@ def test_what_batches_search_can_be_loaded_before_they_come(photos: Photos) -> N
     with SqliteStore(photos.top.parent / "state" / "index.sqlite3") as store:
         Deduplicator(store, photos.options).prepare([Root(photos.top)])
         assert len(store._words._index) == 7
-        assert len(store._table.numbers) == 7
+        assert len(store._table.content_ids) == 7
 
 
 def away_and_back(photos: Photos, photo: Image.Image) -> RunResult:

@@ -25,7 +25,7 @@ from py_image_dedup.signature.arrays import Int64Array
 MOST_SUSPECTS: Final = 50
 """The longest answer to a query."""
 
-NOBODY: Final = -1
+NOT_INDEXED: Final = -1
 """The number of a picture that is not in the index."""
 
 COMMON: Final = 1_000

@@ -73,9 +73,13 @@ class AffectedEntries:
         for block in join(rows, max_distance):
             yield replace(block, left=numbers[block.left], right=numbers[block.right])
 
-    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:  # noqa: ARG002
+    def contents(
+        self,
+        content_ids: Iterable[int],
+        under: Sequence[Path] | None,  # noqa: ARG002
+    ) -> Mapping[int, tuple[IndexEntry, ...]]:
         """Return the entries of contents."""
-        return {number: self._contents[number] for number in numbers if number in self._contents}
+        return {number: self._contents[number] for number in content_ids if number in self._contents}
 
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:  # noqa: ARG002
         """Stream the sets of entries with the same digest."""

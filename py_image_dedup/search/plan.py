@@ -1,16 +1,16 @@
-"""How the pairs that cannot be near are recognised: which coordinates are compared, and how often.
+"""Plans that exclude pairs which cannot be near: the coordinates that are compared, and the products of them.
 
 Every plan bounds the cosine of two signatures from above, by a product of few columns, and all of them are exact:
 
-- *one orientation*: ``cos <= Pa . Pb + |Ra| |Rb|``, P the coordinates on the strongest directions, R the rest;
-- *invariant*: the same on the part that no turn changes (A1), and the lengths of the other parts: one product bounds
-  all eight orientations. Enough for small distances;
-- *half*: A1 and one more part, whose sign half of the turns change: two products, each for four orientations;
-- *signed*: all coordinates. Turning by 180 degrees keeps the even ones and negates the odd ones, so
+- *one orientation*: ``cos <= Pa . Pb + |Ra| |Rb|``, P the coordinates on the strongest directions, R the residual;
+- *invariant*: the same on the part that no orientation changes (A1), and the lengths of the other parts: one product
+  bounds all eight orientations. Enough for small distances;
+- *half*: A1 and one more part, whose sign half of the orientations change: two products, each for four of them;
+- *signed*: all coordinates. Rotating by 180 degrees keeps the even ones and negates the odd ones, so
   ``even + |odd|`` bounds two orientations at once: four pairs of products;
-- *whole*: no bound, the products of all 272 values.
+- *full*: no bound, the products of all 272 values.
 
-Which of them, and how many directions, is decided by what they leave of a sample.
+The plan and its number of directions are chosen by the share of a sample that they exclude.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Arra
 from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES, compose, orient_signature
 
 E_PART = 4
-"""The part on which turning by 180 degrees changes every sign; 0 to 3 are A1, A2, B1, B2."""
+"""The part on which a rotation by 180 degrees changes every sign; 0 to 3 are A1, A2, B1, B2."""
 
 _QUARTERS = frozenset({Orientation.ROTATE_90, Orientation.ROTATE_270})
 _MIRRORS = frozenset({Orientation.MIRROR, Orientation.FLIP})
 _DIAGONALS = frozenset({Orientation.TRANSPOSE, Orientation.TRANSVERSE})
 
-# Signs under quarter turns, mirrorings and diagonal mirrorings; turning by 180 degrees changes none.
+# Signs under quarter turns, mirrorings and diagonal mirrorings; a rotation by 180 degrees changes none.
 _ONE_DIMENSIONAL = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
 
 
@@ -44,7 +44,7 @@ class Basis:
     Attributes:
         directions: float32, shape ``(272, 272)``, one direction a column.
         strength: float64, shape ``(272,)``: the mean square of unit signatures along each direction.
-        part: uint8, shape ``(272,)``: which part of the group's representation a direction lies in.
+        part: uint8, shape ``(272,)``: the part of the group's representation that a direction lies in.
     """
 
     directions: npt.NDArray[np.float32]
@@ -53,7 +53,7 @@ class Basis:
 
 
 def sign_of(part: int, orientation: Orientation) -> int:
-    """Return what a turn does to coordinates of one of the parts 0 to 3: 1 keeps them, -1 changes their sign."""
+    """Return the factor that an orientation has on the coordinates of one of the parts 0 to 3: 1 or -1."""
     quarter, mirror, diagonal = _ONE_DIMENSIONAL[part]
     if orientation in _QUARTERS:
         return quarter
@@ -63,11 +63,11 @@ def sign_of(part: int, orientation: Orientation) -> int:
 
 
 def fit(sample: Int8Array, *, orientations: bool) -> Basis:
-    """Fit a basis to some signatures.
+    """Fit a basis to a sample of signatures.
 
     Args:
-        sample: int8, shape ``(n, 272)``; some hundred to some thousand of those that will be searched.
-        orientations: Whether the basis must respect the turns.
+        sample: int8, shape ``(n, 272)``; a few hundred to a few thousand of those that will be searched.
+        orientations: Whether the basis must respect the eight orientations.
     """
     units = unit(sample).astype(np.float64)
     moments = units.T @ units / max(1, len(units))
@@ -93,7 +93,7 @@ def fit(sample: Int8Array, *, orientations: bool) -> Basis:
 
 
 def unit(values: Int8Array) -> npt.NDArray[np.float32]:
-    """Return signatures of length 1 as float32; one without structure stays zero."""
+    """Return signatures scaled to length 1, float32; that of a featureless picture stays zero."""
     floats = values.astype(np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
     floats /= np.where(lengths > 0, lengths, 1)[:, None]
@@ -107,7 +107,7 @@ def _matrix(orientation: Orientation) -> Float64Array:
 
 
 def _span(projector: Float64Array) -> Float64Array:
-    """Return orthonormal columns that span what a projector keeps."""
+    """Return orthonormal columns that span the range of a projector."""
     kept, vectors = np.linalg.eigh(projector)
     return vectors[:, kept > 0.5]  # they are 0 or 1
 
@@ -118,23 +118,23 @@ def _strongest_axes(moments: Float64Array) -> tuple[Float64Array, Float64Array]:
 
 
 SLACK = 2e-5
-"""How much float32 may be wrong in a cosine, generously."""
+"""A generous bound on the rounding error of a cosine in float32."""
 
 _SAMPLE = 2000
 _SEED = 272
-_NEARLY = 1.2
+_ALMOST = 1.2
 
-# Nanoseconds a pair on one core; only their ratios matter.
-_PRODUCT, _COLUMN, _PASS, _COMPARE, _EXACT, _WHOLE, _CROWDED = 0.10, 0.0175, 0.05, 0.09, 200.0, 5.1, 15.0
+# Nanoseconds per pair on one core; only their ratios matter.
+_PRODUCT, _COLUMN, _PASS, _COMPARE, _EXACT, _FULL, _DENSE = 0.10, 0.0175, 0.05, 0.09, 200.0, 5.1, 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """One product of a plan.
+class BoundProduct:
+    """A product of a plan, which bounds the cosine in several orientations at once.
 
     Attributes:
-        turned: How the left signatures are turned for it.
-        bounds: The orientations that it bounds.
+        turned: The orientation of the left signatures in the product.
+        bounds: The orientations that the product bounds.
     """
 
     turned: Orientation
@@ -143,42 +143,45 @@ class Product:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Columns to compare, and in which products.
+    """The columns to compare and the products to compare them in.
 
     Attributes:
-        basis: The directions; ``None`` for the plan *whole*, which has no products either.
-        even: Columns of the basis whose product is taken as it is.
+        basis: The directions; ``None`` for the plan *full*, which has no products either.
+        even: Columns of the basis with a signed product.
         odd: Columns of the basis whose product counts by its absolute value.
-        rests: Sets of columns, each of which is bounded by one product of lengths.
-        products: One for each set of orientations.
+        residuals: Sets of the other columns, each bounded by one product of lengths.
+        products: One product for each set of orientations.
     """
 
     basis: Basis | None
     even: npt.NDArray[np.intp]
     odd: npt.NDArray[np.intp]
-    rests: tuple[npt.NDArray[np.intp], ...]
-    products: tuple[Product, ...]
+    residuals: tuple[npt.NDArray[np.intp], ...]
+    products: tuple[BoundProduct, ...]
 
     def columns(self, values: Int8Array) -> tuple[Float32Array, Float32Array]:
-        """Return the even columns with the lengths behind them, and the odd columns, of signatures, row by row."""
+        """Return the even columns followed by the lengths of the residuals, and the odd columns, of signatures."""
         if self.basis is None:
-            raise ValueError("the whole plan has no columns")
-        return self.select(unit(values) @ self.basis.directions)
+            raise ValueError("the full plan has no columns")
+        return self.columns_of(unit(values) @ self.basis.directions)
 
-    def select(self, coordinates: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Do ``columns`` with coordinates along all directions of the basis."""
-        lengths = [np.sqrt(np.einsum("ij,ij->i", part, part)) for part in (coordinates[:, rest] for rest in self.rests)]
+    def columns_of(self, coordinates: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return ``columns`` of coordinates along all directions of the basis."""
+        lengths = [
+            np.sqrt(np.einsum("ij,ij->i", part, part))
+            for part in (coordinates[:, residual] for residual in self.residuals)
+        ]
         even = np.concatenate([coordinates[:, self.even], np.stack(lengths, axis=1)], axis=1)
         return np.ascontiguousarray(even), np.ascontiguousarray(coordinates[:, self.odd])
 
 
 _NONE: npt.NDArray[np.intp] = np.zeros(0, dtype=np.intp)
-WHOLE = Plan(None, _NONE, _NONE, (), ())
-"""No bound."""
+FULL = Plan(None, _NONE, _NONE, (), ())
+"""The plan without a bound: every pair is evaluated."""
 
 
 def least_cosine(max_distance: float) -> float:
-    """Return the cosine that a pair within the distance has at least, whatever its lengths.
+    """Return the least cosine of a pair within the distance, whatever its lengths.
 
     ``|a - b|^2 <= t^2 (|a| + |b|)^2`` means ``cos >= (|a|/|b| + |b|/|a|) (1 - t^2) / 2 - t^2``, least at equal lengths.
     """
@@ -189,7 +192,7 @@ def choose(signatures: Int8Array, max_distance: float, *, orientations: bool) ->
     """Choose the cheapest plan for some signatures and a distance.
 
     Args:
-        signatures: int8, shape ``(n, 272)``; a sample of them is looked at.
+        signatures: int8, shape ``(n, 272)``; a sample of them is used.
         max_distance: 0 to 1.
         orientations: Whether all eight orientations are searched.
     """
@@ -201,14 +204,14 @@ def choose(signatures: Int8Array, max_distance: float, *, orientations: bool) ->
     turns = ORIENTATIONS if orientations else (Orientation.UPRIGHT,)
     lefts = {orientation: unit(orient_signature(left, orientation)) @ basis.directions for orientation in turns}
     least = np.float32(least_cosine(max_distance) - SLACK)
-    # What is near, or nearly, is left by every plan; where it is much, it stands in a grid and costs little.
-    nearly = np.float32(least_cosine(_NEARLY * max_distance))
+    # No plan excludes the pairs that are near, or nearly; where there are many, they form grids and cost little.
+    nearly = np.float32(least_cosine(_ALMOST * max_distance))
     apart = np.logical_and.reduce([coordinates @ rights.T < nearly for coordinates in lefts.values()])
     near = 1 - float(np.mean(apart)) if apart.size else 0.0
-    whole = _WHOLE * len(turns)
-    best, lowest = WHOLE, whole
+    whole = _FULL * len(turns)
+    best, lowest = FULL, whole
     for plan in _plans(basis, orientations=orientations):
-        fixed = _fixed_cost(plan) + near * (whole + _CROWDED)
+        fixed = _fixed_cost(plan) + near * (whole + _DENSE)
         if fixed < lowest:
             cost = fixed + _EXACT * _share_left(plan, lefts, rights, least, apart)
             if cost < lowest:
@@ -218,12 +221,12 @@ def choose(signatures: Int8Array, max_distance: float, *, orientations: bool) ->
 
 def _plans(basis: Basis, *, orientations: bool) -> Iterator[Plan]:
     if not orientations:
-        only = (Product(Orientation.UPRIGHT, (Orientation.UPRIGHT,)),)
+        only = (BoundProduct(Orientation.UPRIGHT, (Orientation.UPRIGHT,)),)
         for count in (7, 11, 15, 19, 23, 27, 31, 35, 39, 47, 55, 63, 79, 95):
             yield _plan(basis, _strongest(basis, range(1), count), only, by_part=False)
         return
     for count in (4, 8, 12, 16, 20, 27):
-        yield _plan(basis, _strongest(basis, range(1), count), (Product(Orientation.UPRIGHT, ORIENTATIONS),))
+        yield _plan(basis, _strongest(basis, range(1), count), (BoundProduct(Orientation.UPRIGHT, ORIENTATIONS),))
     for part in (1, 2, 3):
         for count in (8, 12, 16, 20, 24, 28, 36):
             yield _plan(basis, _strongest(basis, (0, part), count), tuple(_halves(part)))
@@ -231,31 +234,34 @@ def _plans(basis: Basis, *, orientations: bool) -> Iterator[Plan]:
         yield _plan(basis, _strongest(basis, range(E_PART + 1), count), tuple(_opposites()), by_part=False)
 
 
-def _halves(part: int) -> Iterator[Product]:
+def _halves(part: int) -> Iterator[BoundProduct]:
     for sign in (1, -1):
         bounded = tuple(orientation for orientation in ORIENTATIONS if sign_of(part, orientation) == sign)
-        yield Product(bounded[0], bounded)
+        yield BoundProduct(bounded[0], bounded)
 
 
-def _opposites() -> Iterator[Product]:
+def _opposites() -> Iterator[BoundProduct]:
     for turned in (Orientation.UPRIGHT, Orientation.MIRROR, Orientation.TRANSPOSE, Orientation.ROTATE_90):
-        yield Product(turned, (turned, compose(turned, Orientation.ROTATE_180)))
+        yield BoundProduct(turned, (turned, compose(turned, Orientation.ROTATE_180)))
 
 
-def _plan(basis: Basis, chosen: npt.NDArray[np.intp], products: tuple[Product, ...], *, by_part: bool = True) -> Plan:
-    """Make a plan of the chosen columns; what is not chosen is bounded by one length, or by one for each part.
+def _plan(
+    basis: Basis, chosen: npt.NDArray[np.intp], products: tuple[BoundProduct, ...], *, by_part: bool = True
+) -> Plan:
+    """Make a plan of the chosen columns; the others are bounded by one length, or by one for each part.
 
-    Lengths by part are for products that bound more than the turns of one coset of the half turn: those mix nothing
-    between the parts, and keep the length of each. The chosen parts share one rest, as their coordinates are fixed.
+    Lengths by part are for products that bound more than the orientations of one coset of the half turn: those mix
+    nothing between the parts, and keep the length of each. The chosen parts share one residual, as their coordinates
+    are fixed.
     """
     others = np.setdiff1d(np.arange(SIGNATURE_LENGTH), chosen)
     if by_part:
         fixed = np.isin(basis.part[others], basis.part[chosen])
-        rests = [others[fixed]] + [others[~fixed & (basis.part[others] == part)] for part in range(E_PART + 1)]
+        residuals = [others[fixed]] + [others[~fixed & (basis.part[others] == part)] for part in range(E_PART + 1)]
     else:
-        rests = [others]
+        residuals = [others]
     odd = basis.part[chosen] == E_PART
-    return Plan(basis, chosen[~odd], chosen[odd], tuple(rest for rest in rests if len(rest)), products)
+    return Plan(basis, chosen[~odd], chosen[odd], tuple(residual for residual in residuals if len(residual)), products)
 
 
 def _strongest(basis: Basis, parts: range | tuple[int, ...], count: int) -> npt.NDArray[np.intp]:
@@ -265,7 +271,7 @@ def _strongest(basis: Basis, parts: range | tuple[int, ...], count: int) -> npt.
 
 
 def _fixed_cost(plan: Plan) -> float:
-    one = _PRODUCT + _COLUMN * (len(plan.even) + len(plan.rests)) + _COMPARE
+    one = _PRODUCT + _COLUMN * (len(plan.even) + len(plan.residuals)) + _COMPARE
     if len(plan.odd):
         one += _PRODUCT + _COLUMN * len(plan.odd) + 2 * _PASS
     return one * len(plan.products)
@@ -278,13 +284,13 @@ def _share_left(
     least: np.float32,
     apart: npt.NDArray[np.bool_],
 ) -> float:
-    """Return how many exact products a pair that is not near needs after the plan."""
+    """Return the mean number of exact products that a pair which is not near needs after the plan."""
     if not apart.size:
         return 0.0
-    right_even, right_odd = plan.select(rights)
+    right_even, right_odd = plan.columns_of(rights)
     share = 0.0
     for product in plan.products:
-        left_even, left_odd = plan.select(lefts[product.turned])
+        left_even, left_odd = plan.columns_of(lefts[product.turned])
         bound = left_even @ right_even.T
         if len(plan.odd):
             bound += np.abs(left_odd @ right_odd.T)

@@ -1,4 +1,4 @@
-"""Matrix products, and what OpenCV does, on the thread that asks for them."""
+"""The number of threads that BLAS and OpenCV use."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from threadpoolctl import ThreadpoolController
 
 
 class _SingleThreadedBlas(AbstractContextManager[None]):
-    """While anyone is inside, matrix products and OpenCV use the calling thread and no others.
+    """A reentrant context manager that keeps BLAS and OpenCV to the calling thread.
 
-    Search and verification bring their own threads, and those of BLAS and OpenCV would wait for each other, spinning.
-    How many they use is one number for the whole process, so who needs it to be one is counted for the whole process:
-    the first sets it, the last puts it back.
+    Search and verification bring threads of their own; threads of BLAS and OpenCV beside them would wait for each
+    other, spinning. The number of threads is a setting of the whole process, so the blocks that are open are counted
+    for the whole process: the first one sets it and the last one restores it.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class _SingleThreadedBlas(AbstractContextManager[None]):
                 if self._controller is None:
                     self._controller = ThreadpoolController()
                 self._undo.enter_context(self._controller.limit(limits=1, user_api="blas"))
-                opencv = sys.modules.get("cv2")  # who did not load it will not use it
+                opencv = sys.modules.get("cv2")  # not imported here: only a process that loaded it will use it
                 if opencv is not None:
                     self._undo.callback(opencv.setNumThreads, opencv.getNumThreads())
                     opencv.setNumThreads(1)
@@ -46,4 +46,4 @@ class _SingleThreadedBlas(AbstractContextManager[None]):
 
 
 single_threaded_blas = _SingleThreadedBlas()
-"""Enter it around matrix products and OpenCV; any number of threads may be inside, and inside again."""
+"""Enter it around matrix products and OpenCV. Any number of threads may hold it, and a thread may enter it again."""

@@ -1,11 +1,11 @@
-"""A grey picture becomes a signature: Goldberg's method, value for value as the image-match package computes it.
+"""The perceptual hash of a grey picture: the signature of Goldberg and others, value for value as image-match's.
 
 H. C. Wong, M. Bern, D. Goldberg: "An image signature for any kind of image", ICIP 2002. The picture is cropped to where
 its detail is, the mean grey around 81 points of a 9 x 9 grid is compared with that of the 8 neighbours, and each
 difference is kept as one of five steps: same, darker, much darker, lighter, much lighter.
 
-image-match works on greys from 0 to 1, so "the same grey array" means ``grey / 255`` in float64 here and there; that is
-the scale its tolerance of 2/255, two grey levels, is made for. (Given uint8, its differences would wrap around.)
+image-match works on greys from 0 to 1, so "the same grey array" means ``grey / 255`` in float64 in both programs; its
+tolerance of 2/255, two grey levels, is made for that scale. (With uint8 its differences would wrap around.)
 
 Equal to the last bit, because a difference can lie on a border between two steps, and then the rounding of a sum
 decides: about one picture in thirty has such a difference. The costly half, finding the crop, is done in integers,
@@ -21,13 +21,13 @@ from py_image_dedup.signature.arrays import Float64Array, Int8Array, Int64Array,
 from py_image_dedup.signature.orientation import GRID, NEIGHBOUR, POINT
 
 SIGNATURE_VERSION = 1
-"""Changes when the same grey array may give other values."""
+"""The version of the method: it grows when the same grey array may give other values."""
 
 MIN_NONZERO = 54
-"""With fewer values than this that are not zero (one in five) a picture counts as flat.
+"""The number of values other than zero below which a picture has no signature (one value in five).
 
-One straight edge on an empty ground gives 25 such values, one straight line 50: they tell where the line is and nothing
-else, and every picture with a line there would be "the same". Photographs have 150 and more.
+One straight edge on an empty background gives 25 such values, one straight line 50. They encode the position of the
+line and nothing else: every picture with a line there would be "the same". Photographs have 150 and more.
 """
 
 _IDENTICAL_TOLERANCE = 2 / 255.0
@@ -35,7 +35,7 @@ _LOWER_SHARE = 5 / 100
 _UPPER_SHARE = 95 / 100
 _WHITE = 1.0
 _SUMMED_FLAT = 4096
-"""numpy sums a window of fewer values than its buffer holds (8192) as one flat run; a larger one in pieces."""
+"""The largest window, in pixels, that numpy sums in one run: fewer values than its buffer holds (8192)."""
 
 _LEVELS: Float64Array = np.arange(256) / 255.0
 _LEVELS.setflags(write=False)
@@ -48,7 +48,7 @@ def compute(grey: UInt8Array) -> Signature | None:
         grey: uint8, shape ``(height, width)``, at least one pixel; any memory layout. Not changed.
 
     Returns:
-        The signature, or ``None`` for a picture without structure, whose signature would say nothing about it.
+        The signature, or ``None`` for a featureless picture, whose signature would not be discriminative.
 
     Raises:
         ValueError: Not uint8, not two-dimensional, or empty.
@@ -62,14 +62,14 @@ def compute(grey: UInt8Array) -> Signature | None:
 
 
 def compute_values(grey: UInt8Array) -> Int8Array:
-    """Compute the values themselves, those of flat pictures too.
+    """Compute the values of a signature, of a featureless picture too.
 
     Args:
         grey: As for ``compute``.
 
     Returns:
         int8, shape ``(272,)``, each from -2 to 2: the difference of a grid point to its right, lower left, lower and
-        lower right neighbour, positive where the point is lighter. ``grid.expand`` gives image-match's 648.
+        lower right neighbour, positive where the point is lighter. ``orientation.expand`` gives image-match's 648.
 
     Raises:
         ValueError: As ``compute``.
@@ -98,24 +98,24 @@ def _differences(one: UInt8Array, other: UInt8Array) -> UInt8Array:
 
 
 def _middle(detail: np.ndarray) -> tuple[int, int]:
-    """Return the places between which the cumulative detail goes from its 5th to its 95th percentile."""
+    """Return the indices between which the cumulative detail goes from its 5th to its 95th percentile."""
     cumulative: Int64Array = np.cumsum(detail, dtype=np.int64)
     size = len(cumulative)
     lower = _crossing(cumulative, (size - 1) * _LOWER_SHARE, side="right")
     upper = _crossing(cumulative, (size - 1) * _UPPER_SHARE, side="left")
-    if lower > upper:  # nearly all detail is in one place, or there is none
+    if lower > upper:  # nearly all detail lies in one row or column, or there is none
         return int(_LOWER_SHARE * size), int(_UPPER_SHARE * size)
     return lower, upper
 
 
-def _crossing(cumulative: Int64Array, place: float, *, side: str) -> int:
-    """Do ``searchsorted(cumulative, percentile, side)`` without computing the percentile.
+def _crossing(cumulative: Int64Array, index: float, *, side: str) -> int:
+    """Return ``searchsorted(cumulative, percentile, side)`` without computing the percentile.
 
-    numpy's percentile at a ``place`` between two elements lies strictly between them if they differ, and is their
-    value if they do not; at a whole ``place`` it is that element.
+    numpy's percentile at an ``index`` between two elements lies strictly between them if they differ, and is their
+    value if they do not; at a whole ``index`` it is that element.
     """
-    before = int(place)
-    if place > before and cumulative[before] < cumulative[before + 1]:
+    before = int(index)
+    if index > before and cumulative[before] < cumulative[before + 1]:
         return before + 1
     return int(np.searchsorted(cumulative, cumulative[before], "left" if side == "left" else "right"))
 
@@ -145,13 +145,13 @@ def _window_means(grey: UInt8Array, rows: list[int], columns: list[int]) -> Floa
 
 
 def _odd_window_means(grey: UInt8Array, tops: list[int], lefts: list[int], side: int) -> Float64Array:
-    """Do ``_window_means`` one by one: a window is cut by the border, or larger than canonical pictures have any."""
+    """Return ``_window_means`` one by one, for windows that the border cuts or that numpy sums in several runs."""
     image = _LEVELS.take(grey)
     return np.array([np.mean(image[top : top + side, left : left + side]) for top in tops for left in lefts])
 
 
 def _quantise(differences: Float64Array) -> Int8Array:
-    """Turn differences into steps from -2 to 2: zero below two grey levels, then one or two at their median size."""
+    """Quantise differences to -2 to 2: zero below two grey levels, one up to the median size, two above it."""
     size = np.abs(differences)
     sizes = np.sort(size[size >= _IDENTICAL_TOLERANCE])
     count = len(sizes)
@@ -161,8 +161,8 @@ def _quantise(differences: Float64Array) -> Int8Array:
     median = upper_middle if count % 2 else upper_middle - (upper_middle - sizes[count // 2 - 1]) * 0.5
     steps = (size >= _IDENTICAL_TOLERANCE).astype(np.int8)
     if sizes[-1] >= _WHITE:
-        # Pure white beside pure black: image-match writes its steps over the differences while it goes, and then
-        # takes each step "1" for a difference of 1.0, which belongs to the second step.
+        # Pure white beside pure black: image-match overwrites the differences with steps in place, and then takes
+        # each step 1 for a difference of 1.0, which belongs to the second step.
         steps *= 2
     else:
         steps += size > median

@@ -1,37 +1,20 @@
-"""How unlike two signatures are: the normalised distance ``|a - b| / (|a| + |b|)``, 0 the same to 1 the opposite.
+"""The distance of two signatures: ``|a - b| / (|a| + |b|)``, from 0 (equal) to 1 (opposite).
 
 Everything under the roots is an integer, so every function here and the search give the same float64 to the last bit.
-A picture without structure (all values zero) is like nothing, itself included: its distance to anything is 1.
+The distance of a featureless picture (all values zero) to any picture, itself included, is 1.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature import blas
-from py_image_dedup.signature.arrays import Float64Array, Int8Array, UInt8Array
+from py_image_dedup.signature.arrays import Float64Array, Int8Array, UInt8Array, row_slices
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 
 _ROWS_AT_ONCE = 4096
-
-
-def distance(a: Int8Array, b: Int8Array) -> float:
-    """Return the distance of two signatures as they stand, in one orientation.
-
-    Args:
-        a: int8, shape ``(272,)``.
-        b: int8, shape ``(272,)``.
-
-    Returns:
-        0 to 1.
-    """
-    one, other = a.astype(np.int64), b.astype(np.int64)
-    dots = np.array([one @ other], dtype=np.float64)
-    return float(from_products(dots, np.array([one @ one], np.float64), np.array([other @ other], np.float64))[0])
 
 
 def distances(one: Int8Array, many: Int8Array) -> tuple[Float64Array, UInt8Array]:
@@ -42,20 +25,20 @@ def distances(one: Int8Array, many: Int8Array) -> tuple[Float64Array, UInt8Array
         many: int8, shape ``(n, 272)``.
 
     Returns:
-        float64 distances, shape ``(n,)``, and the ``Orientation`` values that make ``one`` look like each, uint8; among
-        equal distances the lowest value, so that what needs no turn is not turned.
+        float64 distances, shape ``(n,)``, and the ``Orientation`` values that make ``one`` look like each of them,
+        uint8; the lowest value among equal distances, so that ``UPRIGHT`` wins a tie.
 
     Raises:
-        ValueError: Arrays of another shape or type.
+        ValueError: The arrays have another shape or type.
 
     Thread-safety: any number of threads.
     """
-    signatures(many)
+    check_signatures(many)
     turned = np.stack([orient_signature(one, orientation) for orientation in ORIENTATIONS]).astype(np.float32)
     squared = np.float64(one.astype(np.int64) @ one.astype(np.int64))
     least = np.empty(len(many), dtype=np.float64)
     best = np.empty(len(many), dtype=np.uint8)
-    for rows in _slices(len(many)):
+    for rows in row_slices(len(many), _ROWS_AT_ONCE):
         part = many[rows].astype(np.float32)
         with blas.single_threaded_blas:
             products = part @ turned.T
@@ -72,9 +55,9 @@ def from_products(
     """Return distances from dot products and squared lengths, all of them whole numbers.
 
     Args:
-        dots: float64, products of a left and a right signature.
-        left_squared: float64, squared lengths of the left ones, or one for all.
-        right_squared: float64, squared lengths of the right ones.
+        dots: float64, shape ``(n,)``, dot products of left and right signatures.
+        left_squared: float64, squared lengths of the left signatures, or one value for all.
+        right_squared: float64, squared lengths of the right signatures.
     """
     lengths = np.sqrt(left_squared) + np.sqrt(right_squared)
     squares = left_squared + right_squared - 2 * dots
@@ -82,11 +65,22 @@ def from_products(
     return found
 
 
-def signatures(array: Int8Array) -> Int8Array:
-    """Return the array if it holds signatures.
+def check_distance(max_distance: float) -> float:
+    """Return a bound on distances unchanged, once its range is checked.
 
     Raises:
-        ValueError: It is not int8 of shape ``(n, 272)``.
+        ValueError: The bound is not between 0 and 1.
+    """
+    if not 0 <= max_distance <= 1:
+        raise ValueError(f"a distance is between 0 and 1, not {max_distance}")
+    return float(max_distance)
+
+
+def check_signatures(array: Int8Array) -> Int8Array:
+    """Return an array of signatures unchanged, once its type and shape are checked.
+
+    Raises:
+        ValueError: The array is not int8 of shape ``(n, 272)``.
     """
     if array.dtype != np.int8 or array.ndim != 2 or array.shape[1] != SIGNATURE_LENGTH:
         raise ValueError(f"signatures are int8 of shape (n, {SIGNATURE_LENGTH}), not {array.dtype} {array.shape}")
@@ -96,11 +90,6 @@ def signatures(array: Int8Array) -> Int8Array:
 def squared_lengths(many: Int8Array) -> npt.NDArray[np.int32]:
     """Return the squared length of each signature, shape ``(n,)``: at most 1088."""
     squared = np.empty(len(many), dtype=np.int32)
-    for rows in _slices(len(many)):
+    for rows in row_slices(len(many), _ROWS_AT_ONCE):
         squared[rows] = np.einsum("ij,ij->i", many[rows], many[rows], dtype=np.int32)
     return squared
-
-
-def _slices(rows: int) -> Iterator[slice]:
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        yield slice(start, min(start + _ROWS_AT_ONCE, rows))

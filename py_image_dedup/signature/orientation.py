@@ -1,12 +1,12 @@
-"""The eight orientations of a picture, as they act on its signature.
+"""The eight orientations of a picture, applied to its signature.
 
-Turning a picture moves the grid points and so moves the 272 differences among themselves; a difference that is seen
-from its other end afterwards changes its sign. So a turned picture needs no second decode: its signature is a signed
-permutation of the one that is known.
+Rotating or mirroring a picture permutes the grid points and with them the 272 differences; a difference whose two ends
+are swapped changes its sign. So no second decode is needed: the signature of the reoriented picture is a signed
+permutation of the known one.
 
-That is exact on the grid. A picture's own turn comes beside it, because image-match rounds grid points and windows
-towards the upper left: 0.13 on photographs of 341 x 256 pixels. ``media.canonical`` has the sizes at which nothing is
-rounded and both agree.
+This is exact on the grid. The signature computed from a reoriented picture differs a little, because image-match rounds
+grid points and windows towards the upper left: by 0.13 on photographs of 341 x 256 pixels. ``media.worker.decode`` has
+the sizes at which nothing is rounded and both agree.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature.arrays import Int8Array, UInt8Array
 
 GRID = 9
-"""Grid points a side."""
+"""Grid points per side."""
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """Steps (rows, columns) to the neighbours, in the order of the 648 values."""
 
 
 def _forward_pairs() -> tuple[tuple[int, int, int, int], ...]:
-    """Return ``(point, neighbour, place of the value, place of its mirror)`` for the values that are kept."""
+    """Return ``(point, neighbour, index of the value, index of its mirror)`` for the values that are kept."""
     pairs = []
     for row in range(GRID):
         for column in range(GRID):
@@ -46,8 +46,8 @@ def _columns() -> tuple[npt.NDArray[np.intp], ...]:
 
 
 POINT, NEIGHBOUR, PLACE, MIRRORED_PLACE = _columns()
-"""For each of the 272 values: its grid point and its neighbour (0 to 80), and where the difference and its mirror
-stand among the 648. Read-only."""
+"""For each of the 272 values: its grid point and its neighbour (0 to 80), and the indices of the difference and of its
+mirror among the 648. Read-only."""
 
 
 def expand(values: Int8Array) -> Int8Array:
@@ -70,14 +70,14 @@ ORIENTATIONS: tuple[Orientation, ...] = tuple(Orientation)
 
 
 def orient_picture(grey: UInt8Array, orientation: Orientation) -> UInt8Array:
-    """Turn a picture.
+    """Return a picture in another orientation.
 
     Args:
         grey: Shape ``(height, width, ...)``.
-        orientation: The turn; the EXIF tag that asks a viewer for it.
+        orientation: The rotation or mirroring, as the EXIF tag that asks a viewer for it.
 
     Returns:
-        A view of the picture, turned.
+        A view of the picture.
     """
     if orientation is Orientation.UPRIGHT:
         return grey
@@ -97,7 +97,7 @@ def orient_picture(grey: UInt8Array, orientation: Orientation) -> UInt8Array:
 
 
 def _tables() -> tuple[npt.NDArray[np.intp], Int8Array]:
-    """Return for each orientation, by its value, where each turned value is taken from, and with which sign."""
+    """Return for each orientation, by its value, the source index and the sign of each value."""
     place = np.zeros((GRID * GRID, GRID * GRID), dtype=np.intp)
     sign = np.zeros((GRID * GRID, GRID * GRID), dtype=np.int8)
     place[POINT, NEIGHBOUR] = place[NEIGHBOUR, POINT] = np.arange(SIGNATURE_LENGTH)
@@ -115,16 +115,16 @@ def _tables() -> tuple[npt.NDArray[np.intp], Int8Array]:
 
 
 SOURCES, SIGNS = _tables()
-"""``turned[k] == SIGNS[orientation, k] * values[SOURCES[orientation, k]]``; shape ``(9, 272)``, row 0 unused,
+"""``oriented[k] == SIGNS[orientation, k] * values[SOURCES[orientation, k]]``; shape ``(9, 272)``, row 0 unused,
 read-only."""
 
 
 def orient_signature(values: Int8Array, orientation: Orientation) -> Int8Array:
-    """Return the signatures of the turned pictures.
+    """Return the signatures of the same pictures in another orientation.
 
     Args:
         values: int8, shape ``(..., 272)``.
-        orientation: The turn.
+        orientation: The rotation or mirroring.
 
     Returns:
         A new int8 array of the same shape.
@@ -134,19 +134,19 @@ def orient_signature(values: Int8Array, orientation: Orientation) -> Int8Array:
 
 
 def compose(first: Orientation, second: Orientation) -> Orientation:
-    """Return the one turn that does both, ``first`` before ``second``."""
+    """Return the single orientation that does the same as ``first`` followed by ``second``."""
     return _BY_CORNERS[_corners(first, second)]
 
 
 def inverse(orientation: Orientation) -> Orientation:
-    """Return the turn that undoes this one."""
+    """Return the orientation that undoes this one."""
     return _INVERSE.get(orientation, orientation)
 
 
-def _corners(*turns: Orientation) -> bytes:
-    """What the turns, one after the other, make of the numbered corners of a picture."""
+def _corners(*orientations: Orientation) -> bytes:
+    """Apply orientations, one after the other, to the numbered corners of a picture."""
     corners = np.array([[0, 1], [2, 3]], dtype=np.uint8)
-    for orientation in turns:
+    for orientation in orientations:
         corners = orient_picture(corners, orientation)
     return corners.tobytes()
 

@@ -1,7 +1,8 @@
-"""The contract of the index: what every store does, in words that one suite of tests checks for all of them.
+"""The contract of the index, which one suite of tests checks for every store.
 
-An index keeps *entries*, one a path, and knows that entries with the same digest have one *content*: contents have
-numbers, signatures belong to contents, and the search runs over contents, so that 500 copies cost one search.
+An index has one *entry* for each path. A *content* is what files with the same bytes have in common: all entries with
+the same digest share one content. Each content has a *content id*, signatures and features belong to contents, and the
+search runs over contents, so that 500 copies of a file cost one search.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.match import Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
@@ -20,21 +21,21 @@ from py_image_dedup.signature.arrays import PairBlock
 
 
 class StoreError(Exception):
-    """The index cannot be used; the message says which one, why, and what to do. A retry will not help."""
+    """The index cannot be used, and a retry will not help. The message names the index, the cause and the remedy."""
 
 
 class StoreUnavailable(StoreError):  # noqa: N818 - a state, and the name is a promise
-    """The index cannot be reached or is busy just now; a retry may help."""
+    """The index cannot be reached or is busy at the moment; a retry may help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """One answer of ``similar``.
+    """A content within the distance of a query of ``Store.similar``.
 
     Attributes:
-        content_id: The content that was found.
+        content_id: Content id of the neighbour.
         distance: 0 to the bound.
-        orientation: The turn that makes the query look like what was found.
+        orientation: The orientation that makes the query look like the neighbour.
     """
 
     content_id: int
@@ -42,27 +43,30 @@ class Neighbour:
     orientation: Orientation
 
 
-class Store(ABC):
+class Store(Closing, ABC):
     """The index.
 
     Every method but ``close`` raises ``StoreUnavailable`` or ``StoreError``; a failure is never an empty answer.
 
     ``under`` is a sequence of absolute folders; an entry is under a folder when its path lies anywhere below it
-    (``/a/b`` is not above ``/a/bc/d``). Nested and repeated folders are no error, and nothing comes twice for them. An
-    empty sequence means nothing, not everything; ``None`` means everything.
+    (``/a/b`` is not above ``/a/bc/d``). Nested and repeated folders are allowed and yield nothing twice. An empty
+    sequence means nothing, not everything; ``None`` means everything.
 
     What depends on the bytes alone belongs to the content: versions, facts, signature, pixel digest, features, and the
-    failure of an entry that has a digest. Who puts entries of one digest that disagree in it gets, for all of them,
-    either what was put last or what was put with each.
+    failure of an entry that has a digest. If entries with the same digest disagree, the store may keep the last value
+    for all of them or its own value for each.
 
-    A failure's path is that of its entry, whatever path it was put with.
+    The path of a failure is that of its entry, whatever path it was put with.
 
-    Entries come without their features and words, which are large: ``features`` and ``suspects`` ask for them. An entry
-    that is put without features leaves those of its content as they are if it was made with the same versions.
+    Entries come without their features and visual words, which are large; ``features`` and ``candidates`` read them. An
+    entry that is put without features leaves those of its content unchanged if it was made with the same versions.
 
-    While a stream (``stamps``, ``entries``, ``failed``, ``identical``) is read, the caller may put and remove. Entries
-    that are not touched are streamed as if nothing had happened; those that are may be in the stream as they were, as
-    they are, or not at all, but never twice. A stream that is not read to its end holds nothing back.
+    While a stream (``stamps``, ``entries``, ``failed``, ``identical``) is open, the caller may put and remove. Entries
+    that are not touched are streamed as if nothing had happened; those that are may appear in their old or new state,
+    or not at all, but never twice. A stream that is not read to its end holds no resources.
+
+    A *verdict* is the result of verifying a pair of contents. It is valid for one version of the verification; a
+    content is *verified with* a version once all its verdicts of that version are in the index.
 
     Thread-safety: one thread at a time; the caller serialises. Another process may use the same index.
     """
@@ -75,8 +79,8 @@ class Store(ABC):
     def put(self, entries: Sequence[IndexEntry]) -> None:
         """Insert or replace entries by path, as one batch.
 
-        A crash loses this batch at most, and never an older entry. When it returns, the batch survives a killed
-        process. Of two entries for one path in a batch the last wins.
+        A crash loses this batch at most, and never an older entry. When this method returns, the batch survives a
+        killed process. Of two entries for one path in a batch the last one wins.
 
         Raises:
             ValueError: An entry without a digest has facts, a signature, a pixel digest or features. Nothing is put.
@@ -84,23 +88,23 @@ class Store(ABC):
 
     @abstractmethod
     def remove(self, paths: Iterable[Path]) -> int:
-        """Forget entries; unknown paths are no error.
+        """Remove the entries of paths; unknown paths are ignored.
 
-        Of many paths, those that come later may still be there when an error is raised.
+        If an error is raised, the entries of later paths may still be there.
 
         Returns:
-            How many there were.
+            The number of entries removed.
         """
 
     @abstractmethod
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
 
     @abstractmethod
     def stamps(self, under: Sequence[Path] | None) -> Iterator[tuple[bytes, Stamp, Versions]]:
-        """Stream ``(raw path, stamp, versions)`` of every entry, in no particular order: the cheapest look.
+        """Stream ``(raw path, stamp, versions)`` of every entry, in no particular order: the cheapest read.
 
-        Equal ``Versions`` are the same object, so that a caller can compare once and remember.
+        Equal ``Versions`` are the same object, so that a caller can compare each of them once.
         """
 
     @abstractmethod
@@ -109,13 +113,13 @@ class Store(ABC):
 
     @abstractmethod
     def count(self, under: Sequence[Path] | None) -> int:
-        """Return how many entries there are."""
+        """Return the number of entries."""
 
     @abstractmethod
     def known(self, digests: Iterable[bytes]) -> Mapping[bytes, IndexEntry]:
-        """Return, for each of these digests that is known anywhere in the index, one entry that has it.
+        """Return one entry for each digest that is known anywhere in the index.
 
-        What has been decoded once, under whatever name, need not be decoded again. May be an entry whose file is gone.
+        What has been decoded once, under any name, need not be decoded again. The file of an entry may be gone.
         """
 
     @abstractmethod
@@ -123,17 +127,17 @@ class Store(ABC):
         """Stream the entries that have a failure, in the order of their raw paths."""
 
     def unsigned(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
-        """Stream the entries of whole pictures without a signature (flat ones), in the order of raw paths.
+        """Stream the entries of pictures that are decoded whole and have no signature, in the order of raw paths.
 
-        This one asks every entry; a store that keeps an index of them answers at once.
+        This default reads every entry; a store with an index on them answers at once.
         """
         return (entry for entry in self.entries(under) if entry.decoded_whole and entry.signature is None)
 
     @abstractmethod
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
-        """Stream the sets of two and more entries with the same digest, each in the order of raw paths.
+        """Stream the sets of two or more entries with the same digest, each in the order of raw paths.
 
-        Entries without a digest are in none.
+        Entries without a digest are in no set.
         """
 
     @abstractmethod
@@ -141,114 +145,115 @@ class Store(ABC):
         """Stream every pair of different contents under ``under`` whose signatures are within the distance.
 
         Exact: all pairs with ``distance <= max_distance`` in any of the 8 orientations, each once, none beyond.
-        Contents without a signature are in none. Blocks are bounded, so memory grows with the contents, not with the
+        Contents without a signature are in no pair. Blocks are bounded, so memory grows with the contents, not with the
         pairs. A block may be empty: one comes now and then while nothing is found, so that the caller can stop there.
-        What was searched in an earlier call is not searched again; what a call that is stopped found may be lost.
+        What an earlier call searched is not searched again; the pairs found by a call that is stopped may be lost.
 
-        Numbers are valid until the store is closed, if nothing is put or removed meanwhile. Neither may be done between
-        two blocks.
+        Content ids are valid until the store is closed, if nothing is put or removed meanwhile. Neither may be done
+        between two blocks.
 
         Args:
-            max_distance: 0 to 1.
-            under: As everywhere.
+            max_distance: The largest distance, 0 to 1.
+            under: Folders; see ``Store``.
 
         Raises:
-            ValueError: The distance is not from 0 to 1.
+            ValueError: The distance is not between 0 and 1.
         """
 
     @abstractmethod
     def similar(
         self, signatures: Sequence[Signature], max_distance: float, under: Sequence[Path] | None
     ) -> Sequence[Sequence[Neighbour]]:
-        """Return for each signature every content under ``under`` within the distance, nearest first, ties by number.
+        """Return the contents under ``under`` within the distance of each signature, nearest first, ties by content id.
 
         Exact, as ``pairs``. The content of the queried picture itself is in the answer if it is in the index. Among
-        equal distances of one content, the orientation with the least value is told.
+        equal distances of one content, the orientation with the least value is returned.
 
         Raises:
-            ValueError: The distance is not from 0 to 1.
+            ValueError: The distance is not between 0 and 1.
         """
 
     @abstractmethod
-    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
-        """Return the entries under ``under`` that have these contents, each in the order of raw paths.
+    def contents(
+        self, content_ids: Iterable[int], under: Sequence[Path] | None
+    ) -> Mapping[int, tuple[IndexEntry, ...]]:
+        """Return the entries under ``under`` of each content, in the order of raw paths.
 
-        A number of which there is none is not in the answer.
+        Contents without such an entry are not in the answer.
         """
 
     @abstractmethod
     def content_ids(self, digests: Iterable[bytes]) -> Mapping[bytes, int]:
-        """Return the numbers of the contents with these digests; what is not known is not in the answer."""
+        """Return the content id of each digest; unknown digests are not in the answer."""
 
     @abstractmethod
-    def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
-        """Return the packed features of these contents; one that has none is not in the answer."""
+    def features(self, content_ids: Iterable[int]) -> Mapping[int, bytes]:
+        """Return the packed features of contents; contents without features are not in the answer."""
 
     @abstractmethod
-    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Return for each of these contents which others may show the same: those that share enough visual words.
+    def candidates(self, content_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Return the candidates of each content: other contents that share enough visual words to be verified with it.
 
-        A few that share less are among them, the last. Exact by ``signature.inverted_index``: the same in every store.
-        The other contents may be anywhere in the index, and without a file by now. A content without words has no
-        suspects.
+        The last few candidates share fewer words. Exact by ``features.inverted_index``: the same in every store. The
+        candidates may be anywhere in the index, and their files may be gone. A content without words has no candidates.
 
         Yields:
-            For each number, in their order, at most 50 others, the most suspicious first.
+            For each content id, in their order, at most 50 others, the best candidate first.
         """
 
     @abstractmethod
     def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
-        """Return for each picture, which need not be in the index, the contents that share enough visual words with it.
+        """Return the candidates of pictures that need not be in the index.
 
         Args:
-            words: Packed, of each picture; see ``signature.words``.
+            words: The packed visual words of each picture; see ``features.visual_words``.
 
         Yields:
-            As ``suspects``; the content of the picture itself is among them if it is in the index.
+            As ``candidates``; the content of the picture itself is among them if it is in the index.
 
         Raises:
-            ValueError: These are no packed words.
+            ValueError: An item is not packed words.
         """
 
     @abstractmethod
     def unverified(self, version: int, under: Sequence[Path] | None) -> Sequence[int]:
-        """Return the contents under ``under`` with features that are not marked with this version, ascending."""
+        """Return the contents under ``under`` that have features and are not verified with this version, ascending."""
 
     @abstractmethod
-    def unverified_among(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
-        """Return those of these contents with features that are not marked with this version, ascending.
+    def unverified_among(self, version: int, content_ids: Sequence[int]) -> Sequence[int]:
+        """Return those of some contents that have features and are not verified with this version, ascending.
 
-        What it costs follows the contents that are asked for, and not the index.
+        The cost grows with the number of content ids, not with the index.
         """
 
     @abstractmethod
     def invalidate_orphans(self) -> None:
-        """Take the marks from contents that no entry has at the moment; what was found out about their pairs stays.
+        """Mark the contents that have no entry at the moment as not verified; the verdicts of their pairs are kept.
 
-        Asked for before others are verified: those are not compared with what is away, so that it has to be verified
-        again should it come back. What only moved, from an entry to another between two calls, keeps its mark.
+        Call this before verifying: absent contents are not compared and must be verified again when they return. A
+        content that only moved between two calls, from one entry to another, stays verified.
         """
 
     @abstractmethod
-    def keep_verdicts(self, version: int, proofs: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
-        """Remember what was found out about pairs, and mark contents as verified, both or neither.
+    def keep_verdicts(self, version: int, verdicts: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
+        """Store verdicts and mark contents as verified, both or neither.
 
-        What was remembered with another version is forgotten now or later. A store may keep it on this machine only,
-        so that it is lost with the machine and found out again; the marks are lost with it.
+        Verdicts of another version are dropped now or later. A store may keep verdicts on this machine only: they are
+        then lost with the machine, together with the marks, and computed again.
 
         Args:
-            version: Of the method; with another one everything is verified anew.
-            proofs: Of a pair that is known the last one stays.
-            verified: Contents of which all proofs were given, here or earlier.
+            version: Version of the verification; with another one everything is verified anew.
+            verdicts: Verdicts of pairs; the last verdict of a pair replaces earlier ones.
+            verified: Content ids of which all verdicts were given, in this call or earlier.
         """
 
     @abstractmethod
-    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
-        """Stream what was found out about pairs with this version.
+    def verdicts(self, version: int, content_ids: Sequence[int] | None = None) -> Iterator[PairVerdict]:
+        """Stream the stored verdicts of this version.
 
         Args:
-            version: Of the method.
-            numbers: Only pairs with at least one of these contents; ``None``: all.
+            version: Version of the verification.
+            content_ids: Contents of which at least one must be in a pair; ``None`` for all pairs.
         """
 
     @abstractmethod
@@ -272,38 +277,30 @@ class Store(ABC):
         """
 
     def size(self) -> int | None:
-        """Return the bytes of the index on disk, or ``None`` if the store cannot tell."""
+        """Return the size of the index on disk, in bytes, or ``None`` if it is not known."""
         return None
 
     @abstractmethod
     def close(self) -> None:
-        """Give everything back; closing twice is no error."""
-
-    def __enter__(self) -> Self:
-        """Return the store itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
+        """Release all resources; closing twice is not an error."""
 
 
 class SearchableStore(Protocol):
-    """What the stage that finds needs: of a whole ``Store``, or of ``AffectedEntries``."""
+    """The part of a store that the find stage uses: a ``Store``, or the part of one that an incremental run reads."""
 
     def put(self, entries: Sequence[IndexEntry]) -> None:
-        """Keep what was found out about entries."""
+        """Insert or replace entries; see ``Store.put``."""
 
     def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
-        """Stream the pairs of contents within the distance."""
+        """Stream the pairs of contents within the distance; see ``Store.pairs``."""
 
-    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
-        """Return the entries of contents."""
+    def contents(
+        self, content_ids: Iterable[int], under: Sequence[Path] | None
+    ) -> Mapping[int, tuple[IndexEntry, ...]]:
+        """Return the entries of contents; see ``Store.contents``."""
 
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
-        """Stream the sets of entries with the same digest."""
+        """Stream the sets of entries with the same digest; see ``Store.identical``."""
 
     def unsigned(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
-        """Stream the entries of whole pictures without a signature."""
+        """Stream the entries of pictures without a signature; see ``Store.unsigned``."""

@@ -1,17 +1,15 @@
-"""Moving what is known from one index to another, without reading a picture again."""
+"""Copies of entries and verdicts from one index to another, without decoding a picture again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
+from py_image_dedup.model.batches import batched
 from py_image_dedup.model.match import PairVerdict
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.store.base import Store
-
-T = TypeVar("T")
 
 ENTRIES_AT_ONCE: Final = 1_000
 
@@ -23,101 +21,98 @@ def copy_entries(
     should_stop: Callable[[], bool] = lambda: False,
     on_copied: Callable[[int], None] | None = None,
 ) -> int:
-    """Put every entry of one index into another; what the other knows besides stays.
+    """Put every entry of one index into another; other entries of the target stay.
 
-    May be stopped and done again: an entry that is there already is replaced by itself.
+    May be stopped and repeated: an entry that is there already is replaced by itself.
 
     Args:
-        source: Stays as it is.
-        target: An entry for the same path is replaced.
-        should_stop: Asked between two batches.
-        on_copied: Is told how many more entries are copied, for each batch.
+        source: The index to read; it stays as it is.
+        target: The index to write; an entry for the same path is replaced.
+        should_stop: Checked between two batches.
+        on_copied: Called after each batch with the number of entries in it.
 
     Returns:
-        How many entries were copied.
+        The number of entries copied.
 
     Raises:
-        StoreUnavailable: One of them cannot be reached; what was copied so far stays.
-        StoreError: One of them cannot be used.
+        StoreUnavailable: One of the indices cannot be reached; the entries copied so far stay.
+        StoreError: One of the indices cannot be used.
     """
-    entries = source.entries(None)
     copied = 0
-    while not should_stop() and (some := list(islice(entries, ENTRIES_AT_ONCE))):
-        target.put(_with_features(some, source))
-        copied += len(some)
+    for entries in batched(source.entries(None), ENTRIES_AT_ONCE):
+        if should_stop():
+            break
+        target.put(_with_features(entries, source))
+        copied += len(entries)
         if on_copied is not None:
-            on_copied(len(some))
+            on_copied(len(entries))
     return copied
 
 
 def copy_verdicts(
     source: Store, target: Store, version: int, *, should_stop: Callable[[], bool] = lambda: False
 ) -> int:
-    """Put what verification found out into another index, after its entries: no pair is verified again.
+    """Put the verdicts of one index into another, after its entries: no pair is verified again.
 
-    Marks come last, since a mark says that all proofs of a content are there. May be stopped and done again.
+    Contents are marked as verified last, because that means that all their verdicts are there. May be stopped and
+    repeated.
 
     Args:
-        source: Stays as it is.
-        target: What does not have both contents of a pair is not told of it.
-        version: Of the method that verified.
-        should_stop: Asked between two batches.
+        source: The index to read; it stays as it is.
+        target: The index to write; verdicts of pairs that it does not have are left out.
+        version: Version of the verification.
+        should_stop: Checked between two batches.
 
     Returns:
-        How many pairs were copied.
+        The number of verdicts copied.
 
     Raises:
-        StoreUnavailable: One of them cannot be reached.
-        StoreError: One of them cannot be used.
+        StoreUnavailable: One of the indices cannot be reached.
+        StoreError: One of the indices cannot be used.
     """
     copied = 0
-    for proofs in _batches(source.verdicts(version)):
+    for verdicts in batched(source.verdicts(version), ENTRIES_AT_ONCE):
         if should_stop():
             return copied
-        there = _renumbered({number for proof in proofs for number in (proof.left, proof.right)}, source, target)
+        there = _renumbered({side for verdict in verdicts for side in (verdict.left, verdict.right)}, source, target)
         known: list[PairVerdict] = [
-            replace(proof, left=there[proof.left], right=there[proof.right])
-            for proof in proofs
-            if proof.left in there and proof.right in there
+            replace(verdict, left=there[verdict.left], right=there[verdict.right])
+            for verdict in verdicts
+            if verdict.left in there and verdict.right in there
         ]
         target.keep_verdicts(version, known)
         copied += len(known)
-    waiting = set(source.unverified(version, None))
-    for entries in _batches(source.entries(None)):
+    unverified = set(source.unverified(version, None))
+    for entries in batched(source.entries(None), ENTRIES_AT_ONCE):
         if should_stop():
             return copied
         digests = {entry.digest for entry in entries if entry.digest is not None and entry.versions.features}
-        marked = {number for number in source.content_ids(digests).values() if number not in waiting}
-        target.keep_verdicts(version, [], list(_renumbered(marked, source, target).values()))
+        verified = {content for content in source.content_ids(digests).values() if content not in unverified}
+        target.keep_verdicts(version, [], list(_renumbered(verified, source, target).values()))
     return copied
 
 
-def _renumbered(numbers: Iterable[int], source: Store, target: Store) -> dict[int, int]:
-    """The numbers that contents have in the other index, as far as it knows them."""
-    digests = {number: same[0].digest for number, same in source.contents(numbers, None).items()}
+def _renumbered(content_ids: Iterable[int], source: Store, target: Store) -> dict[int, int]:
+    """Return the content ids of the target by those of the source, for the contents that the target has."""
+    digests = {content: same[0].digest for content, same in source.contents(content_ids, None).items()}
     there = target.content_ids({digest for digest in digests.values() if digest is not None})
-    return {number: there[digest] for number, digest in digests.items() if digest is not None and digest in there}
+    return {content: there[digest] for content, digest in digests.items() if digest is not None and digest in there}
 
 
-def _batches(items: Iterator[T]) -> Iterator[list[T]]:
-    while some := list(islice(items, ENTRIES_AT_ONCE)):
-        yield some
-
-
-def _with_features(entries: Sequence[IndexEntry], source: Store) -> list[IndexEntry]:
-    """Give entries the features that their index keeps apart; words follow from them."""
+def _with_features(entries: Sequence[IndexEntry], source: Store) -> Sequence[IndexEntry]:
+    """Add the features that the index stores apart, and the visual words, which follow from them."""
     digests = {entry.digest for entry in entries if entry.digest is not None and entry.versions.features}
-    numbers = source.content_ids(digests) if digests else {}
-    if not numbers:
-        return list(entries)
-    # Not at the top: it brings what computes features, which few indices need.
+    content_ids = source.content_ids(digests) if digests else {}
+    if not content_ids:
+        return entries
+    # Not at the top: this imports what computes features, which few indices need.
     from py_image_dedup.features.extract import unpack
     from py_image_dedup.features.visual_words import pack_words
 
-    features = source.features(numbers.values())
-    words = {number: pack_words(unpack(packed)) for number, packed in features.items()}
+    features = source.features(content_ids.values())
+    words = {content: pack_words(unpack(packed)) for content, packed in features.items()}
     copied = []
     for entry in entries:
-        number = numbers.get(entry.digest, 0) if entry.digest is not None else 0
-        copied.append(replace(entry, features=features.get(number), words=words.get(number)))
+        content = content_ids.get(entry.digest, 0) if entry.digest is not None else 0
+        copied.append(replace(entry, features=features.get(content), words=words.get(content)))
     return copied

@@ -1,4 +1,4 @@
-"""Folders as ranges of raw paths: what lies below some folders, each path once, whether roots are nested or not."""
+"""Folders as ranges of raw paths, disjoint even if the folders are nested."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ _AFTER_SLASH = b"0"  # the byte after "/": every path below a folder sorts betwe
 class FolderRanges:
     """The paths below some folders, as half-open ranges that are disjoint and in order.
 
-    ``/a/b`` holds ``/a/b/c`` and neither itself nor ``/a/bc``. A folder inside another one adds nothing, so nobody
-    who goes through the ranges meets a path twice, and whoever goes through them in order meets the paths in order.
-    Immutable; threads may share it.
+    ``/a/b`` contains ``/a/b/c`` and neither itself nor ``/a/bc``. A folder inside another one adds nothing, so an
+    iteration over the ranges visits each path once, and the paths in order. Immutable; threads may share it.
     """
 
     def __init__(self, ranges: Sequence[tuple[bytes, bytes | None]]) -> None:
@@ -25,7 +24,7 @@ class FolderRanges:
 
     @classmethod
     def of(cls, folders: Sequence[Path] | None) -> Self:
-        """Make the ranges of a contract's ``under``: ``None`` is everything, an empty sequence nothing."""
+        """Return the ranges of the contract's ``under``: ``None`` is everything, an empty sequence nothing."""
         if folders is None:
             return cls([(b"", None)])
         ranges: list[tuple[bytes, bytes | None]] = []
@@ -37,15 +36,15 @@ class FolderRanges:
         return cls(ranges)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """The ranges ``(low, high)`` in order: ``low <= path < high``; a ``high`` of ``None`` is no bound."""
+        """Iterate over ``(low, high)`` in order: ``low <= path < high``; no upper bound if ``high`` is ``None``."""
         return iter(self._ranges)
 
     def __contains__(self, raw_path: object) -> bool:
-        """Whether a raw path lies below one of the folders."""
+        """Return whether a raw path lies below one of the folders."""
         if not isinstance(raw_path, bytes):
             return False
-        place = bisect_right(self._lows, raw_path) - 1
-        if place < 0:
+        index = bisect_right(self._lows, raw_path) - 1
+        if index < 0:
             return False
-        high = self._ranges[place][1]
+        high = self._ranges[index][1]
         return high is None or raw_path < high

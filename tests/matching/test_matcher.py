@@ -13,9 +13,9 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature
 from py_image_dedup.scan.roots import Ownership
-from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import orient_signature
 from tests.support.entries import entry, signature
+from tests.support.signatures import distance
 
 ANY = Eligibility()
 

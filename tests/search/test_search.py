@@ -16,13 +16,14 @@ from py_image_dedup.model.match import Orientation
 from py_image_dedup.search import plan as search_plan
 from py_image_dedup.search.join import SearchIndex, cross, join
 from py_image_dedup.search.plan import choose
-from py_image_dedup.search.tiles import Rights, Strip, Tiles, join_blocks
+from py_image_dedup.search.tiles import LeftBlock, RightSide, Tiles
 from py_image_dedup.signature import blas
 from py_image_dedup.signature.arrays import Int8Array, PairBlock
 from py_image_dedup.signature.compute import compute_values
-from py_image_dedup.signature.distance import distance, distances
+from py_image_dedup.signature.distance import distances
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from tests.signature.greys import scene
+from tests.support.signatures import distance
 
 DISTANCES = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 0.75, 0.9, 1.0]
 
@@ -64,14 +65,14 @@ def expected_join(
 
 
 def found_join(rows: Int8Array, max_distance: float, **options: object) -> list[tuple[int, int, float, int]]:
-    return table(join_blocks(list(join(rows, max_distance, **options))))  # type: ignore[arg-type]
+    return table(PairBlock.concatenate(list(join(rows, max_distance, **options))))  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def pruned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small searches are bounded too, in small tiles."""
     monkeypatch.setattr("py_image_dedup.search.join._WORTH_A_PLAN", 0)
-    monkeypatch.setattr("py_image_dedup.search.join._STRIP", 64)
+    monkeypatch.setattr("py_image_dedup.search.join._LEFT_ROWS", 64)
     monkeypatch.setattr("py_image_dedup.search.join.TILE", 64 * 40)
 
 
@@ -104,15 +105,15 @@ def test_every_plan_that_could_be_chosen_is_exact(orientations: bool) -> None:
     with blas.single_threaded_blas:
         basis = search_plan.fit(rows, orientations=orientations)
         for plan in search_plan._plans(basis, orientations=orientations):
-            rights = Rights.of(rows, plan)
+            rights = RightSide.of(rows, plan)
             for max_distance, pairs in expected.items():
                 tiles = Tiles(plan, rights, max_distance, turns, triangular=True)
                 blocks = []
                 for first in (0, 70):
-                    strip = Strip.of(rows[first : first + 70], first, plan)
-                    blocks += [tiles.search(strip, start, min(start + 45, 130)) for start in range(first, 130, 45)]
-                    blocks.append(tiles.finish(strip))
-                assert table(join_blocks(blocks)) == pairs
+                    left = LeftBlock.of(rows[first : first + 70], first, plan)
+                    blocks += [tiles.search(left, start, min(start + 45, 130)) for start in range(first, 130, 45)]
+                    blocks.append(tiles.finish(left))
+                assert table(PairBlock.concatenate(blocks)) == pairs
                 tried += 1
     assert tried > 20
 
@@ -131,7 +132,7 @@ def test_any_rows_at_any_distance_are_right(seeds: list[bytes], max_distance: fl
     expected = expected_join(rows, max_distance, orientations=orientations)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("py_image_dedup.search.join._WORTH_A_PLAN", 0)
-        patch.setattr("py_image_dedup.search.join._STRIP", 16)
+        patch.setattr("py_image_dedup.search.join._LEFT_ROWS", 16)
         assert found_join(rows, max_distance, orientations=orientations) == expected
 
 
@@ -139,7 +140,7 @@ def test_any_rows_at_any_distance_are_right(seeds: list[bytes], max_distance: fl
 def test_fewer_than_two_rows_have_no_pairs(size: int, pruned: None) -> None:
     rows = pool(1, 10)[:size]
     assert found_join(rows, 1.0) == []
-    assert table(join_blocks(list(cross(rows, pool(1, 10)[:0], 1.0)))) == []
+    assert table(PairBlock.concatenate(list(cross(rows, pool(1, 10)[:0], 1.0)))) == []
 
 
 def test_rows_without_structure_are_near_nothing_below_1(pruned: None) -> None:
@@ -159,7 +160,7 @@ def test_equal_rows_are_all_pairs_at_distance_0(pruned: None) -> None:
 def test_cross_finds_what_join_finds_between_two_halves(pruned: None) -> None:
     rows = pool(4, 300)
     between = [pair for pair in expected_join(rows, 0.3) if pair[0] < 90 <= pair[1]]
-    found = table(join_blocks(list(cross(rows[:90], rows[90:], 0.3))))
+    found = table(PairBlock.concatenate(list(cross(rows[:90], rows[90:], 0.3))))
     assert [(left, right + 90, apart, turned) for left, right, apart, turned in found] == between
     assert between
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.servers.distribution import Release, unpack
 
-NOBODY = 65534
+NOT_INDEXED = 65534
 """Elasticsearch refuses to run as root; this user owns nothing and exists everywhere."""
 
 START_SECONDS = 240.0
@@ -86,7 +86,7 @@ class Node:
             "CLI_JAVA_OPTS": "-Xmx64m -XX:TieredStopAtLevel=1",
             "HOME": str(self.folder),
         }
-        rights = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        rights = {"user": NOT_INDEXED, "group": NOT_INDEXED, "extra_groups": []} if os.geteuid() == 0 else {}
         with (self.folder / "output").open("ab") as output:
             launcher = subprocess.Popen(
                 [self.home / "bin" / "elasticsearch", "-p", self.folder / "pid"],
@@ -231,7 +231,7 @@ def prepare(
     (folder / "output").touch()
     if os.geteuid() == 0:
         for place in (folder, *folder.rglob("*")):
-            os.chown(place, NOBODY, NOBODY)
+            os.chown(place, NOT_INDEXED, NOT_INDEXED)
     return Node(folder, home, release.java.home, port, scheme=scheme, authorization=authorization)
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from py_image_dedup.media.worker.decode import LARGEST_LONG_SIDE, LARGEST_SHORT_SIDE, canonical_size
 from py_image_dedup.signature.compute import compute_values
-from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_picture, orient_signature
 from tests.signature.greys import scene
+from tests.support.signatures import distance
 
 SIZES = [(341, 256), (4000, 3000), (3024, 4032), (320, 240), (100, 100), (640, 60), (4000, 250)]
 

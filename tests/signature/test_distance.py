@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.compute import compute_values
-from py_image_dedup.signature.distance import distance, distances, squared_lengths
+from py_image_dedup.signature.distance import distances, squared_lengths
 from py_image_dedup.signature.orientation import NEIGHBOUR, ORIENTATIONS, POINT, expand, orient_signature
 from tests.signature.greys import scene
 from tests.signature.test_orientation import values_of_a_signature
+from tests.support.signatures import distance
 
 
 @settings(max_examples=50, deadline=None)

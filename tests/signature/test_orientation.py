@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.compute import _quantise, compute_values
-from py_image_dedup.signature.distance import distance
 from py_image_dedup.signature.orientation import (
     NEIGHBOUR,
     ORIENTATIONS,
@@ -24,6 +23,7 @@ from py_image_dedup.signature.orientation import (
     orient_signature,
 )
 from tests.signature.greys import random_grey, scene
+from tests.support.signatures import distance
 
 values_of_a_signature = st.binary(min_size=272, max_size=272).map(
     lambda data: (np.frombuffer(data, np.uint8) % 5).astype(np.int8) - np.int8(2)

@@ -14,8 +14,8 @@ from py_image_dedup.signature.compute import SIGNATURE_VERSION
 from py_image_dedup.store.base import StoreError, StoreUnavailable
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic import index as migration_module
-from py_image_dedup.store.elastic.index import SCHEMA, concrete_name, definition
-from py_image_dedup.store.elastic.invariants import DIMENSIONS
+from py_image_dedup.store.elastic.index import SCHEMA_VERSION, concrete_name, definition
+from py_image_dedup.store.elastic.orientation_invariants import DIMENSIONS
 from py_image_dedup.store.elastic.reader import Hit, Reading
 from tests.servers.sites import Site
 from tests.store.contract_verified import featured, vocabulary
@@ -44,10 +44,10 @@ def test_the_index_is_made_with_a_strict_mapping_behind_an_alias(
     ElasticStore(replace(newest_site.options(newest_index), shards=2)).close()
     described = client.indices.get(index=newest_index)
     (concrete,) = described
-    assert concrete == f"{newest_index}-v{SCHEMA}"
+    assert concrete == f"{newest_index}-v{SCHEMA_VERSION}"
     mappings = described[concrete]["mappings"]
     assert mappings["dynamic"] == "strict"
-    assert mappings["_meta"] == {"program": "py-image-dedup", "schema": SCHEMA, "signature": SIGNATURE_VERSION}
+    assert mappings["_meta"] == {"program": "py-image-dedup", "schema": SCHEMA_VERSION, "signature": SIGNATURE_VERSION}
     assert mappings["properties"]["invariants"]["dims"] == DIMENSIONS
     assert mappings["properties"]["invariants"]["index_options"]["type"] == "flat"
     assert described[concrete]["settings"]["index"]["number_of_shards"] == "2"
@@ -73,17 +73,17 @@ def test_an_index_of_another_program_is_refused_and_left_alone(
     newest_site: Site, newest_index: str, client: Elasticsearch
 ) -> None:
     client.index(index=newest_index, id="1", document={"path": "/a/x.jpg", "simple_word_0": 5})
-    with pytest.raises(StoreError, match="not made by py-image-dedup 3"):
+    with pytest.raises(StoreError, match="not created by py-image-dedup 3"):
         ElasticStore(newest_site.options(newest_index))
     assert client.get(index=newest_index, id="1")["_source"]["simple_word_0"] == 5
 
 
-@pytest.mark.parametrize("newer", [{"schema": SCHEMA + 1}, {"signature": SIGNATURE_VERSION + 1}])
+@pytest.mark.parametrize("newer", [{"schema": SCHEMA_VERSION + 1}, {"signature": SIGNATURE_VERSION + 1}])
 def test_an_index_of_a_newer_version_is_refused(
     newest_site: Site, newest_index: str, client: Elasticsearch, newer: dict[str, int]
 ) -> None:
-    make(client, f"{newest_index}-v{SCHEMA}", newest_index, **newer)
-    with pytest.raises(StoreError, match="a newer py-image-dedup made the index"):
+    make(client, f"{newest_index}-v{SCHEMA_VERSION}", newest_index, **newer)
+    with pytest.raises(StoreError, match="was created by a newer py-image-dedup"):
         ElasticStore(newest_site.options(newest_index))
 
 
@@ -94,9 +94,9 @@ def test_an_index_without_an_alias_is_refused(newest_site: Site, newest_index: s
 
 
 def test_an_alias_of_several_indices_is_refused(newest_site: Site, newest_index: str, client: Elasticsearch) -> None:
-    make(client, f"{newest_index}-v{SCHEMA}", newest_index)
+    make(client, f"{newest_index}-v{SCHEMA_VERSION}", newest_index)
     make(client, f"{newest_index}-other", newest_index)
-    with pytest.raises(StoreError, match="stands for several indices"):
+    with pytest.raises(StoreError, match="refers to several indices"):
         ElasticStore(newest_site.options(newest_index))
 
 
@@ -111,7 +111,7 @@ def test_an_index_that_lost_its_alias_gets_it_back(newest_site: Site, newest_ind
 def test_the_mark_of_signatures_moves_up_with_the_program(
     newest_site: Site, newest_index: str, client: Elasticsearch
 ) -> None:
-    make(client, f"{newest_index}-v{SCHEMA}", newest_index, signature=SIGNATURE_VERSION - 1)
+    make(client, f"{newest_index}-v{SCHEMA_VERSION}", newest_index, signature=SIGNATURE_VERSION - 1)
     ElasticStore(newest_site.options(newest_index)).close()
     (described,) = client.indices.get_mapping(index=newest_index).values()
     assert described["mappings"]["_meta"]["signature"] == SIGNATURE_VERSION
@@ -127,14 +127,14 @@ class TestMigration:
     @pytest.fixture
     def old(self, newest_site: Site, newest_index: str, client: Elasticsearch) -> str:
         """An index of an older schema and with older signatures, in two shards, with entries."""
-        concrete = f"{newest_index}-v{SCHEMA - 1}"
+        concrete = f"{newest_index}-v{SCHEMA_VERSION - 1}"
         with ElasticStore(newest_site.options(newest_index)) as store:
             store.put(self.LIBRARY)
         client.indices.refresh(index=newest_index)
         documents = client.search(index=newest_index, size=100)["hits"]["hits"]
         client.indices.delete(index=concrete_name(newest_index))
         made = definition()
-        made["mappings"]["_meta"] |= {"schema": SCHEMA - 1, "signature": SIGNATURE_VERSION - 1}
+        made["mappings"]["_meta"] |= {"schema": SCHEMA_VERSION - 1, "signature": SIGNATURE_VERSION - 1}
         made["mappings"]["properties"]["rest"] = {"type": "binary"}
         settings = {"number_of_shards": 2, "number_of_replicas": 0}
         client.indices.create(index=concrete, mappings=made["mappings"], settings=settings, aliases={newest_index: {}})
@@ -152,7 +152,7 @@ class TestMigration:
             assert [neighbour.distance for neighbour in found[0]] == [0.0]
         (described,) = client.indices.get(index=f"{newest_index}*").values()
         assert list(described["aliases"]) == [newest_index]
-        assert described["mappings"]["_meta"]["schema"] == SCHEMA
+        assert described["mappings"]["_meta"]["schema"] == SCHEMA_VERSION
         assert described["settings"]["index"]["number_of_shards"] == "2"
 
     def test_an_interrupted_copy_leaves_the_old_index_and_is_done_again(

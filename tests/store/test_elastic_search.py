@@ -19,7 +19,7 @@ from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.elastic import pairs as pairs_module
 from py_image_dedup.store.elastic import search as search_module
 from py_image_dedup.store.elastic.document import pack_values, unpack_values
-from py_image_dedup.store.elastic.invariants import invariant_radius, invariants
+from py_image_dedup.store.elastic.orientation_invariants import invariant_radius, invariants
 from tests.servers.sites import Site
 from tests.store.samples import Model, altered, entry_of, expected_pairs, family, found_pairs, random_signatures
 
@@ -166,8 +166,8 @@ class TestSimilar:
         max_distance: float,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(search_module, "FEW", 5)
-        monkeypatch.setattr(search_module, "MANY", 20)
+        monkeypatch.setattr(search_module, "FIRST_LIMIT", 5)
+        monkeypatch.setattr(search_module, "MAX_LIMIT", 20)
         values = random_signatures(9, 1)[0]
         near = [altered(values, seed, 8, ORIENTATIONS[seed % 8]) for seed in range(150)]
         entries = [entry_of(f"/a/near/{place}.jpg", signature=one) for place, one in enumerate(near)]
@@ -183,7 +183,7 @@ class TestSimilar:
     def test_more_queries_than_a_batch_are_answered_in_their_order(
         self, elastic_site: Site, emptied_index: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(search_module, "_BATCH", 7)
+        monkeypatch.setattr(search_module, "_SIGNATURES_A_REQUEST", 7)
         values = random_signatures(11, 25)
         with ElasticStore(elastic_site.options(emptied_index)) as store:
             store.put([entry_of(f"/a/{place}.jpg", signature=one) for place, one in enumerate(values)])

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.content_search import join_contents
 from py_image_dedup.store.elastic.contents import (
-    MOST_FILES,
+    MAX_FILES,
+    CachedPairs,
+    ContentIds,
+    ContentIdTable,
     Contents,
-    Gathered,
-    NumberedRows,
-    Numbers,
-    Searched,
-    SearchedFolder,
+    PairCache,
+    PairCollector,
     byte_strings,
-    recalled,
+    reusable_pairs,
 )
 from tests.store.samples import digest_of, family
 
@@ -33,8 +33,8 @@ def contents(seed: int, count: int) -> Contents:
     return Contents.of(byte_strings([digest_of((seed, n)) for n in range(count)], 32), family(seed, count))
 
 
-def gathered(some: Contents) -> Searched:
-    gathering = Gathered(len(some))
+def gathered(some: Contents) -> CachedPairs:
+    gathering = PairCollector(len(some))
     list(gathering.add(join_contents(np.arange(len(some)), some.values, DISTANCE)))
     kept = gathering.finish(some.keys, DISTANCE)
     assert kept is not None
@@ -48,7 +48,7 @@ def test_what_is_recalled_is_what_a_search_would_find(seed: int, data: st.DataOb
     before = data.draw(st.lists(st.integers(0, 39), unique=True, min_size=1).map(sorted))
     after = data.draw(st.lists(st.integers(0, 39), unique=True, min_size=1).map(sorted))
     kept = gathered(Contents(whole.keys[before], whole.digests[before], whole.values[before]))
-    pairs, known = recalled(kept, whole.keys[after])
+    pairs, known = reusable_pairs(kept, whole.keys[after])
     assert known.tolist() == [row in before for row in after]
     there = np.flatnonzero(known)
     expected = [row for block in join_contents(there, whole.values[after][there], DISTANCE) for row in rows(block)]
@@ -57,7 +57,7 @@ def test_what_is_recalled_is_what_a_search_would_find(seed: int, data: st.DataOb
 
 def test_nothing_is_recalled_of_an_empty_pass() -> None:
     none = contents(1, 12)
-    pairs, known = recalled(gathered(Contents(none.keys[:0], none.digests[:0], none.values[:0])), none.keys)
+    pairs, known = reusable_pairs(gathered(Contents(none.keys[:0], none.digests[:0], none.values[:0])), none.keys)
     assert len(pairs) == 0
     assert not known.any()
 
@@ -68,7 +68,7 @@ def test_a_content_with_another_signature_was_not_searched() -> None:
     changed = some.values.copy()
     changed[3] = family(2, 1)[0]
     other = Contents.of(some.digests, changed)
-    _, known = recalled(kept, other.keys)
+    _, known = reusable_pairs(kept, other.keys)
     assert other.digests[~known].tolist() == [some.digests[3]]
 
 
@@ -77,12 +77,14 @@ def test_a_content_with_another_signature_was_not_searched() -> None:
 def test_rows_are_told_by_number_as_a_search_by_number_would(seed: int, random: Random) -> None:
     some = contents(seed, 30)
     digests = [row.tobytes() for row in some.digests.view("V32")]
-    numbers = Numbers()
+    numbers = ContentIds()
     told_before = digests[::2]
     random.shuffle(told_before)
     numbers.of_all(told_before)
-    table = NumberedRows(numbers, some.digests, some.values)
-    found = [row for block in join_contents(np.arange(30), some.values, 0.5) for row in rows(table.numbered(block))]
+    table = ContentIdTable(numbers, some.digests, some.values)
+    found = [
+        row for block in join_contents(np.arange(30), some.values, 0.5) for row in rows(table.with_content_ids(block))
+    ]
     by_number = np.argsort([numbers.of(digest) for digest in digests])
     given = np.array([numbers.of(digests[row]) for row in by_number])
     expected = [row for block in join_contents(given, some.values[by_number], 0.5) for row in rows(block)]
@@ -91,7 +93,7 @@ def test_rows_are_told_by_number_as_a_search_by_number_would(seed: int, random: 
 
 def test_what_is_saved_is_loaded_for_the_same_folders_only(tmp_path: Path) -> None:
     kept = gathered(contents(1, 12))
-    folder = SearchedFolder(tmp_path / "searched")
+    folder = PairCache(tmp_path / "searched")
     folder.save([b"images", b"/a"], kept)
     loaded = folder.load([b"images", b"/a"])
     assert loaded is not None
@@ -103,7 +105,7 @@ def test_what_is_saved_is_loaded_for_the_same_folders_only(tmp_path: Path) -> No
 
 
 def test_a_damaged_file_counts_as_nothing_searched(tmp_path: Path) -> None:
-    folder = SearchedFolder(tmp_path)
+    folder = PairCache(tmp_path)
     folder.save([b"images"], gathered(contents(1, 12)))
     (file,) = tmp_path.iterdir()
     for content in (b"", file.read_bytes()[:200], b"not an archive at all"):
@@ -112,30 +114,30 @@ def test_a_damaged_file_counts_as_nothing_searched(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_without_a_folder() -> None:
-    folder = SearchedFolder(None)
+    folder = PairCache(None)
     folder.save([b"images"], gathered(contents(1, 12)))
     assert folder.load([b"images"]) is None
 
 
 def test_a_folder_that_cannot_be_written_costs_no_run(tmp_path: Path) -> None:
     (tmp_path / "searched").write_bytes(b"a file, not a folder")
-    folder = SearchedFolder(tmp_path / "searched")
+    folder = PairCache(tmp_path / "searched")
     folder.save([b"images"], gathered(contents(1, 12)))
     assert folder.load([b"images"]) is None
 
 
 def test_only_so_many_sets_of_folders_are_remembered(tmp_path: Path) -> None:
     kept = gathered(contents(1, 6))
-    folder = SearchedFolder(tmp_path)
-    for number in range(MOST_FILES + 3):
+    folder = PairCache(tmp_path)
+    for number in range(MAX_FILES + 3):
         folder.save([b"images", str(number).encode()], kept)
-    assert len(list(tmp_path.iterdir())) == MOST_FILES
+    assert len(list(tmp_path.iterdir())) == MAX_FILES
 
 
 def test_too_many_pairs_are_not_kept() -> None:
     values = np.repeat(family(1, 1), 200, axis=0)
     some = Contents.of(byte_strings([digest_of(n) for n in range(200)], 32), values)
-    gathering = Gathered(200)
+    gathering = PairCollector(200)
     told = sum(len(block) for block in gathering.add(join_contents(np.arange(200), some.values, 0.1)))
     assert told == 200 * 199 // 2
     assert gathering.finish(some.keys, 0.1) is None

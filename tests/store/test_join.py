@@ -7,8 +7,9 @@ import pytest
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Int8Array, PairBlock
+from py_image_dedup.signature.distance import check_distance
 from py_image_dedup.signature.orientation import orient_signature
-from py_image_dedup.store.content_search import BLOCK_PAIRS, cross_contents, cut, join_contents, within_bounds
+from py_image_dedup.store.content_search import BLOCK_PAIRS, cross_contents, join_contents
 from tests.store.samples import family, random_signatures
 
 
@@ -65,11 +66,11 @@ def test_nothing_is_found_in_nothing() -> None:
 def test_blocks_are_bounded(length: int, sizes: list[int]) -> None:
     column = np.arange(length)
     block = PairBlock(column, column + 1, np.zeros(length), np.ones(length, dtype=np.uint8))
-    parts = list(cut(block))
+    parts = list(block.chunks(BLOCK_PAIRS))
     assert [len(part) for part in parts] == sizes
     assert np.array_equal(np.concatenate([part.left for part in parts]), column)
 
 
 @pytest.mark.parametrize("max_distance", [0, 0.5, 1])
 def test_a_distance_may_be_anything_from_0_to_1(max_distance: float) -> None:
-    assert within_bounds(max_distance) == max_distance
+    assert check_distance(max_distance) == max_distance

@@ -28,7 +28,7 @@ class TestSqliteStoreWithSmallLimits(SearchContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreOpener:
         monkeypatch.setattr(pairs, "MAX_DEGREE", 2)
-        monkeypatch.setattr(pairs, "_PAIRS_AT_ONCE", 3)
+        monkeypatch.setattr(pairs, "_COLLECTED_PAIRS", 3)
         monkeypatch.setattr(pairs, "CONTENTS_A_STEP", 4)
         monkeypatch.setattr(pairs, "PAIRS_A_ROW", 4)
         monkeypatch.setattr(pairs, "_MANY_SMALL_ROWS", 2)

@@ -21,7 +21,7 @@ import pytest
 
 from py_image_dedup.store.base import StoreError, StoreUnavailable
 from py_image_dedup.store.content_search import join_contents, matrix_of
-from py_image_dedup.store.sqlite.rows import MAX_NUMBER
+from py_image_dedup.store.sqlite.rows import MAX_CONTENT_ID
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.samples import entry_of, found_pairs, full_entry, random_signatures
 from tests.store.writer_process import BATCH, batch_of
@@ -310,7 +310,7 @@ def test_a_time_after_2262_looks_changed_and_harms_nothing(path: Path) -> None:
 
 def test_numbers_that_have_run_out_are_an_error_before_anything_is_put(path: Path) -> None:
     with SqliteStore(path) as store:
-        store._database.set_fact("next_number", MAX_NUMBER - 1)
-        with pytest.raises(StoreError, match="used all its numbers"):
+        store._database.set_index_value("next_number", MAX_CONTENT_ID - 1)
+        with pytest.raises(StoreError, match="used up its content ids"):
             store.put(library_of(3))
         assert store.count(None) == 0

@@ -96,7 +96,7 @@ def test_what_was_put_is_no_error_though_another_process_keeps_the_upkeep_away(t
         store.put(library)
         store.remove([entry.stat.path for entry in library[:800]])
         store.put([entry_of(f"/b/{number}.jpg", number) for number in range(3)])
-        store._database.set_fact("changes", 5000)
+        store._database.set_index_value("changes", 5000)
         with other._database.transaction():
             assert drop_orphans(store._database) == 0
         assert contents_of(store) > 1000

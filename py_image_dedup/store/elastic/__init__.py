@@ -1,4 +1,4 @@
-"""The index on Elasticsearch: the same contract and the same answers as the SQLite index, at any size."""
+"""The index on Elasticsearch, with the same contract and the same results as the SQLite index, at any size."""
 
 from py_image_dedup.store.elastic.bulk import EntriesRejected
 from py_image_dedup.store.elastic.client import ElasticOptions

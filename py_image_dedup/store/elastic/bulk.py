@@ -1,179 +1,177 @@
-"""Writes in bulk, to a server that may be slow, full, or gone for a moment."""
+"""Bulk writes to a server that may be slow, full, or away for a moment.
+
+``elasticsearch.helpers.streaming_bulk`` encodes the operations, splits them into requests and returns one result for
+each. Retries are decided here, because the helper decides by status alone: it would wait for a full disk, whose status
+is that of a busy server, and would not retry a connection that was cut.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from elasticsearch.helpers import streaming_bulk
+
+from py_image_dedup.model.batches import batched
 from py_image_dedup.store.base import StoreError, StoreUnavailable
-from py_image_dedup.store.elastic.client import BUSY, TROUBLE, Connection, explain, explain_answer, is_block, is_passing
+from py_image_dedup.store.elastic.client import (
+    BUSY_STATUSES,
+    CLIENT_ERRORS,
+    Connection,
+    explain,
+    explain_answer,
+    is_index_block,
+    is_transient,
+)
 from py_image_dedup.store.elastic.document import readable
 
-MOST_BYTES: Final = 4 << 20
-"""Of one request; a server takes 100 MB, and spends its memory on them."""
+MAX_BYTES: Final = 4 << 20
+"""The largest request, in bytes; a server accepts 100 MB, and holds them in memory."""
 
-MOST_OPERATIONS: Final = 500
+MAX_OPERATIONS: Final = 500
+"""The largest number of operations of a request."""
 
 _IN_FLIGHT: Final = 2
-"""Requests at once: while the server works on one, the next is encoded and sent."""
+"""Requests at a time: while the server works on one, the next is encoded and sent."""
 
 _SHOWN = 5
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_ANSWER: Final = "items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 
 
 class EntriesRejected(StoreError):  # noqa: N818 - named for what happened
-    """The server took the rest of the batch and not these entries; a retry will not help.
+    """The server rejects some entries of a batch and has written the others; a retry will not help.
 
     Attributes:
-        reasons: By raw path, in the server's words.
+        reasons: The server's reason for each raw path.
     """
 
-    def __init__(self, place: str, reasons: Mapping[bytes, str]) -> None:
+    def __init__(self, index: str, reasons: Mapping[bytes, str]) -> None:
         shown = "; ".join(
             f"{readable(path.decode('utf-8', 'surrogateescape'))}: {reason}"
             for path, reason in list(reasons.items())[:_SHOWN]
         )
         more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-        super().__init__(f"{place} does not take {len(reasons)} of the entries: {shown}{more}")
+        super().__init__(f"{index} rejects {len(reasons)} of the entries: {shown}{more}")
         self.reasons = dict(reasons)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One line of a bulk, or two.
+    """One operation of a bulk request.
 
     Attributes:
-        raw_path: Of the entry, for the report.
-        lines: What is sent, with the newlines.
+        raw_path: Raw path of the entry, for messages.
+        action: The action as ``streaming_bulk`` takes it.
     """
 
     raw_path: bytes
-    lines: bytes
+    action: dict[str, Any]
 
 
 def index_operation(document_id: str, raw_path: bytes, fields: Mapping[str, Any]) -> Operation:
-    """Insert or replace a document."""
-    return _operation("index", document_id, raw_path, fields)
-
-
-def create_operation(document_id: str, raw_path: bytes, fields: Mapping[str, Any]) -> Operation:
-    """Insert a document; one that is there stays as it is."""
-    return _operation("create", document_id, raw_path, fields)
+    """Return the operation that inserts or replaces a document."""
+    return Operation(raw_path, {"_op_type": "index", "_id": document_id, "_source": fields})
 
 
 def delete_operation(document_id: str, raw_path: bytes) -> Operation:
-    """Delete a document."""
-    return Operation(raw_path, b'{"delete":{"_id":"%s"}}\n' % document_id.encode("ascii"))
-
-
-def _operation(kind: str, document_id: str, raw_path: bytes, fields: Mapping[str, Any]) -> Operation:
-    # ASCII escapes: half a surrogate, as file names may carry it, would be no JSON otherwise.
-    body = _ENCODER.encode(fields).encode("ascii")
-    return Operation(raw_path, b'{"%s":{"_id":"%s"}}\n%s\n' % (kind.encode("ascii"), document_id.encode("ascii"), body))
+    """Return the operation that deletes a document."""
+    return Operation(raw_path, {"_op_type": "delete", "_id": document_id})
 
 
 def write(connection: Connection, index: str, operations: Iterable[Operation], *, alias: bool = True) -> int:
-    """Send operations on different documents, in any order; each is durable when this returns.
+    """Send operations on different documents, in any order; each is durable when this function returns.
 
-    What a busy server turns down is sent again, with growing and jittered pauses, until patience ends. Operations are
-    such that being done twice does no harm.
+    Operations that a busy server turns down are sent again, with growing and jittered pauses, until the retry policy
+    ends. All operations are idempotent.
 
     Args:
-        connection: To the server.
+        connection: Connection to the server.
         index: Name of the alias, or of a concrete index.
-        operations: Any number.
-        alias: ``index`` must be an alias: a deleted index is then an error, where the server would otherwise make one
-            of the name with a mapping of its own.
+        operations: Any number of operations.
+        alias: Whether ``index`` must be an alias: a deleted index is then an error; otherwise the server would create
+            an index of that name, with a mapping of its own.
 
     Returns:
-        How many changed something: a deletion of what was not there does not count.
+        The number of operations that changed something; the deletion of a missing document does not count.
 
     Raises:
-        EntriesRejected: The server refuses some for good; all others are written.
-        StoreUnavailable: It stayed busy or away; a part may be written.
-        StoreError: It refuses all.
+        EntriesRejected: The server permanently rejects some entries; all others are written.
+        StoreUnavailable: The server stayed busy or away; some operations may be done.
+        StoreError: The server rejects all operations.
     """
-    done = 0
+    changed = 0
     rejected: dict[bytes, str] = {}
     with ThreadPoolExecutor(_IN_FLIGHT, "elastic-write") as pool:
-        under_way: deque[Future[int]] = deque()
-        for chunk in _chunks(operations):
-            if len(under_way) == _IN_FLIGHT:
-                done += under_way.popleft().result()
-            under_way.append(pool.submit(_write_chunk, connection, index, chunk, rejected, alias=alias))
-        done += sum(each.result() for each in under_way)
+        in_flight: deque[Future[int]] = deque()
+        for batch in batched(operations, MAX_OPERATIONS):
+            if len(in_flight) == _IN_FLIGHT:
+                changed += in_flight.popleft().result()
+            in_flight.append(pool.submit(_write_batch, connection, index, batch, rejected, alias=alias))
+        changed += sum(each.result() for each in in_flight)
     if rejected:
         raise EntriesRejected(connection.options.place, rejected)
-    return done
+    return changed
 
 
-def _chunks(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    chunk: list[Operation] = []
-    size = 0
-    for operation in operations:
-        if chunk and (size + len(operation.lines) > MOST_BYTES or len(chunk) >= MOST_OPERATIONS):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(operation)
-        size += len(operation.lines)
-    if chunk:
-        yield chunk
-
-
-def _write_chunk(
-    connection: Connection, index: str, chunk: Sequence[Operation], rejected: dict[bytes, str], *, alias: bool
+def _write_batch(
+    connection: Connection, index: str, batch: Sequence[Operation], rejected: dict[bytes, str], *, alias: bool
 ) -> int:
-    options, patience, done = connection.options, connection.patience(), 0
-    pending = list(chunk)
+    """Send a batch until every operation is done or rejected; return the number that changed something."""
+    retry, changed, pending = connection.retry_policy(), 0, batch
     while pending:
-        trouble: Exception | None = None
+        turned_down: list[Operation] = []
+        problem: Exception | None = None
+        answered = 0
         try:
-            items = _send(connection, index, pending, alias=alias)
-        except TROUBLE as error:
-            if not is_passing(error):
-                raise explain(error, options, "write to") from error
-            trouble = error
-        else:
-            busy = [(operation, item) for operation, item in zip(pending, items, strict=True) if _is_busy(item)]
-            done += sum(_changed(item) for item in items)
-            for operation, item in zip(pending, items, strict=True):
-                if not _is_busy(item) and "error" in item and item["status"] != 409:
-                    _refuse(connection, operation, item, rejected)
-            pending = [operation for operation, _ in busy]
-            if pending:
-                trouble = _unavailable(connection, busy[0][1], len(pending))
-        if trouble is not None and not patience.wait(trouble):
-            if isinstance(trouble, StoreError):
-                raise trouble
-            raise explain(trouble, options, "write to") from trouble
-    return done
+            for operation, item in zip(pending, _results(connection, index, pending, alias=alias), strict=True):
+                answered += 1
+                if _is_busy(item):
+                    turned_down.append(operation)
+                    problem = _unavailable(connection, item, len(turned_down))
+                elif "error" in item:
+                    _reject(connection, operation, item, rejected)
+                else:
+                    changed += item["status"] != 404
+        except CLIENT_ERRORS as error:
+            if not is_transient(error):
+                raise explain(error, connection.options, "write to") from error
+            problem = error
+        pending = [*turned_down, *pending[answered:]]
+        if problem is not None and not retry.wait(problem):
+            if isinstance(problem, StoreError):
+                raise problem
+            raise explain(problem, connection.options, "write to") from problem
+    return changed
 
 
-def _send(connection: Connection, index: str, pending: Sequence[Operation], *, alias: bool) -> list[Mapping[str, Any]]:
-    answer = connection.client.bulk(
+def _results(
+    connection: Connection, index: str, operations: Sequence[Operation], *, alias: bool
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the result of each operation, in their order; one that fails is a result, not an exception."""
+    results = streaming_bulk(
+        connection.client,
+        (operation.action for operation in operations),
+        chunk_size=MAX_OPERATIONS,
+        max_chunk_bytes=MAX_BYTES,
+        raise_on_error=False,
         index=index,
-        operations=b"".join(operation.lines for operation in pending),  # type: ignore[arg-type] # bytes go as they are
         require_alias=alias,
-        filter_path="items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason",
+        filter_path=_ANSWER,
     )
-    return [next(iter(item.values())) for item in answer["items"]]
+    for _, result in results:
+        yield next(iter(result.values()))
 
 
 def _is_busy(item: Mapping[str, Any]) -> bool:
     error = item.get("error")
-    return error is not None and item["status"] in BUSY and not is_block(error["type"], error["reason"])
+    return error is not None and item["status"] in BUSY_STATUSES and not is_index_block(error["type"], error["reason"])
 
 
-def _changed(item: Mapping[str, Any]) -> int:
-    return int("error" not in item and item["status"] != 404)
-
-
-def _refuse(connection: Connection, operation: Operation, item: Mapping[str, Any], rejected: dict[bytes, str]) -> None:
-    """Note that one entry is refused; raise if the matter is not the entry but the index."""
+def _reject(connection: Connection, operation: Operation, item: Mapping[str, Any], rejected: dict[bytes, str]) -> None:
+    """Record one rejected entry; raise if the cause is the index and not the entry."""
     kind, reason = str(item["error"]["type"]), str(item["error"].get("reason"))
     if item["status"] == 400 and kind not in {"index_closed_exception", "illegal_argument_exception"}:
         deeper = (item["error"].get("caused_by") or {}).get("reason")
@@ -185,6 +183,7 @@ def _refuse(connection: Connection, operation: Operation, item: Mapping[str, Any
 def _unavailable(connection: Connection, item: Mapping[str, Any], count: int) -> StoreUnavailable:
     error = item["error"]
     return StoreUnavailable(
-        f"cannot write to {connection.options.place}: the server turned {count} entries down again and again "
-        f"({error['type']}: {error.get('reason')}); it is overloaded: run again later, nothing that was written is lost"
+        f"cannot write to {connection.options.place}: the server turned down {count} entries repeatedly "
+        f"({error['type']}: {error.get('reason')}); it is overloaded. Run again later; no entry that was written is "
+        "lost"
     )

@@ -1,4 +1,4 @@
-"""One client, with patience: passing trouble is waited out, within bounds; lasting trouble is put into words."""
+"""The connection to Elasticsearch: its options, a client that retries transient errors, and error messages."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from elastic_transport import ConnectionError as NoConnection
 from elastic_transport import ConnectionTimeout, ObjectApiResponse, TlsError, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.store.base import StoreError, StoreUnavailable
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_UNKNOWN = 8 << 30
+_UNKNOWN_MEMORY = 8 << 30
 
 
 def usable_memory() -> int:
-    """The bytes of memory that this process may use: those of the machine, or of the container if it has a limit."""
+    """Return the memory that this process may use, in bytes: that of the machine, or the limit of its container."""
     try:
         machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
-        return _UNKNOWN
+        return _UNKNOWN_MEMORY
     try:
         limit = _CONTAINER_LIMIT.read_text(encoding="ascii").strip()
     except OSError:
@@ -36,25 +37,26 @@ def usable_memory() -> int:
 
 @dataclass(frozen=True, slots=True)
 class ElasticOptions:
-    """How to reach an index. Secrets are not in the ``repr``.
+    """Connection options. Secrets are not in the ``repr``.
 
     Attributes:
-        hosts: Names or addresses of nodes; any of them serves. A name may carry its own port (``es1:9201``).
-        port: Of HTTP, where a host names none.
-        index: Name of the alias that the index is known by.
-        auto_create_index: Make the index if it is not there.
-        username: For basic authentication, with ``password``.
-        password: Secret.
-        api_key: Secret; wins over user and password.
-        ca_certificate: PEM file of the authority that signed the server's certificate; none: the system's.
+        hosts: Names or addresses of nodes, any of which may be used. A name may have its own port (``es1:9201``).
+        port: HTTP port of hosts without one.
+        index: Name of the alias of the index.
+        auto_create_index: Whether a missing index is created.
+        username: User name for basic authentication.
+        password: Password for ``username``; secret.
+        api_key: API key, used instead of user name and password; secret.
+        ca_certificate: PEM file of the authority of the server's certificate; ``None`` for those of the system.
         scheme: ``http`` or ``https``.
-        shards: Of an index that is made here; an existing index keeps its number.
-        replicas: Copies of each shard of an index that is made here.
-        request_seconds: How long one request may take.
-        patience_seconds: How long a request is tried again while the server is busy or away.
-        memory_bytes: ``pairs`` holds all signatures in memory up to this, 1,500 bytes a content; above it asks the
-            server, batch by batch. Half of the memory that this process may use, unless told.
-        cache_directory: Where results of ``pairs`` are kept, so that a later run searches what is new; none: nowhere.
+        shards: Number of shards of a new index; an existing index keeps its own.
+        replicas: Number of replicas of each shard of a new index.
+        request_seconds: Time limit of one request, in seconds.
+        patience_seconds: Time for which a request is retried while the server is busy or away, in seconds.
+        memory_bytes: Memory up to which ``pairs`` joins in memory, at 1,500 bytes per content; above it the server
+            searches, batch by batch. By default half of the memory that this process may use.
+        cache_directory: Folder for the results of ``pairs``, so that a later run searches new contents only, and for
+            verdicts; ``None`` for no cache.
     """
 
     hosts: tuple[str, ...] = ("127.0.0.1",)
@@ -75,12 +77,12 @@ class ElasticOptions:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The address of each node, without secrets."""
+        """The URL of each node, without secrets."""
         return tuple(f"{self.scheme}://{self._with_port(host)}" for host in self.hosts)
 
     @property
     def place(self) -> str:
-        """Index and addresses, for messages."""
+        """The index and its URLs, for messages."""
         return f"the Elasticsearch index '{self.index}' at {', '.join(self.urls)}"
 
     def _with_port(self, host: str) -> str:
@@ -90,28 +92,28 @@ class ElasticOptions:
         return f"[{host}]:{self.port}" if ":" in host and not host.startswith("[") else f"{host}:{self.port}"
 
 
-OLDEST_SERVER = (8, 19)
-BUSY = frozenset({429, 502, 503, 504})
-"""HTTP answers that may be another one a little later."""
+MIN_SERVER_VERSION = (8, 19)
+BUSY_STATUSES = frozenset({429, 502, 503, 504})
+"""HTTP statuses of requests that may succeed a little later."""
 
 DISK_FULL = "disk usage exceeded flood-stage watermark"
 
 
-def is_passing(error: Exception) -> bool:
-    """Whether the same request may succeed in a moment."""
+def is_transient(error: Exception) -> bool:
+    """Return whether the same request may succeed in a moment."""
     if isinstance(error, ApiError):
         status = error.status_code
-        return status in BUSY and not is_block(*cause(error.body))
+        return status in BUSY_STATUSES and not is_index_block(*cause(error.body))
     return isinstance(error, (NoConnection, ConnectionTimeout)) and not isinstance(error, TlsError)
 
 
-def is_block(kind: str, reason: str) -> bool:
-    """Whether somebody, or a full disk, closed the index for writing: no matter of moments."""
+def is_index_block(kind: str, reason: str) -> bool:
+    """Return whether an error is a block of the index, by an administrator or a full disk: retries do not help."""
     return kind == "cluster_block_exception" and ("index [" in reason or DISK_FULL in reason)
 
 
 def cause(body: object) -> tuple[str, str]:
-    """Kind and reason of an error as the server names them; empty if it does not."""
+    """Return type and reason of an error as the server states them; empty if it does not."""
     error = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(error, Mapping):
         return ("", str(error or ""))
@@ -122,12 +124,12 @@ def cause(body: object) -> tuple[str, str]:
 
 
 def explain(error: Exception, options: ElasticOptions, doing: str) -> StoreError:
-    """Put an exception of the client into words.
+    """Return the error of the contract for an exception of the client.
 
     Args:
         error: ``ApiError``, ``TransportError`` or ``UnsupportedProductError``.
-        options: What was being reached.
-        doing: What was being done ("search"), for the message.
+        options: Connection options, for the message.
+        doing: The verb of the failed operation ("search"), for the message.
 
     Returns:
         ``StoreUnavailable`` if a retry may help, ``StoreError`` otherwise; to be raised from ``error``.
@@ -150,32 +152,32 @@ def _explain_connection(error: TransportError, options: ElasticOptions, doing: s
     if isinstance(error, ConnectionTimeout):
         return StoreUnavailable(
             f"cannot {doing} {place}: no answer within {options.request_seconds:g} seconds; "
-            "the server hangs or is overloaded: look at its log, then run again"
+            "the server hangs or is overloaded: check its log, then run again"
         )
     if isinstance(error, TlsError):
         return StoreError(
             f"cannot {doing} {place}: no trusted https connection ({error.message}); set elasticsearch.ca_certificate "
-            "to the file of the authority that signed the server's certificate, or elasticsearch.scheme to http if "
-            "the server speaks http"
+            "to the certificate file of the authority that signed the server's certificate, or elasticsearch.scheme to "
+            "http if the server speaks http"
         )
-    words = error.message.partition("): ")[2] or error.message  # without the name of a class and the address again
-    if options.scheme == "http" and "refused" not in words and "resolve" not in words:
-        words += "; it has gone away, or speaks https (elasticsearch.scheme)"
+    reason = error.message.partition("): ")[2] or error.message  # without the class name and the repeated address
+    if options.scheme == "http" and "refused" not in reason and "resolve" not in reason:
+        reason += "; it has gone away, or speaks https (elasticsearch.scheme)"
     return StoreUnavailable(
-        f"cannot {doing} {place}: no connection ({words}); is the server running, and are elasticsearch.host and "
+        f"cannot {doing} {place}: no connection ({reason}); is the server running, and are elasticsearch.host and "
         "elasticsearch.port right?"
     )
 
 
 def explain_answer(status: int, kind: str, reason: str, options: ElasticOptions, doing: str) -> StoreError:
-    """Put an error that the server answered into words, one of a whole request or of one item of a bulk.
+    """Return the error of the contract for an error of the server, of a whole request or of one item of a bulk request.
 
     Args:
-        status: The HTTP status.
-        kind: Type of the error as the server names it.
-        reason: The server's words.
-        options: What was being reached.
-        doing: What was being done.
+        status: HTTP status.
+        kind: Type of the error as the server states it.
+        reason: Reason as the server states it.
+        options: Connection options, for the message.
+        doing: The verb of the failed operation, for the message.
 
     Returns:
         As ``explain``.
@@ -189,10 +191,12 @@ def explain_answer(status: int, kind: str, reason: str, options: ElasticOptions,
     if kind == "cluster_block_exception":
         return _explain_block(status, reason, start, options)
     if status == 403:
-        return StoreError(f"{start}: the user may not do that ({reason}); it needs the privileges in docs/scaling.md")
+        return StoreError(
+            f"{start}: the user may not do that ({reason}); it needs the privileges listed in docs/scaling.md"
+        )
     if kind == "index_not_found_exception" or (status == 404 and "require_alias" in reason):
         return StoreError(
-            f"{start}: the index is not there any more; it was deleted while it was in use. Run again to build it anew"
+            f"{start}: the index is not there any more; it was deleted while it was in use. Run again to rebuild it"
         )
     if kind.startswith("search_context_missing"):
         return StoreUnavailable(f"{start}: the server lost the search, as after a restart; run again")
@@ -201,24 +205,24 @@ def explain_answer(status: int, kind: str, reason: str, options: ElasticOptions,
             f"{start}: the index is closed; open it with: curl -X POST {options.urls[0]}/{options.index}/_open"
         )
     if kind == "media_type_header_exception" or status in {406, 415}:
-        return StoreError(f"{start}: Elasticsearch {_oldest()} to 9.x is needed; the server is of another version")
-    words = f"{start}: {kind or 'error'} {status}: {reason or 'the server gives no reason'}"
-    if status in BUSY:
-        return StoreUnavailable(f"{words}. It is overloaded or not whole; run again when it has recovered")
-    return StoreError(words)
+        return StoreError(f"{start}: Elasticsearch {_oldest()} to 9.x is needed; the server has another version")
+    message = f"{start}: {kind or 'error'} {status}: {reason or 'the server gives no reason'}"
+    if status in BUSY_STATUSES:
+        return StoreUnavailable(f"{message}. It is overloaded or incomplete; run again when it has recovered")
+    return StoreError(message)
 
 
 def _explain_block(status: int, reason: str, start: str, options: ElasticOptions) -> StoreError:
     if DISK_FULL in reason or "read-only-allow-delete" in reason:
         return StoreUnavailable(
-            f"{start}: the disk of the server is full (flood-stage watermark) and the index takes no writes; make room "
-            "there, the server then lifts the block by itself, and run again"
+            f"{start}: the disk of the server is full (flood-stage watermark) and the index is read-only; free space "
+            "there, after which the server lifts the block by itself, and run again"
         )
     if "index closed" in reason:
         return StoreError(
             f"{start}: the index is closed; open it with: curl -X POST {options.urls[0]}/{options.index}/_open"
         )
-    if status in BUSY:
+    if status in BUSY_STATUSES:
         return StoreUnavailable(f"{start}: the cluster is not ready ({reason}); run again in a moment")
     return StoreError(
         f"{start}: the index is blocked ({reason}); lift the block with: curl -X PUT {options.urls[0]}/{options.index}"
@@ -231,39 +235,40 @@ def check_version(version: str, options: ElasticOptions) -> None:
     """Refuse a server that is too old.
 
     Raises:
-        StoreError: Older than ``OLDEST_SERVER``.
+        StoreError: The server is older than ``MIN_SERVER_VERSION``.
     """
     parts = version.split("-")[0].split(".")
-    if tuple(int(part) for part in parts[:2] if part.isdigit()) < OLDEST_SERVER:
+    if tuple(int(part) for part in parts[:2] if part.isdigit()) < MIN_SERVER_VERSION:
         raise StoreError(
             f"cannot use {options.place}: it is version {version}; Elasticsearch {_oldest()} or newer is needed"
         )
 
 
 def _oldest() -> str:
-    return ".".join(str(part) for part in OLDEST_SERVER)
+    return ".".join(str(part) for part in MIN_SERVER_VERSION)
 
 
 T = TypeVar("T")
-TROUBLE = (ApiError, TransportError, UnsupportedProductError)
+CLIENT_ERRORS = (ApiError, TransportError, UnsupportedProductError)
 
-# What the client tells its log about a node that is away, this program tells in its own words. Who wants to read it all
-# the same gives that logger a handler.
+# The client logs a node that is away; this program reports it in a message of its own. A handler on that logger shows
+# both.
 logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
-_OPENING_PATIENCE = 5.0
+_OPENING_SECONDS = 5.0
+"""The time for which requests are retried before the server has answered once."""
 
 
-class Patience:
-    """How long trouble has lasted, and how long to wait before the next attempt.
+class RetryPolicy:
+    """The retries of one request: pauses that double up to ten seconds, until the time for retries is over.
 
-    Pauses double up to ten seconds; a random half of each keeps several programs from coming back at the same moment.
+    A random half of each pause keeps several programs from coming back at the same moment.
 
     Args:
-        seconds: Before it ends.
-        timeouts: How many requests without an answer may each be sent again although their time is longer than that.
+        seconds: Time for retries, in seconds.
+        timeouts: Number of timeouts that are retried even after that time, because each of them uses it up.
     """
 
     def __init__(self, seconds: float, timeouts: int = 0) -> None:
@@ -271,34 +276,34 @@ class Patience:
         self._timeouts = timeouts
         self._pause = _FIRST_PAUSE
 
-    def wait(self, trouble: Exception) -> bool:
-        """Wait a little. Returns ``False``, at once, when patience is at its end.
+    def wait(self, error: Exception) -> bool:
+        """Pause before the next attempt; return ``False`` without a pause when the request must not be retried.
 
         Args:
-            trouble: What there is to be patient with.
+            error: The transient error of the last attempt.
         """
         left = self._deadline - time.monotonic()
-        if left <= 0 and self._timeouts and isinstance(trouble, ConnectionTimeout):
-            # A timeout has cost all the time there was; one more attempt tells a hiccup from a server that hangs.
+        if left <= 0 and self._timeouts and isinstance(error, ConnectionTimeout):
+            # A timeout uses up all the time; one more attempt distinguishes a hiccup from a server that hangs.
             self._timeouts -= 1
             left = _FIRST_PAUSE
         if left <= 0:
             return False
         pause = min(self._pause, left)
-        time.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter, no secret
+        time.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter, not a secret
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         return True
 
 
-class Connection:
-    """The client of one store.
+class Connection(Closing):
+    """A client that retries transient errors and explains permanent ones.
 
     Thread-safety: any number of threads may call at once.
     """
 
     def __init__(self, options: ElasticOptions) -> None:
         self.options = options
-        self._patience = min(options.patience_seconds, _OPENING_PATIENCE)
+        self._retry_seconds = min(options.patience_seconds, _OPENING_SECONDS)
         self._timeouts = 0
         secure: dict[str, Any] = {}
         if options.scheme == "https" and options.ca_certificate is not None:
@@ -313,7 +318,7 @@ class Connection:
             self.client = Elasticsearch(
                 list(options.urls),
                 request_timeout=options.request_seconds,
-                max_retries=0,  # retried here: with jitter, within bounds, and also what a bulk rejects in part
+                max_retries=0,  # retried here: with jitter, within a time limit, and bulk requests in part
                 retry_on_timeout=False,
                 **secure,
             )
@@ -321,41 +326,41 @@ class Connection:
             raise StoreError(f"cannot use {options.place}: {error}") from error
 
     def opened(self) -> None:
-        """Be patient from now on: the server has answered before, so it will come back."""
-        self._patience = self.options.patience_seconds
+        """Retry for the whole time from now on: the server has answered once, so it will come back."""
+        self._retry_seconds = self.options.patience_seconds
         self._timeouts = 1
 
-    def patience(self) -> Patience:
-        """Patience for one request."""
-        return Patience(self._patience, self._timeouts)
+    def retry_policy(self) -> RetryPolicy:
+        """Return the retry policy of one request."""
+        return RetryPolicy(self._retry_seconds, self._timeouts)
 
     def call(self, doing: str, request: Callable[[Elasticsearch], T]) -> T:
-        """Send a request; again, while the server is busy or away.
+        """Send a request, and send it again while the server is busy or away.
 
         Args:
-            doing: What it is for, for the message: "search", "write to".
-            request: Sends it; must be one that may be sent twice.
+            doing: The verb of the operation, for the message: "search", "write to".
+            request: A function that sends the request, which must be idempotent.
 
         Raises:
             StoreUnavailable: The server stayed busy or away.
-            StoreError: It refuses.
+            StoreError: The server rejects the request.
         """
-        patience = self.patience()
+        retry = self.retry_policy()
         while True:
             try:
                 return request(self.client)
-            except TROUBLE as error:
-                if is_passing(error) and patience.wait(error):
+            except CLIENT_ERRORS as error:
+                if is_transient(error) and retry.wait(error):
                     continue
                 raise explain(error, self.options, doing) from error
 
     def close(self) -> None:
-        """Give the sockets back."""
+        """Close the sockets."""
         self.client.close()
 
 
-def whole(answer: ObjectApiResponse[Any] | Mapping[str, Any], options: ElasticOptions) -> None:
-    """Refuse an answer that is not from every shard: a part of the truth is not the truth.
+def require_all_shards(answer: ObjectApiResponse[Any] | Mapping[str, Any], options: ElasticOptions) -> None:
+    """Refuse an answer that does not come from every shard: a partial result must not look complete.
 
     Raises:
         StoreUnavailable: Some shards did not answer.
@@ -363,6 +368,6 @@ def whole(answer: ObjectApiResponse[Any] | Mapping[str, Any], options: ElasticOp
     shards = answer.get("_shards") or {}
     if answer.get("timed_out") or shards.get("failed"):
         raise StoreUnavailable(
-            f"{options.place} answered in part only ({shards.get('failed', 0)} of {shards.get('total', '?')} shards "
-            "failed); run again when the cluster is whole"
+            f"{options.place} answered partially ({shards.get('failed', 0)} of {shards.get('total', '?')} shards "
+            "failed); run again when the cluster is complete"
         )

@@ -1,4 +1,4 @@
-"""The contents of an index that have a signature: read as columns, or streamed one by one."""
+"""The contents of an index with a signature: read as columns, with their content ids, and the cache of their pairs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from blake3 import blake3
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.arrays import Int8Array, Int64Array, PairBlock, UInt8Array
+from py_image_dedup.signature.arrays import BoolArray, Int8Array, Int64Array, PairBlock, UInt8Array, row_slices
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from py_image_dedup.store.elastic.client import Connection
 from py_image_dedup.store.elastic.document import DIGEST_LENGTH, unpack_content, unpack_values
@@ -32,13 +32,13 @@ ByteStrings = npt.NDArray[np.bytes_]
 class Contents:
     """Contents as columns, each content once, in the order of their keys.
 
-    A key names a content together with its signature. Rows in the order of keys stay in that order when contents come
-    and go, so what is known of two rows holds for those rows of another reading without turning left into right.
+    A key identifies a content together with its signature. The order of two contents by key stays the same when other
+    contents come and go, so a cached pair stays valid without exchanging left and right.
 
     Attributes:
-        keys: ``S16``, ascending.
-        digests: ``S32``.
-        values: int8, shape ``(n, 272)``.
+        keys: ``S16``, shape ``(n,)``, ascending.
+        digests: ``S32``, shape ``(n,)``.
+        values: int8, shape ``(n, 272)``, signatures.
     """
 
     keys: ByteStrings
@@ -47,42 +47,42 @@ class Contents:
 
     @classmethod
     def of(cls, digests: ByteStrings, values: Int8Array) -> Contents:
-        """Bring contents into the order of their keys."""
+        """Return contents in the order of their keys."""
         keys = keys_of(digests, values)
         order = np.argsort(keys, kind="stable")
         return cls(keys[order], digests[order], values[order])
 
     def __len__(self) -> int:
-        """How many."""
+        """Return the number of contents."""
         return len(self.digests)
 
 
 def with_signature(query: Query) -> Query:
-    """The documents of a query that have a signature."""
+    """Return the query for those documents of a query that have a signature."""
     return {"bool": {"filter": [query, {"exists": {"field": "invariants"}}]}}
 
 
 def keys_of(digests: ByteStrings, values: Int8Array) -> ByteStrings:
-    """Name contents by digest and signature; dtype ``S16``."""
+    """Return the keys of contents, hashes of digest and signature; dtype ``S16``."""
     rows = np.hstack([digests.view(np.int8).reshape(len(digests), DIGEST_LENGTH), values])
     return byte_strings([blake3(row).digest(length=KEY_LENGTH) for row in rows], KEY_LENGTH)
 
 
 def byte_strings(rows: Sequence[bytes], length: int) -> ByteStrings:
-    """Byte strings of one length as an array."""
+    """Return byte strings of one length as an array."""
     return np.frombuffer(b"".join(rows), dtype=f"S{length}")
 
 
 def read_contents(connection: Connection, index: str, query: Query, expected: int) -> Contents:
     """Read contents, each once.
 
-    Of copies that were made with different versions of the signature the newest counts.
+    Of documents with different versions of the signature the newest version counts.
 
     Args:
-        connection: To the server.
-        index: Alias or index.
-        query: Documents that have a signature.
-        expected: How many documents there are, about: memory for so many is taken at once.
+        connection: Connection to the server.
+        index: Name of the alias or index.
+        query: Query for documents that have a signature.
+        expected: The approximate number of documents, for which memory is allocated.
     """
     digests = np.empty(expected, dtype=f"S{DIGEST_LENGTH}")
     versions = np.empty(expected, dtype=np.uint32)
@@ -91,7 +91,7 @@ def read_contents(connection: Connection, index: str, query: Query, expected: in
     for hits in pages(connection, index, Reading(query, columns=("content",))):
         read = [unpack_content(column(hit, "content")) for hit in hits]
         following = length + len(read)
-        if following > len(digests):  # others write
+        if following > len(digests):  # another program is writing
             room = (0, following + following // 8 - len(digests))
             digests, versions = np.pad(digests, room), np.pad(versions, room)
             values = np.pad(values, (room, (0, 0)))
@@ -104,7 +104,7 @@ def read_contents(connection: Connection, index: str, query: Query, expected: in
 
 
 def _newest(digests: ByteStrings, versions: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
-    """The row of each digest that has the newest version."""
+    """Return the row with the newest version of each digest."""
     order = np.lexsort((versions, digests))
     last = np.ones(len(order), dtype=np.bool_)
     last[:-1] = digests[order[1:]] != digests[order[:-1]]
@@ -112,7 +112,7 @@ def _newest(digests: ByteStrings, versions: npt.NDArray[np.uint32]) -> npt.NDArr
 
 
 def each_content(connection: Connection, index: str, query: Query) -> Iterator[tuple[bytes, bytes]]:
-    """Stream digest and packed signature of each content, in the order of digests; nothing but a page is held."""
+    """Stream digest and packed signature of each content, in the order of digests; only one page is in memory."""
     last: tuple[bytes, int, bytes] | None = None
     for hits in pages(connection, index, Reading(query, columns=("content",), sort="digest")):
         for each in map(_content, hits):
@@ -131,65 +131,69 @@ def _content(hit: Hit) -> tuple[bytes, int, bytes]:
 _ROWS_AT_ONCE = 4_096
 
 
-class Numbers:
-    """Digests and the numbers given to them, from 1, for as long as the store is open. One thread at a time.
+class ContentIds:
+    """Content ids by digest, from 1, valid for as long as the store is open. One thread at a time.
 
-    A content is numbered when it is first told of, so memory grows with what is found and not with the index.
+    A content gets its id when it is first returned, so memory grows with the results and not with the index.
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[bytes, int] = {}
+        self._content_ids: dict[bytes, int] = {}
         self._digests: list[bytes] = [b""]
 
     def of(self, digest: bytes) -> int:
-        """The number of a content; a new one if it has none yet."""
-        number = self._numbers.setdefault(digest, len(self._digests))
-        if number == len(self._digests):
+        """Return the content id of a digest, a new one if it has none yet."""
+        content_id = self._content_ids.setdefault(digest, len(self._digests))
+        if content_id == len(self._digests):
             self._digests.append(digest)
-        return number
+        return content_id
 
     def of_all(self, digests: Sequence[bytes]) -> Int64Array:
-        """The numbers of contents, int64, in the same order."""
+        """Return the content ids of digests, int64, in the same order."""
         return np.fromiter(map(self.of, digests), dtype=np.int64, count=len(digests))
 
-    def digest(self, number: int) -> bytes | None:
-        """The content that was given this number, if any was."""
-        return self._digests[number] if 0 < number < len(self._digests) else None
+    def digest(self, content_id: int) -> bytes | None:
+        """Return the digest of a content id, or ``None`` if there is none."""
+        return self._digests[content_id] if 0 < content_id < len(self._digests) else None
+
+    def digests(self, content_ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the digests of content ids; unknown ids are not in the answer."""
+        found = ((content_id, self.digest(content_id)) for content_id in content_ids)
+        return {content_id: digest for content_id, digest in found if digest is not None}
 
 
-class NumberedRows:
-    """Contents as rows of a table, numbered as far as they are told of. One thread at a time.
+class ContentIdTable:
+    """The content ids of rows, which are assigned when a row is first part of a pair. One thread at a time.
 
     Args:
-        numbers: Where the numbers come from.
-        digests: Of the rows.
-        values: Their signatures.
+        content_ids: Content ids of the store.
+        digests: ``S32``, shape ``(n,)``, digests of the rows.
+        values: int8, shape ``(n, 272)``, signatures of the rows.
     """
 
-    def __init__(self, numbers: Numbers, digests: ByteStrings, values: Int8Array) -> None:
-        self._numbers = numbers
-        self._digests = digests.view(f"V{DIGEST_LENGTH}")  # text of numpy would lose zero bytes at the end
+    def __init__(self, content_ids: ContentIds, digests: ByteStrings, values: Int8Array) -> None:
+        self._content_ids = content_ids
+        self._digests = digests.view(f"V{DIGEST_LENGTH}")  # a numpy byte string would lose zero bytes at its end
         self._values = values
         self._given = np.zeros(len(digests), dtype=np.int64)
 
-    def numbered(self, block: PairBlock) -> PairBlock:
-        """Turn pairs of rows into pairs of numbers, the lesser left."""
+    def with_content_ids(self, block: PairBlock) -> PairBlock:
+        """Return pairs of rows as pairs of content ids, the lesser left."""
         rows = np.unique(np.concatenate([block.left, block.right]))
         new = rows[self._given[rows] == 0]
-        self._given[new] = self._numbers.of_all([self._digests[row].tobytes() for row in new.tolist()])
+        self._given[new] = self._content_ids.of_all([self._digests[row].tobytes() for row in new.tolist()])
         left, right, orientation = self._given[block.left], self._given[block.right], block.orientation
-        turned = np.flatnonzero(left > right)
-        if len(turned):
-            left[turned], right[turned] = right[turned], left[turned]
+        swapped = np.flatnonzero(left > right)
+        if len(swapped):
+            left[swapped], right[swapped] = right[swapped], left[swapped]
             orientation = orientation.copy()
-            orientation[turned] = self._turns(block.right[turned], block.left[turned])
+            orientation[swapped] = self._orientations(block.right[swapped], block.left[swapped])
         return PairBlock(left, right, block.distance, orientation)
 
-    def _turns(self, left: Int64Array, right: Int64Array) -> UInt8Array:
-        """The turns that make left look like right; among equally good ones the least, as everywhere."""
+    def _orientations(self, left: Int64Array, right: Int64Array) -> UInt8Array:
+        """Return the orientations that make left look like right; the least one of several that are equally near."""
         best = np.empty(len(left), dtype=np.uint8)
-        for start in range(0, len(left), _ROWS_AT_ONCE):
-            some = slice(start, start + _ROWS_AT_ONCE)
+        for some in row_slices(len(left), _ROWS_AT_ONCE):
             source, target = self._values[left[some]], self._values[right[some]].astype(np.int32)
             products = [
                 np.einsum("ij,ij->i", orient_signature(source, way).astype(np.int32), target) for way in ORIENTATIONS
@@ -199,23 +203,23 @@ class NumberedRows:
 
 
 FORMAT: Final = 1
-MOST_PAIRS: Final = 40
-"""A content, on average. More are not kept: a library of thousands of like pages would fill the disk with them."""
+MAX_PAIRS: Final = 40
+"""Cached pairs per content, on average. A library of thousands of similar pages has more and is not cached."""
 
-MOST_FILES: Final = 16
-"""Sets of folders that are remembered; the one that was not asked for longest goes first."""
+MAX_FILES: Final = 16
+"""Cached sets of folders; the least recently used one is deleted first."""
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Searched:
-    """The contents of one pass and the pairs among them.
+class CachedPairs:
+    """The contents of one search and the pairs among them.
 
     Attributes:
-        distance: They were searched at.
-        keys: Of the contents, ``S16``, ascending.
-        pairs: By row of ``keys``; left looks like right when turned.
+        distance: Distance of the search.
+        keys: ``S16``, ascending, keys of the contents.
+        pairs: Pairs of rows of ``keys``.
     """
 
     distance: float
@@ -223,44 +227,44 @@ class Searched:
     pairs: PairBlock
 
 
-class SearchedFolder:
-    """A folder with a file for each set of folders that was searched. Several processes may use it at once."""
+class PairCache:
+    """A folder with a file of pairs for each set of folders that was searched. Several processes may share it."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Choose the folder; it is made when there is something to keep. None: nothing is kept."""
+        """Set the folder, which is created when there is something to store; with ``None`` nothing is stored."""
         self._folder = folder
 
-    def load(self, place: Sequence[bytes]) -> Searched | None:
-        """Read what was kept for these folders; a file that cannot be read counts as none."""
+    def load(self, place: Sequence[bytes]) -> CachedPairs | None:
+        """Return the cached pairs of a set of folders, or ``None`` if there are none or the file is unreadable."""
         if self._folder is None:
             return None
         path = self._path(place)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                if int(kept["format"]) != FORMAT:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                if int(stored["format"]) != FORMAT:
                     return None
-                columns = (kept["left"], kept["right"], kept["distances"], kept["orientations"])
-                searched = Searched(float(kept["distance"]), kept["keys"], PairBlock(*columns))
+                columns = (stored["left"], stored["right"], stored["distances"], stored["orientations"])
+                cached = CachedPairs(float(stored["distance"]), stored["keys"], PairBlock(*columns))
             os.utime(path)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            _LOG.warning("%s cannot be read (%s) and is made anew", path, error)
+            _LOG.warning("%s cannot be read (%s) and will be rebuilt", path, error)
             return None
-        return searched
+        return cached
 
-    def save(self, place: Sequence[bytes], searched: Searched) -> None:
-        """Keep a pass; a disk that is full costs the memory of it, not the run."""
+    def save(self, place: Sequence[bytes], cached: CachedPairs) -> None:
+        """Store pairs; a full disk loses the cache and not the run."""
         if self._folder is None:
             return
         columns: dict[str, Any] = {
             "format": np.int64(FORMAT),
-            "distance": np.float64(searched.distance),
-            "keys": searched.keys,
-            "left": searched.pairs.left.astype(np.int32),
-            "right": searched.pairs.right.astype(np.int32),
-            "distances": searched.pairs.distance,
-            "orientations": searched.pairs.orientation,
+            "distance": np.float64(cached.distance),
+            "keys": cached.keys,
+            "left": cached.pairs.left.astype(np.int32),
+            "right": cached.pairs.right.astype(np.int32),
+            "distances": cached.pairs.distance,
+            "orientations": cached.pairs.orientation,
         }
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -269,7 +273,7 @@ class SearchedFolder:
             Path(arriving.name).replace(self._path(place))
             self._tidy()
         except OSError as error:
-            _LOG.warning("what was searched cannot be kept in %s: %s", self._folder, error)
+            _LOG.warning("the pairs found cannot be cached in %s: %s", self._folder, error)
 
     def _path(self, place: Sequence[bytes]) -> Path:
         named = json.dumps([part.hex() for part in place]).encode()
@@ -277,71 +281,54 @@ class SearchedFolder:
 
     def _tidy(self) -> None:
         kept = sorted((self._folder or Path()).glob("*.npz"), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-MOST_FILES]:
+        for path in kept[:-MAX_FILES]:
             path.unlink(missing_ok=True)
 
 
-class Gathered:
-    """Gathers the pairs of a pass as they are told, unless there are too many to keep."""
+class PairCollector:
+    """A collector of the pairs of a search, which gives up when there are too many to cache."""
 
     def __init__(self, contents: int) -> None:
-        self._most = MOST_PAIRS * contents
+        self._most = MAX_PAIRS * contents
         self._blocks: list[PairBlock] = []
         self._count = 0
 
     def add(self, blocks: Iterator[PairBlock]) -> Iterator[PairBlock]:
-        """Pass blocks on and remember them."""
+        """Pass blocks on and collect them."""
         for block in blocks:
             self._count += len(block)
             if self._count <= self._most:
                 self._blocks.append(block)
             yield block
 
-    def finish(self, keys: ByteStrings, distance: float) -> Searched | None:
-        """Make of it what is kept.
+    def finish(self, keys: ByteStrings, distance: float) -> CachedPairs | None:
+        """Return the pairs to cache, or ``None`` if there were too many.
 
         Args:
-            keys: Of the contents that were searched, in the order of the rows.
-            distance: They were searched at.
-
-        Returns:
-            None if there were too many pairs.
+            keys: Keys of the contents that were searched, in the order of the rows.
+            distance: Distance of the search.
         """
         if self._count > self._most:
             return None
-        return Searched(distance, keys, concatenated(self._blocks))
+        return CachedPairs(distance, keys, PairBlock.concatenate(self._blocks))
 
 
-def recalled(searched: Searched, keys: ByteStrings) -> tuple[PairBlock, npt.NDArray[np.bool_]]:
-    """Find what was kept of some contents.
+def reusable_pairs(cached: CachedPairs, keys: ByteStrings) -> tuple[PairBlock, BoolArray]:
+    """Return the cached pairs among some contents.
 
     Args:
-        searched: What was kept.
-        keys: Of the contents, ascending.
+        cached: The pairs of an earlier search.
+        keys: ``S16``, ascending, keys of the contents.
 
     Returns:
-        The pairs among those that were searched, by row of ``keys``; and which of them were.
+        The pairs among the contents that were searched, by row of ``keys``; and the mask of those contents.
     """
-    if not len(searched.keys):
-        return concatenated([]), np.zeros(len(keys), dtype=np.bool_)
-    place = np.searchsorted(searched.keys, keys)
-    place[place == len(searched.keys)] = 0
-    known = searched.keys[place] == keys
-    row_of = np.full(len(searched.keys), -1, dtype=np.int64)
-    row_of[place[known]] = np.flatnonzero(known)
-    left, right = row_of[searched.pairs.left], row_of[searched.pairs.right]
-    there = np.flatnonzero((left >= 0) & (right >= 0))
-    pairs = searched.pairs
-    return PairBlock(left[there], right[there], pairs.distance[there], pairs.orientation[there]), known
-
-
-def concatenated(blocks: Sequence[PairBlock]) -> PairBlock:
-    """Put blocks together."""
-    none = PairBlock(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.uint8))
-    parts = [none, *blocks]
-    return PairBlock(
-        np.concatenate([part.left for part in parts]),
-        np.concatenate([part.right for part in parts]),
-        np.concatenate([part.distance for part in parts]),
-        np.concatenate([part.orientation for part in parts]),
-    )
+    if not len(cached.keys):
+        return PairBlock.empty(), np.zeros(len(keys), dtype=np.bool_)
+    index = np.searchsorted(cached.keys, keys)
+    index[index == len(cached.keys)] = 0
+    known = cached.keys[index] == keys
+    row_of = np.full(len(cached.keys), -1, dtype=np.int64)
+    row_of[index[known]] = np.flatnonzero(known)
+    pairs = replace(cached.pairs, left=row_of[cached.pairs.left], right=row_of[cached.pairs.right])
+    return pairs.filter((pairs.left >= 0) & (pairs.right >= 0)), known

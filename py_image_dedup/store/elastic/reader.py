@@ -1,4 +1,4 @@
-"""Reading entries: by path, by digest, in order; and when the server has to refresh for it."""
+"""Reads of entries by path, by digest or in order, and the refreshes of the index that they need."""
 
 from __future__ import annotations
 
@@ -6,22 +6,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from py_image_dedup.model.batches import batched
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store.base import StoreError
-from py_image_dedup.store.elastic.client import TROUBLE, Connection, explain_answer, whole
-from py_image_dedup.store.elastic.document import DIGEST_LENGTH, EVERYTHING, READ, READ_ALL, entry_id, entry_of, within
+from py_image_dedup.store.elastic.client import CLIENT_ERRORS, Connection, explain_answer, require_all_shards
+from py_image_dedup.store.elastic.document import (
+    DIGEST_LENGTH,
+    EVERYTHING,
+    PATH_ORDER,
+    READ,
+    READ_ALL,
+    entries_under,
+    entry_id,
+    entry_of,
+)
 
 Query: TypeAlias = Mapping[str, Any]
 Hit: TypeAlias = Mapping[str, Any]
 
 KEEP_ALIVE: Final = "10m"
-"""How long the server keeps a point in time for a reader who does something else between two pages."""
+"""The time for which the server keeps a point in time between two pages."""
 
 _ANSWER = "hits.hits.sort,hits.hits.fields,hits.hits._source,hits.hits._seq_no,_shards,timed_out"
 COLUMNS_A_PAGE: Final = 5_000
@@ -30,16 +40,16 @@ DOCUMENTS_A_PAGE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What to read.
+    """A read of all documents of a query, page by page.
 
     Attributes:
-        query: Which documents.
+        query: Query for the documents.
         columns: Binary columns and keywords, read without the document; each hit has them in ``fields``.
         source: Fields of the document; each hit has them in ``_source``.
-        sort: A field to sort by; none: as they lie on the disk, which is fastest.
-        size: Documents a page.
-        extra: More of the request.
-        preference: Where to read: ``_shards:0``; none: everywhere.
+        sort: Field to sort by; empty for the order on the disk, which is the fastest.
+        size: Documents per page.
+        extra: Other parts of the request.
+        preference: Shard to read (``_shards:0``); ``None`` for all.
     """
 
     query: Query
@@ -51,7 +61,7 @@ class Reading:
     preference: str | None = None
 
     def body(self) -> dict[str, Any]:
-        """The part of the request that is the same for every page."""
+        """Return the part of the request that is the same for every page."""
         body: dict[str, Any] = {
             "query": self.query,
             "size": self.size,
@@ -63,7 +73,7 @@ class Reading:
 
 
 def wanted(columns: Sequence[str], source: Sequence[str]) -> dict[str, Any]:
-    """The part of a request that says what to read of each hit."""
+    """Return the part of a request that selects what to read of each hit."""
     if source:
         return {"_source": list(source)}
     return {"_source": False, "stored_fields": "_none_", "docvalue_fields": list(columns)}
@@ -71,7 +81,7 @@ def wanted(columns: Sequence[str], source: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def point_in_time(connection: Connection, index: str, preference: str | None = None) -> Iterator[str]:
-    """Hold the index as it is now."""
+    """Open a point in time of the index and yield its id."""
     answer = connection.call(
         "read",
         lambda client: client.open_point_in_time(
@@ -82,20 +92,22 @@ def point_in_time(connection: Connection, index: str, preference: str | None = N
     try:
         yield name
     finally:
-        # If the server is away just now it forgets by itself, after KEEP_ALIVE.
-        with suppress(*TROUBLE):
+        # A server that is away drops it by itself, after KEEP_ALIVE.
+        with suppress(*CLIENT_ERRORS):
             connection.client.options(request_timeout=5).close_point_in_time(id=name)
 
 
 def pages(connection: Connection, index: str, reading: Reading) -> Iterator[Sequence[Hit]]:
-    """Stream the hits of a query, page by page; the next page is on its way while one is worked on.
+    """Stream the hits of a query page by page; the next page is requested while the caller works on one.
 
     Raises:
         StoreUnavailable: The server is away, or came back without the point in time.
-        StoreError: It refuses.
+        StoreError: The server rejects the request.
     """
-    held = point_in_time(connection, index, reading.preference)
-    with held as name, ThreadPoolExecutor(1, "elastic-scan") as ahead:
+    with (
+        point_in_time(connection, index, reading.preference) as name,
+        ThreadPoolExecutor(1, "elastic-scan") as ahead,
+    ):
         body = reading.body() | {"pit": {"id": name, "keep_alive": KEEP_ALIVE}}
         coming = ahead.submit(_page, connection, body)
         while True:
@@ -114,16 +126,16 @@ def _page(connection: Connection, body: Mapping[str, Any]) -> Sequence[Hit]:
         "read",
         lambda client: client.search(body=dict(body), allow_partial_search_results=False, filter_path=_ANSWER),
     )
-    whole(answer, connection.options)
+    require_all_shards(answer, connection.options)
     hits: Sequence[Hit] = answer.get("hits", {}).get("hits", [])
     return hits
 
 
 def column(hit: Hit, name: str) -> str:
-    """A column of a hit.
+    """Return a column of a hit.
 
     Raises:
-        StoreError: The document has none: it was not written by this program.
+        StoreError: The document does not have it: it was not written by this program.
     """
     try:
         return str(hit["fields"][name][0])
@@ -131,77 +143,79 @@ def column(hit: Hit, name: str) -> str:
         raise StoreError(f"a document of the index has no '{name}': it was written by another program") from error
 
 
-TERMS: Final = 1_000
-"""Digests a query; a server takes 65,536."""
+DIGESTS_A_QUERY: Final = 1_000
+"""The largest number of digests of a query; a server accepts 65,536."""
 
 ENTRIES_AT_ONCE: Final = 2_000
-"""About how many copies are fetched together."""
+"""The approximate number of copies that are read together."""
 
-UNSEEN: Final = 20_000
-"""After so many writes a refresh costs less than remembering them."""
+MAX_UNREFRESHED: Final = 20_000
+"""The number of writes after which a refresh costs less than remembering them."""
 
 
 class EntryReader:
-    """Reads the entries of one index. One thread at a time.
+    """The reader of the entries of one index. One thread at a time.
 
-    What was written is seen by a search after a refresh only. A refresh makes a small segment on the server, so it is
-    asked for where a phase reads what was written, and not for every look-up between two writes: the digests written
-    since the last refresh are remembered here, and their entries fetched by id, which needs none.
+    A search sees a write only after a refresh. A refresh creates a small segment on the server, so it is requested
+    where a stage reads what was written, and not for every look-up between two writes: the digests written since the
+    last refresh are remembered here, and their entries are read by id, which needs no refresh.
     """
 
     def __init__(self, connection: Connection, index: str) -> None:
         self.versions: dict[tuple[int, int, int], Versions] = {}
         self._connection = connection
         self._index = index
-        self._unseen: dict[bytes, str] = {}
+        self._unrefreshed: dict[bytes, str] = {}
 
-    def note(self, entries: Iterable[IndexEntry]) -> None:
-        """Remember what was just written."""
+    def note_written(self, entries: Iterable[IndexEntry]) -> None:
+        """Remember entries that were just written."""
         for entry in entries:
             if entry.digest is not None:
-                self._unseen[entry.digest] = entry_id(entry.stat.raw_path)
+                self._unrefreshed[entry.digest] = entry_id(entry.stat.raw_path)
 
-    def fresh(self) -> str:
-        """The index, such that a search sees what was written, by whomever; costs a millisecond if nothing was."""
+    def refreshed(self) -> str:
+        """Refresh the index, so that a search sees all writes of any program, and return its name.
+
+        A refresh takes a millisecond if nothing was written.
+        """
         answer = self._connection.call("refresh", lambda client: client.indices.refresh(index=self._index))
-        whole(answer, self._connection.options)
-        self._unseen.clear()
+        require_all_shards(answer, self._connection.options)
+        self._unrefreshed.clear()
         return self._index
 
     def pages(self, under: Sequence[Path] | None, reading: Reading) -> Iterator[Sequence[Hit]]:
-        """Stream the documents of a query that lie under some folders."""
+        """Stream the documents of a query that are under some folders."""
         if under is not None and not under:
             return iter(())
-        query: Query = {"bool": {"filter": [within(under), reading.query]}}
-        return pages(self._connection, self.fresh(), replace(reading, query=query))
+        query: Query = {"bool": {"filter": [entries_under(under), reading.query]}}
+        return pages(self._connection, self.refreshed(), replace(reading, query=query))
 
     def in_order(self, under: Sequence[Path] | None, query: Query = EVERYTHING) -> Iterator[IndexEntry]:
-        """Stream entries in the order of raw paths. The server sorts by the start of the path; ends are sorted here."""
-        reading = Reading(query, columns=READ, sort="order")
+        """Stream entries in the order of raw paths: sorted by the start of the path on the server, by its end here."""
+        reading = Reading(query, columns=READ, sort=PATH_ORDER)
         hits = (hit for some in self.pages(under, reading) for hit in some)
         for _, same_start in groupby(hits, key=lambda hit: hit["sort"][0]):
             yield from sorted(map(self._entry, same_start), key=lambda entry: entry.stat.raw_path)
 
     def count(self, query: Query) -> int:
-        """How many documents a query has."""
-        index = self.fresh()
+        """Return the number of documents of a query."""
+        index = self.refreshed()
         answer = self._connection.call("count", lambda client: client.count(index=index, query=query))
-        whole(answer, self._connection.options)
+        require_all_shards(answer, self._connection.options)
         return int(answer["count"])
 
     def by_ids(self, ids: Sequence[str], *, features: bool = False) -> list[IndexEntry]:
-        """The entries with these ids that are there, as they are at this moment, refreshed or not."""
+        """Return the entries with these ids that exist, in their current state, refreshed or not."""
         return [self._entry(document) for document in self._documents(ids, READ_ALL if features else READ)]
 
     def digests(self, ids: Iterable[str]) -> Iterator[bytes]:
-        """Yield the digests of the entries with these ids that are there and have one."""
-        remaining = iter(ids)
-        while some := list(islice(remaining, TERMS)):
+        """Yield the digests of the entries with these ids that exist and have one."""
+        for some in batched(ids, DIGESTS_A_QUERY):
             sources = (document["_source"] for document in self._documents(some, ["digest"]))
             yield from (bytes.fromhex(source["digest"]) for source in sources if source.get("digest"))
 
     def _documents(self, ids: Sequence[str], source: Sequence[str]) -> list[Hit]:
-        """The documents with these ids that are there, as they are at this moment, refreshed or not."""
+        """Return the documents with these ids that exist, in their current state, refreshed or not."""
         answer = self._connection.call(
             "read", lambda client: client.mget(index=self._index, ids=list(ids), source_includes=list(source))
         )
@@ -212,19 +226,18 @@ class EntryReader:
         return [document for document in answer["docs"] if document.get("found")]
 
     def known(self, digests: Iterable[bytes], *, features: bool = False) -> dict[bytes, IndexEntry]:
-        """One entry of each digest that is known: one just written, or else the first by path.
+        """Return one entry of each known digest: one that was just written, or else the first by path.
 
         Args:
-            digests: Any number.
-            features: Whether features and words shall come with the entries.
+            digests: Any number of digests.
+            features: Whether the entries have their features and words.
         """
-        if len(self._unseen) > UNSEEN:
-            self.fresh()
+        if len(self._unrefreshed) > MAX_UNREFRESHED:
+            self.refreshed()
         found: dict[bytes, IndexEntry] = {}
-        remaining = iter(dict.fromkeys(digests))
-        while some := list(islice(remaining, TERMS)):
+        for some in batched(dict.fromkeys(digests), DIGESTS_A_QUERY):
             found |= _by_digest(self._first_by_path(some, features=features))
-            waiting = [self._unseen[digest] for digest in some if digest in self._unseen]
+            waiting = [self._unrefreshed[digest] for digest in some if digest in self._unrefreshed]
             found |= _by_digest(self.by_ids(waiting, features=features) if waiting else ())
         return found
 
@@ -232,7 +245,7 @@ class EntryReader:
         body = {
             "query": {"terms": {"digest": [digest.hex() for digest in digests]}},
             "collapse": {"field": "digest"},
-            "sort": [{"order": "asc"}],
+            "sort": [{PATH_ORDER: "asc"}],
             "size": len(digests),
             "track_total_hits": False,
             **wanted(() if features else READ, READ_ALL if features else ()),
@@ -240,23 +253,23 @@ class EntryReader:
         answer = self._connection.call(
             "search", lambda client: client.search(index=self._index, body=body, allow_partial_search_results=False)
         )
-        whole(answer, self._connection.options)
+        require_all_shards(answer, self._connection.options)
         return map(self._entry, answer["hits"]["hits"])
 
     def repeated(self, under: Sequence[Path] | None) -> Iterator[dict[bytes, tuple[IndexEntry, ...]]]:
-        """Stream the entries of digests that several have. Holds the digests, 32 bytes an entry, not the entries."""
+        """Stream the entries that share a digest. Holds the digests, 32 bytes per entry, not the entries."""
         reading = Reading({"exists": {"field": "digest"}}, columns=("digest",))
         read = [bytes.fromhex("".join(column(hit, "digest") for hit in hits)) for hits in self.pages(under, reading)]
         unique, counts = np.unique(np.frombuffer(b"".join(read), dtype=f"S{DIGEST_LENGTH}"), return_counts=True)
-        digests = unique.view(f"V{DIGEST_LENGTH}")  # text of numpy would lose zero bytes at the end
+        digests = unique.view(f"V{DIGEST_LENGTH}")  # a numpy byte string would lose zero bytes at its end
         several = np.flatnonzero(counts > 1)
         part = np.cumsum(counts[several]) // ENTRIES_AT_ONCE
-        for places in np.split(several, np.flatnonzero(np.diff(part)) + 1):
-            for start in range(0, len(places), TERMS):
-                yield self.copies([digests[place].tobytes() for place in places[start : start + TERMS]], under)
+        for rows in np.split(several, np.flatnonzero(np.diff(part)) + 1):
+            for some in batched(rows.tolist(), DIGESTS_A_QUERY):
+                yield self.copies([digests[row].tobytes() for row in some], under)
 
     def copies(self, digests: Sequence[bytes], under: Sequence[Path] | None) -> dict[bytes, tuple[IndexEntry, ...]]:
-        """The entries under some folders that have these digests, each in the order of raw paths."""
+        """Return the entries under some folders of each digest, in the order of raw paths."""
         query = {"terms": {"digest": [digest.hex() for digest in digests]}}
         found: dict[bytes, list[IndexEntry]] = {}
         for hits in self.pages(under, Reading(query, columns=READ)):

@@ -1,4 +1,4 @@
-"""The signatures of the SQLite index in memory, for the search."""
+"""The signatures and the visual words of the SQLite index in memory, for the search."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 
 import numpy as np
 
-from py_image_dedup.features.inverted_index import NOBODY, InvertedIndex
+from py_image_dedup.features.inverted_index import NOT_INDEXED, InvertedIndex
 from py_image_dedup.features.visual_words import WordArray, unpack_words
+from py_image_dedup.model.batches import batched
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.search.join import SearchIndex
 from py_image_dedup.signature.arrays import Int8Array, Int64Array, PairBlock
-from py_image_dedup.store.content_search import together
 from py_image_dedup.store.folder_ranges import FolderRanges
-from py_image_dedup.store.sqlite.content_ids import contents_within, numbers_of
-from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database, batched
+from py_image_dedup.store.sqlite.content_ids import content_ids_of, contents_within
+from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database
 from py_image_dedup.store.sqlite.rows import damaged
 
 _ROWS_A_PAGE: Final = 20_000
@@ -24,11 +24,11 @@ _ADDED_AT_MOST: Final = 500
 
 
 class SignatureTable:
-    """All signatures as one matrix: 280 bytes each, read once and then only what is new.
+    """All signatures as one matrix: 280 bytes each, read once; later calls read new ones only.
 
-    A number's signature never changes and numbers only grow, so the table is brought up to date by reading what comes
-    after its last number, whoever wrote it. Numbers of contents that are gone stay until ``forget``: whoever
-    searches compares with the files anyway. One thread at a time.
+    The signature of a content id never changes and content ids only grow, so the table is brought up to date by reading
+    what comes after its last content id, whichever process wrote it. Contents that are gone stay until ``forget``; a
+    search compares its result with the files anyway. One thread at a time.
     """
 
     def __init__(self, database: Database) -> None:
@@ -36,17 +36,17 @@ class SignatureTable:
         self.forget()
 
     def forget(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._length = 0
-        self._numbers = np.empty(0, dtype=np.int64)
+        self._content_ids = np.empty(0, dtype=np.int64)
         self._values = np.empty((0, SIGNATURE_LENGTH), dtype=np.int8)
         self._index: SearchIndex | None = None
 
     def refresh(self) -> None:
-        """Read what was added since the last time.
+        """Read the signatures that were added since the last call.
 
         Raises:
-            StoreError: A signature has another length: the index is damaged.
+            StoreError: A signature has a wrong length: the index is damaged.
         """
         kept = self._database.rows("SELECT count(*) FROM contents")[0][0]
         if self._length > 2 * kept:
@@ -57,37 +57,38 @@ class SignatureTable:
             page = self._page() if len(page) == _ROWS_A_PAGE else []
 
     @property
-    def numbers(self) -> Int64Array:
-        """Numbers of contents, ascending; valid until the next ``refresh``."""
-        return self._numbers[: self._length]
+    def content_ids(self) -> Int64Array:
+        """The content ids, int64, shape ``(n,)``, ascending; valid until the next ``refresh``."""
+        return self._content_ids[: self._length]
 
     @property
     def values(self) -> Int8Array:
-        """Their signatures, shape ``(n, 272)``; valid until the next ``refresh``."""
+        """The signatures, int8, shape ``(n, 272)``; valid until the next ``refresh``."""
         return self._values[: self._length]
 
-    def of(self, numbers: Int64Array) -> Int8Array:
-        """Return the signatures of some ascending numbers, all of them in the table; not to be written to.
+    def of(self, content_ids: Int64Array) -> Int8Array:
+        """Return the signatures of contents; read-only, and without a copy if they are consecutive rows of the table.
 
-        No memory is used for neighbours in the table, such as all of it.
+        Args:
+            content_ids: int64, shape ``(n,)``, ascending, all of them in the table.
         """
-        rows = np.searchsorted(self.numbers, numbers)
+        rows = np.searchsorted(self.content_ids, content_ids)
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
             return self._values[rows[0] : rows[-1] + 1]
         return self._values[rows]
 
     def search(self, queries: Int8Array, max_distance: float) -> PairBlock:
-        """Find all contents within a distance of each query.
+        """Return all contents within a distance of each query.
 
-        Warm, a query takes milliseconds: what the search needs to know of the table is computed once, and again when
-        the table has grown by an eighth. What was added since is searched as it stands.
+        A query takes milliseconds once the table is prepared for the search, which is done again when the table has
+        grown by an eighth. Signatures that were added since are searched unprepared.
 
         Args:
             queries: int8, shape ``(m, 272)``.
             max_distance: 0 to 1, itself included.
 
         Returns:
-            ``left`` numbers the queries; ``right`` has numbers of contents.
+            ``left`` has the numbers of the queries, ``right`` content ids.
         """
         if self._index is None or self._length > _ADDED_AT_MOST + 9 * len(self._index) // 8:
             self._index = SearchIndex(self.values)
@@ -95,35 +96,37 @@ class SignatureTable:
         added = SearchIndex(self._values[known : self._length])
         blocks = [self._index.query(queries, max_distance), added.query(queries, max_distance)]
         rows = [blocks[0].right, blocks[1].right + known]
-        return together([replace(block, right=self._numbers[row]) for block, row in zip(blocks, rows, strict=True)])
+        return PairBlock.concatenate(
+            [replace(block, right=self._content_ids[row]) for block, row in zip(blocks, rows, strict=True)]
+        )
 
     def _page(self) -> list[tuple[int, bytes]]:
-        last = int(self._numbers[self._length - 1]) if self._length else 0
+        last = int(self._content_ids[self._length - 1]) if self._length else 0
         rows = self._database.rows(
             "SELECT number, signature FROM contents WHERE number > ? AND signature IS NOT NULL ORDER BY number LIMIT ?",
             (last, _ROWS_A_PAGE),
         )
-        return [(number, values) for number, values in rows]
+        return [(content_id, values) for content_id, values in rows]
 
     def _append(self, page: list[tuple[int, bytes]], expected: int) -> None:
         needed = self._length + len(page)
-        if needed > len(self._numbers):
-            # Memory that is never written costs nothing: one allocation for a whole library, some spare for a daemon.
-            self._grow(max(needed, expected, 3 * len(self._numbers) // 2))
+        if needed > len(self._content_ids):
+            # Memory that is never written costs nothing: one allocation for a whole library, spare room for a daemon.
+            self._grow(max(needed, expected, 3 * len(self._content_ids) // 2))
         values = b"".join(signature for _, signature in page)
         if len(values) != len(page) * SIGNATURE_LENGTH:
-            raise damaged(self._database.path, "a signature has another length")
-        self._numbers[self._length : needed] = [number for number, _ in page]
+            raise damaged(self._database.path, "a signature has a wrong length")
+        self._content_ids[self._length : needed] = [content_id for content_id, _ in page]
         self._values[self._length : needed] = np.frombuffer(values, dtype=np.int8).reshape(-1, SIGNATURE_LENGTH)
         self._length = needed
 
     def _grow(self, capacity: int) -> None:
-        numbers, values = self.numbers, self.values
-        self._numbers = np.empty(capacity, dtype=np.int64)
+        content_ids, values = self.content_ids, self.values
+        self._content_ids = np.empty(capacity, dtype=np.int64)
         self._values = np.empty((capacity, SIGNATURE_LENGTH), dtype=np.int8)
-        self._numbers[: self._length] = numbers
+        self._content_ids[: self._length] = content_ids
         self._values[: self._length] = values
-        # It holds the array that was left.
+        # It refers to the old array.
         self._index = None
 
 
@@ -132,42 +135,42 @@ _OUTDATED_AT_LEAST: Final = 20_000
 
 
 class WordTable:
-    """An inverted index that is read once, and then only what is new. One thread at a time."""
+    """The inverted index of visual words, read once; later calls read new words only. One thread at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.forget()
 
     def forget(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._index = InvertedIndex()
         self._last = 0
 
-    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    def candidates(self, content_ids: Sequence[int]) -> Iterator[Sequence[int]]:
         """See ``Store.candidates``."""
         self._refresh()
-        for some in batched(numbers, MAX_PARAMETERS):
+        for some in batched(content_ids, MAX_PARAMETERS):
             packed: dict[int, bytes] = dict(
                 self._database.rows_in("SELECT content, data FROM words WHERE content IN (?)", some)
             )
-            for number in some:
-                found = packed.get(number)
-                yield self._index.candidates(number, *self._unpacked(found)) if found is not None else ()
+            for content_id in some:
+                found = packed.get(content_id)
+                yield self._index.candidates(content_id, *self._unpacked(found)) if found is not None else ()
 
-    def having(self, numbers: Iterable[int]) -> dict[bytes, int]:
-        """Return those of these contents that have words: their digests, and the numbers."""
+    def with_words(self, content_ids: Iterable[int]) -> dict[bytes, int]:
+        """Return the content ids, by digest, of those contents that have words."""
         query = "SELECT c.digest, c.number FROM words w JOIN contents c ON c.number = w.content WHERE w.content IN (?)"
-        return dict(self._database.rows_in(query, numbers))
+        return dict(self._database.rows_in(query, content_ids))
 
     def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
         """See ``Store.candidates_for``."""
         unpacked = [unpack_words(packed) for packed in words]
         self._refresh()
-        return (self._index.candidates(NOBODY, plain, mirrored) for plain, mirrored in unpacked)
+        return (self._index.candidates(NOT_INDEXED, plain, mirrored) for plain, mirrored in unpacked)
 
     def unverified(self, version: int, under: FolderRanges) -> Sequence[int]:
         """See ``Store.unverified``."""
-        waiting = numbers_of(
+        waiting = content_ids_of(
             self._database,
             """
             SELECT w.content FROM words w JOIN contents c ON c.number = w.content
@@ -188,10 +191,10 @@ class WordTable:
         pages = 0
         while page := self._database.rows(query, (self._last, _WORD_ROWS_A_PAGE)):
             pages += 1
-            self._index.add([number for _, number, _ in page], [self._unpacked(data)[0] for _, _, data in page])
+            self._index.add([content_id for _, content_id, _ in page], [self._unpacked(data)[0] for _, _, data in page])
             self._last = page[-1][0]
         if pages > 1:
-            # What was read in passing is not read again.
+            # Pages that were read once are not read again.
             self._database.execute("PRAGMA shrink_memory")
 
     def _unpacked(self, data: bytes) -> tuple[WordArray, WordArray]:

@@ -1,4 +1,4 @@
-"""One open connection to the SQLite index: how it is opened, read, written and closed."""
+"""The connection to the SQLite index: the schema and its migrations, statements, transactions and error messages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from py_image_dedup.model.batches import batched
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.store.base import StoreError, StoreUnavailable
 
-START_ANEW = "Start anew with `py-image-dedup clear`; the next run builds the index again and changes no photo"
+START_ANEW = "Empty the index with `py-image-dedup clear`; the next run rebuilds it and changes no photo"
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn every error of SQLite inside the block into the contract's, with the file, the cause and what to do."""
+    """Turn every error of SQLite inside the block into one of the contract, with the file, the cause and the remedy."""
     try:
         yield
     except sqlite3.Error as error:
@@ -23,33 +25,33 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return the contract's error for one of SQLite's."""
-    # An extended code is its primary code and a suffix: SQLITE_IOERR_WRITE is one of SQLITE_IOERR. An error that the
-    # Python module itself found has no name.
+    """Return the error of the contract for an error of SQLite."""
+    # An extended code is its primary code and a suffix: SQLITE_IOERR_WRITE is a case of SQLITE_IOERR. An error that the
+    # Python module itself detects has no name.
     name: str = getattr(error, "sqlite_errorname", "")
     primary = "_".join(name.split("_")[:2])
     if primary in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
-        return StoreUnavailable(f"The index {path} is being written by another process. Try again when that is done")
-    words = _WORDS.get(primary)
-    if words is None:
+        return StoreUnavailable(f"The index {path} is being written by another process. Run again when that is done")
+    message = _MESSAGES.get(primary)
+    if message is None:
         return StoreError(f"The index {path} cannot be used: {error}")
-    return StoreError(f"The index {path} {words.format(cause=error)}")
+    return StoreError(f"The index {path} {message.format(cause=error)}")
 
 
 _DAMAGED = "is damaged ({cause}). " + START_ANEW
 _NOT_ALLOWED = (
-    "cannot be opened for writing ({cause}). Check that its folder exists and may be written, or choose another one "
+    "cannot be opened for writing ({cause}). Check that its folder exists and is writable, or choose another folder "
     "with --state-directory"
 )
-_WORDS = {
+_MESSAGES = {
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": _DAMAGED,
     "SQLITE_FULL": (
-        "could not be written: no space is left ({cause}). What was written before is kept; free some space, run again"
+        "could not be written: no space is left ({cause}). Earlier changes are kept; free some space and run again"
     ),
     "SQLITE_IOERR": (
-        "could not be read or written ({cause}). Check the disk and its free space, and run again; what was written "
-        "before is kept"
+        "could not be read or written ({cause}). Check the disk and its free space, and run again; earlier changes "
+        "are kept"
     ),
     "SQLITE_CANTOPEN": _NOT_ALLOWED,
     "SQLITE_PERM": _NOT_ALLOWED,
@@ -59,18 +61,18 @@ _WORDS = {
 
 
 APPLICATION_ID: Final = 0x70696464
-"""Marks a database as ours in SQLite's own header ("pidd"), so that no other program's is ever written."""
+"""The application id in SQLite's own header ("pidd"), by which a database of another program is never written."""
 
 _MAGIC = b"SQLite format 3\x00"
 _APPLICATION_ID_END = 72
-_FOREIGN = "{path} is a database of another program and stays as it is. Choose another folder with --state-directory"
+_FOREIGN = "{path} is a database of another program and is left unchanged. Choose another folder with --state-directory"
 
 _FIRST = (
-    # Numbers and marks of the index as a whole:
-    #   next_number         the number of the next content; a number is never given twice, and the signature of a
-    #                       number never changes (a content with a new signature takes a new number)
-    #   searched_distance   the distance that the searched contents were searched at
-    #   search_epoch        grows whenever the set of searched contents grows or starts anew
+    # Values of the index as a whole. Columns named "number" hold content ids:
+    #   next_number         the next content id; an id is never given twice, and the signature of an id never changes
+    #                       (a content with a new signature gets a new id)
+    #   searched_distance   the distance at which the searched contents were searched
+    #   search_epoch        grows whenever the set of searched contents grows or is emptied
     #   changes             entries put and removed since the contents without a file were last counted
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     "INSERT INTO facts VALUES ('next_number', 1), ('searched_distance', 0.0), ('search_epoch', 0), ('changes', 0)",
@@ -80,7 +82,7 @@ _FIRST = (
         UNIQUE (media, signature, features)
     )
     """,
-    # Text columns have no declared type: text that is not valid Unicode is kept as bytes, and SQLite leaves it alone.
+    # Text columns have no declared type: text that is not valid Unicode is stored as bytes, unchanged by SQLite.
     """
     CREATE TABLE contents (
         number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, versions INTEGER NOT NULL,
@@ -90,9 +92,9 @@ _FIRST = (
     """,
     "CREATE INDEX contents_failed ON contents (number) WHERE failure_reason IS NOT NULL",
     "CREATE INDEX contents_flat ON contents (number) WHERE signature IS NULL AND failure_reason IS NULL",
-    # Features are large and few phases ask for them: apart, so that a scan of the contents does not read them.
+    # Features are large and few stages read them: a table of their own keeps them out of a scan of the contents.
     "CREATE TABLE features (content INTEGER PRIMARY KEY, data BLOB NOT NULL)",
-    # `versions` repeats that of the content: a run over an unchanged library reads this table and no other.
+    # `versions` repeats that of the content: a run over an unchanged library reads this table only.
     """
     CREATE TABLE files (
         path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, device INTEGER NOT NULL,
@@ -102,7 +104,7 @@ _FIRST = (
     """,
     "CREATE INDEX files_content ON files (content) WHERE content IS NOT NULL",
     "CREATE INDEX files_failed ON files (path) WHERE failure_reason IS NOT NULL",
-    # The file that a content was last seen in: what tells of a content that no file has any more, and since when.
+    # The file that a content was last seen in, and the order in which contents lost their last file.
     """
     CREATE TABLE departed (
         sequence INTEGER PRIMARY KEY, content INTEGER NOT NULL UNIQUE, path BLOB NOT NULL, size INTEGER NOT NULL,
@@ -122,20 +124,20 @@ _FIRST = (
         VALUES (old.content, old.path, old.size, old.mtime_ns, old.device, old.inode);
     END
     """,
-    # What was found by searching; see sqlite_pairs.
+    # Results of the search; see the module `pairs`. Contents in `crowded` are hubs.
     "CREATE TABLE unsearched (number INTEGER PRIMARY KEY)",
     "CREATE TABLE crowded (number INTEGER PRIMARY KEY)",
     "CREATE TABLE pairs (block INTEGER PRIMARY KEY, size INTEGER NOT NULL, data BLOB NOT NULL)",
 )
 
 _VERIFIED = (
-    # Visual words are read in the order in which they came: a content may get its words long after its number.
+    # Visual words are read in the order of insertion: a content may get its words long after its content id.
     """
     CREATE TABLE words (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, content INTEGER NOT NULL UNIQUE, data BLOB NOT NULL
     )
     """,
-    # What was found out about pairs of contents, by their digests: it holds whatever their numbers become.
+    # Verdicts of pairs of contents, by digest: they stay valid when content ids change.
     "CREATE TABLE verified (digest BLOB PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID",
     """
     CREATE TABLE proofs (
@@ -148,7 +150,7 @@ _VERIFIED = (
 )
 
 _ABSENT = (
-    # Contents that entries of an index on a server had which are gone; see proof_table. Here `departed` tells.
+    # Contents of removed entries of an index on a server; see the module `verdicts`. An SQLite index has `departed`.
     "CREATE TABLE absent (digest BLOB PRIMARY KEY) WITHOUT ROWID",
 )
 
@@ -165,26 +167,26 @@ _INSPECTED = (
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT, _INSPECTED)
 """Element ``n`` holds the statements that make an index of version ``n`` one of version ``n + 1``; 0 is an empty file.
 
-A migration that was published is never edited: a change of the tables is a new element.
+A published migration is never edited: a change of the tables is a new element.
 """
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-    """Bring an index up to date, each step whole or not at all.
+    """Bring an index up to date, one transaction for each version.
 
     Args:
-        connection: In autocommit mode.
-        path: For the messages.
-        migrations: As ``MIGRATIONS``.
+        connection: Connection in autocommit mode.
+        path: File of the index, for messages.
+        migrations: Statements by version; see ``MIGRATIONS``.
 
     Raises:
-        StoreError: The file is another program's database, or made by a newer version of this one.
-        sqlite3.Error: Anything else.
+        StoreError: The file is a database of another program, or of a newer version of this one.
+        sqlite3.Error: Any other error.
     """
     while _version(connection, path, len(migrations)) < len(migrations):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            # Read again: another process may have done this step while we waited for the lock.
+            # Read again: another process may have done this step while this one waited for the lock.
             version = _version(connection, path, len(migrations))
             if version < len(migrations):
                 for statement in migrations[version]:
@@ -199,11 +201,12 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Seq
 
 
 def refuse_foreign(path: Path) -> None:
-    """Look at a file's first bytes, without opening it as a database, whether it is another program's.
+    """Refuse a database of another program by its first bytes, without opening it as a database.
+
+    A file that is not a database, or one with damaged first bytes, is not refused.
 
     Raises:
-        StoreError: It is a database with another program's mark, or cannot be read. A file that is no database, or
-            one whose first bytes are damaged, is nobody's.
+        StoreError: The file has the application id of another program, or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -211,7 +214,7 @@ def refuse_foreign(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}. Look at it, and delete it by hand") from error
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Inspect the file and delete it by hand") from error
     application = int.from_bytes(head[_APPLICATION_ID_END - 4 :], "big")
     if len(head) == _APPLICATION_ID_END and head.startswith(_MAGIC) and application != APPLICATION_ID:
         raise StoreError(_FOREIGN.format(path=path))
@@ -224,7 +227,7 @@ def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
         raise StoreError(_FOREIGN.format(path=path))
     if version > known:
         raise StoreError(
-            f"The index {path} has format {version}, and this program knows the formats up to {known}: a newer "
+            f"The index {path} has format {version}, and this program knows formats up to {known}: a newer "
             f"py-image-dedup made it. Update the program. Or: {START_ANEW}"
         )
     return version
@@ -238,38 +241,38 @@ def _tables(connection: sqlite3.Connection) -> int:
 Row: TypeAlias = tuple[Any, ...]
 
 MAX_PARAMETERS = 900
-"""How many values one statement may bind; SQLite before 3.32 refuses more than 999."""
+"""The largest number of values of a statement; SQLite before 3.32 refuses more than 999."""
 
 _SETTINGS = (
-    # Readers do not wait for the writer, and a killed process leaves whole transactions only.
+    # Readers do not wait for the writer, and a killed process leaves complete transactions only.
     "PRAGMA journal_mode = WAL",
-    # A commit does not wait for the disk. A killed process loses nothing by that; after a power cut the index may be
-    # some batches old, and is whole.
+    # A commit does not wait for the disk. A killed process loses nothing; after a power failure the index may be a few
+    # batches old, and is consistent.
     "PRAGMA synchronous = NORMAL",
-    # Pages of 4 kB; a bigger log has the same page written back less often while a library is indexed.
+    # Pages of 4 kB; with a larger log the same page is written back less often while a library is indexed.
     "PRAGMA wal_autocheckpoint = 4000",
-    # 32 MB: the digests of 100,000 contents are met in random order.
+    # 32 MB: the digests of 100,000 contents are looked up in random order.
     "PRAGMA cache_size = -32000",
     "PRAGMA temp_store = MEMORY",
 )
 
 
-class Database:
-    """A connection with our settings and the tables of today. Every error is the contract's.
+class Database(Closing):
+    """A connection with the settings and the current schema of the index. Every error is one of the contract.
 
-    One thread at a time, but not always the same one.
+    Thread-safety: one thread at a time, not necessarily the same one.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float) -> None:
-        """Open, or make, the index.
+        """Open the index, or create it.
 
         Args:
-            path: The file. Its folder is made if it is not there.
-            busy_seconds: How long to wait for another process that writes.
+            path: File of the index. Its folder is created if it is missing.
+            busy_seconds: Seconds to wait for another process that is writing.
 
         Raises:
             StoreUnavailable: Another process writes for longer than that.
-            StoreError: The file cannot be opened, is damaged, newer, or another program's.
+            StoreError: The file cannot be opened, is damaged, of a newer format, or of another program.
         """
         self.path = path
         with explained(path):
@@ -285,22 +288,22 @@ class Database:
         self._connection = connection
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Run a query and return all its rows: no cursor stays open, so nobody's writing disturbs a reader."""
+        """Run a query and return all its rows. No cursor stays open, so no write disturbs a reader."""
         with explained(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
     def rows_in(self, sql: str, values: Iterable[object]) -> Iterator[Row]:
-        """Run a query with ``IN (?)`` for any number of values, some hundred at a time."""
+        """Run a query with ``IN (?)`` for any number of values, a few hundred at a time."""
         for some in batched(values, MAX_PARAMETERS):
             yield from self.rows(_for_many(sql, some), some)
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run a statement; returns how many rows it changed."""
+        """Run a statement and return the number of rows that it changed."""
         with explained(self.path):
             return self._connection.execute(sql, parameters).rowcount
 
     def execute_in(self, sql: str, values: Sequence[object]) -> int:
-        """Run a statement with ``IN (?)`` for at most ``MAX_PARAMETERS`` values; returns how many rows it changed."""
+        """Run a statement with ``IN (?)`` for at most ``MAX_PARAMETERS`` values; return the number of rows changed."""
         return self.execute(_for_many(sql, values), values)
 
     def execute_many(self, sql: str, parameters: Iterable[Sequence[object]]) -> None:
@@ -310,7 +313,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Write all that the block writes, or nothing of it."""
+        """Write everything that the block writes, or nothing."""
         with explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -324,7 +327,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """See one state of the index in all queries of the block, whatever another process writes meanwhile."""
+        """Read one state of the index in all queries of the block, whatever another process writes meanwhile."""
         with explained(self.path):
             self._connection.execute("BEGIN")
             try:
@@ -333,30 +336,18 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
-    def fact(self, name: str) -> Any:
-        """Return a number or mark of the index as a whole; see the schema."""
+    def index_value(self, name: str) -> Any:
+        """Return a value of the index as a whole; see the table ``facts``."""
         return self.rows("SELECT value FROM facts WHERE name = ?", (name,))[0][0]
 
-    def set_fact(self, name: str, value: float) -> None:
-        """Write a number or mark of the index as a whole."""
+    def set_index_value(self, name: str, value: float) -> None:
+        """Write a value of the index as a whole."""
         self.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
 
     def close(self) -> None:
-        """Close; closing twice is no error."""
+        """Close the connection; closing twice is not an error."""
         with explained(self.path):
             self._connection.close()
-
-
-def batched(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Cut values into lists of at most ``size``, lazily."""
-    batch: list[Any] = []
-    for value in values:
-        batch.append(value)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _for_many(sql: str, values: Sequence[object]) -> str:
@@ -367,7 +358,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        # As SQLite would say of a folder that is not there.
+        # The error that SQLite raises for a missing folder.
         cause = sqlite3.OperationalError(f"{folder}: {error.strerror}")
         cause.sqlite_errorname = "SQLITE_CANTOPEN"
         raise cause from error

@@ -1,4 +1,4 @@
-"""Entries as rows and back."""
+"""Entries as rows of the SQLite index, and their insertion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from py_image_dedup.store.sqlite.database import START_ANEW, Database, Row
 
 _LARGEST = 2**63 - 1
 WORD: Final = 2**64
-"""Device and inode numbers have 64 bits without a sign, SQLite's integers have one: read them modulo this."""
+"""Device and inode numbers are unsigned 64-bit integers, those of SQLite are signed: read them modulo this."""
 
 _CONTENT = """
     c.digest, c.format, c.width, c.height, c.exif_fields, c.captured, c.camera, c.has_gps, c.frames,
@@ -32,24 +32,24 @@ ENTRY = f"""
     {_OF_FILE} FROM files f
     LEFT JOIN contents c ON c.number = f.content
 """
-"""Rows for ``entry_of`` from ``files f``; a ``WHERE`` and an ``ORDER BY`` may follow, here and below."""
+"""Query for rows of ``entry_of`` from ``files f``; a ``WHERE`` and an ``ORDER BY`` may follow, here and below."""
 
 FIRST_ENTRY = f"""
     {_OF_FILE} FROM contents c
     CROSS JOIN files f ON f.path = (SELECT path FROM files WHERE content = c.number ORDER BY path LIMIT 1)
 """  # noqa: S608 - constants
-"""The same of the first file of each of ``contents c``. A cross join is one whose order SQLite keeps."""
+"""The same query for the first file of each of ``contents c``. SQLite keeps the order of a cross join."""
 
 DEPARTED_ENTRY = f"""
     SELECT f.path, f.content, f.size, f.mtime_ns, f.device, f.inode, c.versions,
         c.failure_phase, c.failure_reason, c.failure_message, {_CONTENT}
     FROM contents c CROSS JOIN departed f ON f.content = c.number
 """  # noqa: S608 - constants
-"""The same of each of ``contents c`` that a file had once, in the file where it was last seen."""
+"""The same query for each of ``contents c`` that has lost a file, with the file where it was last seen."""
 
 
 class VersionTable(dict[int, Versions]):
-    """The versions by their id: equal ones are the same object. An id that another process added is looked up."""
+    """Versions by id; equal versions are the same object. Ids that another process added are looked up."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class VersionTable(dict[int, Versions]):
         return self[version_id]
 
     def id_of(self, versions: Versions) -> int:
-        """Return the id of these versions, a new one if need be. Call it inside a transaction."""
+        """Return the id of versions, a new one if necessary. Call it inside a transaction."""
         values = (versions.media, versions.signature, versions.features)
         self._database.execute("INSERT OR IGNORE INTO versions (media, signature, features) VALUES (?, ?, ?)", values)
         found: int = self._database.rows(
@@ -75,10 +75,10 @@ class VersionTable(dict[int, Versions]):
 
 
 def entry_of(row: Row, versions: VersionTable, path: Path) -> IndexEntry:
-    """Make an entry of a row of ``ENTRY``.
+    """Return the entry of a row of ``ENTRY``.
 
     Raises:
-        StoreError: The row cannot have been written by this program: the index ``path`` is damaged.
+        StoreError: The row cannot have been written by this program: the index at ``path`` is damaged.
     """
     try:
         return _entry_of(row, versions)
@@ -118,16 +118,16 @@ def _entry_of(row: Row, versions: VersionTable) -> IndexEntry:
     )
 
 
-def file_row(raw_path: bytes, entry: IndexEntry, version_id: int, number: int | None) -> Row:
-    """Make the row of ``files``: the failure of a file without a digest is its own, others belong to the content."""
+def file_row(raw_path: bytes, entry: IndexEntry, version_id: int, content_id: int | None) -> Row:
+    """Return the row of ``files``: it has the failure of a file without a digest; others belong to the content."""
     stat = entry.stat
-    failure = _failure_row(entry) if number is None else (None, None, None)
+    failure = _failure_row(entry) if content_id is None else (None, None, None)
     stored = (_clipped(stat.size), _clipped(stat.mtime_ns), _signed(stat.device), _signed(stat.inode))
-    return (raw_path, *stored, version_id, number, *failure)
+    return (raw_path, *stored, version_id, content_id, *failure)
 
 
-def content_row(entry: IndexEntry, version_id: int, number: int) -> Row:
-    """Make the row of ``contents``."""
+def content_row(entry: IndexEntry, version_id: int, content_id: int) -> Row:
+    """Return the row of ``contents``."""
     facts = entry.facts
     signature = None if entry.signature is None else entry.signature.values
     described: Row = (None,) * 8
@@ -138,11 +138,11 @@ def content_row(entry: IndexEntry, version_id: int, number: int) -> Row:
             _stored_text(facts.format), facts.width, facts.height, facts.exif_fields, captured, camera,
             facts.has_gps, facts.frames,
         )  # fmt: skip
-    return (number, entry.digest, version_id, *described, signature, entry.pixel_digest, *_failure_row(entry))
+    return (content_id, entry.digest, version_id, *described, signature, entry.pixel_digest, *_failure_row(entry))
 
 
 def damaged(path: Path, cause: str) -> StoreError:
-    """Return the error for rows that make no sense."""
+    """Return the error for rows that this program cannot have written."""
     return StoreError(f"The index {path} is damaged ({cause}). {START_ANEW}")
 
 
@@ -154,7 +154,7 @@ def _failure_row(entry: IndexEntry) -> Row:
 
 
 def _stored_text(text: str) -> str | bytes:
-    """Text that came from a file name may have halves of surrogates, which are not Unicode: kept as bytes."""
+    """Return text as it is stored: as bytes if it has lone surrogates, as text from a file name may have."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -171,12 +171,12 @@ def _signed(value: int) -> int:
 
 
 def _clipped(value: int) -> int:
-    """A time after the year 2262 is kept as the last that fits: the file then looks changed to each run, at no risk."""
+    """Return a value as it is stored: a time after the year 2262 is clipped, so that the file always looks changed."""
     return value if -_LARGEST <= value <= _LARGEST else max(-_LARGEST, min(_LARGEST, value))
 
 
-MAX_NUMBER: Final = 2**32 - 1
-"""Numbers of contents have 32 bits in the stored pairs. Nobody gets there; if somebody does, it is said."""
+MAX_CONTENT_ID: Final = 2**32 - 1
+"""Content ids have 32 bits in the stored pairs; exceeding this raises ``StoreError``."""
 
 _PUT_CONTENT = """
     INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -195,7 +195,7 @@ _PUT_FILE = """
         failure_reason = excluded.failure_reason, failure_message = excluded.failure_message
 """
 _RENUMBER = (
-    # The contents first: the trigger on files must not take the content for one that has departed.
+    # The contents first: the trigger on files must not take the content for one without a file.
     ("DELETE FROM contents WHERE number = ?", 1),
     ("DELETE FROM features WHERE content = ?", 1),
     ("DELETE FROM words WHERE content = ?", 1),
@@ -207,18 +207,18 @@ _RENUMBER = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbering:
-    """The numbers of a batch's contents.
+class _Assignment:
+    """The content ids of a batch.
 
     Attributes:
-        numbers: By digest.
-        renumbered: ``(old, new)`` of contents whose signature is another one now.
-        redated: ``(number, id of versions)`` of contents that were made with other versions until now.
-        first_new: Numbers from here on are new.
-        next: The number after all of them.
+        content_ids: Content id by digest.
+        renumbered: ``(old, new)`` content ids of contents with a changed signature.
+        redated: ``(content id, id of versions)`` of contents with changed versions.
+        first_new: The first new content id.
+        next: The content id after the last one.
     """
 
-    numbers: Mapping[bytes, int]
+    content_ids: Mapping[bytes, int]
     renumbered: Sequence[tuple[int, int]]
     redated: Sequence[tuple[int, int]]
     first_new: int
@@ -229,82 +229,85 @@ def put_entries(database: Database, versions: VersionTable, entries: Mapping[byt
     """Insert or replace entries by raw path, inside a transaction of the caller.
 
     Raises:
-        ValueError: An entry without a digest has facts, a signature or the like, which only content can have.
-        StoreError: The numbers of contents have run out.
+        ValueError: An entry without a digest has facts, a signature or the like, which only a content can have.
+        StoreError: The content ids are used up.
     """
     ids = {made_with: versions.id_of(made_with) for made_with in {entry.versions for entry in entries.values()}}
     contents = {entry.digest: entry for entry in entries.values() if entry.digest is not None}
-    numbering = _number(database, contents, ids)
-    _put_contents(database, contents, ids, numbering)
-    numbers = numbering.numbers
-    rows = [file_row(raw, entry, ids[entry.versions], _number_of(entry, numbers)) for raw, entry in entries.items()]
+    assignment = _assign_content_ids(database, contents, ids)
+    _put_contents(database, contents, ids, assignment)
+    content_ids = assignment.content_ids
+    rows = [
+        file_row(raw, entry, ids[entry.versions], _content_id_of(entry, content_ids)) for raw, entry in entries.items()
+    ]
     database.execute_many(_PUT_FILE, rows)
 
 
-def _number_of(entry: IndexEntry, numbers: Mapping[bytes, int]) -> int | None:
+def _content_id_of(entry: IndexEntry, content_ids: Mapping[bytes, int]) -> int | None:
     if entry.digest is not None:
-        return numbers[entry.digest]
+        return content_ids[entry.digest]
     if entry.facts or entry.signature or entry.pixel_digest or entry.features or entry.words:
         raise ValueError(f"the entry of {entry.stat.path} describes a picture and has no digest")
     return None
 
 
-def _number(database: Database, contents: Mapping[bytes, IndexEntry], ids: Mapping[Versions, int]) -> _Numbering:
-    numbers: dict[bytes, int] = {}
+def _assign_content_ids(
+    database: Database, contents: Mapping[bytes, IndexEntry], ids: Mapping[Versions, int]
+) -> _Assignment:
+    content_ids: dict[bytes, int] = {}
     renumbered: list[tuple[int, int]] = []
     redated: list[tuple[int, int]] = []
-    first = following = int(database.fact("next_number"))
+    first = following = int(database.index_value("next_number"))
     known = database.rows_in("SELECT digest, number, versions, signature FROM contents WHERE digest IN (?)", contents)
-    for digest, number, version_id, signature in known:
+    for digest, content_id, version_id, signature in known:
         entry = contents[digest]
-        numbers[digest] = number
-        # Searching remembers by number what it found, so another signature takes another number.
+        content_ids[digest] = content_id
+        # The search stores its results by content id, so a changed signature gets a new one.
         if signature != (entry.signature and entry.signature.values):
-            numbers[digest] = following
-            renumbered.append((number, following))
+            content_ids[digest] = following
+            renumbered.append((content_id, following))
             following += 1
         if version_id != ids[entry.versions]:
-            redated.append((numbers[digest], ids[entry.versions]))
+            redated.append((content_ids[digest], ids[entry.versions]))
     for digest in contents:
-        if digest not in numbers:
-            numbers[digest] = following
+        if digest not in content_ids:
+            content_ids[digest] = following
             following += 1
-    if following > MAX_NUMBER:
-        raise StoreError(f"The index {database.path} has used all its numbers. {START_ANEW}")
-    return _Numbering(numbers, renumbered, redated, first, following)
+    if following > MAX_CONTENT_ID:
+        raise StoreError(f"The index {database.path} has used up its content ids. {START_ANEW}")
+    return _Assignment(content_ids, renumbered, redated, first, following)
 
 
 def _put_contents(
-    database: Database, contents: Mapping[bytes, IndexEntry], ids: Mapping[Versions, int], numbering: _Numbering
+    database: Database, contents: Mapping[bytes, IndexEntry], ids: Mapping[Versions, int], assignment: _Assignment
 ) -> None:
-    numbers = numbering.numbers
-    for statement, width in _RENUMBER if numbering.renumbered else ():
-        database.execute_many(statement, (change[:width] for change in numbering.renumbered))
+    content_ids = assignment.content_ids
+    for statement, width in _RENUMBER if assignment.renumbered else ():
+        database.execute_many(statement, (change[:width] for change in assignment.renumbered))
     database.execute_many(
         _PUT_CONTENT,
-        (content_row(entry, ids[entry.versions], numbers[digest]) for digest, entry in contents.items()),
+        (content_row(entry, ids[entry.versions], content_ids[digest]) for digest, entry in contents.items()),
     )
-    _put_features(database, contents, numbering)
-    # Copies elsewhere of a content that was made anew with other methods are as new as this one.
-    database.execute_many("UPDATE files SET versions = ?2 WHERE content = ?1", numbering.redated)
+    _put_features(database, contents, assignment)
+    # All files of a content that was computed anew have its new versions.
+    database.execute_many("UPDATE files SET versions = ?2 WHERE content = ?1", assignment.redated)
     unsearched = (
-        (numbers[digest],)
+        (content_ids[digest],)
         for digest, entry in contents.items()
-        if entry.signature is not None and numbers[digest] >= numbering.first_new
+        if entry.signature is not None and content_ids[digest] >= assignment.first_new
     )
     database.execute_many("INSERT INTO unsearched VALUES (?)", unsearched)
-    database.set_fact("next_number", numbering.next)
+    database.set_index_value("next_number", assignment.next)
 
 
-def _put_features(database: Database, contents: Mapping[bytes, IndexEntry], numbering: _Numbering) -> None:
-    """Replace features by those that are given, and drop those of other versions; others stay."""
-    numbers = numbering.numbers
-    redated = {number for number, _ in numbering.redated}
-    described = [(numbers[digest], entry.features, entry.words) for digest, entry in contents.items()]
-    outdated = [(number,) for number, features, _ in described if features is not None or number in redated]
+def _put_features(database: Database, contents: Mapping[bytes, IndexEntry], assignment: _Assignment) -> None:
+    """Insert or replace the features that entries have, and delete those of other versions; others stay."""
+    redated = {content_id for content_id, _ in assignment.redated}
+    described = [(assignment.content_ids[digest], entry.features, entry.words) for digest, entry in contents.items()]
+    outdated = [(content_id,) for content_id, features, _ in described if features is not None or content_id in redated]
     for table in ("features", "words"):
         database.execute_many(f"DELETE FROM {table} WHERE content = ?", outdated)  # noqa: S608 - constants
-    features = ((number, packed) for number, packed, _ in described if packed is not None)
+    features = ((content_id, packed) for content_id, packed, _ in described if packed is not None)
     database.execute_many("INSERT INTO features VALUES (?, ?)", features)
-    words = ((number, packed) for number, _, packed in described if packed is not None)
+    words = ((content_id, packed) for content_id, _, packed in described if packed is not None)
     database.execute_many("INSERT INTO words (content, data) VALUES (?, ?)", words)

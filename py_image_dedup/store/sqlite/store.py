@@ -1,4 +1,4 @@
-"""The embedded index: one SQLite file, nothing to install, nothing to start."""
+"""The embedded index in one SQLite file, with nothing to install and nothing to start."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
+from py_image_dedup.model.batches import batched
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.match import PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
+from py_image_dedup.signature.distance import check_distance
 from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
-from py_image_dedup.store.content_search import matrix_of, neighbours, select, within_bounds
+from py_image_dedup.store.content_search import matrix_of, neighbours
 from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.sqlite.caches import SignatureTable, WordTable
-from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database, Row, batched, refuse_foreign
+from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database, Row, refuse_foreign
 from py_image_dedup.store.sqlite.inspections import InspectionCache
 from py_image_dedup.store.sqlite.pairs import PairSearch
 from py_image_dedup.store.sqlite.rows import (
@@ -32,7 +34,7 @@ from py_image_dedup.store.sqlite.rows import (
     put_entries,
 )
 from py_image_dedup.store.sqlite.upkeep import count_changes, drop_orphans
-from py_image_dedup.store.sqlite.verdicts import VerdictCache, unmark_departed
+from py_image_dedup.store.sqlite.verdicts import VerdictCache, invalidate_departed
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 _STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
@@ -43,31 +45,31 @@ _WORTH_SHRINKING = 1_000_000
 
 
 class SqliteStore(Store):
-    """The contract on one SQLite file.
+    """The index in an SQLite file.
 
-    Streams read a page at a time and keep no cursor open: the caller may put and remove between two steps of one, and
-    another process may read (a ``status``) while this one writes.
+    Streams read a page at a time and keep no cursor open: the caller may put and remove between two steps of a stream,
+    and another process may read (a ``status``) while this one writes.
 
-    Thread-safety: as the contract; calls may come from different threads, one at a time.
+    Thread-safety: as ``Store``; calls may come from different threads, one at a time.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = 10.0) -> None:
-        """Open the index, or make it with its folder.
+        """Open the index, or create it with its folder.
 
         Args:
-            path: The file.
-            busy_seconds: How long to wait for another process that is writing.
+            path: File of the index.
+            busy_seconds: Seconds to wait for another process that is writing.
 
         Raises:
             StoreUnavailable: Another process writes for longer than that.
-            StoreError: The file cannot be opened, is damaged, of a newer format, or another program's.
+            StoreError: The file cannot be opened, is damaged, of a newer format, or of another program.
         """
         self._database = Database(path, busy_seconds=busy_seconds)
         self._versions = VersionTable(self._database)
         self._table = SignatureTable(self._database)
         self._pairs = PairSearch(self._database, self._table)
         self._words = WordTable(self._database)
-        self._proofs = VerdictCache(self._database, self._digests, self.content_ids)
+        self._verdicts = VerdictCache(self._database, self._digests, self.content_ids)
         self._inspections = InspectionCache(self._database)
 
     @property
@@ -89,7 +91,7 @@ class SqliteStore(Store):
         drop_orphans(self._database)
 
     def remove(self, paths: Iterable[Path]) -> int:
-        """See ``Store.remove``. Every few hundred paths are one batch."""
+        """See ``Store.remove``. A few hundred paths are one transaction."""
         removed = 0
         for some in batched(map(os.fsencode, paths), MAX_PARAMETERS):
             with self._database.transaction():
@@ -104,12 +106,12 @@ class SqliteStore(Store):
         with self._database.transaction():
             for table in ("files", "contents", "features", "words", "departed", "unsearched", "crowded", "pairs"):
                 self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-            self._proofs.clear()
+            self._verdicts.clear()
             self._inspections.clear()
-            self._database.set_fact("search_epoch", self._database.fact("search_epoch") + 1)
+            self._database.set_index_value("search_epoch", self._database.index_value("search_epoch") + 1)
         self._table.forget()
         self._words.forget()
-        # Another process that is reading keeps the file from shrinking now; the space is used again all the same.
+        # Another process that is reading keeps the file from shrinking; the space is reused all the same.
         if worth_shrinking:
             with suppress(StoreUnavailable):
                 self._database.execute("VACUUM")
@@ -118,7 +120,7 @@ class SqliteStore(Store):
         """See ``Store.stamps``."""
         of = self._versions
         for page in self._pages(_STAMP, under, _STAMPS_A_PAGE):
-            # A list at a time: this is the one loop over every file of a library in which nothing has changed.
+            # A list at a time: this is the only loop over every file of an unchanged library.
             yield from [
                 (path, (size, mtime_ns, device % WORD, inode % WORD), of[version_id])
                 for path, size, mtime_ns, device, inode, version_id in page
@@ -145,7 +147,7 @@ class SqliteStore(Store):
         return found
 
     def failed(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
-        """See ``Store.failed``. Holds the paths of the failed, not their entries."""
+        """See ``Store.failed``. Holds the paths of the failed files, not their entries."""
         ranges = FolderRanges.of(under)
         rows = self._database.rows(
             """
@@ -154,11 +156,11 @@ class SqliteStore(Store):
             SELECT f.path FROM contents c CROSS JOIN files f ON f.content = c.number WHERE c.failure_reason IS NOT NULL
             """
         )
-        # It may have been put anew since the stream began.
+        # An entry may have been replaced since the stream began.
         yield from (entry for entry in self._of_paths(rows, ranges) if entry.failure is not None)
 
     def unsigned(self, under: Sequence[Path] | None) -> Iterator[IndexEntry]:
-        """See ``Store.unsigned``. Holds the paths of the flat pictures, not their entries."""
+        """See ``Store.unsigned``. Holds the paths of the pictures, not their entries."""
         rows = self._database.rows(
             """
             SELECT f.path FROM contents c CROSS JOIN files f ON f.content = c.number
@@ -169,37 +171,39 @@ class SqliteStore(Store):
         yield from (entry for entry in found if entry.decoded_whole and entry.signature is None)
 
     def identical(self, under: Sequence[Path] | None) -> Iterator[tuple[IndexEntry, ...]]:
-        """See ``Store.identical``. Holds the numbers of the contents in question, not their entries."""
+        """See ``Store.identical``. Holds the content ids in question, not the entries."""
         ranges = FolderRanges.of(under)
         rows = self._database.rows(
             "SELECT content FROM files WHERE content IS NOT NULL GROUP BY content HAVING count(*) > 1"
         )
-        for some in batched((number for (number,) in rows), MAX_PARAMETERS):
+        for some in batched((content_id for (content_id,) in rows), MAX_PARAMETERS):
             for same in self._copies(some, ranges).values():
                 if len(same) > 1:
                     yield same
 
     def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:
         """See ``Store.pairs``."""
-        return self._pairs.pairs(within_bounds(max_distance), FolderRanges.of(under))
+        return self._pairs.pairs(check_distance(max_distance), FolderRanges.of(under))
 
     def similar(
         self, signatures: Sequence[Signature], max_distance: float, under: Sequence[Path] | None
     ) -> Sequence[Sequence[Neighbour]]:
         """See ``Store.similar``. The signatures stay in memory for the next call, 280 bytes each."""
-        bound, ranges = within_bounds(max_distance), FolderRanges.of(under)
+        bound, ranges = check_distance(max_distance), FolderRanges.of(under)
         self._table.refresh()
         found = self._table.search(matrix_of(signatures), bound)
         query = "SELECT content, path FROM files WHERE content IN (?)"
         rows = self._database.rows_in(query, np.unique(found.right).tolist())
-        inside = [number for number, path in rows if path in ranges]
-        return neighbours(select(found, np.isin(found.right, inside)), len(signatures))
+        inside = [content_id for content_id, path in rows if path in ranges]
+        return neighbours(found.filter(np.isin(found.right, inside)), len(signatures))
 
-    def contents(self, numbers: Iterable[int], under: Sequence[Path] | None) -> Mapping[int, tuple[IndexEntry, ...]]:
+    def contents(
+        self, content_ids: Iterable[int], under: Sequence[Path] | None
+    ) -> Mapping[int, tuple[IndexEntry, ...]]:
         """See ``Store.contents``."""
         ranges = FolderRanges.of(under)
         found: dict[int, tuple[IndexEntry, ...]] = {}
-        for some in batched(dict.fromkeys(numbers), MAX_PARAMETERS):
+        for some in batched(dict.fromkeys(content_ids), MAX_PARAMETERS):
             found |= self._copies(some, ranges)
         return found
 
@@ -207,13 +211,13 @@ class SqliteStore(Store):
         """See ``Store.content_ids``."""
         return dict(self._database.rows_in("SELECT digest, number FROM contents WHERE digest IN (?)", digests))
 
-    def features(self, numbers: Iterable[int]) -> Mapping[int, bytes]:
+    def features(self, content_ids: Iterable[int]) -> Mapping[int, bytes]:
         """See ``Store.features``."""
-        return dict(self._database.rows_in("SELECT content, data FROM features WHERE content IN (?)", numbers))
+        return dict(self._database.rows_in("SELECT content, data FROM features WHERE content IN (?)", content_ids))
 
-    def candidates(self, numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    def candidates(self, content_ids: Sequence[int]) -> Iterator[Sequence[int]]:
         """See ``Store.candidates``. The words stay in memory for the next call, about 0.7 kB a content."""
-        return self._words.candidates(numbers)
+        return self._words.candidates(content_ids)
 
     def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
         """See ``Store.candidates_for``."""
@@ -223,21 +227,21 @@ class SqliteStore(Store):
         """See ``Store.unverified``."""
         return self._words.unverified(version, FolderRanges.of(under))
 
-    def unverified_among(self, version: int, numbers: Sequence[int]) -> Sequence[int]:
+    def unverified_among(self, version: int, content_ids: Sequence[int]) -> Sequence[int]:
         """See ``Store.unverified_among``."""
-        return self._proofs.unverified_among(version, self._words.having(numbers))
+        return self._verdicts.unverified_among(version, self._words.with_words(content_ids))
 
     def invalidate_orphans(self) -> None:
         """See ``Store.invalidate_orphans``."""
-        unmark_departed(self._database)
+        invalidate_departed(self._database)
 
-    def keep_verdicts(self, version: int, proofs: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
+    def keep_verdicts(self, version: int, verdicts: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
         """See ``Store.keep_verdicts``."""
-        self._proofs.keep(version, proofs, verified)
+        self._verdicts.keep(version, verdicts, verified)
 
-    def verdicts(self, version: int, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
+    def verdicts(self, version: int, content_ids: Sequence[int] | None = None) -> Iterator[PairVerdict]:
         """See ``Store.verdicts``."""
-        return self._proofs.verdicts(version, numbers)
+        return self._verdicts.verdicts(version, content_ids)
 
     def keep_inspections(self, version: int, found: Mapping[tuple[bytes, bytes], bytes]) -> None:
         """See ``Store.keep_inspections``."""
@@ -248,17 +252,17 @@ class SqliteStore(Store):
         return self._inspections.inspections(version, pairs)
 
     def size(self) -> int:
-        """See ``Store.size``. The log that is not yet in the file counts."""
+        """See ``Store.size``. The write-ahead log is included."""
         return sum(file.stat().st_size for file in _files(self.path) if file.exists())
 
     @staticmethod
     def discard(path: Path) -> None:
-        """Delete an index that cannot be opened, so that the next one is made anew; nothing there is no error.
+        """Delete an index that cannot be opened, so that it is created anew; a missing file is not an error.
 
-        ``clear`` needs an index that works; this does not. No other process may have it open.
+        ``clear`` needs a working index; this does not. No other process may have the index open.
 
         Raises:
-            StoreError: The file is another program's database, or cannot be deleted.
+            StoreError: The file is a database of another program, or cannot be deleted.
         """
         refuse_foreign(path)
         for file in _files(path):
@@ -273,14 +277,14 @@ class SqliteStore(Store):
         self._words.forget()
         self._database.close()
 
-    def _digests(self, numbers: Sequence[int]) -> dict[int, bytes]:
-        return dict(self._database.rows_in("SELECT number, digest FROM contents WHERE number IN (?)", numbers))
+    def _digests(self, content_ids: Sequence[int]) -> dict[int, bytes]:
+        return dict(self._database.rows_in("SELECT number, digest FROM contents WHERE number IN (?)", content_ids))
 
     def _entry(self, row: Row) -> IndexEntry:
         return entry_of(row, self._versions, self.path)
 
     def _of_paths(self, rows: Iterable[Row], ranges: FolderRanges) -> Iterator[IndexEntry]:
-        """Stream the entries of the paths in the first column, in their order."""
+        """Stream the entries of the paths in the first column, in the order of paths."""
         paths = sorted(path for path, *_ in rows if path in ranges)
         for some in batched(paths, MAX_PARAMETERS):
             yield from map(self._entry, self._database.rows_in(f"{ENTRY} WHERE f.path IN (?) ORDER BY f.path", some))
@@ -289,11 +293,11 @@ class SqliteStore(Store):
         entries = map(self._entry, self._database.rows_in(f"{query} WHERE c.digest IN (?)", digests))
         return {entry.digest: entry for entry in entries if entry.digest is not None}
 
-    def _copies(self, numbers: Sequence[int], ranges: FolderRanges) -> dict[int, tuple[IndexEntry, ...]]:
-        """The entries of at most ``MAX_PARAMETERS`` contents, by their numbers, in the order of paths."""
+    def _copies(self, content_ids: Sequence[int], ranges: FolderRanges) -> dict[int, tuple[IndexEntry, ...]]:
+        """Return the entries of at most ``MAX_PARAMETERS`` contents by content id, in the order of paths."""
         query = f"{ENTRY} WHERE f.content IN (?) ORDER BY f.content, f.path"
-        rows = (row for row in self._database.rows_in(query, numbers) if row[0] in ranges)
-        return {number: tuple(map(self._entry, same)) for number, same in groupby(rows, itemgetter(1))}
+        rows = (row for row in self._database.rows_in(query, content_ids) if row[0] in ranges)
+        return {content_id: tuple(map(self._entry, same)) for content_id, same in groupby(rows, itemgetter(1))}
 
     def _pages(self, query: str, under: Sequence[Path] | None, size: int) -> Iterator[list[Row]]:
         """Stream rows that begin with a path, in the order of paths, each page a query of its own."""
@@ -311,5 +315,5 @@ class SqliteStore(Store):
 
 
 def _files(path: Path) -> list[Path]:
-    """The file of an index and those that SQLite has beside it."""
+    """Return the file of an index and the files that SQLite has beside it."""
     return [path.with_name(path.name + suffix) for suffix in _COMPANIONS]

@@ -1,4 +1,4 @@
-"""Contents that no file has any more: kept for a while, then dropped, so that the index cannot grow for ever."""
+"""The deletion of orphans: contents that no file has any more, kept for a while so that they can come back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from py_image_dedup.store.base import StoreUnavailable
 from py_image_dedup.store.sqlite.database import Database
 from py_image_dedup.store.sqlite.pairs import tidy_pairs
-from py_image_dedup.store.sqlite.verdicts import forget_unknown
+from py_image_dedup.store.sqlite.verdicts import drop_unknown
 
 _DROP_FROM: Final = (
     ("contents", "number"),
@@ -15,31 +15,31 @@ _DROP_FROM: Final = (
     ("words", "content"),
     ("unsearched", "number"),
     ("crowded", "number"),
-    ("departed", "content"),  # the last: it says which
+    ("departed", "content"),  # the last one: the others are selected by it
 )
 _LIVE: Final = "SELECT 1 FROM files WHERE content = departed.content"
 
 
 CHANGES_BETWEEN: Final = 1000
-"""How many entries are put or removed before the orphans are counted again: counting them takes milliseconds."""
+"""Entries that are put or removed before the orphans are counted again, which takes milliseconds."""
 
 
 def count_changes(database: Database, entries: int) -> None:
-    """Note that entries were put or removed, inside a transaction of the caller."""
+    """Count entries that were put or removed, inside a transaction of the caller."""
     database.execute("UPDATE facts SET value = value + ? WHERE name = 'changes'", (entries,))
 
 
 def drop_orphans(database: Database) -> int:
-    """Drop the contents that were longest without a file, if more than a third of all contents have none.
+    """Drop the contents that have been without a file the longest, if more than a third of all contents have none.
 
-    A move, an undo or a memory card that is plugged in again brings contents back, and neither decoding nor searching
-    is done again for them. What goes is the oldest, until a sixth is left, so that this is not done for each file.
-    Looks only when there were enough changes since the last time.
+    A move, an undo or a memory card that is plugged in again brings contents back, and they are neither decoded nor
+    searched again. The oldest orphans are dropped until they are a sixth of the contents, so that this happens rarely.
+    Does nothing until there were enough changes since the last time.
 
     Returns:
-        How many contents were dropped; none if another process is writing, because there will be a next time.
+        The number of contents dropped; 0 if another process is writing, because there will be a next time.
     """
-    if database.fact("changes") < CHANGES_BETWEEN:
+    if database.index_value("changes") < CHANGES_BETWEEN:
         return 0
     try:
         return _drop_orphans(database)
@@ -49,10 +49,10 @@ def drop_orphans(database: Database) -> int:
 
 def _drop_orphans(database: Database) -> int:
     with database.transaction():
-        database.set_fact("changes", 0)
+        database.set_index_value("changes", 0)
         if not _too_many_departed(database):
             return 0
-        # What came back has not departed.
+        # Contents that have a file again are no orphans.
         database.execute(f"DELETE FROM departed WHERE EXISTS ({_LIVE})")  # noqa: S608 - constants
         if not _too_many_departed(database):
             return 0
@@ -62,7 +62,7 @@ def _drop_orphans(database: Database) -> int:
         for table, column in _DROP_FROM:
             database.execute(f"DELETE FROM {table} WHERE {column} IN ({oldest})", (excess,))  # noqa: S608 - constants
         tidy_pairs(database)
-        forget_unknown(database)
+        drop_unknown(database)
     return excess
 
 

@@ -1,7 +1,7 @@
-"""What verification found out about pairs of contents: rows by digest, in an SQLite file.
+"""The cache of verdicts in an SQLite file: the results of verifying pairs of contents, by digest.
 
-A proof depends on nothing but the bytes of two files and the version of the method, so it outlives the numbers of an
-index, and an index on a server keeps its proofs in such a file beside the other state of this machine.
+A verdict depends only on the bytes of two files and on the version of the verification, so it outlives the content ids
+of an index. An index on a server keeps its verdicts in such a file beside the other state of this machine.
 """
 
 from __future__ import annotations
@@ -16,79 +16,84 @@ from py_image_dedup.store.sqlite.rows import damaged
 
 _PUT: Final = "INSERT OR REPLACE INTO proofs VALUES (?, ?, ?, ?, ?, ?)"
 _READ: Final = "SELECT left, right, class, orientation, evidence FROM proofs"
-_PROOFS_A_PAGE: Final = 10_000
+_VERDICTS_A_PAGE: Final = 10_000
 
 
 class VerdictCache:
-    """Rows by digest, asked for by number. One thread at a time.
+    """Verdicts, stored by digest and read by content id. One thread at a time.
 
     Args:
-        database: The file.
-        digests_of: Gives the digests of numbers.
-        numbers_of: Gives the numbers of digests; what is not known any more is left out.
+        database: The file with the tables ``proofs``, ``verified`` and ``absent``.
+        digests_of: Returns the digests of content ids; unknown content ids are left out.
+        content_ids_of: Returns the content ids of digests; unknown digests are left out.
     """
 
     def __init__(
         self,
         database: Database,
         digests_of: Callable[[Sequence[int]], Mapping[int, bytes]],
-        numbers_of: Callable[[Iterable[bytes]], Mapping[bytes, int]],
+        content_ids_of: Callable[[Iterable[bytes]], Mapping[bytes, int]],
     ) -> None:
         self._database = database
         self._digests_of = digests_of
-        self._numbers_of = numbers_of
+        self._content_ids_of = content_ids_of
 
-    def keep(self, version: int, proofs: Sequence[PairVerdict], verified: Sequence[int]) -> None:
+    def keep(self, version: int, verdicts: Sequence[PairVerdict], verified: Sequence[int]) -> None:
         """See ``Store.keep_verdicts``."""
-        named = {*verified, *(proof.left for proof in proofs), *(proof.right for proof in proofs)}
+        named = {*verified, *(verdict.left for verdict in verdicts), *(verdict.right for verdict in verdicts)}
         digests = self._digests_of(sorted(named))
         rows = [
-            _row(digests[proof.left], digests[proof.right], version, proof)
-            for proof in proofs
-            if proof.left in digests and proof.right in digests
+            _row(digests[verdict.left], digests[verdict.right], version, verdict)
+            for verdict in verdicts
+            if verdict.left in digests and verdict.right in digests
         ]
         with self._database.transaction():
-            # A pair has one row, whichever of the two is called the left one.
+            # A pair has one row, in either order of its contents.
             self._database.execute_many("DELETE FROM proofs WHERE right = ? AND left = ?", (row[:2] for row in rows))
             self._database.execute_many(_PUT, rows)
-            marks = ((digests[number], version) for number in verified if number in digests)
+            marks = ((digests[content_id], version) for content_id in verified if content_id in digests)
             self._database.execute_many("INSERT OR REPLACE INTO verified VALUES (?, ?)", marks)
 
-    def verified(self, version: int) -> set[bytes]:
-        """Return the digests that are marked with this version."""
+    def verified_with(self, version: int) -> set[bytes]:
+        """Return the digests of the contents that are verified with this version."""
         return {
             digest for (digest,) in self._database.rows("SELECT digest FROM verified WHERE version = ?", (version,))
         }
 
-    def unverified_among(self, version: int, numbers: Mapping[bytes, int]) -> list[int]:
-        """Return the numbers, ascending, whose digests are not marked with this version."""
-        rows = self._database.rows_in("SELECT digest, version FROM verified WHERE digest IN (?)", numbers)
-        marked = {digest for digest, marked_with in rows if marked_with == version}
-        return sorted(number for digest, number in numbers.items() if digest not in marked)
+    def unverified_among(self, version: int, contents: Mapping[bytes, int]) -> list[int]:
+        """Return the contents that are not verified with this version, ascending.
+
+        Args:
+            version: Version of the verification.
+            contents: Content ids by digest.
+        """
+        rows = self._database.rows_in("SELECT digest, version FROM verified WHERE digest IN (?)", contents)
+        verified = {digest for digest, verified_with in rows if verified_with == version}
+        return sorted(content_id for digest, content_id in contents.items() if digest not in verified)
 
     def note_absent(self, digests: Iterable[bytes]) -> None:
-        """Remember that an entry with each of these went; whether it was the last one is found out later."""
+        """Record that an entry of each digest was removed; whether it was the last one is checked later."""
         rows = [(digest,) for digest in digests]
         if rows:
             with self._database.transaction():
                 self._database.execute_many("INSERT OR IGNORE INTO absent VALUES (?)", rows)
 
     def absent(self) -> list[bytes]:
-        """Return what was noted."""
+        """Return the digests that were recorded by ``note_absent``."""
         return [digest for (digest,) in self._database.rows("SELECT digest FROM absent")]
 
-    def unmark(self, gone: Iterable[bytes]) -> None:
-        """Take the marks from contents, and forget what was noted of any."""
+    def invalidate(self, orphans: Iterable[bytes]) -> None:
+        """Mark orphans as not verified, and clear the record of absent contents."""
         with self._database.transaction():
-            self._database.execute_many("DELETE FROM verified WHERE digest = ?", [(digest,) for digest in gone])
+            self._database.execute_many("DELETE FROM verified WHERE digest = ?", [(digest,) for digest in orphans])
             self._database.execute("DELETE FROM absent")
 
-    def verdicts(self, version: int, numbers: Sequence[int] | None) -> Iterator[PairVerdict]:
+    def verdicts(self, version: int, content_ids: Sequence[int] | None) -> Iterator[PairVerdict]:
         """See ``Store.verdicts``."""
-        if numbers is None:
+        if content_ids is None:
             yield from self._all(version)
             return
-        digests = list(self._digests_of(numbers).values())
+        digests = list(self._digests_of(content_ids).values())
         rows: dict[tuple[bytes, bytes], Row] = {}
         for side in ("left", "right"):
             query = f"{_READ} WHERE version = {int(version)} AND {side} IN (?)"
@@ -96,54 +101,54 @@ class VerdictCache:
         yield from self._known(list(rows.values()))
 
     def clear(self) -> None:
-        """Forget everything, inside a transaction of the caller."""
+        """Delete all verdicts, inside a transaction of the caller."""
         for table in ("proofs", "verified", "absent"):
             self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
     def _all(self, version: int) -> Iterator[PairVerdict]:
         query = f"{_READ} WHERE version = ? AND (left, right) > (?, ?) ORDER BY left, right LIMIT ?"
-        page = self._database.rows(query, (version, b"", b"", _PROOFS_A_PAGE))
+        page = self._database.rows(query, (version, b"", b"", _VERDICTS_A_PAGE))
         while page:
             yield from self._known(page)
-            page = self._database.rows(query, (version, *page[-1][:2], _PROOFS_A_PAGE))
+            page = self._database.rows(query, (version, *page[-1][:2], _VERDICTS_A_PAGE))
 
     def _known(self, rows: Sequence[Row]) -> Iterator[PairVerdict]:
-        numbers = self._numbers_of({digest for row in rows for digest in row[:2]})
+        content_ids = self._content_ids_of({digest for row in rows for digest in row[:2]})
         for left, right, name, orientation, evidence in rows:
-            if left in numbers and right in numbers:
-                yield self._proof(numbers[left], numbers[right], name, orientation, evidence)
+            if left in content_ids and right in content_ids:
+                yield self._verdict(content_ids[left], content_ids[right], name, orientation, evidence)
 
-    def _proof(self, left: int, right: int, name: str | None, orientation: int, evidence: str | None) -> PairVerdict:
+    def _verdict(self, left: int, right: int, name: str | None, orientation: int, evidence: str | None) -> PairVerdict:
         try:
-            seen = None if evidence is None else json.loads(evidence)
+            stored = None if evidence is None else json.loads(evidence)
             return PairVerdict(
                 left,
                 right,
                 None if name is None else MatchClass(name),
                 Orientation(orientation),
-                None if seen is None else _evidence(seen),
+                None if stored is None else _evidence_of(stored),
             )
         except (ValueError, TypeError, KeyError) as error:
-            raise damaged(self._database.path, f"a proof: {error}") from error
+            raise damaged(self._database.path, f"a verdict: {error}") from error
 
 
-def _evidence(seen: dict[str, Any]) -> Evidence:
-    inliers, bad_share, coverage_left, coverage_right = seen["numbers"]
-    words, reversed_words = tuple(seen["words"]), tuple(seen["reversed"])
-    drawn_over = seen.get("drawn")
+def _evidence_of(stored: dict[str, Any]) -> Evidence:
+    inliers, bad_share, coverage_left, coverage_right = stored["numbers"]
+    words, reversed_words = tuple(stored["words"]), tuple(stored["reversed"])
+    drawn_over = stored.get("drawn")
     return Evidence(words, inliers, bad_share, coverage_left, coverage_right, reversed_words, drawn_over)
 
 
-def forget_unknown(database: Database) -> None:
-    """Drop what is known of contents that are not in the index any more, inside a transaction of the caller."""
+def drop_unknown(database: Database) -> None:
+    """Delete the verdicts of contents that are not in the index any more, inside a transaction of the caller."""
     known = "SELECT digest FROM contents"
     database.execute(f"DELETE FROM proofs WHERE left NOT IN ({known}) OR right NOT IN ({known})")  # noqa: S608 - constant
     database.execute(f"DELETE FROM verified WHERE digest NOT IN ({known})")  # noqa: S608 - constant
     database.execute(f"DELETE FROM inspections WHERE keeper NOT IN ({known}) OR other NOT IN ({known})")  # noqa: S608 - as above
 
 
-def unmark_departed(database: Database) -> None:
-    """Take the marks from contents of an SQLite index that no file has."""
+def invalidate_departed(database: Database) -> None:
+    """Mark the contents of an SQLite index that no file has as not verified."""
     departed = """
         SELECT c.digest FROM departed d JOIN contents c ON c.number = d.content
         WHERE NOT EXISTS (SELECT 1 FROM files WHERE content = d.content)
@@ -152,12 +157,12 @@ def unmark_departed(database: Database) -> None:
         database.execute(f"DELETE FROM verified WHERE digest IN ({departed})")  # noqa: S608 - constant
 
 
-def _row(left: bytes, right: bytes, version: int, proof: PairVerdict) -> Row:
-    seen = proof.evidence
-    evidence = None
-    if seen is not None:
-        figures = [seen.inliers, seen.bad_share, seen.coverage_left, seen.coverage_right]
-        known = {"words": seen.words, "reversed": seen.words_reversed, "numbers": figures}
-        evidence = json.dumps(known | {"drawn": seen.right_is_drawn_over})
-    name = None if proof.match_class is None else proof.match_class.value
-    return (left, right, version, name, int(proof.orientation), evidence)
+def _row(left: bytes, right: bytes, version: int, verdict: PairVerdict) -> Row:
+    evidence = verdict.evidence
+    stored = None
+    if evidence is not None:
+        figures = [evidence.inliers, evidence.bad_share, evidence.coverage_left, evidence.coverage_right]
+        fields = {"words": evidence.words, "reversed": evidence.words_reversed, "numbers": figures}
+        stored = json.dumps(fields | {"drawn": evidence.right_is_drawn_over})
+    name = None if verdict.match_class is None else verdict.match_class.value
+    return (left, right, version, name, int(verdict.orientation), stored)
