@@ -26,7 +26,7 @@ from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Store
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.verification import Proven
+    from py_image_dedup.pipeline.verification import PairVerifier
 
 _REGULAR = mode.S_IFREG
 
@@ -132,27 +132,27 @@ def gather(
     return list(found.values())
 
 
-def surroundings(inventory: Inventory, parts: Parts, proven: Proven | None) -> Neighbourhood:
+def surroundings(inventory: Inventory, parts: Parts, verifier: PairVerifier | None) -> Neighbourhood:
     """Return the files of an inventory and everything in the index that may match them directly.
 
     Args:
         inventory: Files that are in the index.
         parts: The index, and up to which distance partners are looked for.
-        proven: Verifies the files first, and knows their partners.
+        verifier: Verifies the files first, and knows their partners.
 
     Raises:
         StoreError: The index cannot be used.
     """
     under = topmost(root.path for root in inventory.roots)
-    if proven is None:
+    if verifier is None:
         bound = max(parts.options.find.distance_bound, NEAR)
         return Neighbourhood(gather(inventory.stamps, parts.store, bound, under), parts.store)
     known = (parts.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
     numbers = parts.store.content_ids(
         {entry.digest for entry in known if entry is not None and entry.digest is not None}
     )
-    proven.prover.verify_some(list(numbers.values()), observer=parts.observer, should_stop=parts.should_stop)
-    return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, proven.prover.partners), parts.store)
+    verifier.verify_some(list(numbers.values()), observer=parts.observer, should_stop=parts.should_stop)
+    return Neighbourhood(gather(inventory.stamps, parts.store, NEAR, under, verifier.partners), parts.store)
 
 
 def prepare(parts: Parts, roots: Sequence[Root]) -> None:

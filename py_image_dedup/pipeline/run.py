@@ -33,7 +33,7 @@ from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import StoreError
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.verification import Proven
+    from py_image_dedup.pipeline.verification import PairVerifier
     from py_image_dedup.store.base import SearchableStore
 
 # What only some runs need (decoders, what moves files, batches) is imported where it is needed: a run over an unchanged
@@ -96,8 +96,8 @@ class Run:
                 inventory, stale = self._look()
             if not skip_analyse:
                 self._read(stale)
-            with open_pair_verifier(parts.store, parts.options) as proven:
-                self._find_and_rank(inventory, parts.store, proven)
+            with open_pair_verifier(parts.store, parts.options) as verifier:
+                self._find_and_rank(inventory, parts.store, verifier)
             self._remove(inventory)
 
         return self._carry_out(work)
@@ -123,11 +123,11 @@ class Run:
             self._know(files=len(inventory))
             forget_gone(gone, inventory, parts.store, parts.should_stop)
             self._read([stat for stat in inventory if not is_known(stat, parts.store, self._versions)])
-            with open_pair_verifier(parts.store, options) as proven:
-                near = surroundings(inventory, parts, proven)
+            with open_pair_verifier(parts.store, options) as verifier:
+                near = surroundings(inventory, parts, verifier)
                 self._go_on()
                 around = look_at(near.raw_paths, self._roots, options.walked)
-                self._find_and_rank(around, near, proven and replace(proven, numbers=near.numbers))
+                self._find_and_rank(around, near, verifier, near.numbers)
             self._remove(around)
 
         return self._carry_out(work)
@@ -217,10 +217,16 @@ class Run:
         self._phases.append(summary)
         self._go_on()
 
-    def _find_and_rank(self, inventory: Inventory, searched: SearchableStore, proven: Proven | None) -> None:
+    def _find_and_rank(
+        self,
+        inventory: Inventory,
+        searched: SearchableStore,
+        verifier: PairVerifier | None,
+        contents: Sequence[int] | None = None,
+    ) -> None:
         parts, options = self._parts, self._parts.options
         searching = partial(find, observer=parts.observer, should_stop=parts.should_stop)
-        found = searching(inventory, searched, self._versions, options.find, proven=proven)
+        found = searching(inventory, searched, self._versions, options.find, verifier=verifier, contents=contents)
         self._phases.append(found.summary)
         self._go_on()
         with paused_collection():

@@ -9,7 +9,6 @@ import numpy as np
 
 from py_image_dedup.model.match import WHOLE, Orientation
 from py_image_dedup.signature.arrays import Float64Array, UInt8Array
-from py_image_dedup.signature.orientation import inverse
 from py_image_dedup.verification.registration import warp
 from py_image_dedup.verification.transform import Alignment
 
@@ -123,7 +122,7 @@ class Findings:
         """Return the same for the right picture being the keeper."""
         return replace(
             self,
-            orientation=inverse(self.orientation),
+            orientation=self.orientation.inverse,
             left=self.right,
             right=self.left,
             over_right=None if self.over_right is None else not self.over_right,

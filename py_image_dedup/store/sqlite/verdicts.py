@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict
 from py_image_dedup.store.sqlite.database import Database, Row
 from py_image_dedup.store.sqlite.rows import damaged
 
@@ -116,13 +116,10 @@ class VerdictCache:
     def _proof(self, left: int, right: int, name: str | None, orientation: int, evidence: str | None) -> PairVerdict:
         try:
             seen = None if evidence is None else json.loads(evidence)
-            return PairVerdict(
-                left,
-                right,
-                None if name is None else MatchClass(name),
-                Orientation(orientation),
-                None if seen is None else _evidence(seen),
-            )
+            if name is None:
+                return PairVerdict(left, right, None)
+            shown = Evidence(()) if seen is None else _evidence(seen)
+            return PairVerdict(left, right, Verdict(MatchClass(name), Orientation(orientation), shown))
         except (ValueError, TypeError, KeyError) as error:
             raise damaged(self._database.path, f"a proof: {error}") from error
 
@@ -152,11 +149,11 @@ def unmark_departed(database: Database) -> None:
 
 
 def _row(left: bytes, right: bytes, version: int, proof: PairVerdict) -> Row:
-    seen = proof.evidence
-    evidence = None
-    if seen is not None:
-        figures = [seen.inliers, seen.bad_share, seen.coverage_left, seen.coverage_right]
-        known = {"words": seen.words, "reversed": seen.words_reversed, "numbers": figures}
-        evidence = json.dumps(known | {"drawn": seen.right_is_drawn_over})
-    name = None if proof.match_class is None else proof.match_class.value
-    return (left, right, version, name, int(proof.orientation), evidence)
+    verdict = proof.verdict
+    if verdict is None:
+        return (left, right, version, None, int(Orientation.UPRIGHT), None)
+    seen = verdict.evidence
+    figures = [seen.inliers, seen.bad_share, seen.coverage_left, seen.coverage_right]
+    known = {"words": seen.words, "reversed": seen.words_reversed, "numbers": figures}
+    evidence = json.dumps(known | {"drawn": seen.right_is_drawn_over})
+    return (left, right, version, verdict.match_class.value, int(verdict.orientation), evidence)
