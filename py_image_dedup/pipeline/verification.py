@@ -326,6 +326,7 @@ def verification_method(options: FindOptions) -> VerificationMethod:
     if options.verifier is not None:
         return options.verifier
     # Imported late: it loads OpenCV, which runs without new pictures do not need.
-    from py_image_dedup.verification.verify import VERIFY_VERSION, verify
+    from py_image_dedup.verification.thresholds import method_version
+    from py_image_dedup.verification.verify import verify
 
-    return VerificationMethod(verify, VERIFY_VERSION, command_of("py_image_dedup.verification.worker"))
+    return VerificationMethod(verify, method_version(), command_of("py_image_dedup.verification.worker"))
