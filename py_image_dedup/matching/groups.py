@@ -1,4 +1,4 @@
-"""Numbers joined by pairs: a union-find over columns, with memory for the numbers and not for the pairs."""
+"""Groups: connected components of matching contents, and the files that each keeper makes redundant."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from py_image_dedup.signature.arrays import Int64Array
 
 
 class Components:
-    """Sets of numbers, grown pair by pair. Not for several threads.
+    """A union-find forest over small non-negative integers, such as content ids. Not thread-safe.
 
-    The forest is one int64 array over the numbers, so numbers should be small, as
-    those of an index's contents are.
-    A parent is always less than its child, so there are no circles, and a component is named by its least number.
+    The forest is one int64 array indexed by the integers, so memory grows with the largest of them and not with the
+    pairs. A parent is always less than its child, so there are no cycles, and a component's root is its minimum.
     """
 
     __slots__ = ("_parents",)
@@ -28,42 +27,42 @@ class Components:
         self._parents: Int64Array = np.empty(0, dtype=np.int64)
 
     def join(self, left: Int64Array, right: Int64Array) -> None:
-        """Join each pair of numbers.
+        """Unite the components of each pair.
 
         Args:
-            left: int64, not negative.
-            right: int64, of the same length.
+            left: int64, shape ``(n,)``, not negative.
+            right: int64, shape ``(n,)``, not negative.
         """
         if not len(left):
             return
         self._grow(int(max(left.max(), right.max())) + 1)
         while True:
-            left, right = self._tops(left), self._tops(right)
+            left, right = self._roots(left), self._roots(right)
             apart = left != right
             if not apart.any():
                 return
             left, right = left[apart], right[apart]
-            # Where several pairs hang the same top below others only one takes effect; the loop comes back to the rest.
+            # Of several pairs that move the same root only one takes effect; the loop comes back to the others.
             self._parents[np.maximum(left, right)] = np.minimum(left, right)
 
     def members(self) -> Iterator[Int64Array]:
-        """Yield each component of two and more numbers, ascending; the components by their least numbers."""
+        """Yield each component of two members or more, int64 and ascending, in the order of their minima."""
         parents = self._parents
         numbers = np.arange(len(parents), dtype=np.int64)
-        tops = self._tops(numbers)
-        sizes = np.bincount(tops, minlength=len(parents))
-        joined = numbers[sizes[tops] > 1]
+        roots = self._roots(numbers)
+        sizes = np.bincount(roots, minlength=len(parents))
+        joined = numbers[sizes[roots] > 1]
         if not len(joined):
             return
-        order = np.argsort(tops[joined], kind="stable")
-        cuts = np.flatnonzero(np.diff(tops[joined][order])) + 1
+        order = np.argsort(roots[joined], kind="stable")
+        cuts = np.flatnonzero(np.diff(roots[joined][order])) + 1
         yield from np.split(joined[order], cuts)
 
-    def top(self, number: int) -> int:
-        """Return the least number of the component of a number; the number itself if it was never joined."""
+    def root(self, number: int) -> int:
+        """Return the minimum of a member's component; the member itself if it was never joined."""
         if number >= len(self._parents):
             return number
-        return int(self._tops(np.array([number], dtype=np.int64))[0])
+        return int(self._roots(np.array([number], dtype=np.int64))[0])
 
     def _grow(self, size: int) -> None:
         known = len(self._parents)
@@ -72,25 +71,25 @@ class Components:
             grown[:known] = self._parents
             self._parents = grown
 
-    def _tops(self, numbers: Int64Array) -> Int64Array:
-        """Follow the parents up, and shorten the way for the next time."""
+    def _roots(self, numbers: Int64Array) -> Int64Array:
+        """Return the roots, with path compression."""
         parents = self._parents
-        tops = parents[numbers]
+        roots = parents[numbers]
         while True:
-            above = parents[tops]
-            if np.array_equal(above, tops):
-                parents[numbers] = tops
-                return tops
-            tops = above
+            above = parents[roots]
+            if np.array_equal(above, roots):
+                parents[numbers] = roots
+                return roots
+            roots = above
 
 
 @dataclass(frozen=True, slots=True)
 class KeeperGroup:
-    """A keeper and what it makes redundant.
+    """A keeper and the files that it makes redundant.
 
     Attributes:
         keeper: The file that stays.
-        matches: From the keeper to each redundant file, in the order of rank; never empty.
+        matches: Matches of the keeper with each redundant file, best file first; never empty.
     """
 
     keeper: IndexEntry
@@ -99,12 +98,12 @@ class KeeperGroup:
 
 @dataclass(frozen=True, slots=True)
 class KeeperGroups:
-    """What became of one group.
+    """The result of grouping a set of files around keepers.
 
     Attributes:
-        groups: Disjoint, the best keeper first. Files in none stay and were found by no keeper.
-        reported: Matches between files that both stay: of a class that is never removed, or of two protected files.
-            A file is the right side of one at most.
+        groups: Disjoint groups, best keeper first. Files in none of them stay.
+        reported: Matches between files that both stay: of a class that is not removed, or of two protected files.
+            A file is the right side of at most one.
     """
 
     groups: tuple[KeeperGroup, ...]
@@ -112,10 +111,10 @@ class KeeperGroups:
 
 
 def may_go(match: Match) -> bool:
-    """Whether nothing is lost if the right file of a match goes and the left one stays.
+    """Return whether nothing is lost if the right file of a match is removed and the left one stays.
 
-    A copy may go. A part may if the keeper shows all of it, in no fewer pixels, and more besides: a photo does not go
-    for a collage that has it in small, nor a shot for the next one of the same scene.
+    A copy may be removed. A part may be removed if the keeper shows all of it and more, in no fewer pixels: a photo is
+    not removed for a collage that contains a small version of it, nor a shot for the next one of the same scene.
     """
     if match.inspection is not None and not _is_kept_by(match.inspection):
         return False
@@ -142,20 +141,20 @@ def group_around_keepers(
     removable: frozenset[MatchClass],
     is_protected: Callable[[bytes], bool],
 ) -> KeeperGroups:
-    """Cut a group into groups around keepers.
+    """Split a set of matching files into keepers and the files that match a keeper directly.
 
-    The best file keeps; what matches it directly is redundant; the best of the rest keeps next, and so on. Likeness is
-    not transitive, so a file that matches only a redundant one is never given up for it. A protected file is never
-    redundant: two of them both stay, and each may be the keeper of others.
+    The best file is the first keeper, and what matches it directly is redundant; the best of the rest is the next
+    keeper, and so on. Similarity is not transitive, so a file that matches only a redundant one is never removed for
+    it. A protected file is never redundant; it may be the keeper of others.
 
     Args:
-        ordered: The group, best first, by a total order.
-        matcher: What makes two files match.
-        removable: Classes that make a file redundant, as far as it may go for its keeper; other matches are reported.
-        is_protected: Tells it of a raw path.
+        ordered: The files, best first, in a total order.
+        matcher: Decides which files match.
+        removable: Classes of matches that make a file redundant (see ``may_go``); other matches are reported.
+        is_protected: Returns whether a raw path is protected.
     """
     groups: list[KeeperGroup] = []
-    mentioned: dict[bytes, Match] = {}
+    reported: dict[bytes, Match] = {}
     remaining = list(ordered)
     while remaining:
         keeper, others = remaining[0], remaining[1:]
@@ -165,11 +164,11 @@ def group_around_keepers(
             raw = other.stat.raw_path
             if match is not None and match.match_class in removable and may_go(match) and not is_protected(raw):
                 redundant.append(match)
-                mentioned.pop(raw, None)
+                reported.pop(raw, None)
                 continue
             remaining.append(other)
             if match is not None:
-                mentioned.setdefault(raw, match)
+                reported.setdefault(raw, match)
         if redundant:
             groups.append(KeeperGroup(keeper, tuple(redundant)))
-    return KeeperGroups(tuple(groups), tuple(mentioned.values()))
+    return KeeperGroups(tuple(groups), tuple(reported.values()))

@@ -1,4 +1,4 @@
-"""What makes two files match: asked again for every keeper, so that no file goes because of a chain."""
+"""Decides whether two files match. Applied to every keeper anew, so that no file is removed because of a chain."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, PairVerdi
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distances
-from py_image_dedup.signature.orientation import inverse
 
 
 class Scope(StrEnum):
-    """Among which files duplicates are looked for."""
+    """The set of files within which duplicates are searched."""
 
     ALL = "all"
     ROOT = "root"
@@ -29,23 +28,23 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Keeps files apart that are no duplicates however alike they are.
+    """The conditions on two files under which they may match at all, before their content is compared.
 
     Attributes:
-        max_gap_ns: Files whose modification times are further apart, in nanoseconds, never match.
+        max_gap_ns: Largest difference of modification times, nanoseconds; ``None``: any.
     """
 
     max_gap_ns: int | None = None
 
     def allows(self, one: FileStat, other: FileStat) -> bool:
-        """Tell whether two files of one scope may match. Two names of one inode are one file, and no duplicates."""
+        """Return whether two files of one scope may match. Two names of one inode are one file, not duplicates."""
         if one.inode == other.inode and one.device == other.device:
             return False
         return self.max_gap_ns is None or abs(one.mtime_ns - other.mtime_ns) <= self.max_gap_ns
 
 
 def scope_key(scope: Scope, ownership: Ownership) -> Callable[[bytes], Hashable]:
-    """Make the function that tells what a file, by its raw path, has in common with those it may match."""
+    """Return a function from a file's raw path to a key; files may match only if their keys are equal."""
     if scope is Scope.ALL:
         return lambda _: None
     if scope is Scope.FOLDER:
@@ -53,31 +52,31 @@ def scope_key(scope: Scope, ownership: Ownership) -> Callable[[bytes], Hashable]
     return lambda raw: root.path if (root := ownership.root_of(raw)) else None
 
 
-_TIME_ZONES = timedelta(minutes=15)
-"""Clocks are put right by whole quarters of an hour, when the camera has been to another country."""
+_CLOCK_STEP = timedelta(minutes=15)
+"""Time zones differ by whole quarters of an hour; so do two captures of one moment after the camera's clock was set."""
 
 _SECOND = timedelta(seconds=1)
 
 
 def capture_gap(left: PhotoFacts | None, right: PhotoFacts | None) -> timedelta | None:
-    """Return how long after one another two shots were taken; ``None`` if they may be one.
+    """Return the time between two captures; ``None`` if both may be one capture.
 
-    They may be one if either does not know its moment, if the moments are the same as far as both know them (editors
-    lose fractions of a second), or differ by a change of clocks.
+    They may be one if either has no capture time, if the times are equal to the precision that both have (editors drop
+    fractions of a second), or if they differ by a change of time zone.
     """
     if left is None or right is None or left.captured is None or right.captured is None:
         return None
     one, other = left.captured, right.captured
     if not one.microsecond or not other.microsecond:
         one, other = one.replace(microsecond=0), other.replace(microsecond=0)
-    apart = abs(one - other)
-    return None if not apart or not apart % _TIME_ZONES else apart
+    gap = abs(one - other)
+    return None if not gap or not gap % _CLOCK_STEP else gap
 
 
-def describe_gap(apart: timedelta) -> str:
-    """Put the time between two shots into words: ``taken 0.2 s apart``, ``taken 3 days apart``."""
-    seconds = apart.total_seconds()
-    if apart < _SECOND:
+def describe_gap(gap: timedelta) -> str:
+    """Return the time between two captures as text: ``taken 0.2 s apart``, ``taken 3 days apart``."""
+    seconds = gap.total_seconds()
+    if gap < _SECOND:
         return f"taken {seconds:.2g} s apart"
     for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * unit:
@@ -86,57 +85,57 @@ def describe_gap(apart: timedelta) -> str:
 
 
 AS_MANY_PIXELS = 0.98
-"""Of what two pictures have in common; the rest is rounding."""
+"""Ratio of two pixel counts from which on they count as equal: integer sizes round."""
 
 
 class Matcher(Protocol):
-    """A way to tell whether files match.
+    """A definition of when two files match.
 
-    Symmetric: who matches whom does not depend on who is asked, but that a part never makes its whole redundant.
+    Symmetric, with one exception: a part never makes its whole redundant.
     """
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
-        """Return for each of the others its match with the keeper (the match's ``left``), of the surest class."""
+        """Return the match of the keeper (``Match.left``) with each of the others, in its surest class, or ``None``."""
 
     def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
-        """Return the raw paths of those that another one of them is better than, whatever the rules say.
+        """Return the raw paths of entries that must not be kept while a better one of them is there.
 
-        A part of another picture, where parts match at all; a picture with a border around what another one shows
-        without it and in no fewer pixels; one that was drawn over, where another one is clean and has as many.
+        These are, whatever the keep rules say: a part of another picture, where parts match at all; a picture with a
+        border around what another one shows without it in no fewer pixels; a picture that was drawn over, where another
+        one is clean and has as many pixels.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class DistanceMatcher:
-    """Files match by their bytes, by their pixels, or by the distance of their signatures. Threads may share it.
+    """Files match by equal bytes, equal pixels, or a small distance of their signatures. Thread-safe.
 
     Attributes:
-        max_distance: Signatures within it are similar, 0 to 1, in any of the eight orientations.
-        eligibility: Keeps files apart before anything is compared.
+        max_distance: Largest distance of similar signatures, 0 to 1, in the best of the eight orientations.
+        eligibility: Conditions checked before anything is compared.
     """
 
     max_distance: float
     eligibility: Eligibility
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
-        """Return for each of the others its match with the keeper, of the surest class."""
+        """See ``Matcher.matches``."""
         found: list[Match | None] = [None] * len(others)
         undecided: list[int] = []
-        for place, other in enumerate(others):
+        for index, other in enumerate(others):
             if not self.eligibility.allows(keeper.stat, other.stat):
                 continue
-            if keeper.digest is not None and keeper.digest == other.digest:
-                found[place] = Match(keeper, other, MatchClass.IDENTICAL)
-            elif keeper.pixel_digest is not None and keeper.pixel_digest == other.pixel_digest:
-                found[place] = Match(keeper, other, MatchClass.SAME_PIXELS)
+            match_class = same_content(keeper, other)
+            if match_class is not None:
+                found[index] = Match(keeper, other, match_class)
             elif other.signature is not None:
-                undecided.append(place)
+                undecided.append(index)
         if undecided and keeper.signature is not None:
             self._add_similar(keeper, keeper.signature.values, others, undecided, found)
         return found
 
     def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:  # noqa: ARG002
-        """Return none: a distance tells neither parts nor borders nor captions."""
+        """Return none: a distance reveals neither parts nor borders nor overlays."""
         return frozenset()
 
     def _add_similar(
@@ -147,16 +146,16 @@ class DistanceMatcher:
         undecided: Sequence[int],
         found: list[Match | None],
     ) -> None:
-        # One row for each signature: many copies of a file cost one comparison.
+        # One row for each distinct signature: many copies of a file cost one comparison.
         rows: dict[bytes, int] = {}
-        row_of = [rows.setdefault(s.values, len(rows)) for place in undecided if (s := others[place].signature)]
+        row_of = [rows.setdefault(s.values, len(rows)) for index in undecided if (s := others[index].signature)]
         many = np.frombuffer(b"".join(rows), dtype=np.int8).reshape(len(rows), -1)
         distance, orientation = distances(np.frombuffer(signature, dtype=np.int8), many)
-        for place, row in zip(undecided, row_of, strict=True):
+        for index, row in zip(undecided, row_of, strict=True):
             if distance[row] <= self.max_distance:
-                found[place] = Match(
+                found[index] = Match(
                     keeper,
-                    others[place],
+                    others[index],
                     MatchClass.SIMILAR,
                     float(distance[row]),
                     Orientation(int(orientation[row])),
@@ -164,118 +163,119 @@ class DistanceMatcher:
 
 
 class VerifiedMatcher:
-    """Files match by their bytes, by their pixels, or because verification has proven it. For one thread.
+    """Files match by equal bytes, equal pixels, or a verdict of geometric verification. Not thread-safe.
 
-    A pair that nobody looked at so far is verified when there is a way from one to the other over matches: so a chain
-    of copies becomes one star where the ends are copies of each other, and not where they are not.
+    A pair without a verdict is verified when a path of matches leads from one to the other: so a chain of copies
+    becomes one group where its ends are copies of each other, and not where they are not.
 
     Args:
-        eligibility: Keeps files apart before anything is asked.
-        numbers: Of the contents that are asked about, by digest.
-        proofs: What is known about pairs of them.
-        prove: Verifies pairs of numbers now, and remembers.
-        with_partial: A part matches the whole picture too; the whole one never matches its part.
+        eligibility: Conditions checked before anything is compared.
+        content_ids: Ids of the contents, by digest.
+        verdicts: Known verdicts on pairs of them.
+        verify: Verifies pairs of content ids and stores the verdicts.
+        with_partial: Whether a part matches its whole; the whole never matches as a part's duplicate.
     """
 
     def __init__(
         self,
         eligibility: Eligibility,
-        numbers: Mapping[bytes, int],
-        proofs: Iterable[PairVerdict],
-        prove: Callable[[Sequence[tuple[int, int]]], Sequence[PairVerdict]],
+        content_ids: Mapping[bytes, int],
+        verdicts: Iterable[PairVerdict],
+        verify: Callable[[Sequence[tuple[int, int]]], Sequence[PairVerdict]],
         *,
         with_partial: bool = False,
     ) -> None:
         self._eligibility = eligibility
-        self._numbers = numbers
-        self._prove = prove
+        self._content_ids = content_ids
+        self._verify = verify
         self._joining = {MatchClass.SIMILAR, MatchClass.PARTIAL} if with_partial else {MatchClass.SIMILAR}
         self._known: dict[int, dict[int, PairVerdict]] = defaultdict(dict)
-        for proof in proofs:
-            self._remember(proof)
+        for pair in verdicts:
+            self._remember(pair)
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
-        """Return for each of the others its match with the keeper, of the surest class."""
+        """See ``Matcher.matches``."""
         found: list[Match | None] = [None] * len(others)
-        asked: dict[int, list[int]] = defaultdict(list)
-        mine = self._number(keeper)
-        equal = set() if mine is None else {mine}
-        for place, other in enumerate(others):
+        open_: dict[int, list[int]] = defaultdict(list)
+        own = self._content_id(keeper)
+        equal = set() if own is None else {own}
+        for index, other in enumerate(others):
             match_class = same_content(keeper, other)
-            number = self._number(other)
+            content = self._content_id(other)
             allowed = self._eligibility.allows(keeper.stat, other.stat)
             if match_class is not None:
-                equal |= set() if number is None else {number}
-                found[place] = Match(keeper, other, match_class) if allowed else None
-            elif number is not None and allowed:
-                asked[number].append(place)
-        if mine is not None:
-            for number, proof in self._proven(mine, equal, asked.keys()).items():
-                for place in asked[number]:
-                    found[place] = as_match(proof, keeper, others[place], left_is=mine)
+                equal |= set() if content is None else {content}
+                found[index] = Match(keeper, other, match_class) if allowed else None
+            elif content is not None and allowed:
+                open_[content].append(index)
+        if own is not None:
+            for content, pair in self._matching(own, equal, open_.keys()).items():
+                for index in open_[content]:
+                    found[index] = as_match(pair, keeper, others[index], left_is=own)
         return found
 
     def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
-        """Return the raw paths of those that another one of them is better than, whatever the rules say."""
+        """See ``Matcher.dominated``."""
         pixels = {
-            number: entry.facts.pixels if entry.facts else 0
+            content: entry.facts.pixels if entry.facts else 0
             for entry in entries
-            if (number := self._number(entry)) is not None
+            if (content := self._content_id(entry)) is not None
         }
-        lesser = {
-            number
-            for number in pixels
-            for other, proof in self._known[number].items()
-            if other in pixels and self._is_lesser(proof, number, pixels[number], pixels[other])
+        dominated = {
+            content
+            for content in pixels
+            for other, pair in self._known[content].items()
+            if other in pixels and self._is_dominated(pair, content, pixels[content], pixels[other])
         }
-        return frozenset(entry.stat.raw_path for entry in entries if self._number(entry) in lesser)
+        return frozenset(entry.stat.raw_path for entry in entries if self._content_id(entry) in dominated)
 
-    def _is_lesser(self, proof: PairVerdict, number: int, pixels: int, pixels_of_other: int) -> bool:
-        if proof.match_class is MatchClass.PARTIAL:
-            other = proof.right if proof.left == number else proof.left
-            return MatchClass.PARTIAL in self._joining and is_whole(proof, other)
-        if proof.match_class is not MatchClass.SIMILAR or proof.evidence is None:
+    def _is_dominated(self, pair: PairVerdict, content: int, pixels: int, pixels_of_other: int) -> bool:
+        other = pair.right if pair.left == content else pair.left
+        if pair.match_class is MatchClass.PARTIAL:
+            return MatchClass.PARTIAL in self._joining and is_whole(pair, other)
+        seen = pair.seen_from(other)
+        if seen is None or seen.match_class is not MatchClass.SIMILAR:
             return False
-        seen = proof.evidence if proof.right == number else proof.evidence.reversed()
-        if seen.right_is_drawn_over:
+        evidence = seen.evidence
+        if evidence.right_is_drawn_over:
             return pixels_of_other >= AS_MANY_PIXELS * pixels
-        return seen.right_is_bordered and pixels_of_other >= AS_MANY_PIXELS * seen.coverage_right * pixels
+        return evidence.right_is_bordered and pixels_of_other >= AS_MANY_PIXELS * evidence.coverage_right * pixels
 
-    def _proven(self, mine: int, equal: set[int], asked: Collection[int]) -> dict[int, PairVerdict]:
-        """Go from match to match, and return those of the keeper itself."""
-        proven: dict[int, PairVerdict] = {}
-        looked_at: set[int] = {mine}
+    def _matching(self, own: int, equal: set[int], open_: Collection[int]) -> dict[int, PairVerdict]:
+        """Follow matches outwards from the keeper's content; return the pairs in which it matches itself."""
+        matching: dict[int, PairVerdict] = {}
+        visited: set[int] = {own}
         frontier = equal
         while frontier:
-            near = {n for at in frontier for n, proof in self._known[at].items() if proof.match_class in self._joining}
-            reached = [number for number in sorted(near - looked_at) if number in asked]
-            looked_at.update(reached)
-            unknown = [(mine, number) for number in reached if number not in self._known[mine]]
-            for proof in self._prove(unknown) if unknown else ():
-                self._remember(proof)
-            known = self._known[mine]
-            here = {number: known[number] for number in reached if self._counts(known.get(number), mine)}
-            proven |= here
+            near = {n for at in frontier for n, pair in self._known[at].items() if pair.match_class in self._joining}
+            reached = [content for content in sorted(near - visited) if content in open_]
+            visited.update(reached)
+            unknown = [(own, content) for content in reached if content not in self._known[own]]
+            for pair in self._verify(unknown) if unknown else ():
+                self._remember(pair)
+            known = self._known[own]
+            here = {content: known[content] for content in reached if self._counts(known.get(content), own)}
+            matching |= here
             frontier = set(here)
-        return proven
+        return matching
 
-    def _counts(self, proof: PairVerdict | None, mine: int) -> bool:
-        if proof is None:
+    def _counts(self, pair: PairVerdict | None, own: int) -> bool:
+        if pair is None:
             return False
-        if proof.match_class is MatchClass.PARTIAL:
-            return MatchClass.PARTIAL in self._joining and is_whole(proof, mine)
-        return proof.match_class is MatchClass.SIMILAR
+        if pair.match_class is MatchClass.PARTIAL:
+            return MatchClass.PARTIAL in self._joining and is_whole(pair, own)
+        return pair.match_class is MatchClass.SIMILAR
 
-    def _remember(self, proof: PairVerdict) -> None:
-        self._known[proof.left][proof.right] = proof
-        self._known[proof.right][proof.left] = proof
+    def _remember(self, pair: PairVerdict) -> None:
+        self._known[pair.left][pair.right] = pair
+        self._known[pair.right][pair.left] = pair
 
-    def _number(self, entry: IndexEntry) -> int | None:
-        return None if entry.digest is None else self._numbers.get(entry.digest)
+    def _content_id(self, entry: IndexEntry) -> int | None:
+        return None if entry.digest is None else self._content_ids.get(entry.digest)
 
 
 def same_content(keeper: IndexEntry, other: IndexEntry) -> MatchClass | None:
-    """Tell whether two files have the same bytes or the same pixels."""
+    """Return the class of two files with equal bytes or equal pixels; ``None`` if neither is known to be equal."""
     if keeper.digest is not None and keeper.digest == other.digest:
         return MatchClass.IDENTICAL
     if keeper.pixel_digest is not None and keeper.pixel_digest == other.pixel_digest:
@@ -283,38 +283,36 @@ def same_content(keeper: IndexEntry, other: IndexEntry) -> MatchClass | None:
     return None
 
 
-def is_whole(proof: PairVerdict, number: int) -> bool:
-    """Tell whether one of two contents shows more than the other: the part is covered by the whole."""
-    seen = proof.evidence
-    if seen is None:
-        return False
-    mine, others = seen.coverage_left, seen.coverage_right
-    return others > mine if proof.left == number else mine > others
+def is_whole(pair: PairVerdict, content: int) -> bool:
+    """Return whether one of two contents shows more than the other one: the part is covered by the whole."""
+    seen = pair.seen_from(content)
+    return seen is not None and seen.evidence.coverage_right > seen.evidence.coverage_left
 
 
-def as_match(proof: PairVerdict, left: IndexEntry, right: IndexEntry, *, left_is: int) -> Match:
-    """Make the match of two files of what was found out about their contents.
+def as_match(pair: PairVerdict, left: IndexEntry, right: IndexEntry, *, left_is: int) -> Match:
+    """Return the match of two files from the verdict on their contents.
 
-    A copy that was taken at another moment than its original is none, however alike the two are: it is ``partial``.
+    Files captured at different moments are ``partial`` at best, however similar they are.
 
     Args:
-        proof: Of a class.
+        pair: A verdict that the contents match.
         left: A file of one of the contents.
-        right: A file of the other one.
-        left_is: The number of the left file's content.
+        right: A file of the other content.
+        left_is: Id of the left file's content.
+
+    Raises:
+        ValueError: The contents do not match.
     """
-    if proof.match_class is None:
+    verdict = pair.seen_from(left_is)
+    if verdict is None:
         raise ValueError("contents that do not match make no match")
     distance = 0.0
     if left.signature is not None and right.signature is not None:
         many = np.frombuffer(right.signature.values, dtype=np.int8).reshape(1, -1)
         distance = float(distances(np.frombuffer(left.signature.values, dtype=np.int8), many)[0][0])
-    match_class, orientation, evidence = proof.match_class, proof.orientation, proof.evidence
-    if proof.left != left_is:
-        orientation = inverse(orientation)
-        evidence = None if evidence is None else evidence.reversed()
-    apart = capture_gap(left.facts, right.facts)
-    if apart is not None:
+    match_class, evidence = verdict.match_class, verdict.evidence
+    gap = capture_gap(left.facts, right.facts)
+    if gap is not None:
         match_class = MatchClass.PARTIAL
-        evidence = None if evidence is None else evidence.with_words(describe_gap(apart))
-    return Match(left, right, match_class, distance, orientation, evidence)
+        evidence = evidence.with_words(describe_gap(gap))
+    return Match(left, right, match_class, distance, verdict.orientation, evidence)

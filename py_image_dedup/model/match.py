@@ -47,6 +47,13 @@ class Orientation(IntEnum):
         """The name in reports: ``rotate-90`` (clockwise), ``mirror`` (left-right), ``flip`` (top-bottom)."""
         return self.name.lower().replace("_", "-")
 
+    @property
+    def inverse(self) -> Orientation:
+        """The orientation that undoes this one: each but the two quarter turns undoes itself."""
+        if self is Orientation.ROTATE_90:
+            return Orientation.ROTATE_270
+        return Orientation.ROTATE_90 if self is Orientation.ROTATE_270 else self
+
 
 WHOLE = 0.9885
 """Share of a picture from which on it counts as all of it: an alignment is off by 0.3 % at most, a crop loses 2 %."""
@@ -98,36 +105,45 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What laying one picture on another one says: they match.
+    """The result of geometric verification for two pictures that match.
 
     Attributes:
         match_class: ``similar`` or ``partial``.
         orientation: The turn that makes the left picture look like the right one.
-        evidence: What was seen.
+        evidence: What the match rests on.
     """
 
     match_class: MatchClass
-    orientation: Orientation
-    evidence: Evidence
+    orientation: Orientation = Orientation.UPRIGHT
+    evidence: Evidence = Evidence(())
+
+    def reversed(self) -> Verdict:
+        """Return the verdict with left and right exchanged."""
+        return Verdict(self.match_class, self.orientation.inverse, self.evidence.reversed())
 
 
 @dataclass(frozen=True, slots=True)
 class PairVerdict:
-    """What verification found out about two contents.
+    """The verdict on a pair of contents, as the index keeps it.
 
     Attributes:
         left: Number of a content.
-        right: Number of another one.
-        match_class: ``similar``, ``partial``, or ``None``: no match.
-        orientation: The turn that makes left look like right.
-        evidence: What was seen, as it is told of left and right in this order; none without a match.
+        right: Number of another content.
+        verdict: The verdict, with the contents in this order; ``None``: they do not match.
     """
 
     left: int
     right: int
-    match_class: MatchClass | None
-    orientation: Orientation = Orientation.UPRIGHT
-    evidence: Evidence | None = None
+    verdict: Verdict | None
+
+    @property
+    def match_class(self) -> MatchClass | None:
+        """The class of the match; ``None`` if the contents do not match."""
+        return None if self.verdict is None else self.verdict.match_class
+
+    def seen_from(self, content: int) -> Verdict | None:
+        """Return the verdict with one of the two contents as the left one."""
+        return self.verdict if self.verdict is None or content == self.left else self.verdict.reversed()
 
 
 @dataclass(frozen=True, slots=True)

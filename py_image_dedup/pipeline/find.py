@@ -27,7 +27,7 @@ from py_image_dedup.pipeline.same_pixels import known_pixels, near_candidates
 from py_image_dedup.scan.roots import Ownership, topmost
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.verification import Proven
+    from py_image_dedup.pipeline.verification import PairVerifier
     from py_image_dedup.store.base import SearchableStore
 
 _CONTENTS_AT_ONCE = 2000
@@ -59,7 +59,8 @@ def find(
     *,
     observer: Observer,
     should_stop: Callable[[], bool],
-    proven: Proven | None = None,
+    verifier: PairVerifier | None = None,
+    contents: Sequence[int] | None = None,
 ) -> Found:
     """Find the groups of files that may be duplicates of each other.
 
@@ -73,17 +74,18 @@ def find(
         options: What counts as a duplicate.
         observer: Told of the beginning, every picture whose pixels are compared, and the end.
         should_stop: When it says so the phase ends early, and what it found is not complete.
-        proven: Says which pictures match; without it the distance of their signatures does.
+        verifier: Verifies which pictures match; without it the distance of their signatures decides.
+        contents: Numbers of the contents that a batch concerns, already verified; ``None``: all.
 
     Raises:
         StoreError: The index cannot be used.
     """
     begin = perf_counter()
     observer(PhaseStarted(Phase.FIND, unit="pictures compared"))
-    search = _Search(inventory, store, current, options, should_stop, proven)
-    if proven is not None and proven.numbers is None:
+    search = _Search(inventory, store, current, options, should_stop, verifier, contents)
+    if verifier is not None and contents is None:
         # A batch has verified its files already: what it knows of its surroundings came of that.
-        proven.prover.verify_new(search.under, observer=observer, should_stop=should_stop)
+        verifier.verify_new(search.under, observer=observer, should_stop=should_stop)
     with paused_collection():
         groups = search.groups()
     compared = 0
@@ -103,8 +105,8 @@ def find(
     )
     found = tuple(sorted(found, key=lambda group: group.entries[0].stat.raw_path))
     counts = {"groups": len(found), "files": sum(len(group.entries) for group in found), "compared": compared}
-    if proven is not None:
-        counts |= {"verified": proven.prover.verified}
+    if verifier is not None:
+        counts |= {"verified": verifier.verified}
     summary = PhaseSummary(Phase.FIND, perf_counter() - begin, counts)
     observer(PhaseFinished(summary))
     return Found(found, search.matcher(), summary, search.partial())
@@ -120,10 +122,12 @@ class _Search:
         current: Versions,
         options: FindOptions,
         should_stop: Callable[[], bool],
-        proven: Proven | None,
+        verifier: PairVerifier | None,
+        contents: Sequence[int] | None,
     ) -> None:
-        self._proven = proven
-        self._proofs: list[PairVerdict] = []
+        self._verifier = verifier
+        self._verified_contents = contents
+        self._verdicts: list[PairVerdict] = []
         self._numbers: dict[bytes, int] = {}
         self._stamps = inventory.stamps
         self._store = store
@@ -156,32 +160,32 @@ class _Search:
 
     def matcher(self) -> Matcher:
         """Return what makes two files of a group match."""
-        options, proven = self._options, self._proven
-        if proven is None:
+        options, verifier = self._options, self._verifier
+        if verifier is None:
             return DistanceMatcher(options.distance_bound, options.eligibility)
         return VerifiedMatcher(
             options.eligibility,
             self._numbers,
-            self._proofs,
-            proven.prover.prove_and_keep,
-            with_partial=MatchClass.PARTIAL in proven.joining,
+            self._verdicts,
+            verifier.verify_and_keep,
+            with_partial=MatchClass.PARTIAL in verifier.joining,
         )
 
     def partial(self) -> tuple[PartialPair, ...]:
-        """Return the pictures of which one shows a part of the other, as far as files that may match show them."""
-        partial = [proof for proof in self._proofs if proof.match_class is MatchClass.PARTIAL]
-        found = self._store.contents({n for proof in partial for n in (proof.left, proof.right)}, self.under)
+        """Return the pairs of which one picture shows a part of the other, with the files that may match."""
+        partial = [pair for pair in self._verdicts if pair.match_class is MatchClass.PARTIAL]
+        found = self._store.contents({n for pair in partial for n in (pair.left, pair.right)}, self.under)
         pairs = []
-        for proof in partial:
-            left, right = (self._scopes(found.get(number, ())) for number in (proof.left, proof.right))
-            pairs += [PartialPair(proof, tuple(left[key]), tuple(right[key])) for key in left.keys() & right.keys()]
+        for pair in partial:
+            left, right = (self._scopes(found.get(content, ())) for content in (pair.left, pair.right))
+            pairs += [PartialPair(pair, tuple(left[key]), tuple(right[key])) for key in left.keys() & right.keys()]
         return tuple(pairs)
 
     @property
     def _bound(self) -> float | None:
         """Up to which distance pairs are asked for."""
         options = self._options
-        if self._proven is not None:
+        if self._verifier is not None:
             return NEAR if options.compare_pixels else None
         return max(options.distance_bound, NEAR) if options.compare_pixels else options.distance_bound
 
@@ -194,12 +198,12 @@ class _Search:
             near = (block.distance <= NEAR) & (block.orientation == Orientation.UPRIGHT)
             close.join(block.left[near], block.right[near])
             # Where matches are verified, a distance is a reason to compare the pixels and no more.
-            chosen = near if self._proven is not None else np.ones(len(block), dtype=np.bool_)
+            chosen = near if self._verifier is not None else np.ones(len(block), dtype=np.bool_)
             joined.join(block.left[chosen], block.right[chosen])
-        if self._proven is not None:
-            self._proofs = list(self._proven.prover.proofs(self._proven.numbers))
+        if self._verifier is not None:
+            self._verdicts = list(self._verifier.verdicts(self._verified_contents))
             matching = np.array(
-                [(proof.left, proof.right) for proof in self._proofs if proof.match_class in self._proven.joining],
+                [(pair.left, pair.right) for pair in self._verdicts if pair.match_class in self._verifier.joining],
                 dtype=np.int64,
             ).reshape(-1, 2)
             joined.join(matching[:, 0], matching[:, 1])
@@ -208,16 +212,16 @@ class _Search:
                 return
             found = self._store.contents([number for members in batch for number in members], self.under)
             for members in batch:
-                tops: dict[bytes | None, int] = {}
+                roots: dict[bytes | None, int] = {}
                 entries: list[IndexEntry] = []
                 for number in members:
                     mine = [entry for entry in found.get(number, ()) if self._counts(entry)]
                     entries += mine
                     if mine and mine[0].digest is not None:
-                        tops[mine[0].digest] = close.top(number)
+                        roots[mine[0].digest] = close.root(number)
                         self._numbers[mine[0].digest] = number
                 if len(entries) > 1:
-                    yield entries, _lookup(tops)
+                    yield entries, _lookup(roots)
 
     def _take_flat(self, seen: set[bytes | None]) -> None:
         """Sort the pictures without a signature by shown size: only pixels can tell whether they are the same."""
@@ -250,8 +254,8 @@ class _Search:
         return self._stamps.get(os.fsencode(stat.path)) == stat.stamp and is_current(entry.versions, self._current)
 
 
-def _lookup(tops: dict[bytes | None, int]) -> Callable[[IndexEntry], Hashable]:
-    return lambda entry: tops[entry.digest]
+def _lookup(roots: dict[bytes | None, int]) -> Callable[[IndexEntry], Hashable]:
+    return lambda entry: roots[entry.digest]
 
 
 def _batches(components: Iterable[Sequence[int]]) -> Iterator[list[Sequence[int]]]:

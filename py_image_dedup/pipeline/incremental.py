@@ -26,7 +26,7 @@ from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Store
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.verification import Proven
+    from py_image_dedup.pipeline.verification import PairVerifier
 
 _REGULAR = mode.S_IFREG
 
@@ -136,29 +136,27 @@ def _collect(
     return list(found.values())
 
 
-def collect_affected(inventory: Inventory, context: RunContext, proven: Proven | None) -> AffectedEntries:
+def collect_affected(inventory: Inventory, context: RunContext, verifier: PairVerifier | None) -> AffectedEntries:
     """Return the files of an inventory and everything in the index that may match them directly.
 
     Args:
         inventory: Files that are in the index.
         context: The index, and up to which distance partners are looked for.
-        proven: Verifies the files first, and knows their partners.
+        verifier: Verifies the files first, and knows their partners.
 
     Raises:
         StoreError: The index cannot be used.
     """
     under = topmost(root.path for root in inventory.roots)
-    if proven is None:
+    if verifier is None:
         bound = max(context.options.find.distance_bound, NEAR)
         return AffectedEntries(_collect(inventory.stamps, context.store, bound, under), context.store)
     known = (context.store.get(Path(os.fsdecode(raw))) for raw in inventory.stamps)
     numbers = context.store.content_ids(
         {entry.digest for entry in known if entry is not None and entry.digest is not None}
     )
-    proven.prover.verify_some(list(numbers.values()), observer=context.observer, should_stop=context.should_stop)
-    return AffectedEntries(
-        _collect(inventory.stamps, context.store, NEAR, under, proven.prover.partners), context.store
-    )
+    verifier.verify_some(list(numbers.values()), observer=context.observer, should_stop=context.should_stop)
+    return AffectedEntries(_collect(inventory.stamps, context.store, NEAR, under, verifier.partners), context.store)
 
 
 def prepare(context: RunContext, roots: Sequence[Root]) -> None:

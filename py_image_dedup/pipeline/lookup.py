@@ -118,8 +118,8 @@ class Lookup:
                 continue
             verdict = self._verifier.verify(asked, Picture(unpack(others[number])))
             if verdict is not None:
-                proof = PairVerdict(_ASKED, number, verdict.match_class, verdict.orientation, verdict.evidence)
-                yield from (as_match(proof, entry, other, left_is=_ASKED) for other in files)
+                pair = PairVerdict(_ASKED, number, verdict)
+                yield from (as_match(pair, entry, other, left_is=_ASKED) for other in files)
 
 
 def _present(found: Iterable[IndexEntry], asked: IndexEntry) -> Iterator[IndexEntry]:

@@ -183,12 +183,12 @@ class PartialPair:
     """Two contents of which one shows a part of the other.
 
     Attributes:
-        proof: What was found out.
-        left: The files of the proof's left content that may match those of the right one, in the order of paths.
+        verdict: The verdict on the two contents.
+        left: The files of the verdict's left content that may match those of the right one, in the order of paths.
         right: The files of the right one.
     """
 
-    proof: PairVerdict
+    verdict: PairVerdict
     left: tuple[IndexEntry, ...]
     right: tuple[IndexEntry, ...]
 
@@ -214,12 +214,12 @@ def with_partial(ranked: Ranked, pairs: Iterable[PartialPair], eligibility: Elig
 
 
 def _match(pair: PartialPair, stays: Callable[[IndexEntry], bool], eligibility: Eligibility) -> Match | None:
-    proof = pair.proof
+    verdict = pair.verdict
     for left in filter(stays, pair.left):
         for right in filter(stays, pair.right):
             if eligibility.allows(left.stat, right.stat):
                 # The whole picture is the left one, as a keeper is.
-                if is_whole(proof, proof.right):
-                    return as_match(proof, right, left, left_is=proof.right)
-                return as_match(proof, left, right, left_is=proof.left)
+                if is_whole(verdict, verdict.right):
+                    return as_match(verdict, right, left, left_is=verdict.right)
+                return as_match(verdict, left, right, left_is=verdict.left)
     return None

@@ -31,7 +31,7 @@ from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import StoreError
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.verification import Proven
+    from py_image_dedup.pipeline.verification import PairVerifier
     from py_image_dedup.store.base import SearchableStore
 
 # What only some runs need (decoders, what moves files, batches) is imported where it is needed: a run over an unchanged
@@ -87,8 +87,8 @@ def deduplicate(
             inventory, stale = _take_stock(run, without)
         if not skip_analyse:
             _analyse(run, stale)
-        with open_pair_verifier(context.store, context.options) as verified:
-            found = _find(run, inventory, context.store, verified)
+        with open_pair_verifier(context.store, context.options) as verifier:
+            found = _find(run, inventory, context.store, verifier)
             ranked = _rank(run, inventory, found)
         _remove(run, inventory, ranked)
 
@@ -121,11 +121,11 @@ def deduplicate_batch(
         run.know(files=len(inventory))
         forget_gone(gone, inventory, store, context.should_stop)
         _analyse(run, [stat for stat in inventory if not is_known(stat, store, options.analyse.versions)])
-        with open_pair_verifier(store, options) as verified:
-            affected = collect_affected(inventory, context, verified)
+        with open_pair_verifier(store, options) as verifier:
+            affected = collect_affected(inventory, context, verifier)
             run.check_stopped()
             around = inventory_of(affected.raw_paths, run.roots, options.walked)
-            found = _find(run, around, affected, verified and replace(verified, numbers=affected.content_ids))
+            found = _find(run, around, affected, verifier, affected.content_ids)
             ranked = _rank(run, around, found)
         _remove(run, around, ranked)
 
@@ -299,7 +299,13 @@ def _analyse(run: Recorder, stale: Sequence[FileStat]) -> None:
     run.check_stopped()
 
 
-def _find(run: Recorder, inventory: Inventory, searched: SearchableStore, verified: Proven | None) -> Found:
+def _find(
+    run: Recorder,
+    inventory: Inventory,
+    searched: SearchableStore,
+    verifier: PairVerifier | None,
+    contents: Sequence[int] | None = None,
+) -> Found:
     context = run.context
     found = run.add(
         find(
@@ -307,7 +313,8 @@ def _find(run: Recorder, inventory: Inventory, searched: SearchableStore, verifi
             searched,
             context.options.analyse.versions,
             context.options.find,
-            proven=verified,
+            verifier=verifier,
+            contents=contents,
             observer=context.observer,
             should_stop=context.should_stop,
         )

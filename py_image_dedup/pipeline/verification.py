@@ -1,11 +1,10 @@
-"""Proving matches: contents that nobody looked at so far are compared with their suspects, each pair once ever."""
+"""Geometric verification of new contents against their candidates; each pair is verified once."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,51 +14,52 @@ import numpy as np
 from py_image_dedup.media.process import command_of
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.match import MatchClass, PairVerdict, Verdict
+from py_image_dedup.model.match import MatchClass, PairVerdict
 from py_image_dedup.pipeline.options import FindOptions, Matching, Options, VerificationMethod
 from py_image_dedup.pipeline.verification_workers import InProcesses, InThreads, Pair
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Store
 
 MAX_CANDIDATES: Final = 50
-"""How many suspects a content gets by its signature at most, the nearest."""
+"""Candidates of one content by the distance of signatures; the nearest are kept."""
 
 FEW: Final = 1_000
-"""So many new contents are searched some at a time: what a batch costs does not follow the library."""
+"""Up to this many new contents are searched one by one; beyond it, one join of the whole index is cheaper."""
 
 _SEARCHED_AT_ONCE: Final = 50
 
-_PAIRS_TO_FOLD: Final = 1_000_000
+_PAIRS_TO_MERGE: Final = 1_000_000
+"""Pairs that wait to be merged into the nearest candidates: 40 MB."""
 
 
 class NearestCandidates:
-    """The nearest by signature of some contents, gathered from blocks of pairs in bounded memory.
+    """The nearest contents by signature, collected from blocks of pairs in bounded memory.
 
     Args:
-        numbers: Whose.
+        content_ids: The contents whose candidates are collected, ascending.
     """
 
-    def __init__(self, numbers: Sequence[int]) -> None:
-        self._wanted = np.asarray(numbers, dtype=np.int64)
+    def __init__(self, content_ids: Sequence[int]) -> None:
+        self._wanted = np.asarray(content_ids, dtype=np.int64)
         nothing = np.empty(0, dtype=np.int64)
         self._own, self._other, self._distance = nothing, nothing, np.empty(0)
         self._waiting: list[PairBlock] = []
         self._count = 0
 
     def add(self, block: PairBlock) -> None:
-        """Take some pairs; those of none of the contents are left out."""
+        """Add pairs; those of none of the contents are dropped."""
         self._waiting.append(block)
         self._count += len(block)
-        if self._count > _PAIRS_TO_FOLD:
-            self._fold()
+        if self._count > _PAIRS_TO_MERGE:
+            self._merge()
 
-    def of(self, number: int) -> list[int]:
-        """Return the contents that are nearest to one of the contents, at most ``MAX_CANDIDATES``."""
-        self._fold()
-        first, last = np.searchsorted(self._own, [number, number + 1])
+    def of(self, content: int) -> list[int]:
+        """Return the candidates of one of the contents, nearest first, at most ``MAX_CANDIDATES``."""
+        self._merge()
+        first, last = np.searchsorted(self._own, [content, content + 1])
         return list(map(int, self._other[first:last]))
 
-    def _fold(self) -> None:
+    def _merge(self) -> None:
         if not self._waiting:
             return
         own, other, distance = [self._own], [self._other], [self._distance]
@@ -80,7 +80,7 @@ class NearestCandidates:
 
 
 def near_blocks(store: Store, new: Sequence[int], max_distance: float) -> Iterator[PairBlock]:
-    """Yield all pairs of a new content with a suspicious one, and others besides."""
+    """Yield all pairs of a new content with one within the distance, and pairs of others besides."""
     if len(new) > FEW:
         yield from store.pairs(max_distance, None)
         return
@@ -102,63 +102,70 @@ _PAIRS_AT_ONCE: Final = 1_000
 _LOADED: Final = 4_000
 """Contents whose packed features stay in memory: 40 MB."""
 _MANY: Final = 300
-"""New contents from which on processes earn their start: a third of a second for each."""
+"""New contents from which on worker processes pay for their start: a third of a second each."""
 
 
 class PairVerifier:
-    """Verifies pairs of contents in threads. Used by the calling thread only; a context manager.
+    """Verifies pairs of contents and keeps the verdicts in the index. A context manager; not thread-safe.
 
-    The features of a content are read once as long as it is among the last few thousand.
+    The features of a content are read once, as long as it is among the last few thousand.
 
     Args:
         store: The index.
-        verifier: How one pair is looked at.
-        version: What proofs are marked with; see ``proving.verdict_key``.
-        max_distance: Signatures within it are reason enough to look at two pictures; nothing is accepted for it.
-        threads: How many pairs are looked at at a time.
+        method: The method that verifies one pair.
+        key: Key that verdicts are stored with; see ``verdict_key``.
+        max_distance: Largest distance of signatures, 0 to 1, that makes two contents candidates.
+        threads: Number of pairs that are verified at a time.
+        joining: Classes of matches that make groups.
     """
 
     def __init__(
-        self, store: Store, verifier: VerificationMethod, version: int, max_distance: float, threads: int
+        self,
+        store: Store,
+        method: VerificationMethod,
+        key: int,
+        max_distance: float,
+        threads: int,
+        joining: frozenset[MatchClass],
     ) -> None:
         self._store = store
-        self._verifier = verifier
+        self._method = method
         self._threads = max(1, threads)
-        self._here = InThreads(verifier, self._threads)
+        self._here = InThreads(method, self._threads)
         self._several: InProcesses | None = None
-        self._version = version
+        self._key = key
         self._max_distance = max_distance
         self._packed: OrderedDict[int, bytes | None] = OrderedDict()
+        self.joining = joining
         self.verified = 0
-        """How many pairs were looked at."""
+        """Number of pairs verified so far."""
 
     def verify_new(self, under: Sequence[Path], *, observer: Observer, should_stop: Callable[[], bool]) -> None:
-        """Verify the contents under some folders that were not verified with this version.
+        """Verify the contents under some folders that have not been verified with this key.
 
-        Each of them is compared with its suspects in the whole index: those that share visual words, and those with a
-        similar signature. So of any two verified contents it is known whether they match, as far as one of them
-        suspects the other.
+        Each is compared with its candidates in the whole index: contents that share visual words, and contents with a
+        similar signature. So the verdict on any two verified contents is known if one is a candidate of the other.
 
         Args:
-            under: Whose contents; the others are verified when it is their turn.
-            observer: Told of the progress.
-            should_stop: When it says so, what was verified so far is kept.
+            under: Folders of the contents to verify; the others are verified when a run includes them.
+            observer: Receives the progress.
+            should_stop: Returns whether to stop; verdicts reached so far are kept.
 
         Raises:
             StoreError: The index cannot be used.
         """
-        self._verify_all(self._store.unverified(self._version, under), observer, should_stop)
+        self._verify_all(self._store.unverified(self._key, under), observer, should_stop)
 
-    def verify_some(self, numbers: Sequence[int], *, observer: Observer, should_stop: Callable[[], bool]) -> None:
-        """Do the same for those of some contents that were not verified yet: its cost follows them, not the index."""
-        self._verify_all(self._store.unverified_among(self._version, numbers), observer, should_stop)
+    def verify_some(self, content_ids: Sequence[int], *, observer: Observer, should_stop: Callable[[], bool]) -> None:
+        """Verify those of some contents that have not been verified yet; the cost does not grow with the index."""
+        self._verify_all(self._store.unverified_among(self._key, content_ids), observer, should_stop)
 
     def _verify_all(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
         if not new:
             return
         self._store.invalidate_orphans()
-        if len(new) >= _MANY and self._threads > 1 and self._verifier.command:
-            self._several = InProcesses(self._verifier, self._threads)
+        if len(new) >= _MANY and self._threads > 1 and self._method.command:
+            self._several = InProcesses(self._method, self._threads)
         try:
             self._verify_each(new, observer, should_stop)
         finally:
@@ -167,15 +174,15 @@ class PairVerifier:
                 self._several = None
 
     def _verify_each(self, new: Sequence[int], observer: Observer, should_stop: Callable[[], bool]) -> None:
-        near = NearestCandidates(new)
+        nearest = NearestCandidates(new)
         for block in near_blocks(self._store, new, self._max_distance):
             if should_stop():
                 return
-            near.add(block)
-        # While some pairs are looked at, the suspects of the next contents are asked for.
+            nearest.add(block)
+        # While one batch of pairs is verified, the candidates of the next contents are searched.
         begun: tuple[Sequence[int], Callable[[], list[PairVerdict]]] | None = None
-        for some, pairs in self._steps(new, near):
-            following = (some, self._begin(pairs))
+        for contents, pairs in self._batches(new, nearest):
+            following = (contents, self._begin(pairs))
             if begun is not None:
                 self._keep(*begun, observer)
             begun = following
@@ -184,67 +191,71 @@ class PairVerifier:
         if begun is not None:
             self._keep(*begun, observer)
 
-    def _steps(self, new: Sequence[int], near: NearestCandidates) -> Iterator[tuple[Sequence[int], list[Pair]]]:
-        """Yield contents, a few at a time, and the pairs that are to be looked at for them."""
+    def _batches(self, new: Sequence[int], nearest: NearestCandidates) -> Iterator[tuple[Sequence[int], list[Pair]]]:
+        """Yield batches of contents with the pairs to verify for them."""
         waiting = set(new)
-        looked_at: dict[int, set[int]] = defaultdict(set)
-        some: list[int] = []
+        verified_with: dict[int, set[int]] = defaultdict(set)
+        contents: list[int] = []
         pairs: list[Pair] = []
-        for number, suspects in zip(new, self._store.candidates(new), strict=True):
-            waiting.discard(number)
-            some.append(number)
-            # A pair of two new contents is looked at once: with the first of them that suspects the other.
-            for other in sorted({*suspects, *near.of(number)} - looked_at.pop(number, set())):
-                pairs.append((min(number, other), max(number, other)))
+        for content, candidates in zip(new, self._store.candidates(new), strict=True):
+            waiting.discard(content)
+            contents.append(content)
+            # A pair of two new contents is verified once, with the first of them that has the other as a candidate.
+            for other in sorted({*candidates, *nearest.of(content)} - verified_with.pop(content, set())):
+                pairs.append((min(content, other), max(content, other)))
                 if other in waiting:
-                    looked_at[other].add(number)
-            if len(some) >= _CONTENTS_A_STEP or len(pairs) >= _PAIRS_AT_ONCE:
-                yield some, pairs
-                some, pairs = [], []
-        if some:
-            yield some, pairs
+                    verified_with[other].add(content)
+            if len(contents) >= _CONTENTS_A_STEP or len(pairs) >= _PAIRS_AT_ONCE:
+                yield contents, pairs
+                contents, pairs = [], []
+        if contents:
+            yield contents, pairs
 
-    def _keep(self, some: Sequence[int], proofs: Callable[[], list[PairVerdict]], observer: Observer) -> None:
-        accepted = [proof for proof in proofs() if proof.match_class is not None]
-        self._store.keep_verdicts(self._version, accepted, some)
-        observer(PhaseAdvanced(Phase.FIND, len(some)))
+    def _keep(self, contents: Sequence[int], verdicts: Callable[[], list[PairVerdict]], observer: Observer) -> None:
+        matching = [pair for pair in verdicts() if pair.verdict is not None]
+        self._store.keep_verdicts(self._key, matching, contents)
+        observer(PhaseAdvanced(Phase.FIND, len(contents)))
 
-    def proofs(self, numbers: Sequence[int] | None = None) -> Iterator[PairVerdict]:
-        """Stream what is known about pairs; see ``Store.proofs``."""
-        return self._store.verdicts(self._version, numbers)
+    def verdicts(self, content_ids: Sequence[int] | None = None) -> Iterator[PairVerdict]:
+        """Stream the stored verdicts; see ``Store.verdicts``."""
+        return self._store.verdicts(self._key, content_ids)
 
     def partners(self, digests: Iterable[bytes]) -> list[int]:
-        """Return the contents that are known to match some others, by their digests, and those themselves."""
-        own = sorted(self._store.content_ids(digests).values())
-        proofs = [proof for proof in self.proofs(own) if proof.match_class is not None]
-        return sorted({*own, *(proof.left for proof in proofs), *(proof.right for proof in proofs)})
+        """Return the ids of some contents and of all that are known to match them, ascending.
 
-    def prove(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
-        """Verify pairs of numbers; the answers are in their order, and those without a match are among them."""
-        proofs: list[PairVerdict] = []
+        Args:
+            digests: Digests of the contents.
+        """
+        own = sorted(self._store.content_ids(digests).values())
+        matching = [pair for pair in self.verdicts(own) if pair.verdict is not None]
+        return sorted({*own, *(pair.left for pair in matching), *(pair.right for pair in matching)})
+
+    def verify(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
+        """Verify pairs of content ids; return the verdicts, also those of no match, in the order of the pairs."""
+        verdicts: list[PairVerdict] = []
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-            proofs += self._begin(pairs[start : start + _PAIRS_AT_ONCE])()
-        return proofs
+            verdicts += self._begin(pairs[start : start + _PAIRS_AT_ONCE])()
+        return verdicts
+
+    def verify_and_keep(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
+        """Verify pairs that were no candidates and store all verdicts, also those of no match."""
+        verdicts = self.verify(pairs)
+        self._store.keep_verdicts(self._key, verdicts)
+        return verdicts
 
     def _begin(self, pairs: Sequence[Pair]) -> Callable[[], list[PairVerdict]]:
-        """Have some pairs verified; return what waits for the answers."""
-        packed = self._load({number for pair in pairs for number in pair})
+        """Start verifying pairs; return a function that waits for the verdicts."""
+        packed = self._load({content for pair in pairs for content in pair})
         verdicts = (self._several or self._here).begin(pairs, packed)
         self.verified += len(pairs)
-        return lambda: list(map(_proof, pairs, verdicts()))
-
-    def prove_and_keep(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
-        """Verify pairs that were no suspects and have to be known all the same; remember the answers, all of them."""
-        proofs = self.prove(pairs)
-        self._store.keep_verdicts(self._version, proofs)
-        return proofs
+        return lambda: [PairVerdict(*pair, verdict) for pair, verdict in zip(pairs, verdicts(), strict=True)]
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads; closing twice is harmless."""
         self._here.close()
 
     def __enter__(self) -> Self:
-        """Return the prover itself."""
+        """Return the verifier itself."""
         return self
 
     def __exit__(
@@ -268,60 +279,38 @@ class PairVerifier:
         return loaded
 
 
-def _proof(pair: Pair, verdict: Verdict | None) -> PairVerdict:
-    if verdict is None:
-        return PairVerdict(*pair, None)
-    return PairVerdict(*pair, verdict.match_class, verdict.orientation, verdict.evidence)
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """What the find phase goes by where matches are verified.
-
-    Attributes:
-        prover: Knows what was found out, and finds out more.
-        joining: Classes of matches that make groups.
-        numbers: The contents that a batch concerns; ``None``: all.
-    """
-
-    prover: PairVerifier
-    joining: frozenset[MatchClass]
-    numbers: Sequence[int] | None = None
-
-
 @contextmanager
-def open_pair_verifier(store: Store, options: Options) -> Iterator[Proven | None]:
-    """Give what proves matches for a block; ``None`` where the distance of signatures decides.
+def open_pair_verifier(store: Store, options: Options) -> Iterator[PairVerifier | None]:
+    """Provide the pair verifier of a run within a block; ``None`` where matching is by distance alone.
 
     Args:
         store: The index.
-        options: Of the run.
+        options: Options of the run.
 
     Raises:
-        ValueError: Matches are to be verified, and files are analysed without what they are verified by.
+        ValueError: Matches are to be verified, but files are analysed without features.
     """
     if options.find.matching is Matching.DISTANCE:
         yield None
         return
     if not options.analyse.features:
         raise ValueError("matches cannot be verified without features: analyse with them, or match by distance")
-    # Not at the top: it brings what compares pictures.
-
     with PairVerifier(
         store,
         verification_method(options.find),
         verdict_key(options),
         options.find.distance_bound,
         options.find.threads,
-    ) as prover:
-        yield Proven(prover, options.removal.remove_classes | {MatchClass.SIMILAR})
+        options.removal.remove_classes | {MatchClass.SIMILAR},
+    ) as verifier:
+        yield verifier
 
 
 def verdict_key(options: Options) -> int:
-    """Return what proofs are marked with: one number for all methods they depend on and for which pairs were looked at.
+    """Return the key that verdicts are stored with: it differs when any verdict or the choice of candidates may differ.
 
     Args:
-        options: Of the run.
+        options: Options of the run.
     """
     versions = options.analyse.versions
     methods = (versions.media * 1000 + versions.features) * 1000 + verification_method(options.find).version
@@ -329,14 +318,15 @@ def verdict_key(options: Options) -> int:
 
 
 def verification_method(options: FindOptions) -> VerificationMethod:
-    """Return what matches are proven with: what the options say, or ``verification.verify``.
+    """Return the method that verifies pairs: the one of the options, or ``verification.verify``.
 
     Args:
-        options: What matches.
+        options: Options of the find phase.
     """
     if options.verifier is not None:
         return options.verifier
-    # Not at the top: it brings what compares pictures.
-    from py_image_dedup.verification.verify import VERIFY_VERSION, verify
+    # Imported late: it loads OpenCV, which runs without new pictures do not need.
+    from py_image_dedup.verification.thresholds import method_version
+    from py_image_dedup.verification.verify import verify
 
-    return VerificationMethod(verify, VERIFY_VERSION, command_of("py_image_dedup.verification.worker"))
+    return VerificationMethod(verify, method_version(), command_of("py_image_dedup.verification.worker"))

@@ -1,7 +1,7 @@
-"""What aligned pixels say: block by block, whether two pictures show the same thing at the same place.
+"""Comparison of registered pictures, block by block, and detection of overlays.
 
-Brightness and contrast are no difference; flat blocks say nothing either way; so a caption costs its own area only, and
-another photo of the same scene differs nearly everywhere.
+Brightness and contrast are normalised, and flat blocks are neutral; so a caption costs its own area only, and another
+photo of the same scene differs nearly everywhere.
 """
 
 from __future__ import annotations
@@ -15,35 +15,23 @@ import numpy.typing as npt
 from py_image_dedup.features.extract import document_score
 from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array
 from py_image_dedup.verification.registration import Overlap, box_mean, equalise
+from py_image_dedup.verification.thresholds import THRESHOLDS as T
 
-DIFFERENT = 0.5
-"""Correlation below which a textured block shows something else."""
-EXACT_CORRELATION = 0.8
-EXACT_SHIFT = 0.5
-"""A block is exact when it correlates at least so much and would fit no better elsewhere: within half a pixel."""
-
-_NOISE = 16.0
-_LARGEST_GAIN = 5.0
-_STRONG = 16.0
-_STRONGEST = 32.0
-_FARTHEST = 3.0
-_FLOW_SIDE = 13
-_LEAST_GRADIENT = 0.004
-_FEWEST_SHIFTS = 4
 _TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """The blocks of an overlap, as columns of equal length.
+    """The blocks of an overlap, as columns of equal length ``n``.
 
     Attributes:
-        row: int64, of the middle, in pixels of the overlap.
-        column: int64.
-        correlation: float64, -1 to 1, of the grey values; flat blocks have nearly 1.
-        weight: float64, how much there is to see: the standard deviation in grey levels, at most 32.
-        textured: bool, there is enough to see to call the block different.
-        shift: float64, pixels by which it would fit better elsewhere, at most 3; NaN where that cannot be told.
+        row: int64, the row of the block's centre, pixels of the overlap.
+        column: int64, the column of the block's centre.
+        correlation: float64, -1 to 1, of the grey values; nearly 1 for flat blocks.
+        weight: float64, the larger standard deviation, grey levels, at most 32.
+        textured: bool, whether there is enough structure to call the block different.
+        shift: float64, the distance to where the block would fit best, pixels of the overlap, at most 3; NaN where it
+            cannot be measured.
     """
 
     row: npt.NDArray[np.int64]
@@ -56,142 +44,142 @@ class Blocks:
     @property
     def strong(self) -> BoolArray:
         """The blocks with clear edges."""
-        return self.textured & (self.weight >= _STRONG)
+        return self.textured & (self.weight >= T.strong_deviation)
 
     @property
     def different(self) -> BoolArray:
         """The blocks that show something else."""
-        return self.textured & (self.correlation < DIFFERENT)
+        return self.textured & (self.correlation < T.mismatch_correlation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What all blocks together say.
+    """Statistics over the blocks of an overlap. "Exact" blocks correlate well and fit within half a pixel.
 
     Attributes:
-        blocks: One by one.
-        side: Of a block, pixels.
-        bad_share: Of all blocks, those that show something else.
-        same_weight: Share of what there is to see that is the same (correlation above 0.5).
-        worst: The correlation that one textured block in fifty stays below.
-        least: The lowest correlation of a block with strong texture: print, not paper.
-        usual: The median of what is missing to a full correlation of 1.
-        exact_weight: Share of what there is to see that fits exactly, among blocks whose shift can be told; 0 with
-            fewer than four of them.
-        shift: Median shift of the same blocks, pixels; 0 with fewer than four of them.
-        textured: How many blocks have something to see.
-        measured: How many blocks' shifts can be told.
-        document: ``document_score``, the higher of the two pictures.
+        blocks: The blocks.
+        side: Side of a block, pixels of the overlap, that is of the coarser thumbnail.
+        mismatch_share: Share of all blocks that show something else, 0 to 1.
+        same_weight: Share of the weight in blocks with a correlation above 0.5, 0 to 1.
+        p02_correlation: The 2nd percentile of the textured blocks' correlations.
+        min_correlation: The lowest correlation of a block with clear edges.
+        median_deficit: The median of one minus the correlation over textured blocks.
+        exact_weight: Share of the weight in exact blocks, among those whose shift is measured, 0 to 1; 0 with fewer
+            than four of them.
+        median_shift: Median shift of the well-correlated blocks among them, pixels of the overlap; 0 with fewer than
+            four.
+        textured_count: Number of textured blocks.
+        measured_count: Number of blocks whose shift is measured.
+        document_score: The higher ``document_score`` of the two pictures.
     """
 
     blocks: Blocks
     side: int
-    bad_share: float
+    mismatch_share: float
     same_weight: float
-    worst: float
-    least: float
-    usual: float
+    p02_correlation: float
+    min_correlation: float
+    median_deficit: float
     exact_weight: float
-    shift: float
-    textured: int
-    measured: int
-    document: float
+    median_shift: float
+    textured_count: int
+    measured_count: int
+    document_score: float
 
 
-def compare(found: Overlap) -> Comparison | None:
+def compare(overlap: Overlap) -> Comparison | None:
     """Compare the pixels of an overlap.
 
     Returns:
-        What the blocks say; ``None`` if there are too few.
+        The comparison; ``None`` if there are too few blocks.
 
     Thread-safety: any number of threads.
     """
-    height, width = found.base.shape
-    document = max(document_score(pixels, found.valid) for pixels in (found.base, found.moved))
-    side = max(7, round(min(height, width) / 10)) | 1
-    # The changed figure on a receipt is small.
+    height, width = overlap.reference.shape
+    document = max(document_score(pixels, overlap.valid) for pixels in (overlap.reference, overlap.warped))
+    side = max(T.min_block_side, round(min(height, width) / 10)) | 1
     if document > 0.5:
-        side = min(side, 11)
-    blocks = _blocks(found, side)
-    if len(blocks.row) < 4:
+        side = min(side, T.document_block_side)
+    blocks = _blocks(overlap, side)
+    if len(blocks.row) < T.min_blocks:
         return None
     textured, weight = blocks.textured, blocks.weight
     strong = blocks.strong
-    told = textured & np.isfinite(blocks.shift)
-    exact = told & (blocks.correlation > EXACT_CORRELATION) & (blocks.shift < EXACT_SHIFT)
-    same = told & (blocks.correlation > EXACT_CORRELATION)
-    enough = bool(told.sum() >= _FEWEST_SHIFTS)
-    shift = float(np.median(blocks.shift[same])) if same.any() else _FARTHEST
+    measured = textured & np.isfinite(blocks.shift)
+    same = measured & (blocks.correlation > T.exact_correlation)
+    exact = same & (blocks.shift < T.exact_shift)
+    enough = bool(measured.sum() >= T.min_measured_shifts)
+    shift = float(np.median(blocks.shift[same])) if same.any() else T.max_shift
     return Comparison(
         blocks,
         side,
-        bad_share=float(blocks.different.mean()),
-        same_weight=float(weight[blocks.correlation > DIFFERENT].sum() / (weight.sum() + _TINY)),
-        worst=float(np.quantile(blocks.correlation[textured], 0.02)) if textured.any() else 1.0,
-        least=float(blocks.correlation[strong].min()) if strong.any() else 1.0,
-        usual=float(np.median(1 - blocks.correlation[textured])) if textured.any() else 0.0,
-        exact_weight=float(weight[exact].sum() / (weight[told].sum() + _TINY)) if enough else 0.0,
-        shift=shift if enough else 0.0,
-        textured=int(textured.sum()),
-        measured=int(told.sum()),
-        document=document,
+        mismatch_share=float(blocks.different.mean()),
+        same_weight=float(weight[blocks.correlation > T.mismatch_correlation].sum() / (weight.sum() + _TINY)),
+        p02_correlation=float(np.quantile(blocks.correlation[textured], 0.02)) if textured.any() else 1.0,
+        min_correlation=float(blocks.correlation[strong].min()) if strong.any() else 1.0,
+        median_deficit=float(np.median(1 - blocks.correlation[textured])) if textured.any() else 0.0,
+        exact_weight=float(weight[exact].sum() / (weight[measured].sum() + _TINY)) if enough else 0.0,
+        median_shift=shift if enough else 0.0,
+        textured_count=int(textured.sum()),
+        measured_count=int(measured.sum()),
+        document_score=document,
     )
 
 
-def _blocks(found: Overlap, side: int) -> Blocks:
-    valid = found.valid
+def _blocks(overlap: Overlap, side: int) -> Blocks:
+    valid = overlap.valid
     height, width = valid.shape
     step = max(1, side // 2)
-    places = (slice(side // 2, height, step), slice(side // 2, width, step))
+    sampled = (slice(side // 2, height, step), slice(side // 2, width, step))
     shares = box_mean(valid, side)
-    kept = shares[places] > 0.5
+    kept = shares[sampled] > 0.5
     share = shares + np.float32(_TINY)
-    base, moved = _smooth(found.base, valid), _smooth(found.moved, valid)
+    reference, warped = _smooth(overlap.reference, valid), _smooth(overlap.warped, valid)
 
     def mean(values: Float32Array) -> Float64Array:
-        averaged: Float64Array = (box_mean(values * valid, side) / share)[places][kept].astype(np.float64)
+        averaged: Float64Array = (box_mean(values * valid, side) / share)[sampled][kept].astype(np.float64)
         return averaged
 
-    one, other = mean(base), mean(moved)
-    base_variance = np.maximum(mean(base * base) - one * one, 0)
-    moved_variance = np.maximum(mean(moved * moved) - other * other, 0)
-    covariance = mean(base * moved) - one * other
-    gain = _gain(base_variance, moved_variance)
-    moved_variance *= gain * gain
+    one, other = mean(reference), mean(warped)
+    reference_variance = np.maximum(mean(reference * reference) - one * one, 0)
+    warped_variance = np.maximum(mean(warped * warped) - other * other, 0)
+    covariance = mean(reference * warped) - one * other
+    gain = _gain(reference_variance, warped_variance)
+    warped_variance *= gain * gain
     covariance *= gain
-    noise = _NOISE * max(gain, 1 / gain)
-    rows, columns = np.mgrid[places]
-    strongest = np.maximum(base_variance, moved_variance)
+    noise = T.block_noise * max(gain, 1 / gain)
+    rows, columns = np.mgrid[sampled]
+    strongest = np.maximum(reference_variance, warped_variance)
     return Blocks(
         rows[kept],
         columns[kept],
-        correlation=(covariance + noise) / np.sqrt((base_variance + noise) * (moved_variance + noise)),
-        weight=np.minimum(np.sqrt(strongest), _STRONGEST),
+        correlation=(covariance + noise) / np.sqrt((reference_variance + noise) * (warped_variance + noise)),
+        weight=np.minimum(np.sqrt(strongest), T.max_weight),
         textured=strongest > 2 * noise,
-        shift=_shifts(found, max(side, _FLOW_SIDE), places)[kept],
+        shift=_shifts(overlap, max(side, T.flow_side), sampled)[kept],
     )
 
 
-def _gain(base_variance: Float64Array, moved_variance: Float64Array) -> float:
-    """Return by how much more contrast the base picture has."""
-    clear = (base_variance > _NOISE) & (moved_variance > _NOISE)
+def _gain(reference_variance: Float64Array, warped_variance: Float64Array) -> float:
+    """Return the ratio of the reference picture's contrast to the warped one's."""
+    clear = (reference_variance > T.block_noise) & (warped_variance > T.block_noise)
     if not clear.any():
         return 1.0
-    gain = float(np.sqrt(np.median(base_variance[clear] / moved_variance[clear])))
-    return min(max(gain, 1 / _LARGEST_GAIN), _LARGEST_GAIN)
+    gain = float(np.sqrt(np.median(reference_variance[clear] / warped_variance[clear])))
+    return min(max(gain, 1 / T.max_gain), T.max_gain)
 
 
-def _shifts(found: Overlap, side: int, places: tuple[slice, slice]) -> Float64Array:
-    """Return how far each block would have to move to fit best, to first order; NaN where it could slide along."""
-    base, moved = (
+def _shifts(overlap: Overlap, side: int, sampled: tuple[slice, slice]) -> Float64Array:
+    """Return each block's distance to where it would fit best, to first order; NaN along a single edge."""
+    reference, warped = (
         cv2.GaussianBlur(pixels, (0, 0), 0.7).astype(np.float32, copy=False)
-        for pixels in equalise((found.base, found.moved), found.valid, _FLOW_SIDE)
+        for pixels in equalise((overlap.reference, overlap.warped), overlap.valid, T.flow_side)
     )
-    mixed = (base + moved) * np.float32(0.5)
-    inside = cv2.erode(found.valid, np.ones((3, 3), dtype=np.uint8)).astype(np.float32, copy=False)
+    mixed = (reference + warped) * np.float32(0.5)
+    inside = cv2.erode(overlap.valid, np.ones((3, 3), dtype=np.uint8)).astype(np.float32, copy=False)
     horizontal = cv2.Sobel(mixed, cv2.CV_32F, 1, 0, scale=0.125).astype(np.float32, copy=False) * inside
     vertical = cv2.Sobel(mixed, cv2.CV_32F, 0, 1, scale=0.125).astype(np.float32, copy=False) * inside
-    difference = base - moved
+    difference = reference - warped
     products = (
         horizontal * horizontal,
         horizontal * vertical,
@@ -199,138 +187,127 @@ def _shifts(found: Overlap, side: int, places: tuple[slice, slice]) -> Float64Ar
         horizontal * difference,
         vertical * difference,
     )
-    xx, xy, yy, xt, yt = (box_mean(product, side)[places].astype(np.float64) for product in products)
+    xx, xy, yy, xt, yt = (box_mean(product, side)[sampled].astype(np.float64) for product in products)
     least = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
     determinant = np.maximum(xx * yy - xy * xy, 1e-12)
     length = np.hypot(yy * xt - xy * yt, xx * yt - xy * xt) / determinant
-    shifts: Float64Array = np.where(least > _LEAST_GRADIENT, np.minimum(length, _FARTHEST), np.nan)
+    shifts: Float64Array = np.where(least > T.min_gradient, np.minimum(length, T.max_shift), np.nan)
     return shifts
 
 
 def _smooth(pixels: Float32Array, valid: Float32Array) -> Float32Array:
-    """Smooth by a pixel, without what lies outside."""
+    """Return the pixels smoothed by one pixel; those outside the overlap have no influence."""
     share = cv2.GaussianBlur(valid, (0, 0), 1.0, borderType=cv2.BORDER_CONSTANT) + np.float32(_TINY)
     smooth = cv2.GaussianBlur(pixels * valid, (0, 0), 1.0, borderType=cv2.BORDER_CONSTANT) / share
     return smooth.astype(np.float32, copy=False)
 
 
-_CHANGED_LEVELS = 20.0
-_FEWEST_PIXELS = 20
-_ONE_COLOUR = 0.58
-_MANY_COLOURS = 0.4
-_CLEARLY_STEEPER = 2.0
-_WRITING_SLOPE = 30.0
-_WRITING_RATIO = 2.5
-_VEIL_SIGN = 0.97
-_VEIL_DETAIL = 0.1
-_VEIL_RATIO = 1.5
-_COVERED_LEVELS = 30.0
-
-
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """The places that differ.
+class Overlay:
+    """The regions of an overlap that differ, and whether an overlay explains them.
 
     Attributes:
-        drawn: Something was drawn over one of the pictures: in one colour, as writing, or as a veil.
-        over_base: Whether over the base picture, and not over the moved one; ``None`` if that is not clear.
-        uncovered: Of the blocks that differ, how many still have the ground that the other picture has: what is written
-            there differs.
-        rest_least: The lowest correlation of a block with strong texture, covered ones left out.
-        covered_share: Of all blocks, those whose ground was covered.
+        has_overlay: Whether something was drawn over one of the pictures: in one colour, as writing, or translucent.
+        over_reference: Whether over the reference picture, and not over the warped one; ``None`` if not clear.
+        uncovered: Number of differing blocks with the same background in both pictures: their writing differs.
+        rest_min_correlation: The lowest correlation of a block with clear edges, covered ones left out.
+        covered_share: Share of all blocks with another background, 0 to 1.
     """
 
-    drawn: bool
-    over_base: bool | None
+    has_overlay: bool
+    over_reference: bool | None
     uncovered: int
-    rest_least: float
+    rest_min_correlation: float
     covered_share: float
 
 
-def look_at_changes(found: Overlap, comparison: Comparison) -> Changes:
-    """Look at the places that differ.
+def detect_overlay(overlap: Overlap, comparison: Comparison) -> Overlay:
+    """Examine the regions that differ.
 
     Thread-safety: any number of threads.
     """
     different = comparison.blocks.different
-    place = np.zeros(found.base.shape, dtype=np.uint8)
+    differing = np.zeros(overlap.reference.shape, dtype=np.uint8)
     half = comparison.side // 2
     for row, column in zip(comparison.blocks.row[different], comparison.blocks.column[different], strict=True):
-        place[max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1] = 1
-    same = (place == 0) & (found.valid > 0)
-    moved = _same_tone(found.moved, found.base, same)
-    covered = _covered(found.base, moved, comparison)
+        differing[max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1] = 1
+    same = (differing == 0) & (overlap.valid > 0)
+    warped = _same_tone(overlap.warped, overlap.reference, same)
+    covered = _covered(overlap.reference, warped, comparison)
     rest = comparison.blocks.correlation[comparison.blocks.strong & ~covered]
-    drawn, over_base = _drawn(found.base, moved, (place > 0) & (found.valid > 0))
-    return Changes(
-        drawn,
-        over_base,
+    has_overlay, over_reference = _drawn_over(overlap.reference, warped, (differing > 0) & (overlap.valid > 0))
+    return Overlay(
+        has_overlay,
+        over_reference,
         uncovered=int((different & ~covered).sum()),
-        rest_least=float(rest.min()) if len(rest) else 0.0,
+        rest_min_correlation=float(rest.min()) if len(rest) else 0.0,
         covered_share=float(covered.mean()),
     )
 
 
 def _same_tone(pixels: Float32Array, model: Float32Array, same: BoolArray) -> Float32Array:
-    """Give one picture the brightness and contrast of the other, as they are where both show the same."""
-    if same.sum() < _FEWEST_PIXELS or pixels[same].std() < 1:
+    """Return a picture with the brightness and contrast of the model, measured where both show the same."""
+    if same.sum() < T.min_changed_pixels or pixels[same].std() < 1:
         return pixels
     gain, lift = np.polyfit(pixels[same].astype(np.float64), model[same].astype(np.float64), 1)
     toned: Float32Array = (pixels * gain + lift).astype(np.float32)
     return toned
 
 
-def _drawn(base: Float32Array, moved: Float32Array, place: BoolArray) -> tuple[bool, bool | None]:
-    """Tell whether something was drawn over one of the pictures, and whether over the base, if that is clear."""
-    difference = cv2.GaussianBlur(moved - base, (0, 0), 0.7)
-    changed = place & (np.abs(difference) > _CHANGED_LEVELS)
-    if changed.sum() < _FEWEST_PIXELS:
+def _drawn_over(reference: Float32Array, warped: Float32Array, region: BoolArray) -> tuple[bool, bool | None]:
+    """Return whether something was drawn over one of the pictures, and whether over the reference, if that is clear."""
+    difference = cv2.GaussianBlur(warped - reference, (0, 0), 0.7)
+    changed = region & (np.abs(difference) > T.changed_levels)
+    if changed.sum() < T.min_changed_pixels:
         return False, None
-    colours = (_one_colour(base[changed]), _one_colour(moved[changed]))
-    slopes = tuple(float(_slope(pixels)[changed].mean()) for pixels in (base, moved))
+    colours = (_commonest_share(reference[changed]), _commonest_share(warped[changed]))
+    slopes = tuple(float(_gradient(pixels)[changed].mean()) for pixels in (reference, warped))
     ratio = max(slopes) / max(min(slopes), 1.0)
-    # Writing over a sky: the sky is what has one colour. A bar over a lawn: the lawn is what has the edges.
-    if ratio >= _CLEARLY_STEEPER:
-        over_base: bool | None = slopes[0] > slopes[1]
-    elif max(colours) >= _ONE_COLOUR and min(colours) < _MANY_COLOURS:
-        over_base = colours[0] > colours[1]
+    # Writing over a sky: the sky has one colour. A bar over a lawn: the lawn has the edges.
+    if ratio >= T.steeper:
+        over_reference: bool | None = slopes[0] > slopes[1]
+    elif max(colours) >= T.one_colour and min(colours) < T.many_colours:
+        over_reference = colours[0] > colours[1]
     else:
-        over_base = None
-    if max(colours) >= _ONE_COLOUR or (max(slopes) >= _WRITING_SLOPE and ratio >= _WRITING_RATIO):
-        return True, over_base
+        over_reference = None
+    if max(colours) >= T.one_colour or (max(slopes) >= T.writing_slope and ratio >= T.writing_ratio):
+        return True, over_reference
     lighter = float((difference[changed] > 0).mean())
-    one_way = max(lighter, 1 - lighter) >= _VEIL_SIGN
-    return one_way and ratio >= _VEIL_RATIO and _shared_detail(base, moved, changed) >= _VEIL_DETAIL, over_base
+    same_sign = max(lighter, 1 - lighter) >= T.veil_sign
+    return same_sign and ratio >= T.veil_ratio and _shared_detail(
+        reference, warped, changed
+    ) >= T.veil_detail, over_reference
 
 
-def _one_colour(values: Float32Array) -> float:
+def _commonest_share(values: Float32Array) -> float:
     """Return the share of values within ten levels of the most frequent one."""
     counts = np.bincount(np.clip(values, 0, 255).astype(np.int64) // 4, minlength=64)
     return float(np.convolve(counts, np.ones(5), mode="same").max() / len(values))
 
 
-def _slope(pixels: Float32Array) -> Float32Array:
+def _gradient(pixels: Float32Array) -> Float32Array:
     horizontal = cv2.Sobel(pixels, cv2.CV_32F, 1, 0, scale=0.125)
     vertical = cv2.Sobel(pixels, cv2.CV_32F, 0, 1, scale=0.125)
     return np.hypot(horizontal, vertical).astype(np.float32, copy=False)
 
 
-def _shared_detail(base: Float32Array, moved: Float32Array, changed: BoolArray) -> float:
-    """Return how much of one picture's fine detail shines through in the other."""
-    one, other = ((pixels - cv2.GaussianBlur(pixels, (0, 0), 1.5))[changed] for pixels in (base, moved))
+def _shared_detail(reference: Float32Array, warped: Float32Array, changed: BoolArray) -> float:
+    """Return the correlation of the two pictures' fine detail, which shines through a translucent overlay."""
+    one, other = ((pixels - cv2.GaussianBlur(pixels, (0, 0), 1.5))[changed] for pixels in (reference, warped))
     if one.std() < 1e-3 or other.std() < 1e-3:
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _covered(base: Float32Array, moved: Float32Array, comparison: Comparison) -> BoolArray:
-    """Mark blocks whose ground, the paper between the letters, is another one in the other picture."""
+def _covered(reference: Float32Array, warped: Float32Array, comparison: Comparison) -> BoolArray:
+    """Return which blocks have another background (the paper between the letters) in the other picture."""
     side = min(comparison.side, 11)
     one, other = (
-        cv2.medianBlur(np.clip(pixels, 0, 255).astype(np.uint8), side).astype(np.float32) for pixels in (base, moved)
+        cv2.medianBlur(np.clip(pixels, 0, 255).astype(np.uint8), side).astype(np.float32)
+        for pixels in (reference, warped)
     )
-    other_ground = (np.abs(one - other) > _COVERED_LEVELS).astype(np.uint8)
+    covered = (np.abs(one - other) > T.covered_levels).astype(np.uint8)
     reach = np.ones((2 * comparison.side + 1,) * 2, dtype=np.uint8)
     blocks = comparison.blocks
-    marked: BoolArray = cv2.dilate(other_ground, reach)[blocks.row, blocks.column] > 0
+    marked: BoolArray = cv2.dilate(covered, reach)[blocks.row, blocks.column] > 0
     return marked

@@ -1,4 +1,4 @@
-"""What a proof says, in words for the person who has to believe it."""
+"""Human-readable evidence of a match: what one picture shows of the other, and what was changed."""
 
 from __future__ import annotations
 
@@ -9,25 +9,19 @@ import numpy as np
 
 from py_image_dedup.model.match import WHOLE, Orientation
 from py_image_dedup.signature.arrays import Float64Array, UInt8Array
-from py_image_dedup.signature.orientation import inverse
 from py_image_dedup.verification.registration import warp
-from py_image_dedup.verification.transform import Alignment
-
-_RIM = 7
-_EVEN_LEVELS = 8
-_EVEN_SHARE = 0.985
-_THINNEST = 0.02
-_HALF_SHARE = 0.5
+from py_image_dedup.verification.thresholds import THRESHOLDS as T
+from py_image_dedup.verification.transform import Transform
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """One picture, as far as the other one shows it.
+    """The part of one picture that the other one shows.
 
     Attributes:
-        share: Of its area, 0 to 1.
-        framed: What the other one does not show is an even border.
-        mostly_even: Half of what the other one does not show has one grey value: a page, the screen of a telephone.
+        share: Share of the picture's area, 0 to 1.
+        framed: Whether the rest is an even border.
+        mostly_even: Whether half of the rest has one grey value: a page, the screen of a phone.
     """
 
     share: float
@@ -35,44 +29,35 @@ class Coverage:
     mostly_even: bool
 
 
-def cover(thumbnail: UInt8Array, other: UInt8Array, to_other: Alignment) -> Coverage:
-    """Tell how much of a picture another one shows.
+def cover(thumbnail: UInt8Array, other: UInt8Array, to_other: Transform) -> Coverage:
+    """Measure how much of a picture another one shows.
 
     Args:
         thumbnail: uint8, shape ``(height, width)``.
         other: uint8, the other picture.
-        to_other: From points of the thumbnail to points of the other one.
+        to_other: Map from points of the thumbnail to points of the other one.
     """
     height, width = thumbnail.shape
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64) * other.shape[::-1]
     share = min(1.0, _area_within(to_other.inverse().apply(corners), width, height) / (width * height))
     shown = warp(np.ones(other.shape, dtype=np.float32), to_other, thumbnail.shape, outside=0.0)
-    # The compression of the thumbnail smears the picture's edge into its border.
-    near = cv2.dilate((shown > 0).astype(np.uint8), np.ones((_RIM, _RIM), dtype=np.uint8))
+    # Compression of the thumbnail smears the edge of the shown part into its border.
+    near = cv2.dilate((shown > 0).astype(np.uint8), np.ones((T.border_rim, T.border_rim), dtype=np.uint8))
     rest = thumbnail[near == 0].astype(np.int64)
-    # Of a thinner rest nothing is left beside the smeared edge to tell a border from a dark corner by.
-    if len(rest) < _THINNEST * thumbnail.size:
+    # A thinner rest is all smeared edge: a border cannot be told from a dark corner.
+    if len(rest) < T.min_border * thumbnail.size:
         return Coverage(share, framed=False, mostly_even=False)
-    even = float((np.abs(rest - np.median(rest)) <= _EVEN_LEVELS).mean())
-    return Coverage(share, framed=even >= _EVEN_SHARE, mostly_even=even >= _HALF_SHARE)
+    even = float((np.abs(rest - np.median(rest)) <= T.even_levels).mean())
+    return Coverage(share, framed=even >= T.even_share, mostly_even=even >= T.blank_share)
 
 
 def _area_within(corners: Float64Array, width: float, height: float) -> float:
-    """Return the area that a convex polygon has inside a rectangle at the origin (Sutherland and Hodgman, 1974)."""
-    points = [(float(x), float(y)) for x, y in corners]
-    for axis, limit, sign in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):
-        kept: list[tuple[float, float]] = []
-        for place, point in enumerate(points):
-            before = points[place - 1]
-            depth, depth_before = sign * (point[axis] - limit), sign * (before[axis] - limit)
-            if (depth >= 0) != (depth_before >= 0):
-                part = depth_before / (depth_before - depth)
-                kept.append((before[0] + part * (point[0] - before[0]), before[1] + part * (point[1] - before[1])))
-            if depth >= 0:
-                kept.append(point)
-        points = kept
-    doubled = sum(points[i - 1][0] * points[i][1] - points[i][0] * points[i - 1][1] for i in range(len(points)))
-    return abs(doubled) / 2
+    """Return the area of a convex polygon, shape ``(n, 2)``, inside a rectangle at the origin."""
+    rectangle = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    if not np.isfinite(corners).all():
+        return 0.0
+    area, _ = cv2.intersectConvexConvex(corners.astype(np.float32), rectangle)
+    return float(area)
 
 
 _TURNED = {
@@ -95,54 +80,49 @@ _OVER = {
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found out about two pictures of which the left one is the keeper.
+    """The geometry and the changes of a match, the left picture being the keeper.
 
     Attributes:
-        orientation: The turn that makes the left one look like the right one.
-        left: How much of the left one the right one shows.
-        right: How much of the right one the left one shows.
-        tilt: Degrees of a slight turn.
-        bent: With a perspective.
-        changed: Share of the common part that differs.
-        drawn: What differs was drawn over one of them.
-        over_right: Over the right one; false: over the left one; ``None``: that is not clear.
-        certain: The pictures are copies of each other beyond doubt.
+        orientation: Orientation change that makes the left picture look like the right one.
+        left: The part of the left picture that the right one shows.
+        right: The part of the right picture that the left one shows.
+        skew: Rotation beside the orientation, degrees.
+        perspective: Whether there is a perspective.
+        changed: Share of the common part that differs, 0 to 1.
+        drawn: Whether an overlay on one of them explains what differs.
+        certain: Whether they are copies of each other beyond doubt.
+        over_right: Whether the overlay is on the right picture; false: on the left one; ``None``: not clear.
     """
 
     orientation: Orientation
     left: Coverage
     right: Coverage
-    tilt: float
-    bent: bool
+    skew: float
+    perspective: bool
     changed: float
     drawn: bool
     certain: bool = True
     over_right: bool | None = None
 
     def reversed(self) -> Findings:
-        """Return the same for the right picture being the keeper."""
+        """Return the findings with left and right exchanged."""
         return replace(
             self,
-            orientation=inverse(self.orientation),
+            orientation=self.orientation.inverse,
             left=self.right,
             right=self.left,
             over_right=None if self.over_right is None else not self.over_right,
         )
 
 
-def describe(findings: Findings, *, most_tilted: float) -> tuple[str, ...]:
-    """Put findings into words, the most important first; none for a plain copy.
-
-    Args:
-        findings: What was found out.
-        most_tilted: Degrees that are no tilt yet.
-    """
+def describe(findings: Findings) -> tuple[str, ...]:
+    """Return findings in words, the most important first; none for a plain copy."""
     words = list(_extent(findings.left, findings.right))
     words += _TURNED[findings.orientation]
-    if findings.bent:
+    if findings.perspective:
         words.append("in perspective")
-    elif findings.tilt > most_tilted:
-        words.append(f"tilted {findings.tilt:.0f}°" if findings.tilt >= 1 else f"tilted {findings.tilt:.1f}°")
+    elif findings.skew > T.max_skew:
+        words.append(f"tilted {findings.skew:.0f}°" if findings.skew >= 1 else f"tilted {findings.skew:.1f}°")
     if findings.changed > 0:
         words.append(_OVER[findings.over_right] if findings.drawn else "parts differ")
     elif not findings.certain and covers(findings.left) and covers(findings.right):
@@ -151,7 +131,7 @@ def describe(findings: Findings, *, most_tilted: float) -> tuple[str, ...]:
 
 
 def covers(coverage: Coverage) -> bool:
-    """Whether a picture is shown whole, a border left out of account."""
+    """Return whether a picture is shown whole, apart from a border."""
     return coverage.share >= WHOLE or coverage.framed
 
 

@@ -1,4 +1,4 @@
-"""A picture made ready for verification, as far as verification asks for it."""
+"""A picture prepared for verification; each part is prepared when it is first used."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from py_image_dedup.features.extract import Features, open_thumbnail
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Float64Array, UInt8Array
 from py_image_dedup.signature.orientation import orient_picture
-from py_image_dedup.verification.correspondence import Places
-from py_image_dedup.verification.transform import Alignment, scaling
+from py_image_dedup.verification.correspondence import PreparedKeypoints
+from py_image_dedup.verification.thresholds import THRESHOLDS as T
+from py_image_dedup.verification.transform import Transform, scaling
 
 
 # Without slots, because what is computed once is kept in the instance's dictionary.
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What verification looks at: 20 kB, and up to 80 kB more once it was compared.
+    """The features of a picture and what verification derives from them: 20 kB, up to 100 kB once compared.
 
-    Threads may share it: two that ask for the same thing first compute it twice, with the same result.
+    Thread-safe: threads that need the same part at the same time compute it twice, with the same result.
 
     Attributes:
-        features: Of the picture, from the index.
+        features: The features from the index.
     """
 
     features: Features
 
     @cached_property
-    def places(self) -> Places:
-        """Its features, ready to be paired."""
-        return Places.of(self.features)
+    def keypoints(self) -> PreparedKeypoints:
+        """The keypoints, prepared for matching."""
+        return PreparedKeypoints.of(self.features)
 
     @cached_property
-    def mirrored(self) -> Places:
-        """The features of the picture as a mirror shows it."""
-        return Places.of(self.features.mirrored())
+    def mirrored_keypoints(self) -> PreparedKeypoints:
+        """The keypoints of the mirrored picture, prepared for matching."""
+        return PreparedKeypoints.of(self.features.mirrored())
 
     @cached_property
     def thumbnail(self) -> npt.NDArray[np.uint8]:
-        """The picture in small: uint8, shape ``(height, width)``.
+        """The thumbnail: uint8, shape ``(height, width)``.
 
         Raises:
             ValueError: The index entry is damaged.
@@ -51,37 +52,36 @@ class Picture:
 
     @property
     def size(self) -> tuple[float, float]:
-        """Width and height of the thumbnail."""
+        """Width and height of the thumbnail, pixels."""
         height, width = self.thumbnail.shape
         return float(width), float(height)
 
     @property
-    def to_thumbnail(self) -> Alignment:
-        """From the frame of the features to the thumbnail."""
+    def to_thumbnail(self) -> Transform:
+        """The map from the frame of the keypoints to the thumbnail."""
         width, height = self.size
         return scaling(width / self.features.width, height / self.features.height)
 
 
-LEAST_LIKENESS = 0.8
-"""Correlation of two pictures of 16 x 16 pixels that makes it worth laying them over each other."""
-
 _SIDE = 16
 
 
-def likeliest_turn(left: UInt8Array, right: UInt8Array) -> Orientation | None:
-    """Return the turn that makes the left picture look most like the right one, if it then does.
+def best_orientation(left: UInt8Array, right: UInt8Array) -> Orientation | None:
+    """Return the orientation change after which two pictures correlate best at 16 x 16 pixels, if they then do.
 
     Args:
         left: uint8, shape ``(height, width)``.
         right: uint8.
     """
-    small, other = _from_afar(left), _unit(_from_afar(right))
-    likeness = {turn: float((_unit(orient_picture(small, turn)) * other).sum()) for turn in Orientation}
-    best = max(likeness, key=lambda turn: likeness[turn])
-    return best if likeness[best] >= LEAST_LIKENESS else None
+    small, other = _coarse(left), _unit(_coarse(right))
+    correlation = {
+        orientation: float((_unit(orient_picture(small, orientation)) * other).sum()) for orientation in Orientation
+    }
+    best = max(correlation, key=lambda orientation: correlation[orientation])
+    return best if correlation[best] >= T.min_coarse_correlation else None
 
 
-def _from_afar(picture: UInt8Array) -> UInt8Array:
+def _coarse(picture: UInt8Array) -> UInt8Array:
     return cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 

@@ -1,18 +1,18 @@
-"""The proof that two pictures are one photo, or parts of one.
+"""Geometric verification of two pictures: whether they are one photo, or parts of one.
 
-How a photographer would check it, in this order:
+The steps are those of a photographer who compares two prints:
 
-1. **Where?** Features that look alike in both put one picture somewhere in the other (``correspondence``). If they say
-   nothing (a smooth sky), the whole of one is laid on the whole of the other, turned as the signatures say.
-2. **Exactly there?** The thumbnails are laid over each other and moved until they fit (``registration``).
-3. **The same?** Block by block (``comparison``). A copy fits everywhere, to a tenth of a pixel; where something was
-   drawn over it, it differs there and only there. Another photo of the same scene fits nowhere exactly, because a
-   camera that moved sees near things shift against far ones.
-4. **All of it?** If each shows the whole of the other, and in a way that editors make (the eight turns, any size), it
-   is ``similar``; otherwise ``partial``.
+1. **Where?** Matching keypoints determine a transform from one picture to the other (``correspondence``). If there are
+   too few (a smooth sky), whole pictures are laid on each other in the orientation that fits best.
+2. **Exactly there?** The thumbnails are registered to a fraction of a pixel (``registration``).
+3. **The same?** Block by block (``compare``). A copy fits everywhere, to a tenth of a pixel; an overlay differs there
+   and only there. Another photo of the same scene fits nowhere exactly, because a camera that moved sees near things
+   shift against far ones.
+4. **All of it?** If each shows the whole of the other, in one of the eight orientations and at any size, the match is
+   ``similar``; otherwise it is ``partial``.
 
-Documents are all alike but for what was filled in. They match only where no block differs, and are ``similar`` only if
-every block is the same to the last letter.
+Documents from one template differ only in what was filled in. They match only where no block differs, and are
+``similar`` only if every block is the same to the last letter.
 """
 
 from __future__ import annotations
@@ -25,78 +25,59 @@ import numpy as np
 from py_image_dedup.features.extract import DOCUMENT, Features
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.signature.arrays import Float64Array
-from py_image_dedup.verification.compare import Changes, Comparison, compare, look_at_changes
-from py_image_dedup.verification.correspondence import Fit, correspond, fit
+from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay
+from py_image_dedup.verification.correspondence import Fit, fit, match_descriptors
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
-from py_image_dedup.verification.picture import Picture, likeliest_turn
+from py_image_dedup.verification.picture import Picture, best_orientation
 from py_image_dedup.verification.registration import Overlap, register
-from py_image_dedup.verification.transform import Alignment, fit_projective, mirroring
-
-VERIFY_VERSION = 3
-"""Changes when the same two pictures may get another verdict."""
-
-FEWEST_INLIERS = 4
-"""Features that must agree before pixels are looked at."""
-SURE_INLIERS = 12
-"""Features that agree so well that the mirrored picture is tried later, if at all."""
-MOST_TILTED = 0.8
-"""Degrees that a whole copy's sides may seem turned by: what a smooth picture's alignment is off by."""
-
-_SMOOTH_FEATURES = 80
-_LARGEST_STRETCH = 3.0
-_SCALES = (0.05, 20.0)
-_NEARLY_WHOLE = 0.03
-_BENT_INLIERS = 8
-_BENT_PIXELS = 3.0
-
-_MOST_SHIFTED = 0.7
-_SURELY_SHIFTED = 0.45
-_FEW_MEASURED = 12
-_FEWEST_TEXTURED = 10
-_UNCHANGED = 0.01
-_LEGIBLE = 160
-"""Pixels: a document that is seen smaller is believed only where nothing differs."""
-_MOST_CHANGED = 0.30
-_SOME_INLIERS = 8
-_CHANGED_WITH_SOME = 0.20
-_CHANGED_WITH_FEW = 0.10
+from py_image_dedup.verification.thresholds import THRESHOLDS as T
+from py_image_dedup.verification.transform import Transform, estimate_homography, reflection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Proof:
+class _Accepted:
+    """A transform under which two pictures match.
+
+    Attributes:
+        overlap: The overlap of the registered thumbnails.
+        comparison: The comparison of its blocks.
+        overlay: What differs; ``None`` where nothing does.
+        inliers: Keypoints that agree on the transform.
+        perspective: Whether the transform has a perspective.
+    """
+
     overlap: Overlap
     comparison: Comparison
-    changes: Changes | None
+    overlay: Overlay | None
     inliers: int
-    bent: bool
+    perspective: bool
 
 
 def verify(left: Picture, right: Picture) -> Verdict | None:
-    """Prove or refuse that two pictures are one photo.
+    """Verify whether two pictures are one photo or parts of one.
 
-    Symmetric: exchanging the pictures exchanges what is said of them, and nothing else.
+    Symmetric: exchanging the pictures reverses the verdict and changes nothing else.
 
     Args:
-        left: The keeper.
-        right: The other one.
+        left: One picture; the evidence's words take it for the keeper.
+        right: The other picture.
 
     Returns:
-        The verdict, or ``None`` if nothing proves that they are one photo.
+        The verdict, or ``None`` if the pictures do not match.
 
     Raises:
         ValueError: A thumbnail in the index is damaged.
 
     Thread-safety: any number of threads; native code releases the interpreter lock. Half a millisecond of CPU time for
-    pictures whose features do not agree, 5 for those that are compared.
+    pictures whose keypoints do not agree, 5 for those that are compared.
     """
-    if _is_seen_the_same(left.features, right.features):
-        seen = Evidence((), len(left.features))
-        return Verdict(MatchClass.SIMILAR, Orientation.UPRIGHT, seen)
+    if _have_equal_features(left.features, right.features):
+        return Verdict(MatchClass.SIMILAR, Orientation.UPRIGHT, Evidence((), len(left.features)))
     exchanged = left.features.thumbnail > right.features.thumbnail
     if exchanged:
         left, right = right, left
-    proof = _prove(left, right)
-    return None if proof is None else _judge(left, right, proof, exchanged=exchanged)
+    accepted = _search(left, right)
+    return None if accepted is None else _judge(left, right, accepted, exchanged=exchanged)
 
 
 def locate(left: Picture, right: Picture) -> Float64Array | None:
@@ -114,185 +95,203 @@ def locate(left: Picture, right: Picture) -> Float64Array | None:
         ValueError: A thumbnail in the index is damaged.
     """
     exchanged = left.features.thumbnail > right.features.thumbnail
-    proof = _prove(right, left) if exchanged else _prove(left, right)
-    if proof is None:
+    accepted = _search(right, left) if exchanged else _search(left, right)
+    if accepted is None:
         return None
-    alignment = proof.overlap.alignment
-    return (alignment.inverse() if exchanged else alignment).matrix
+    transform = accepted.overlap.transform
+    return (transform.inverse() if exchanged else transform).matrix
 
 
-def _is_seen_the_same(left: Features, right: Features) -> bool:
-    """Whether the index has exactly the same of both: a thousand copies of a photo need not be laid over each other."""
+def _have_equal_features(left: Features, right: Features) -> bool:
+    """Return whether the index holds the same of both: a thousand copies of a photo need no comparison of pixels."""
     return (
         left.thumbnail == right.thumbnail
-        and len(left) >= SURE_INLIERS
+        and len(left) >= T.certain_inliers
         and np.array_equal(left.descriptors, right.descriptors)
         and np.array_equal(left.points, right.points)
     )
 
 
-def _prove(left: Picture, right: Picture) -> _Proof | None:
+def _search(left: Picture, right: Picture) -> _Accepted | None:
+    """Return the first transform under which the pictures match, the most promising tried first."""
     for found, mirrored in _fits(left, right):
-        start = _between_thumbnails(left, right, found.alignment, mirrored=mirrored)
-        if not _is_possible(start):
+        start = _between_thumbnails(left, right, found.transform, mirrored=mirrored)
+        if not _is_plausible(start):
             continue
         starts = [start]
-        # A copy of the whole picture lies exactly on it: a better start than features that nearly say so.
+        # A copy of the whole picture lies exactly on it: a better start than keypoints that nearly say so.
         if _is_nearly_whole(left, right, start):
-            starts.insert(0, Alignment.whole(start.orientation, left.size, right.size))
-        proof = _first_proof(left, right, starts, found.inliers) or _prove_bent(left, right, found, mirrored=mirrored)
-        if proof is not None:
-            return proof
-    if min(len(left.features), len(right.features)) > _SMOOTH_FEATURES:
+            starts.insert(0, Transform.whole(start.orientation, left.size, right.size))
+        accepted = _first_accepted(left, right, starts, found.inliers)
+        accepted = accepted or _with_perspective(left, right, found, mirrored=mirrored)
+        if accepted is not None:
+            return accepted
+    if min(len(left.features), len(right.features)) > T.max_smooth_keypoints:
         return None
-    turn = likeliest_turn(left.thumbnail, right.thumbnail)
-    if turn is None:
+    orientation = best_orientation(left.thumbnail, right.thumbnail)
+    if orientation is None:
         return None
-    return _first_proof(left, right, [Alignment.whole(turn, left.size, right.size)], 0)
+    return _first_accepted(left, right, [Transform.whole(orientation, left.size, right.size)], 0)
 
 
-def _first_proof(left: Picture, right: Picture, starts: Sequence[Alignment], inliers: int) -> _Proof | None:
-    proofs = (_check(left, right, start, inliers) for start in starts)
-    return next((proof for proof in proofs if proof is not None), None)
+def _first_accepted(left: Picture, right: Picture, starts: Sequence[Transform], inliers: int) -> _Accepted | None:
+    checked = (_check(left, right, start, inliers) for start in starts)
+    return next((accepted for accepted in checked if accepted is not None), None)
 
 
-def _prove_bent(left: Picture, right: Picture, found: Fit, *, mirrored: bool) -> _Proof | None:
-    if found.inliers < _BENT_INLIERS:
+def _with_perspective(left: Picture, right: Picture, found: Fit, *, mirrored: bool) -> _Accepted | None:
+    if found.inliers < T.perspective_inliers:
         return None
-    bent = fit_projective(found.left, found.right, _BENT_PIXELS)
-    start = _between_thumbnails(left, right, bent or found.alignment, mirrored=mirrored)
-    return _check(left, right, start, found.inliers, bend=True) if _is_possible(start) else None
+    homography = estimate_homography(found.left, found.right, T.perspective_distance)
+    start = _between_thumbnails(left, right, homography or found.transform, mirrored=mirrored)
+    return _check(left, right, start, found.inliers, perspective=True) if _is_plausible(start) else None
 
 
 def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
-    """Yield where features put the left picture, the likeliest first, each with whether it is mirrored."""
-    plain = fit(correspond(left.places, right.places))
-    sure = plain is not None and plain.inliers >= SURE_INLIERS
-    if plain is not None and sure:
+    """Yield the transforms that keypoints agree on, most inliers first, each with whether it mirrors the left one."""
+    plain = fit(match_descriptors(left.keypoints, right.keypoints))
+    certain = plain is not None and plain.inliers >= T.certain_inliers
+    if plain is not None and certain:
         yield plain, False
-    mirrored = fit(correspond(left.mirrored, right.places))
-    both = [] if plain is None or sure else [(plain, False)]
+    mirrored = fit(match_descriptors(left.mirrored_keypoints, right.keypoints))
+    both = [] if plain is None or certain else [(plain, False)]
     if mirrored is not None:
         both.append((mirrored, True))
     both.sort(key=lambda pair: -pair[0].inliers)
-    yield from ((found, is_mirrored) for found, is_mirrored in both if found.inliers >= FEWEST_INLIERS)
+    yield from ((found, is_mirrored) for found, is_mirrored in both if found.inliers >= T.min_inliers)
 
 
-def _between_thumbnails(left: Picture, right: Picture, alignment: Alignment, *, mirrored: bool) -> Alignment:
+def _between_thumbnails(left: Picture, right: Picture, transform: Transform, *, mirrored: bool) -> Transform:
     if mirrored:
-        alignment = mirroring(left.features.width).then(alignment)
-    return left.to_thumbnail.inverse().then(alignment).then(right.to_thumbnail)
+        transform = reflection(left.features.width).then(transform)
+    return left.to_thumbnail.inverse().then(transform).then(right.to_thumbnail)
 
 
-def _is_possible(alignment: Alignment) -> bool:
-    smallest, largest = _SCALES
-    return smallest < alignment.scale < largest and alignment.stretch < _LARGEST_STRETCH
+def _is_plausible(transform: Transform) -> bool:
+    return T.min_scale < transform.scale < T.max_scale and transform.anisotropy < T.max_stretch
 
 
-def _is_nearly_whole(left: Picture, right: Picture, alignment: Alignment) -> bool:
+def _is_nearly_whole(left: Picture, right: Picture, transform: Transform) -> bool:
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64) * left.size
-    whole = Alignment.whole(alignment.orientation, left.size, right.size)
-    apart = (alignment.apply(corners) - whole.apply(corners)) / right.size
-    return bool(np.abs(apart).max() < _NEARLY_WHOLE)
+    whole = Transform.whole(transform.orientation, left.size, right.size)
+    offsets = (transform.apply(corners) - whole.apply(corners)) / right.size
+    return bool(np.abs(offsets).max() < T.nearly_whole)
 
 
-def _check(left: Picture, right: Picture, start: Alignment, inliers: int, *, bend: bool = False) -> _Proof | None:
-    """Lay the pictures over each other and compare them."""
-    found = register(left.thumbnail, right.thumbnail, start, bend=bend)
-    comparison = None if found is None else compare(found)
-    if found is None or comparison is None:
+def _check(
+    left: Picture, right: Picture, start: Transform, inliers: int, *, perspective: bool = False
+) -> _Accepted | None:
+    """Register the thumbnails from a start, compare them, and accept or refuse."""
+    overlap = register(left.thumbnail, right.thumbnail, start, perspective=perspective)
+    comparison = None if overlap is None else compare(overlap)
+    if overlap is None or comparison is None:
         return None
-    is_document = comparison.document >= DOCUMENT
-    if comparison.shift > (_SURELY_SHIFTED if is_document else _MOST_SHIFTED):
+    is_document = comparison.document_score >= DOCUMENT
+    if comparison.median_shift > (T.certain_median_shift if is_document else T.max_median_shift):
         return None
     # In a document every block that differs has to be covered, so that here too no more may.
-    changed = 0 < comparison.bad_share <= _MOST_CHANGED
-    changes = look_at_changes(found, comparison) if changed else None
+    changed = 0 < comparison.mismatch_share <= T.max_mismatch
+    overlay = detect_overlay(overlap, comparison) if changed else None
     is_same = _is_same_document if is_document else _is_same_photo
-    if is_document and min(found.base.shape) < _LEGIBLE:
-        is_same = _is_same_small_print
-    return _Proof(found, comparison, changes, inliers, bend) if is_same(comparison, changes, inliers) else None
+    if is_document and min(overlap.reference.shape) < T.legible_side:
+        is_same = _is_same_small_document
+    if not is_same(comparison, overlay, inliers):
+        return None
+    return _Accepted(overlap, comparison, overlay, inliers, perspective)
 
 
-def _is_same_photo(comparison: Comparison, changes: Changes | None, inliers: int) -> bool:
-    """Decide for photographs. False pairs have more than 0.16 bad blocks, and less than 0.16 exact weight."""
-    bad, exact = comparison.bad_share, comparison.exact_weight
-    if comparison.measured < _FEW_MEASURED or inliers < FEWEST_INLIERS:
-        # A smooth picture, or hardly anything to see.
-        worst = 0.75 if inliers >= FEWEST_INLIERS else 0.9
-        return bad <= _UNCHANGED and comparison.worst >= worst and comparison.textured >= _FEWEST_TEXTURED
-    if bad <= _CHANGED_WITH_FEW:
-        return exact >= 0.35
-    if bad > _most_changed(inliers):
+def _is_same_photo(comparison: Comparison, overlay: Overlay | None, inliers: int) -> bool:
+    """Decide for photos."""
+    mismatch, exact = comparison.mismatch_share, comparison.exact_weight
+    if comparison.measured_count < T.few_measured or inliers < T.min_inliers:
+        # A smooth picture, or hardly any structure.
+        needed = T.smooth_correlation if inliers >= T.min_inliers else T.smooth_correlation_alone
+        enough = comparison.textured_count >= T.min_textured
+        return mismatch <= T.unchanged and comparison.p02_correlation >= needed and enough
+    if mismatch <= T.max_mismatch_few:
+        return exact >= T.exact_weight_few
+    if mismatch > _max_mismatch(inliers):
         return False
-    if changes is not None and changes.drawn and inliers >= SURE_INLIERS:
-        return exact >= 0.08 and comparison.same_weight >= 0.4
-    return exact >= 0.25 and comparison.same_weight >= 0.5
+    if overlay is not None and overlay.has_overlay and inliers >= T.certain_inliers:
+        return exact >= T.exact_weight_overlay and comparison.same_weight >= T.same_weight_overlay
+    return exact >= T.exact_weight_changed and comparison.same_weight >= T.same_weight_changed
 
 
-def _most_changed(inliers: int) -> float:
-    """Return how much may differ: less where few features agree, as they do by chance in a tiny part of a garment."""
-    if inliers >= SURE_INLIERS:
-        return _MOST_CHANGED
-    return _CHANGED_WITH_SOME if inliers >= _SOME_INLIERS else _CHANGED_WITH_FEW
+def _max_mismatch(inliers: int) -> float:
+    """Return the largest share of mismatching blocks: less with few inliers, which agree by chance in garments."""
+    if inliers >= T.certain_inliers:
+        return T.max_mismatch
+    return T.max_mismatch_some if inliers >= T.some_inliers else T.max_mismatch_few
 
 
-def _is_same_document(comparison: Comparison, changes: Changes | None, inliers: int) -> bool:
-    """Decide for documents: two receipts of one shop differ in 1.7 % of the blocks, two filled-in forms in 0.2 %."""
-    if comparison.exact_weight < 0.5 or inliers < FEWEST_INLIERS:
+def _is_same_document(comparison: Comparison, overlay: Overlay | None, inliers: int) -> bool:
+    """Decide for documents that are large enough to be read."""
+    if comparison.exact_weight < T.document_exact_weight or inliers < T.min_inliers:
         return False
-    if comparison.bad_share <= 0.012:
-        return comparison.worst >= 0.45 and _is_even(comparison, comparison.least)
-    if changes is None or changes.covered_share > _MOST_CHANGED:
+    if comparison.mismatch_share <= T.document_mismatch:
+        legible = comparison.p02_correlation >= T.document_correlation
+        return legible and _is_evenly_degraded(comparison, comparison.min_correlation)
+    if overlay is None or overlay.covered_share > T.max_mismatch:
         return False
-    return changes.uncovered == 0 and changes.drawn and _is_even(comparison, changes.rest_least)
+    explained = overlay.uncovered == 0 and overlay.has_overlay
+    return explained and _is_evenly_degraded(comparison, overlay.rest_min_correlation)
 
 
-def _is_same_small_print(comparison: Comparison, changes: Changes | None, inliers: int) -> bool:  # noqa: ARG001 - as above
-    """Decide for documents of which so little is seen, or so small, that another figure hardly differs.
-
-    Two receipts of one shop, side by side with white or of the head alone, have a worst block of 0.8 at most there;
-    copies have 0.94 and more.
-    """
-    sharp = comparison.worst >= 0.9 and comparison.least >= 0.9
-    return comparison.bad_share == 0 and sharp and comparison.exact_weight >= 0.5 and inliers >= FEWEST_INLIERS
+def _is_same_small_document(comparison: Comparison, overlay: Overlay | None, inliers: int) -> bool:  # noqa: ARG001 - as above
+    """Decide for documents that are so small, or overlap so little, that another digit hardly makes a difference."""
+    needed = T.small_document_correlation
+    sharp = comparison.p02_correlation >= needed and comparison.min_correlation >= needed
+    exact = comparison.exact_weight >= T.document_exact_weight
+    return comparison.mismatch_share == 0 and sharp and exact and inliers >= T.min_inliers
 
 
-def _is_even(comparison: Comparison, least: float) -> bool:
-    """Whether no block of print stands out: compression and blur spoil all of them, another figure only its own."""
-    return least >= 0.75 or (least >= 0.5 and 1 - least <= 12 * comparison.usual)
+def _is_evenly_degraded(comparison: Comparison, min_correlation: float) -> bool:
+    """Return whether no printed block stands out: compression and blur degrade all, another digit only its own."""
+    if min_correlation >= T.even_correlation:
+        return True
+    even = 1 - min_correlation <= T.evenness * comparison.median_deficit
+    return min_correlation >= T.uneven_correlation and even
 
 
-def _judge(left: Picture, right: Picture, proof: _Proof, *, exchanged: bool) -> Verdict:
-    alignment = proof.overlap.alignment
-    one = cover(left.thumbnail, right.thumbnail, alignment)
-    other = cover(right.thumbnail, left.thumbnail, alignment.inverse())
-    comparison, changes = proof.comparison, proof.changes
-    changed = comparison.bad_share if comparison.bad_share > _UNCHANGED else 0.0
-    drawn = changes is not None and changes.drawn and changed > 0
+def _judge(left: Picture, right: Picture, accepted: _Accepted, *, exchanged: bool) -> Verdict:
+    """Make the verdict of a match: its class, and the evidence in words."""
+    transform = accepted.overlap.transform
+    one = cover(left.thumbnail, right.thumbnail, transform)
+    other = cover(right.thumbnail, left.thumbnail, transform.inverse())
+    comparison, overlay = accepted.comparison, accepted.overlay
+    changed = comparison.mismatch_share if comparison.mismatch_share > T.unchanged else 0.0
+    has_overlay = overlay is not None and overlay.has_overlay and changed > 0
     over_right = None
-    if changes is not None and drawn and changes.over_base is not None:
-        over_right = changes.over_base != proof.overlap.base_is_left
-    straight = not proof.bent and alignment.tilt <= MOST_TILTED
-    certain = comparison.shift <= _SURELY_SHIFTED and (changed == 0 or drawn)
-    certain = certain and proof.inliers >= FEWEST_INLIERS
-    if comparison.document >= DOCUMENT:
-        certain = certain and changed == 0 and comparison.least >= 0.88
-    # Where a turn or a perspective says already why it is a part, doubt is not worth a word.
+    if overlay is not None and has_overlay and overlay.over_reference is not None:
+        over_right = overlay.over_reference != accepted.overlap.reference_is_left
+    straight = not accepted.perspective and transform.skew <= T.max_skew
+    certain = comparison.median_shift <= T.certain_median_shift and (changed == 0 or has_overlay)
+    certain = certain and accepted.inliers >= T.min_inliers
+    if comparison.document_score >= DOCUMENT:
+        certain = certain and changed == 0 and comparison.min_correlation >= T.certain_document_correlation
+    # A rotation or a perspective makes the match partial already; doubt need not be mentioned then.
     doubtless = certain or not straight
     findings = Findings(
-        alignment.orientation, one, other, alignment.tilt, proof.bent, changed, drawn, doubtless, over_right
+        transform.orientation,
+        one,
+        other,
+        transform.skew,
+        accepted.perspective,
+        changed,
+        has_overlay,
+        doubtless,
+        over_right,
     )
     if exchanged:
         findings = findings.reversed()
     certain = certain and straight and covers(one) and covers(other)
     evidence = Evidence(
-        describe(findings, most_tilted=MOST_TILTED),
-        proof.inliers,
-        comparison.bad_share,
+        describe(findings),
+        accepted.inliers,
+        comparison.mismatch_share,
         findings.left.share,
         findings.right.share,
-        describe(findings.reversed(), most_tilted=MOST_TILTED),
+        describe(findings.reversed()),
         findings.over_right,
     )
     return Verdict(MatchClass.SIMILAR if certain else MatchClass.PARTIAL, findings.orientation, evidence)

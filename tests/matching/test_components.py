@@ -28,7 +28,7 @@ def test_numbers_without_a_pair_are_in_none() -> None:
 def test_a_component_is_named_by_its_least_number() -> None:
     components = Components()
     components.join(np.array([4, 3]), np.array([5, 4]))
-    assert [components.top(n) for n in (2, 3, 4, 5, 6, 99)] == [2, 3, 3, 3, 6, 99]
+    assert [components.root(n) for n in (2, 3, 4, 5, 6, 99)] == [2, 3, 3, 3, 6, 99]
 
 
 def test_a_long_chain_is_one_component() -> None:

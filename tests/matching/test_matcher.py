@@ -10,7 +10,7 @@ import pytest
 
 from py_image_dedup.matching.matcher import DistanceMatcher, Eligibility, Scope, VerifiedMatcher, scope_key
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, PairVerdict
+from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, PairVerdict, Verdict
 from py_image_dedup.model.photo import IndexEntry, Signature
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.orientation import orient_signature
@@ -96,9 +96,7 @@ class Proving:
 
     def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[PairVerdict]:
         self.asked += pairs
-        return [
-            PairVerdict(*pair, MatchClass.SIMILAR if set(pair) in map(set, self.similar) else None) for pair in pairs
-        ]
+        return [PairVerdict(*pair, Verdict(SIMILAR) if set(pair) in map(set, self.similar) else None) for pair in pairs]
 
 
 def verified(proofs: Sequence[PairVerdict], proving: Proving, *, with_partial: bool = False) -> VerifiedMatcher:
@@ -117,7 +115,7 @@ def classes(matches: Sequence[Match | None]) -> list[MatchClass | None]:
 
 def test_nothing_is_verified_where_no_chain_of_matches_leads() -> None:
     proving = Proving()
-    matcher = verified([PairVerdict(0, 1, SIMILAR), PairVerdict(2, 3, SIMILAR)], proving)
+    matcher = verified([PairVerdict(0, 1, Verdict(SIMILAR)), PairVerdict(2, 3, Verdict(SIMILAR))], proving)
     assert classes(matcher.matches(FILES[0], FILES[1:])) == [SIMILAR, None, None, None]
     assert proving.asked == []
 
@@ -126,10 +124,10 @@ def test_the_ends_of_a_chain_are_verified_once_and_match_only_if_they_are_copies
     proving = Proving((0, 2))
     matcher = verified(
         [
-            PairVerdict(0, 1, SIMILAR),
-            PairVerdict(1, 2, SIMILAR),
-            PairVerdict(2, 3, SIMILAR),
-            PairVerdict(3, 4, SIMILAR),
+            PairVerdict(0, 1, Verdict(SIMILAR)),
+            PairVerdict(1, 2, Verdict(SIMILAR)),
+            PairVerdict(2, 3, Verdict(SIMILAR)),
+            PairVerdict(3, 4, Verdict(SIMILAR)),
         ],
         proving,
     )
@@ -140,7 +138,7 @@ def test_the_ends_of_a_chain_are_verified_once_and_match_only_if_they_are_copies
 
 def test_a_match_told_from_the_other_side_is_turned_round() -> None:
     seen = Evidence(("turned 90°",), 9, 0.0, 0.9, 1.0, ("turned 270°",))
-    matcher = verified([PairVerdict(0, 1, SIMILAR, Orientation.ROTATE_90, seen)], Proving())
+    matcher = verified([PairVerdict(0, 1, Verdict(SIMILAR, Orientation.ROTATE_90, seen))], Proving())
     (there,), (back,) = matcher.matches(FILES[0], FILES[1:2]), matcher.matches(FILES[1], FILES[:1])
     assert there is not None
     assert back is not None
@@ -151,7 +149,7 @@ def test_a_match_told_from_the_other_side_is_turned_round() -> None:
 
 
 def test_a_part_matches_only_if_asked_for_and_never_takes_its_whole_away() -> None:
-    proof = PairVerdict(0, 1, MatchClass.PARTIAL, evidence=PART)
+    proof = PairVerdict(0, 1, Verdict(MatchClass.PARTIAL, evidence=PART))
     assert classes(verified([proof], Proving()).matches(FILES[0], FILES[1:2])) == [None]
     matcher = verified([proof], Proving(), with_partial=True)
     assert classes(matcher.matches(FILES[0], FILES[1:2])) == [MatchClass.PARTIAL]
@@ -164,7 +162,10 @@ def check_that_it_is_lesser_only_if_it_is_small(made: Evidence, small: tuple[int
     """A picture that something was made of: less than the plain one, unless it has so many more pixels."""
     plain = replace_pixels(FILES[0], 400, 300)
     for copy, worse in ((replace_pixels(FILES[1], *small), True), (replace_pixels(FILES[1], *large), False)):
-        for proof in (PairVerdict(0, 1, SIMILAR, evidence=made), PairVerdict(1, 0, SIMILAR, evidence=made.reversed())):
+        for proof in (
+            PairVerdict(0, 1, Verdict(SIMILAR, evidence=made)),
+            PairVerdict(1, 0, Verdict(SIMILAR, evidence=made.reversed())),
+        ):
             found = verified([proof], Proving()).dominated([copy, plain])
             assert found == ({copy.stat.raw_path} if worse else frozenset())
 
@@ -183,7 +184,7 @@ def test_two_shots_of_one_scene_are_partial_however_alike_they_are() -> None:
     noon = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - camera time
     one, next_one = taken(FILES[0], noon), taken(FILES[1], noon.replace(microsecond=400_000) + timedelta(seconds=3))
     seen = Evidence(("turned 90°",), 50, words_reversed=("turned 270°",))
-    matcher = verified([PairVerdict(0, 1, SIMILAR, evidence=seen)], Proving())
+    matcher = verified([PairVerdict(0, 1, Verdict(SIMILAR, evidence=seen))], Proving())
     (match,) = matcher.matches(one, [next_one])
     assert match is not None
     assert match.match_class is MatchClass.PARTIAL

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from py_image_dedup.features.visual_words import WordArray
-from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store.base import Store
 from tests.store.contract_entries import StoreOpener
@@ -115,14 +115,14 @@ class VerifiedContract:
             numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
             assert store.unverified(MARK, None) == sorted(numbers)
             assert store.unverified(MARK, [Path("/b")]) == [numbers[1]]
-            proof = PairVerdict(numbers[0], numbers[1], MatchClass.PARTIAL, Orientation.ROTATE_90, seen)
+            proof = PairVerdict(numbers[0], numbers[1], Verdict(MatchClass.PARTIAL, Orientation.ROTATE_90, seen))
             nothing = PairVerdict(numbers[1], numbers[2], None)
             store.keep_verdicts(MARK, [proof, nothing], numbers[:2])
             assert store.unverified(MARK, None) == [numbers[2]]
             assert store.unverified(MARK + 1, None) == sorted(numbers)
         with open_store() as store:
             numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
-            proof = PairVerdict(numbers[0], numbers[1], MatchClass.PARTIAL, Orientation.ROTATE_90, seen)
+            proof = PairVerdict(numbers[0], numbers[1], Verdict(MatchClass.PARTIAL, Orientation.ROTATE_90, seen))
             nothing = PairVerdict(numbers[1], numbers[2], None)
             assert {p.left: p for p in store.verdicts(MARK)} == {proof.left: proof, nothing.left: nothing}
             assert list(store.verdicts(MARK, [numbers[0]])) == [proof]
@@ -144,7 +144,7 @@ class VerifiedContract:
         twin = replace(copied, stat=replace(copied.stat, path=Path("/a/twin.jpg")))
         store.put([moved, away, copied, twin])
         numbers = {name: number_of(store, f"/a/{name}.jpg") for name in "xyz"}
-        proof = PairVerdict(numbers["x"], numbers["y"], MatchClass.SIMILAR)
+        proof = PairVerdict(numbers["x"], numbers["y"], Verdict(MatchClass.SIMILAR))
         store.keep_verdicts(MARK, [proof], list(numbers.values()))
         store.remove([Path("/a/x.jpg"), Path("/a/y.jpg"), Path("/a/z.jpg")])
         elsewhere = replace(moved, stat=replace(moved.stat, path=Path("/b/x.jpg")))
@@ -168,16 +168,16 @@ class VerifiedContract:
     def test_of_a_pair_the_last_proof_stays_whichever_side_it_is_told_from(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(2)])
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
-        store.keep_verdicts(MARK, [PairVerdict(one, two, MatchClass.SIMILAR)])
-        store.keep_verdicts(MARK, [PairVerdict(two, one, MatchClass.PARTIAL)])
-        assert list(store.verdicts(MARK)) == [PairVerdict(two, one, MatchClass.PARTIAL)]
+        store.keep_verdicts(MARK, [PairVerdict(one, two, Verdict(MatchClass.SIMILAR))])
+        store.keep_verdicts(MARK, [PairVerdict(two, one, Verdict(MatchClass.PARTIAL))])
+        assert list(store.verdicts(MARK)) == [PairVerdict(two, one, Verdict(MatchClass.PARTIAL))]
 
     def test_clearing_forgets_words_and_proofs(self, store: Store) -> None:
         library = [featured(f"/a/{name}.jpg", vocabulary(1)) for name in range(2)]
         store.put(library)
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
         assert list(map(list, store.candidates([one]))) == [[two]]
-        store.keep_verdicts(MARK, [PairVerdict(one, two, MatchClass.SIMILAR)], [one, two])
+        store.keep_verdicts(MARK, [PairVerdict(one, two, Verdict(MatchClass.SIMILAR))], [one, two])
         store.clear()
         assert list(store.verdicts(MARK)) == []
         store.put(library[:1])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from py_image_dedup.features.codebook import FEATURES_VERSION
 from py_image_dedup.features.extract import extract, pack
 from py_image_dedup.features.visual_words import pack_words
-from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store import copying
 from py_image_dedup.store.base import Store
@@ -88,7 +88,7 @@ def put_proofs(store: Store, names: list[str]) -> None:
     digests = [samples.digest_of(name) for name in names]
     numbers = store.content_ids(digests)
     own = [numbers[digest] for digest in digests]
-    similar = [PairVerdict(*pair, MatchClass.PARTIAL, Orientation.ROTATE_90, SEEN) for pair in pairwise(own)]
+    similar = [PairVerdict(*pair, Verdict(MatchClass.PARTIAL, Orientation.ROTATE_90, SEEN)) for pair in pairwise(own)]
     store.keep_verdicts(MARK, [*similar, PairVerdict(own[0], own[-1], None)], own[:-1])
 
 
@@ -96,7 +96,7 @@ def proofs_by_name(store: Store, names: list[str]) -> tuple[list[object], list[s
     """The proofs and what is not verified, with names instead of the numbers of this index."""
     numbers = store.content_ids([samples.digest_of(name) for name in names])
     named = {numbers[samples.digest_of(name)]: name for name in names}
-    proofs = [(named[p.left], named[p.right], p.match_class, p.orientation, p.evidence) for p in store.verdicts(MARK)]
+    proofs = [(named[p.left], named[p.right], p.verdict) for p in store.verdicts(MARK)]
     return sorted(proofs, key=repr), sorted(named[number] for number in store.unverified(MARK, None))
 
 

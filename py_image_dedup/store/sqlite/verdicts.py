@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict
 from py_image_dedup.store.sqlite.database import Database, Row
 from py_image_dedup.store.sqlite.rows import damaged
 
@@ -120,14 +120,11 @@ class VerdictCache:
 
     def _verdict(self, left: int, right: int, name: str | None, orientation: int, evidence: str | None) -> PairVerdict:
         try:
-            stored = None if evidence is None else json.loads(evidence)
-            return PairVerdict(
-                left,
-                right,
-                None if name is None else MatchClass(name),
-                Orientation(orientation),
-                None if stored is None else _evidence_of(stored),
-            )
+            seen = None if evidence is None else json.loads(evidence)
+            if name is None:
+                return PairVerdict(left, right, None)
+            shown = Evidence(()) if seen is None else _evidence_of(seen)
+            return PairVerdict(left, right, Verdict(MatchClass(name), Orientation(orientation), shown))
         except (ValueError, TypeError, KeyError) as error:
             raise damaged(self._database.path, f"a verdict: {error}") from error
 
@@ -157,12 +154,12 @@ def invalidate_departed(database: Database) -> None:
         database.execute(f"DELETE FROM verified WHERE digest IN ({departed})")  # noqa: S608 - constant
 
 
-def _row(left: bytes, right: bytes, version: int, verdict: PairVerdict) -> Row:
-    evidence = verdict.evidence
-    stored = None
-    if evidence is not None:
-        figures = [evidence.inliers, evidence.bad_share, evidence.coverage_left, evidence.coverage_right]
-        fields = {"words": evidence.words, "reversed": evidence.words_reversed, "numbers": figures}
-        stored = json.dumps(fields | {"drawn": evidence.right_is_drawn_over})
-    name = None if verdict.match_class is None else verdict.match_class.value
-    return (left, right, version, name, int(verdict.orientation), stored)
+def _row(left: bytes, right: bytes, version: int, proof: PairVerdict) -> Row:
+    verdict = proof.verdict
+    if verdict is None:
+        return (left, right, version, None, int(Orientation.UPRIGHT), None)
+    seen = verdict.evidence
+    figures = [seen.inliers, seen.bad_share, seen.coverage_left, seen.coverage_right]
+    known = {"words": seen.words, "reversed": seen.words_reversed, "numbers": figures}
+    evidence = json.dumps(known | {"drawn": seen.right_is_drawn_over})
+    return (left, right, version, verdict.match_class.value, int(verdict.orientation), evidence)

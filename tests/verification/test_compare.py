@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from py_image_dedup.verification.compare import Comparison, compare, look_at_changes
+from py_image_dedup.verification.compare import Comparison, compare, detect_overlay
 from py_image_dedup.verification.registration import overlap, register
-from py_image_dedup.verification.transform import Alignment, scaling, shifting
+from py_image_dedup.verification.transform import Transform, scaling, translation
 from tests.support.photographs import grey, photograph
 
 Grey = npt.NDArray[np.uint8]
@@ -28,10 +28,10 @@ def moved(picture: Grey, x: float, y: float) -> Grey:
 
 @pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (0.4, -0.3), (2.3, 1.7), (-4.0, 3.0)])
 def test_a_shift_is_found_to_a_tenth_of_a_pixel(picture: Grey, x: float, y: float) -> None:
-    found = register(picture, moved(picture, x, y), Alignment(np.eye(3)))
+    found = register(picture, moved(picture, x, y), Transform(np.eye(3)))
 
     assert found is not None
-    middle = found.alignment.apply(np.array([[100.0, 80.0]]))[0]
+    middle = found.transform.apply(np.array([[100.0, 80.0]]))[0]
     assert middle == pytest.approx([100 + x, 80 + y], abs=0.08)
 
 
@@ -40,31 +40,31 @@ def test_a_small_turn_and_scale_are_found(picture: Grey) -> None:
     truth = cv2.getRotationMatrix2D((width / 2, height / 2), 1.5, 1.02)
     copy = cv2.warpAffine(picture, truth, (width, height), flags=cv2.INTER_CUBIC)
 
-    found = register(picture, copy, Alignment(np.eye(3)))
+    found = register(picture, copy, Transform(np.eye(3)))
 
     assert found is not None
-    assert np.abs(found.alignment.matrix[:2, :2] - truth[:, :2]).max() < 0.002
+    assert np.abs(found.transform.matrix[:2, :2] - truth[:, :2]).max() < 0.002
 
 
 def test_a_sticker_does_not_pull_the_alignment_away(picture: Grey) -> None:
     copy = moved(picture, 1.5, 0).copy()
     copy[30:90, 40:120] = 255
 
-    found = register(picture, copy, Alignment(np.eye(3)))
+    found = register(picture, copy, Transform(np.eye(3)))
 
     assert found is not None
-    assert found.alignment.apply(np.array([[180.0, 140.0]]))[0] == pytest.approx([181.5, 140], abs=0.1)
+    assert found.transform.apply(np.array([[180.0, 140.0]]))[0] == pytest.approx([181.5, 140], abs=0.1)
 
 
 def test_what_cannot_be_aligned_stays_where_it_was(picture: Grey) -> None:
-    start = shifting(3, 5)
+    start = translation(3, 5)
 
     found = register(picture, grey(photograph(22), short=160), start)
 
     assert found is not None
     comparison = compare(found)
     assert comparison is not None
-    assert comparison.bad_share > 0.3
+    assert comparison.mismatch_share > 0.3
     assert comparison.exact_weight < 0.1
 
 
@@ -77,14 +77,14 @@ def test_the_coarser_picture_is_the_base(picture: Grey) -> None:
 
     assert there is not None
     assert back is not None
-    assert (there.base_is_left, back.base_is_left) == (False, True)
-    assert there.base.shape == back.base.shape == (80, 106)
-    assert np.allclose(there.alignment.matrix, to_small.matrix)
-    assert np.abs(there.base - there.moved)[5:-5, 5:-5].mean() < 6
+    assert (there.reference_is_left, back.reference_is_left) == (False, True)
+    assert there.reference.shape == back.reference.shape == (80, 106)
+    assert np.allclose(there.transform.matrix, to_small.matrix)
+    assert np.abs(there.reference - there.warped)[5:-5, 5:-5].mean() < 6
 
 
 def test_pictures_that_hardly_overlap_have_no_overlap(picture: Grey) -> None:
-    assert overlap(picture, picture, shifting(picture.shape[1] - 5, 0)) is None
+    assert overlap(picture, picture, translation(picture.shape[1] - 5, 0)) is None
 
 
 def test_brightness_and_contrast_are_no_difference(picture: Grey) -> None:
@@ -92,15 +92,15 @@ def test_brightness_and_contrast_are_no_difference(picture: Grey) -> None:
 
     comparison = compared(picture, copy)
 
-    assert comparison.bad_share == 0
+    assert comparison.mismatch_share == 0
     assert comparison.exact_weight > 0.95
-    assert comparison.shift < 0.1
+    assert comparison.median_shift < 0.1
 
 
 def test_half_a_pixel_is_a_difference(picture: Grey) -> None:
     comparison = compared(picture, moved(picture, 0.8, 0.5))
 
-    assert comparison.shift > 0.6
+    assert comparison.median_shift > 0.6
     assert comparison.exact_weight < 0.2
 
 
@@ -109,11 +109,11 @@ def test_a_black_bar_is_drawn(picture: Grey) -> None:
     copy[140:] = 0
 
     comparison = compared(picture, copy)
-    found = overlap(picture, copy, Alignment(np.eye(3)))
+    found = overlap(picture, copy, Transform(np.eye(3)))
 
     assert found is not None
-    assert 0.05 < comparison.bad_share < 0.2
-    assert look_at_changes(found, comparison).drawn
+    assert 0.05 < comparison.mismatch_share < 0.2
+    assert detect_overlay(found, comparison).has_overlay
 
 
 @pytest.mark.parametrize("what", ["bar", "letters", "sticker"])
@@ -131,11 +131,11 @@ def test_it_is_told_over_which_of_two_pictures_something_was_drawn(what: str) ->
         draw.ellipse((60, 60, 130, 125), fill=230)
     copy = np.asarray(drawn_over)
     for left, right in ((picture, copy), (copy, picture)):
-        found = overlap(left, right, Alignment(np.eye(3)))
+        found = overlap(left, right, Transform(np.eye(3)))
         assert found is not None
-        base_is_copy = found.base_is_left == (left is copy)
-        changes = look_at_changes(found, compared(left, right))
-        assert (changes.drawn, changes.over_base) == (True, base_is_copy)
+        base_is_copy = found.reference_is_left == (left is copy)
+        changes = detect_overlay(found, compared(left, right))
+        assert (changes.has_overlay, changes.over_reference) == (True, base_is_copy)
 
 
 def test_a_piece_of_another_photo_is_not_drawn(picture: Grey) -> None:
@@ -143,14 +143,14 @@ def test_a_piece_of_another_photo_is_not_drawn(picture: Grey) -> None:
     copy[40:100, 50:130] = grey(photograph(23), short=160)[40:100, 50:130]
 
     comparison = compared(picture, copy)
-    found = overlap(picture, copy, Alignment(np.eye(3)))
+    found = overlap(picture, copy, Transform(np.eye(3)))
 
     assert found is not None
-    assert not look_at_changes(found, comparison).drawn
+    assert not detect_overlay(found, comparison).has_overlay
 
 
 def compared(left: Grey, right: Grey) -> Comparison:
-    found = overlap(left, right, Alignment(np.eye(3)))
+    found = overlap(left, right, Transform(np.eye(3)))
     assert found is not None
     comparison = compare(found)
     assert comparison is not None
