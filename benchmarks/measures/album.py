@@ -17,7 +17,7 @@ from ladder import LADDER, Original
 from py_image_dedup.features.extract import extract, pack
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.model.photo import PhotoFacts
 from py_image_dedup.signature.compute import compute
 
@@ -106,8 +106,8 @@ def _album(path: Path, longest: int) -> Album:
 
 
 def _see(path: Path, decoder: Decoder) -> Seen:
-    with read_source(path) as source:
-        decoded = decoder.decode(source)
-    signature = compute(decoded.grey)
+    with read_file(path) as opened:
+        decoded = decoder.decode(opened)
+    signature = compute(decoded.canonical)
     values = np.zeros(272, np.int8) if signature is None else np.frombuffer(signature.values, np.int8)
-    return Seen(path, decoded.facts, values, pack(extract(decoded.grey)))
+    return Seen(path, decoded.facts, values, pack(extract(decoded.canonical)))

@@ -18,7 +18,7 @@ from measures.album import photos_in
 from measures.peer_setting import Bools, Files, Floats, Setting, counted, without_false_pair
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.signature.distance import distances, from_products
 
@@ -70,8 +70,8 @@ class ImageMatch:
     def _signature(self, photo: Path) -> Int8Array:
         """Return the values, all zero (like nothing) for what is flat or cannot be decoded."""
         try:
-            with read_source(photo) as source:
-                signature = compute(self._decoder.decode(source).grey)
+            with read_file(photo) as opened:
+                signature = compute(self._decoder.decode(opened).canonical)
         except MediaError:
             signature = None
         return np.zeros(272, np.int8) if signature is None else np.frombuffer(signature.values, np.int8)

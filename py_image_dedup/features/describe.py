@@ -15,7 +15,7 @@ import numpy as np
 
 from py_image_dedup.features.extract import extract, pack
 from py_image_dedup.features.visual_words import pack_words
-from py_image_dedup.media.worker import main as guard
+from py_image_dedup.media.worker import main as worker
 from py_image_dedup.model.photo import Signature
 from py_image_dedup.signature.arrays import UInt8Array
 from py_image_dedup.signature.blas import single_threaded_blas
@@ -71,14 +71,14 @@ def image_features(grey: UInt8Array) -> ImageFeatures:
 
 
 def make(width: int, height: int, grey: bytes) -> tuple[bytes, ...]:
-    """Describe a picture that was just decoded: what ``media.guard.main`` is given."""
+    """Describe a picture that was just decoded: what ``media.worker.main`` is given."""
     return image_features(np.frombuffer(grey, dtype=np.uint8).reshape(height, width)).parts
 
 
 def main() -> int:
     """Serve, with one thread: there is a process for each core already."""
     with single_threaded_blas:
-        return guard.main(make)
+        return worker.main(make)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Files become pixels, facts and digests; pictures are decoded in worker processes."""
+"""Reads files and decodes pictures, in worker processes, to facts, canonical images and digests."""

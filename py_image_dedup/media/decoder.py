@@ -1,4 +1,4 @@
-"""A file becomes facts and the canonical grey picture, or a digest of its pixels, whatever it contains."""
+"""The decoder: files become facts and canonical images, or pixel digests, in worker processes that may crash."""
 
 from __future__ import annotations
 
@@ -8,69 +8,53 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final, Self
 
 from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
-from py_image_dedup.media.limits import Admit, Limits, MediaError, MemoryBudget, explain
+from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserve, explain
+from py_image_dedup.media.opened_file import OpenedFile, read_file
 from py_image_dedup.media.process import command_of, end, start
-from py_image_dedup.media.source import Source, read_source
-from py_image_dedup.media.worker.protocol import Closed, Message, receive, send, send_file
+from py_image_dedup.media.worker.protocol import Closed, DecodedPicture, Message, receive, send, send_file
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.photo import PhotoFacts
 
+__all__ = ["MEDIA_VERSION", "DecodedPicture", "Decoder", "WorkerClient"]
 
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What was made of one picture.
+MEDIA_VERSION: Final = 2
+"""Version of the facts, the canonical image and the pixel digest; raised when one of them changes for some file.
 
-    Attributes:
-        facts: What it says about itself.
-        width: Of the canonical grey picture.
-        height: Of the canonical grey picture.
-        grey: Its bytes, row by row.
-        made: What was made of it where it was decoded, as ``media.guard.Make`` says; often nothing.
-    """
+The next run analyses entries of another version again.
+"""
 
-    facts: PhotoFacts
-    width: int
-    height: int
-    grey: bytes
-    made: tuple[bytes, ...] = ()
-
-
+DIGEST_BYTES: Final = 32
 _COMMAND = command_of("py_image_dedup.media.worker.main")
-DIGEST_BYTES = 32
 _FILES_PER_PROCESS = 1000
-"""What decoders leak ends with their process."""
+"""A worker is replaced after this many files, which bounds what decoders leak."""
 _START_SECONDS = 60.0
-_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
-"""What a decoder does not die of by itself: the system was short of memory, or somebody ended it."""
+_EXTERNAL_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
+"""Signals that a decoder does not raise by itself: the system was short of memory, or a user ended the process."""
 
 
 class _CrashedError(MediaError):
-    """The process died of a file, which was the ``files``-th that it had."""
+    """The worker crashed while it decoded its ``files``-th file."""
 
     def __init__(self, message: str, files: int) -> None:
         super().__init__(FailureReason.CRASHED, message)
         self.files = files
 
 
-class Guard:
-    """One guarded decoder process, started when it is first needed and again after it died.
+class WorkerClient:
+    """The client of one decoder worker, which is started on first use and again after a crash.
 
     For one thread at a time. Close it, or use ``Decoder``, which does.
 
     Args:
-        limits: What a file may cost.
-        command: What to start instead of the real decoder.
+        limits: Cost limits of one file.
+        command: Command line of the worker.
     """
 
     def __init__(self, limits: Limits, command: Sequence[str] = _COMMAND) -> None:
@@ -80,66 +64,76 @@ class Guard:
         self._connection: socket.socket | None = None
         self._files = 0
 
-    def examine(self, source: Source, kind: str, admit: Admit) -> Examined:
-        """Do what ``media.examine.examine`` does.
+    def decode(self, file: OpenedFile, kind: str, reserve: Reserve) -> DecodedPicture:
+        """Return the facts and the canonical image of a file.
+
+        Args:
+            file: The file; its position is moved to the start.
+            kind: The name of its format.
+            reserve: Reserves the memory that decoding needs.
 
         Raises:
-            MediaError: Also ``crashed`` and ``timeout``.
+            MediaError: The file cannot be decoded; ``crashed`` and ``timeout`` included.
         """
-        message, body = self._ask("examine", source, kind, admit)
+        message, body = self._request("decode", file, kind, reserve)
         try:
             width, height = int(str(message["width"])), int(str(message["height"]))
             facts = _facts(message["facts"])
-            grey, *made = _cut(body, [width * height, *_lengths(message.get("made", []))])
+            pixels, *extras = _split(body, [width * height, *_lengths(message.get("extras", []))])
         except (KeyError, ValueError, TypeError) as error:
-            raise self._nonsense() from error
-        if not grey:
-            raise self._nonsense()
-        return Examined(facts, width, height, grey, tuple(made))
+            raise self._invalid_answer() from error
+        if not pixels:
+            raise self._invalid_answer()
+        return DecodedPicture(facts, width, height, pixels, tuple(extras))
 
-    def digest(self, source: Source, kind: str, admit: Admit) -> bytes:
-        """Do what ``media.pixels.digest_pixels`` does.
+    def digest(self, file: OpenedFile, kind: str, reserve: Reserve) -> bytes:
+        """Return the pixel digest of a file, 32 bytes.
+
+        Args:
+            file: The file; its position is moved to the start.
+            kind: The name of its format.
+            reserve: Reserves the memory that decoding needs.
 
         Raises:
-            MediaError: Also ``crashed`` and ``timeout``.
+            MediaError: The file cannot be decoded; ``crashed`` and ``timeout`` included.
         """
-        digest = self._ask("digest", source, kind, admit)[1]
+        digest = self._request("digest", file, kind, reserve)[1]
         if len(digest) != DIGEST_BYTES:
-            raise self._nonsense()
+            raise self._invalid_answer()
         return digest
 
     def close(self) -> None:
-        """End the process, which has nothing in hand; closing twice is no error."""
+        """End the worker, which must be idle; closing twice is no error."""
         self._end()
 
     def start(self) -> None:
-        """Start the process if there is none, without waiting until it is ready.
+        """Start the worker if there is none, without waiting until it is ready.
 
         Raises:
-            MediaError: ``io-error``.
+            MediaError: ``io-error``; the worker cannot be started.
         """
         if self._files >= _FILES_PER_PROCESS or (self._process is not None and self._process.poll() is not None):
             self.close()
         if self._process is None:
             self._start()
 
-    def _ask(self, task: str, source: Source, kind: str, admit: Admit) -> tuple[Message, bytes]:
-        """Ask the process, and a new one if it crashed that had decoded other files: they may have broken it."""
-        admit = _once(admit)
+    def _request(self, task: str, file: OpenedFile, kind: str, reserve: Reserve) -> tuple[Message, bytes]:
+        """Send a request; repeat it to a new worker if one crashed that earlier files may have broken."""
+        reserve = _once(reserve)
         try:
-            return self._ask_once(task, source, kind, admit)
+            return self._request_once(task, file, kind, reserve)
         except _CrashedError as error:
             if error.files == 1:
                 raise
-        return self._ask_once(task, source, kind, admit)
+        return self._request_once(task, file, kind, reserve)
 
-    def _ask_once(self, task: str, source: Source, kind: str, admit: Admit) -> tuple[Message, bytes]:
+    def _request_once(self, task: str, file: OpenedFile, kind: str, reserve: Reserve) -> tuple[Message, bytes]:
         connection = self._ready()
         ends = time.monotonic() + self._limits.timeout_seconds
         request = {
             "task": task,
             "format": kind,
-            "size": source.stat.size,
+            "size": file.stat.size,
             "free": MemoryBudget.SMALL,
             "max_pixels": self._limits.max_pixels,
             "memory_bytes": self._limits.memory_bytes,
@@ -147,32 +141,32 @@ class Guard:
         }
         try:
             connection.settimeout(self._limits.timeout_seconds)
-            os.lseek(source.descriptor, 0, os.SEEK_SET)
-            send_file(connection, request, source.descriptor)
+            os.lseek(file.descriptor, 0, os.SEEK_SET)
+            send_file(connection, request, file.descriptor)
             while True:
                 connection.settimeout(max(0.01, ends - time.monotonic()))
                 message, body = receive(connection)
                 if "needs" not in message:
                     break
                 waited = time.monotonic()
-                _admit_or_refuse(connection, admit, int(str(message["needs"])))
+                _reserve_or_refuse(connection, reserve, int(str(message["needs"])))
                 ends += time.monotonic() - waited
         except TimeoutError as error:
             self._end()
-            raise self._overran() from error
+            raise self._timed_out() from error
         except (Closed, OSError) as error:
             raise self._died() from error
         except MediaError:
-            raise  # refused, and the process knows
+            raise  # the memory was refused, and the worker has been notified
         except BaseException:
-            self._end()  # interrupted half way: what it still answers must not be taken for another file's
+            self._end()  # interrupted in between: a late answer must not be taken for that of another file
             raise
         if "failure" in message:
             raise MediaError(FailureReason(str(message["failure"])), str(message["message"])[:500])
         return message, body
 
     def _ready(self) -> socket.socket:
-        """Return the connection to a process that waits for a file."""
+        """Return the connection to a worker that waits for a file."""
         self.start()
         connection = self._connection
         if connection is None:
@@ -199,11 +193,11 @@ class Guard:
         self._connection = ours
 
     @staticmethod
-    def _not_started(why: str) -> MediaError:
-        return MediaError(FailureReason.IO_ERROR, f"the guarded decoder could not be started ({why})")
+    def _not_started(cause: str) -> MediaError:
+        return MediaError(FailureReason.IO_ERROR, f"the decoder process could not be started ({cause})")
 
     def _end(self) -> int:
-        """Kill the process and return how it ended."""
+        """Kill the worker and return its exit code."""
         code = 0
         if self._connection is not None:
             self._connection.close()
@@ -218,56 +212,58 @@ class Guard:
         files, process = self._files, self._process
         if process is not None:
             try:
-                process.wait(1)  # it closed the connection by dying: its own cause of death, not our kill
+                process.wait(1)  # the connection closed because it died: wait for its own exit code, not that of a kill
             except subprocess.TimeoutExpired:
                 process.kill()
         code = self._end()
         if code == -signal.SIGALRM:
-            return self._overran()
+            return self._timed_out()
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if -code in _FROM_OUTSIDE:
-            return MediaError(FailureReason.IO_ERROR, f"the decoder was ended from outside ({cause}); run it again")
-        return _CrashedError(f"the decoder crashed on it ({cause})", files)
+        if -code in _EXTERNAL_SIGNALS:
+            return MediaError(
+                FailureReason.IO_ERROR, f"the decoder process was ended from outside ({cause}); run the program again"
+            )
+        return _CrashedError(f"the decoder crashed on this file ({cause})", files)
 
-    def _nonsense(self) -> MediaError:
+    def _invalid_answer(self) -> MediaError:
         self._end()
-        return MediaError(FailureReason.CRASHED, "the decoder's answer made no sense")
+        return MediaError(FailureReason.CRASHED, "the decoder returned an invalid answer")
 
-    def _overran(self) -> MediaError:
-        return MediaError(FailureReason.TIMEOUT, f"decoding it took more than {self._limits.timeout_seconds:g} seconds")
-
-
-def _once(admit: Admit) -> Admit:
-    """Ask once, although a picture may be decoded twice: the memory is given back when both are done."""
-    asked = False
-
-    def admit_once(needed: int) -> None:
-        nonlocal asked
-        if not asked:
-            admit(needed)
-            asked = True
-
-    return admit_once
+    def _timed_out(self) -> MediaError:
+        return MediaError(FailureReason.TIMEOUT, f"decoding took more than {self._limits.timeout_seconds:g} seconds")
 
 
-def _admit_or_refuse(connection: socket.socket, admit: Admit, needed: int) -> None:
+def _once(reserve: Reserve) -> Reserve:
+    """Reserve only once although a file may be decoded twice: the memory is released after the second attempt."""
+    reserved = False
+
+    def reserve_once(needed: int) -> None:
+        nonlocal reserved
+        if not reserved:
+            reserve(needed)
+            reserved = True
+
+    return reserve_once
+
+
+def _reserve_or_refuse(connection: socket.socket, reserve: Reserve, needed: int) -> None:
     try:
-        admit(needed)
+        reserve(needed)
     except MediaError:
         send(connection, {"go": False})
-        receive(connection)  # its report of the refusal
+        receive(connection)  # the worker's report of the refusal
         raise
     send(connection, {"go": True})
 
 
 def _lengths(values: object) -> list[int]:
     if not isinstance(values, list):
-        raise TypeError("no lengths")
+        raise TypeError("the lengths are not a list")
     return [int(str(value)) for value in values]
 
 
-def _cut(body: bytes, lengths: Sequence[int]) -> list[bytes]:
-    """Take a body apart."""
+def _split(body: bytes, lengths: Sequence[int]) -> list[bytes]:
+    """Split a body into parts of these lengths."""
     if min(lengths) < 0 or sum(lengths) != len(body):
         raise ValueError(f"{len(body)} bytes are not parts of {lengths}")
     ends = list(accumulate(lengths))
@@ -276,7 +272,7 @@ def _cut(body: bytes, lengths: Sequence[int]) -> list[bytes]:
 
 def _facts(values: object) -> PhotoFacts:
     if not isinstance(values, dict):
-        raise TypeError("no facts")
+        raise TypeError("the facts are not an object")
     captured = values["captured"]
     return PhotoFacts(
         format=str(values["format"]),
@@ -290,91 +286,71 @@ def _facts(values: object) -> PhotoFacts:
     )
 
 
-MEDIA_VERSION = 2
-"""Raised when the facts, the canonical grey picture or the pixel digest of a file come out differently than before.
-
-Entries of another version are made anew by the next run.
-"""
-
-
-__all__ = ["MEDIA_VERSION", "Decoded", "Decoder", "decode", "pixel_digest"]
-
-Grey: TypeAlias = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
-    """A picture that was decoded whole.
-
-    Attributes:
-        facts: What it says about itself.
-        grey: The canonical grey picture: uint8 of shape (height, width), C-contiguous, read-only; see ``media.grey``.
-        made: What the guarded process made of it besides, if it is one that does.
-    """
-
-    facts: PhotoFacts
-    grey: Grey
-    made: tuple[bytes, ...] = ()
-
-
 class Decoder:
-    """Decodes files, one after another, in a guarded process: what crashes there costs its file and nothing else.
+    """Decodes files one at a time in a worker process, so that a crash costs one file.
 
-    For one thread at a time; give each thread its own, and all of them one budget. Making one costs nothing: its
-    process is started by the first file, or by ``prepare``, and then reused. Use it in a ``with`` block, or close it.
+    For one thread at a time; each thread has its own, and all share one budget. Creating one costs nothing: its worker
+    is started by the first file, or by ``prepare``, and then reused. Use it in a ``with`` block, or close it.
 
     Args:
-        limits: What a file may cost.
-        budget: Memory that several decoders share; its own if not given.
-        guard: The process.
+        limits: Cost limits of one file.
+        budget: Memory shared with other decoders; a budget of its own by default.
+        client: Client of another worker than the default one.
     """
 
     def __init__(
-        self, limits: Limits | None = None, budget: MemoryBudget | None = None, guard: Guard | None = None
+        self, limits: Limits | None = None, budget: MemoryBudget | None = None, client: WorkerClient | None = None
     ) -> None:
         self._limits = Limits() if limits is None else limits
         self._budget = MemoryBudget(self._limits.memory_bytes) if budget is None else budget
-        self._guard = Guard(self._limits) if guard is None else guard
+        self._client = WorkerClient(self._limits) if client is None else client
 
     def prepare(self) -> None:
-        """Start the process, without waiting for it: there will soon be something to decode."""
-        self._guard.start()
+        """Start the worker without waiting for it, ahead of the first file."""
+        self._client.start()
 
-    def decode(self, source: Source) -> Decoded:
-        """Make the facts and the canonical grey picture of a file that was read.
+    def decode(self, file: OpenedFile) -> DecodedPicture:
+        """Return the facts and the canonical image of a file.
+
+        Args:
+            file: The file.
 
         Raises:
-            MediaError: It is no picture (``not-an-image``), of a kind that is not decoded (``unsupported``), not whole
-                (``truncated``, ``corrupt``), or too costly (``too-large``, ``timeout``, ``crashed``); ``changed``.
+            MediaError: The file is no image (``not-an-image``), of a format that is not supported (``unsupported``),
+                not whole (``truncated``, ``corrupt``), or too expensive (``too-large``, ``timeout``, ``crashed``);
+                or it changed in the meantime (``changed``).
         """
         try:
-            kind = _recognise(source)
-            with self._budget.share() as admit:
-                found = self._guard.examine(source, kind, admit)
-            source.check_unchanged()
+            kind = _recognise(file)
+            with self._budget.reservation() as reserve:
+                decoded = self._client.decode(file, kind, reserve)
+            file.check_unchanged()
         except Exception as error:
             raise explain(error) from error
-        return Decoded(found.facts, _array(found), found.made)
+        return decoded
 
     def pixel_digest(self, path: Path) -> bytes:
-        """Digest what a viewer shows of a file, 32 bytes; see ``media.pixels``.
+        """Return the pixel digest of a file, 32 bytes; see ``media.worker.pixel_digest``.
+
+        Args:
+            path: Absolute path.
 
         Raises:
-            MediaError: As ``read_source`` and ``decode``; ``unsupported`` also where pixels cannot be compared exactly.
+            MediaError: As ``read_file`` and ``decode``; ``unsupported`` also where pixels cannot be compared exactly.
         """
-        with read_source(path) as source:
+        with read_file(path) as file:
             try:
-                kind = _recognise(source)
-                with self._budget.share() as admit:
-                    digest = self._guard.digest(source, kind, admit)
-                source.check_unchanged()
+                kind = _recognise(file)
+                with self._budget.reservation() as reserve:
+                    digest = self._client.digest(file, kind, reserve)
+                file.check_unchanged()
             except Exception as error:
                 raise explain(error) from error
         return digest
 
     def close(self) -> None:
-        """End the guarded process; closing twice is no error."""
-        self._guard.close()
+        """End the worker; closing twice is no error."""
+        self._client.close()
 
     def __enter__(self) -> Self:
         """Return the decoder itself."""
@@ -387,29 +363,5 @@ class Decoder:
         self.close()
 
 
-def decode(source: Source, limits: Limits | None = None) -> Decoded:
-    """Decode one file; for more than one, a ``Decoder`` does not start a process for each.
-
-    Raises:
-        MediaError: As ``Decoder.decode``.
-    """
-    with Decoder(limits) as decoder:
-        return decoder.decode(source)
-
-
-def pixel_digest(path: Path, limits: Limits | None = None) -> bytes:
-    """Digest the pixels of one file; for more than one, a ``Decoder`` does not start a process for each.
-
-    Raises:
-        MediaError: As ``Decoder.pixel_digest``.
-    """
-    with Decoder(limits) as decoder:
-        return decoder.pixel_digest(path)
-
-
-def _recognise(source: Source) -> str:
-    return recognise(source.head(HEAD_BYTES), source.tail(TAIL_BYTES), source.stat.path.suffix)
-
-
-def _array(found: Examined) -> Grey:
-    return np.frombuffer(found.grey, dtype=np.uint8).reshape(found.height, found.width)
+def _recognise(file: OpenedFile) -> str:
+    return recognise(file.head(HEAD_BYTES), file.tail(TAIL_BYTES), file.stat.path.suffix)

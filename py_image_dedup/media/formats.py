@@ -1,87 +1,221 @@
-"""Which formats are decoded, and how a file's format is recognised: by its content, not by its name."""
+"""The image formats that are decoded, one record each, and how a file's format is recognised from its content.
+
+To add a format, add its record to ``FORMATS``: the extensions that are searched, the recognition, the decoder and the
+reference table follow from it.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.failure import FailureReason
 
-HEAD_BYTES = 4096
-"""How much of the beginning of a file ``recognise`` needs to see."""
-TAIL_BYTES = 26
-"""How much of its end."""
+HEAD_BYTES: Final = 4096
+"""Bytes from the start of a file that recognition needs."""
+TAIL_BYTES: Final = 26
+"""Bytes from the end of a file that recognition needs."""
 
-_SUFFIXES: dict[str, tuple[str, ...]] = {
-    "AVIF": (".avif", ".avifs"),
-    "BLP": (".blp",),
-    "BMP": (".bmp", ".dib"),
-    "CUR": (".cur",),
-    "DCX": (".dcx",),
-    "DDS": (".dds",),
-    "FLI": (".fli", ".flc"),
-    "GIF": (".gif",),
-    "HEIF": (".heic", ".heif", ".hif", ".heics", ".heifs"),
-    "ICNS": (".icns",),
-    "ICO": (".ico",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
-    "MSP": (".msp",),
-    "PCD": (".pcd",),
-    "PCX": (".pcx",),
-    "PNG": (".png", ".apng"),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
-    "PSD": (".psd",),
-    "QOI": (".qoi",),
-    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
-    "SUN": (".ras",),
-    "TGA": (".tga", ".icb", ".vda", ".vst"),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-    "XBM": (".xbm",),
-    "XPM": (".xpm",),
-}
+Detect: TypeAlias = Callable[[bytes, bytes, str], bool]
+"""``(head, tail, suffix) -> whether a file with these first and last bytes and this suffix has the format``."""
 
-EXTENSIONS: frozenset[str] = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
-"""The usual file name endings of every decodable format, lower case with the dot.
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """One image format.
+
+    Attributes:
+        name: The name that Pillow gives it, and that the index keeps.
+        suffixes: Usual file name endings, lower case with the dot.
+        plugin: Pillow's module for it, without ``ImagePlugin``; empty for HEIF, which pillow-heif decodes.
+        magic: Bytes that every file starts with, one or more alternatives.
+        detect: Recognises files that no fixed bytes start; tried after all magic bytes.
+        several_frames: Whether a file can be an animation or have pages. Not set where further frames are layers, sizes
+            or previews of the one picture.
+        upright: Whether the decoder applies the orientation: Pillow for the tag of TIFF, libheif for its own boxes.
+        late_exif: Whether EXIF may follow the pixels, and so is known only after decoding.
+        decoder_bytes: Memory of the decoder besides Pillow's own picture, bytes per pixel; from measured peaks at
+            20 megapixels.
+        note: What a user should know about the support.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    plugin: str
+    magic: tuple[bytes, ...] = ()
+    detect: Detect | None = None
+    several_frames: bool = False
+    upright: bool = False
+    late_exif: bool = False
+    decoder_bytes: int = 4
+    note: str = ""
+
+
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+
+
+def _brands(head: bytes) -> frozenset[bytes]:
+    """Return the brands of an ISO base media file (ISO 14496-12, 4.3); none for other files."""
+    if head[4:8] != b"ftyp":
+        return frozenset()
+    length = min(int.from_bytes(head[:4], "big"), len(head))
+    return frozenset({head[8:12], *(head[at : at + 4] for at in range(16, length - 3, 4))})
+
+
+def _is_avif(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return not _brands(head).isdisjoint(_AVIF_BRANDS)
+
+
+def _is_heif(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return not _brands(head).isdisjoint(_HEIF_BRANDS)
+
+
+def _is_webp(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def _is_ppm(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return re.match(rb"P[1-6fF]\s", head) is not None
+
+
+def _is_icon(head: bytes, kind: bytes) -> bool:
+    # The next two bytes are the number of images; zero is how most TGA files begin.
+    return head[:4] == kind and head[4:6] not in {b"", b"\0\0"}
+
+
+def _is_ico(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return _is_icon(head, b"\0\0\1\0")
+
+
+def _is_cur(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return _is_icon(head, b"\0\0\2\0")
+
+
+def _is_pcx(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return len(head) > 128 and head[0] == 10 and head[1] in {0, 2, 3, 5} and head[2] in {0, 1}
+
+
+def _is_fli(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return len(head) > 128 and head[4:6] in {b"\x11\xaf", b"\x12\xaf"}
+
+
+def _is_pcd(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return head[2048:2052] == b"PCD_"
+
+
+def _is_xbm(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    return re.match(rb"\s*#define[ \t]+\S+_width[ \t]+\d", head) is not None
+
+
+_TGA_SUFFIXES = (".tga", ".icb", ".vda", ".vst")
+
+
+def _is_tga(head: bytes, tail: bytes, suffix: str) -> bool:
+    """Recognise TGA, whose version 1 carries no mark at all: its suffix and a plausible header must do."""
+    if len(head) < 18 or not (tail[8:24] == b"TRUEVISION-XFILE" or suffix.lower() in _TGA_SUFFIXES):
+        return False
+    return head[1] in {0, 1} and head[2] in {1, 2, 3, 9, 10, 11} and head[16] in {1, 8, 15, 16, 24, 32}
+
+
+FORMATS: Final[tuple[ImageFormat, ...]] = (
+    ImageFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), "Jpeg", (b"\xff\xd8\xff",)),
+    ImageFormat(
+        "MPO",
+        (".mpo",),
+        "Mpo",
+        several_frames=True,
+        note="A JPEG file with more pictures behind the first; recognised as JPEG, opened as MPO to see them all.",
+    ),
+    ImageFormat(
+        "PNG",
+        (".png", ".apng"),
+        "Png",
+        (b"\x89PNG\r\n\x1a\n",),
+        several_frames=True,
+        late_exif=True,
+        decoder_bytes=0,
+    ),
+    ImageFormat("GIF", (".gif",), "Gif", (b"GIF87a", b"GIF89a"), several_frames=True),
+    ImageFormat(
+        "TIFF",
+        (".tif", ".tiff"),
+        "Tiff",
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        several_frames=True,
+        upright=True,
+        note="RAW photos in TIFF containers (DNG, NEF, ...) are recognised and not decoded.",
+    ),
+    ImageFormat(
+        "JPEG2000",
+        (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+        "Jpeg2K",
+        (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+        decoder_bytes=18,
+    ),
+    ImageFormat("PSD", (".psd",), "Psd", (b"8BPS",), note="The merged picture; layers do not count."),
+    ImageFormat("QOI", (".qoi",), "Qoi", (b"qoif",)),
+    ImageFormat("DDS", (".dds",), "Dds", (b"DDS ",)),
+    ImageFormat("BLP", (".blp",), "Blp", (b"BLP1", b"BLP2")),
+    ImageFormat("ICNS", (".icns",), "Icns", (b"icns",), note="The largest size."),
+    ImageFormat("SGI", (".sgi", ".rgb", ".rgba", ".bw"), "Sgi", (b"\x01\xda",)),
+    ImageFormat("SUN", (".ras",), "Sun", (b"\x59\xa6\x6a\x95",)),
+    ImageFormat("DCX", (".dcx",), "Dcx", (b"\xb1\x68\xde\x3a",), several_frames=True),
+    ImageFormat("MSP", (".msp",), "Msp", (b"DanM", b"LinS")),
+    ImageFormat("XPM", (".xpm",), "Xpm", (b"/* XPM */",)),
+    ImageFormat("BMP", (".bmp", ".dib"), "Bmp", (b"BM",)),
+    # Recognised by more than their first bytes, the surest first.
+    ImageFormat(
+        "WEBP",
+        (".webp",),
+        "WebP",
+        detect=_is_webp,
+        several_frames=True,
+        decoder_bytes=14,  # two canvases, a copy, and Pillow's picture: 18
+    ),
+    ImageFormat(
+        "AVIF", (".avif", ".avifs"), "Avif", detect=_is_avif, several_frames=True, late_exif=True, decoder_bytes=6
+    ),
+    ImageFormat(
+        "HEIF",
+        (".heic", ".heif", ".hif", ".heics", ".heifs"),
+        "",
+        detect=_is_heif,
+        several_frames=True,
+        upright=True,
+        late_exif=True,
+        decoder_bytes=6,
+    ),
+    ImageFormat("PPM", (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"), "Ppm", detect=_is_ppm),
+    ImageFormat("ICO", (".ico",), "Ico", detect=_is_ico, note="The largest size."),
+    ImageFormat("CUR", (".cur",), "Cur", detect=_is_cur, note="The largest size."),
+    ImageFormat("PCX", (".pcx",), "Pcx", detect=_is_pcx),
+    ImageFormat("FLI", (".fli", ".flc"), "Fli", detect=_is_fli, several_frames=True),
+    ImageFormat("PCD", (".pcd",), "Pcd", detect=_is_pcd),
+    ImageFormat("XBM", (".xbm",), "Xbm", detect=_is_xbm),
+    ImageFormat("TGA", _TGA_SUFFIXES, "Tga", detect=_is_tga),
+)
+"""Every format that is decoded, in the order in which they are tried.
 
 Left out on purpose: what Pillow hands to other programs or cannot draw (EPS, WMF, EMF, GRIB, HDF5, BUFR), scientific
 formats without a range of values of their own (FITS, SPIDER), RAW and video.
 """
 
-_STARTS: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
-    (b"\xff\x4f\xff\x51", "JPEG2000"),
-    (b"8BPS", "PSD"),
-    (b"qoif", "QOI"),
-    (b"DDS ", "DDS"),
-    (b"BLP1", "BLP"),
-    (b"BLP2", "BLP"),
-    (b"icns", "ICNS"),
-    (b"\x01\xda", "SGI"),
-    (b"\x59\xa6\x6a\x95", "SUN"),
-    (b"\xb1\x68\xde\x3a", "DCX"),
-    (b"DanM", "MSP"),
-    (b"LinS", "MSP"),
-    (b"/* XPM */", "XPM"),
-    (b"BM", "BMP"),
-)
+_BY_NAME = {each.name: each for each in FORMATS}
+
+EXTENSIONS: Final[frozenset[str]] = frozenset(suffix for each in FORMATS for suffix in each.suffixes)
+"""The usual file name endings of every decodable format, lower case with the dot."""
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"%!PS", "a PostScript file"),
     (b"\xc5\xd0\xd3\xc6", "a PostScript file"),
     (b"%PDF", "a PDF document"),
     (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
     (b"II*\0\x10\0\0\0CR", "a RAW photo"),
     (b"FUJIFILMCCD-RAW", "a RAW photo"),
     (b"IIRO", "a RAW photo"),
@@ -94,76 +228,53 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\0\0\1\xb3", "a video"),
     (b"<svg", "an SVG drawing"),
 )
+"""``(first bytes, description)`` of formats that are recognised only to say that they are not supported."""
 
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+
+def format_named(name: str) -> ImageFormat:
+    """Return the record of a format.
+
+    Args:
+        name: Its name as ``recognise`` returned it, or ``MPO``.
+
+    Raises:
+        KeyError: There is no such format.
+    """
+    return _BY_NAME[name]
 
 
 def recognise(head: bytes, tail: bytes, suffix: str) -> str:
-    """Say what a file is by its content.
+    """Return the name of a file's format, recognised from its content.
 
     Args:
         head: Its first ``HEAD_BYTES``, or all of it.
         tail: Its last ``TAIL_BYTES``.
-        suffix: The ending of its name. It only counts for TGA of version 1, which carries no mark at all.
-
-    Returns:
-        The format as Pillow names it.
+        suffix: The ending of its name; counts only for TGA of version 1, which carries no mark at all.
 
     Raises:
-        MediaError: ``not-an-image``, or ``unsupported`` for what is an image or video of a kind that is not decoded.
+        MediaError: ``not-an-image``, or ``unsupported`` for an image or video of a format that is not decoded.
     """
-    for start, words in _FOREIGN:
-        if head.startswith(start):
-            raise MediaError(FailureReason.UNSUPPORTED, f"it is {words}, which is not decoded")
-    for start, name in _STARTS:
-        if head.startswith(start):
-            return name
-    found = _in_container(head) or _weakly_marked(head) or _tga(head, tail, suffix)
-    if found is None:
-        raise MediaError(FailureReason.NOT_AN_IMAGE, "its content is not that of any known image format")
-    return found
+    for magic, description in _FOREIGN:
+        if head.startswith(magic):
+            raise _unsupported(description)
+    for each in FORMATS:
+        if head.startswith(each.magic):
+            return each.name
+    _refuse_video(head)
+    for each in FORMATS:
+        if each.detect is not None and each.detect(head, tail, suffix):
+            return each.name
+    raise MediaError(FailureReason.NOT_AN_IMAGE, "the content is not that of any known image format")
 
 
-def _in_container(head: bytes) -> str | None:
-    if head[:4] == b"RIFF":
-        if head[8:12] == b"WEBP":
-            return "WEBP"
-        if head[8:12] == b"AVI ":
-            raise MediaError(FailureReason.UNSUPPORTED, "it is a video, which is not decoded")
-        return None
-    if head[4:8] != b"ftyp":
-        return None
-    length = min(int.from_bytes(head[:4], "big"), len(head))
-    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, length - 3, 4)}
-    if brands & _AVIF_BRANDS:
-        return "AVIF"
-    if brands & _HEIF_BRANDS:
-        return "HEIF"
-    words = "a RAW photo" if head[8:11] == b"crx" else "a video"
-    raise MediaError(FailureReason.UNSUPPORTED, f"it is {words}, which is not decoded")
+def _refuse_video(head: bytes) -> None:
+    """Refuse containers of images and videos that hold no image, and Canon's RAW format, which is one of them."""
+    brands = _brands(head)
+    if brands and brands.isdisjoint(_AVIF_BRANDS | _HEIF_BRANDS):
+        raise _unsupported("a RAW photo" if head[8:11] == b"crx" else "a video")
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        raise _unsupported("a video")
 
 
-def _weakly_marked(head: bytes) -> str | None:
-    if head[:1] == b"P" and re.match(rb"P[1-6fF]\s", head):
-        return "PPM"
-    if head[4:6] not in {b"", b"\0\0"}:  # how many; none is how most TGA files begin
-        kind = {b"\0\0\1\0": "ICO", b"\0\0\2\0": "CUR"}.get(head[:4])
-        if kind is not None:
-            return kind
-    if len(head) > 128 and head[0] == 10 and head[1] in {0, 2, 3, 5} and head[2] in {0, 1}:
-        return "PCX"
-    if len(head) > 128 and head[4:6] in {b"\x11\xaf", b"\x12\xaf"}:
-        return "FLI"
-    if head[2048:2052] == b"PCD_":
-        return "PCD"
-    if re.match(rb"\s*#define[ \t]+\S+_width[ \t]+\d", head):
-        return "XBM"
-    return None
-
-
-def _tga(head: bytes, tail: bytes, suffix: str) -> str | None:
-    if len(head) < 18 or not (tail[8:24] == b"TRUEVISION-XFILE" or suffix.lower() in _SUFFIXES["TGA"]):
-        return None
-    plausible = head[1] in {0, 1} and head[2] in {1, 2, 3, 9, 10, 11} and head[16] in {1, 8, 15, 16, 24, 32}
-    return "TGA" if plausible else None
+def _unsupported(description: str) -> MediaError:
+    return MediaError(FailureReason.UNSUPPORTED, f"this is {description}, a format that is not supported")

@@ -1,4 +1,4 @@
-"""How much one file may cost, and how much all files together may hold at a time."""
+"""Cost limits of decoding: of one file, and of all files that are decoded at a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from py_image_dedup.model.failure import FailureReason
 
 
 class MediaError(Exception):
-    """A file cannot be read, is no picture, or is not whole.
+    """A file cannot be read, is no image, or is not whole.
 
     Attributes:
         reason: The kind of failure.
-        message: The cause in words for a person; does not repeat the path, which the caller knows.
+        message: The cause for the user, without the path, which the caller knows.
     """
 
     def __init__(self, reason: FailureReason, message: str) -> None:
@@ -27,26 +27,24 @@ class MediaError(Exception):
 
 
 def explain(error: Exception) -> MediaError:
-    """Say in our own terms what a decoder complained about.
+    """Return the ``MediaError`` for an exception that a decoder raised.
 
-    Decoders raise nearly every exception there is when a file is broken, so this sorts by what is known of them and
-    calls the rest corrupt.
+    Decoders raise nearly every exception there is when a file is broken: known ones are classified, all others mean
+    that the file is corrupt.
 
     Args:
-        error: What Pillow, one of its plugins, or reading the file raised.
-
-    Returns:
-        The error to raise instead; a ``MediaError`` is returned as it is.
+        error: An exception of Pillow, of one of its plug-ins, or from reading the file; a ``MediaError`` is returned
+            unchanged.
     """
     if isinstance(error, MediaError):
         return error
     words = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, MemoryError):
-        return MediaError(FailureReason.TOO_LARGE, "decoding it needs more memory than a file may use")
+        return MediaError(FailureReason.TOO_LARGE, "decoding needs more memory than one file may use")
     if isinstance(error, OSError) and error.errno is not None:
-        return MediaError(FailureReason.IO_ERROR, f"reading it failed: {error.strerror or words}")
+        return MediaError(FailureReason.IO_ERROR, f"reading failed: {error.strerror or words}")
     if isinstance(error, ImportError):
-        return MediaError(FailureReason.UNSUPPORTED, f"what decodes this format is not installed: {words}")
+        return MediaError(FailureReason.UNSUPPORTED, f"the decoder of this format is not installed: {words}")
     if isinstance(error, EOFError) or any(sign in words.lower() for sign in _CUT_OFF):
         return MediaError(FailureReason.TRUNCATED, f"the file ends too early: {words}")
     if isinstance(error, NotImplementedError) or any(sign in words.lower() for sign in _NOT_HANDLED):
@@ -58,20 +56,20 @@ _CUT_OFF = ("truncated", "unexpected end", "premature end", "not enough image da
 _NOT_HANDLED = ("unsupported", "not supported", "cannot handle", "unknown compression", "unknown pixel mode")
 
 
-Admit: TypeAlias = Callable[[int], None]
-"""Asked once before a picture is decoded, with the bytes that it needs; waits for room, or raises ``MediaError``."""
+Reserve: TypeAlias = Callable[[int], None]
+"""Reserves memory, in bytes, once per picture, before it is decoded; waits until it is free or raises MediaError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may cost before it is given up with a message.
+    """Cost limits of decoding; a file beyond them fails with a message.
 
     Attributes:
-        max_pixels: Width times height. The largest cameras reach 200 million, stitched panoramas and scans some
-            hundred million; beyond that a header is more often a lie than a photo.
-        memory_bytes: What all pictures that are being decoded may need together, and so the most that one may need:
-            an RGB PNG of 268 megapixels, a 1-bit scan of 1,000. JPEG is decoded at a reduced scale and needs little.
-        timeout_seconds: Wall time that decoding one file may take.
+        max_pixels: Largest width times height. The largest cameras reach 200 million pixels, stitched panoramas and
+            scans some hundred million; beyond that a header is wrong more often than right.
+        memory_bytes: Memory of all pictures that are decoded at a time, and so of one. The default is enough for an
+            RGB PNG of 268 megapixels or a 1-bit scan of 1,000. JPEG is decoded at a reduced scale and needs little.
+        timeout_seconds: Wall time of decoding one file.
     """
 
     max_pixels: int = 500_000_000
@@ -79,7 +77,7 @@ class Limits:
     timeout_seconds: float = 60.0
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a picture whose header claims an impossible or too large size.
+        """Refuse a picture whose header states an impossible or too large size.
 
         Raises:
             MediaError: ``corrupt`` for a side of no pixels, ``too-large`` beyond ``max_pixels``.
@@ -95,16 +93,17 @@ class Limits:
 
 
 class MemoryBudget:
-    """Bytes that the decoders of several threads share, handed out in the order in which they were asked for.
+    """Memory that the decoders of several threads share; reservations are granted first come, first served.
 
-    Small requests pass at once: ordinary photos never wait, and what they hold is bounded by the number of threads.
-    Thread-safe.
+    Small reservations are granted at once: ordinary photos never wait, and their memory is bounded by the number of
+    threads. Thread-safe.
 
     Args:
-        total: Bytes that may be out at a time.
+        total: Bytes that may be reserved at a time.
     """
 
     SMALL = 8 << 20
+    """Largest reservation, bytes, that is granted without being counted."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -113,18 +112,18 @@ class MemoryBudget:
         self._changed = threading.Condition()
 
     @contextmanager
-    def share(self) -> Iterator[Admit]:
-        """Yield an ``Admit`` whose bytes are given back at the end of the ``with`` block."""
+    def reservation(self) -> Iterator[Reserve]:
+        """Yield a ``Reserve`` whose bytes are released at the end of the ``with`` block."""
         taken = 0
 
-        def admit(needed: int) -> None:
+        def reserve(needed: int) -> None:
             nonlocal taken
             if needed > self.SMALL:
                 self._take(needed)
                 taken += needed
 
         try:
-            yield admit
+            yield reserve
         finally:
             if taken:
                 with self._changed:
@@ -135,7 +134,7 @@ class MemoryBudget:
         if needed > self._total:
             raise MediaError(
                 FailureReason.TOO_LARGE,
-                f"decoding it needs {needed / 2**20:,.0f} MiB; the limit is {self._total / 2**20:,.0f} MiB",
+                f"decoding needs {needed / 2**20:,.0f} MiB of memory; the limit is {self._total / 2**20:,.0f} MiB",
             )
         ticket = object()
         with self._changed:

@@ -1,4 +1,4 @@
-"""Processes that run a module of this package."""
+"""Worker processes that run a module of this package."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from pathlib import Path
 
 _END_SECONDS = 5.0
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
-"""For glibc: keep a few megabytes of what was freed. Small pictures come and go by the hundred, and to get the same
-memory from the system again and again (2,000 page faults a photo) takes a third of the time of describing it."""
+"""Settings of glibc's allocator: keep a few megabytes of freed memory. Getting the same memory from the system again
+for each small picture (2,000 page faults a photo) takes a third of the time of extracting its features."""
 
 
 def command_of(module: str) -> tuple[str, ...]:
     """Return the command that runs a module of this package.
 
     Args:
-        module: Its whole name.
+        module: Full name of the module.
     """
     return (sys.executable, "-P", "-m", module)
 
 
 def start(command: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
-    """Start a process that talks to this one through its standard input.
+    """Start a process that communicates with this one through its standard input.
 
     Args:
-        command: What to start.
-        stdin: Descriptor of its end of a socket.
+        command: Command line.
+        stdin: Descriptor of the process's end of a socket.
 
     Raises:
-        OSError: It cannot be started.
+        OSError: The process cannot be started.
     """
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # Its own session: the terminal's Ctrl-C is for us, and we let what is in hand be finished.
+    # A session of its own: Ctrl-C in the terminal must not end it before this process let it finish its file.
     return subprocess.Popen(  # noqa: S603 - our own module
         command,
         stdin=stdin,
@@ -48,9 +48,10 @@ def start(command: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
 
 
 def end(process: subprocess.Popen[bytes]) -> int:
-    """Kill a process and return how it ended; 0 if it does not.
+    """Kill a process and return its exit code; 0 if it does not end.
 
-    One that waits in the kernel for a share that is gone does not die before the share answers: it is left behind.
+    A process that waits in the kernel for an unreachable network share dies only when the share answers: it is left
+    behind.
     """
     process.kill()
     with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The analyse phase: each new or changed file is read once and becomes an index entry."""
+"""The analyse stage: reads each new or changed file once and puts its entry into the index."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from py_image_dedup.features.describe import ImageFeatures
-from py_image_dedup.media.decoder import Decoded, Decoder, Guard
+from py_image_dedup.media.decoder import DecodedPicture, Decoder, WorkerClient
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
+from py_image_dedup.media.opened_file import OpenedFile, read_file
 from py_image_dedup.media.process import command_of
-from py_image_dedup.media.source import Source, read_source
 from py_image_dedup.model.events import FileAnalysed, FileFailed, Observer, PhaseAdvanced
 from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
@@ -22,76 +22,75 @@ from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.cleanup import is_current
 from py_image_dedup.pipeline.options import VERSIONS, AnalyseOptions
-from py_image_dedup.pipeline.workers import Finished, Overdue, Pool
+from py_image_dedup.pipeline.workers import Finished, Overdue, WorkerPool
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Store
+
+__all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
 
 COMMAND: Final = command_of("py_image_dedup.features.describe")
 
 MANY: Final = 24
-"""Files for each thread from which on the processes earn what loading OpenCV costs them: a quarter of a second."""
-
-
-def decoder_for(files: int, threads: int, *, features: bool) -> Callable[[Limits, MemoryBudget], Decoder]:
-    """Choose what decodes.
-
-    Args:
-        files: How many there are.
-        threads: How many decoders will share them.
-        features: Whether local features are wanted.
-    """
-    return _describing if features and files >= MANY * threads else Decoder
-
-
-def description(decoded: Decoded, *, features: bool) -> ImageFeatures:
-    """Return the description that came with a picture, or make it.
-
-    Args:
-        decoded: The picture.
-        features: Whether local features are wanted.
-
-    Raises:
-        MediaError: What came with it is no description.
-
-    Thread-safety: any number of threads.
-    """
-    if not features:
-        return ImageFeatures(compute(decoded.grey))
-    if decoded.made:
-        try:
-            return ImageFeatures.of_parts(decoded.made)
-        except ValueError as error:
-            raise MediaError(FailureReason.CRASHED, "the decoder's answer made no sense") from error
-    # Not at the top: it brings OpenCV.
-    from py_image_dedup.features.describe import image_features
-
-    return image_features(decoded.grey)
-
-
-def _describing(limits: Limits, budget: MemoryBudget) -> Decoder:
-    return Decoder(limits, budget, Guard(limits, COMMAND))
-
-
-__all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
+"""Files per thread from which on feature extraction in the workers pays for loading OpenCV there: a quarter second."""
 
 _BATCH_FILES = 256
 _BATCH_SECONDS = 2.0
 _WAIT_SECONDS = 0.1
 _READ_AHEAD_BYTES = 128 << 20
 _SLOWEST_BYTES_PER_SECOND = 1 << 20
-"""A network share slower than this loses its file's turn."""
-_PATIENCE = 4
-"""How many times the time of one file a thread may take: it may wait for memory, and a guarded process has a clock."""
+"""Reads slower than this are abandoned."""
+_WAIT_FACTOR = 4
+"""Time limit of a thread as a multiple of that of a file: it may wait for memory, and its worker has a timer."""
+
+
+def decoder_for(files: int, threads: int, *, features: bool) -> Callable[[Limits, MemoryBudget], Decoder]:
+    """Return what creates the decoders of an analysis.
+
+    Args:
+        files: Number of files.
+        threads: Number of decoders that share them.
+        features: Whether local features are wanted.
+    """
+    return _describing if features and files >= MANY * threads else Decoder
+
+
+def description(decoded: DecodedPicture, *, features: bool) -> ImageFeatures:
+    """Return the description that a worker made of a picture, or make it.
+
+    Args:
+        decoded: The picture.
+        features: Whether local features are wanted.
+
+    Raises:
+        MediaError: The worker's answer is not a valid description.
+
+    Thread-safety: any number of threads.
+    """
+    if not features:
+        return ImageFeatures(compute(decoded.canonical))
+    if decoded.extras:
+        try:
+            return ImageFeatures.of_parts(decoded.extras)
+        except ValueError as error:
+            raise MediaError(FailureReason.CRASHED, "the decoder returned an invalid answer") from error
+    # Not at the top: it loads OpenCV.
+    from py_image_dedup.features.describe import image_features
+
+    return image_features(decoded.canonical)
+
+
+def _describing(limits: Limits, budget: MemoryBudget) -> Decoder:
+    return Decoder(limits, budget, WorkerClient(limits, COMMAND))
 
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """What the phase did.
+    """The result of the stage.
 
     Attributes:
-        failures: Files that could not be analysed, in the order of their paths.
-        summary: With the counts ``analysed`` (decoded), ``known`` (content that was decoded before, under any name),
-            ``failed``, and ``bytes`` that were read.
+        failures: Files that could not be analysed, sorted by path.
+        summary: Counts ``analysed`` (decoded), ``known`` (content that was decoded before, under any name), ``failed``,
+            and ``bytes`` that were read.
     """
 
     failures: tuple[Failure, ...]
@@ -105,7 +104,7 @@ class _Read:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decode:
-    source: Source
+    file: OpenedFile
 
 
 _Job: TypeAlias = _Read | _Decode
@@ -114,10 +113,11 @@ _Job: TypeAlias = _Read | _Decode
 @dataclass(frozen=True, slots=True)
 class _Described:
     facts: PhotoFacts
-    looks: ImageFeatures
+    description: ImageFeatures
 
 
-_Result: TypeAlias = Source | _Described
+_Result: TypeAlias = OpenedFile | _Described
+_Pool: TypeAlias = WorkerPool[_Job, _Result]
 
 
 def analyse(
@@ -131,33 +131,33 @@ def analyse(
 ) -> Analysed:
     """Read and decode files and put their entries into the index.
 
-    A file is read, and its digest taken; content that the index knows, or that another file of this run has, is not
-    decoded again. Entries are put in batches, at the latest every two seconds, so that a killed run loses little. The
-    entries do not depend on the order of the files or on the number of threads.
+    Each file is read and its digest taken; content that the index has, or another file of this run, is not decoded
+    again. Entries are put in batches, at the latest every two seconds, so that a killed run loses little. The
+    entries do not depend on the order of the files or the number of threads.
 
     Args:
-        stale: The files whose entry is missing or out of date; may be millions, memory does not grow with them.
-        store: Used by the calling thread only.
-        options: How.
-        observer: Told of every file, from the calling thread.
-        should_stop: When it says so, files in hand are finished and kept, and the phase returns.
-        decoder: What each thread decodes with; chosen by the options and the number of files if not given.
+        stale: Files whose entry is missing or out of date, up to millions; memory does not grow with their number.
+        store: The index, used by the calling thread only.
+        options: Options of the analysis.
+        observer: Receives an event per file, in the calling thread.
+        should_stop: Returns whether to stop early; files in progress are then finished and kept.
+        decoder: Creates the decoder of each thread; chosen by the options and the number of files by default.
 
     Raises:
-        StoreError: The index failed; what was put before is kept.
-        KeyboardInterrupt: After what was done has been kept.
+        StoreError: The index failed; entries that were put before are kept.
+        KeyboardInterrupt: The user interrupted; finished files have been kept.
     """
     work = _Analysis(store, options, observer)
     budget = MemoryBudget(options.limits.memory_bytes)
     make_decoder = decoder or decoder_for(len(stale), options.threads, features=options.features)
 
     @contextmanager
-    def workplace() -> Iterator[Callable[[_Job], _Result]]:
+    def context() -> Iterator[Callable[[_Job], _Result]]:
         with make_decoder(options.limits, budget) as own:
             yield lambda job: _do(job, own, with_features=options.features)
 
     threads = max(1, min(options.threads, len(stale)))
-    with Pool[_Job, _Result](threads, workplace, "analyse") as pool:
+    with WorkerPool[_Job, _Result](threads, context, "analyse") as pool:
         try:
             work.run(pool, iter(stale), should_stop)
         except KeyboardInterrupt:
@@ -169,14 +169,14 @@ def analyse(
 def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
     if isinstance(job, _Read):
         decoder.prepare()
-        return read_source(job.stat.path)
-    with job.source:
-        decoded = decoder.decode(job.source)
+        return read_file(job.stat.path)
+    with job.file:
+        decoded = decoder.decode(job.file)
     return _Described(decoded.facts, description(decoded, features=with_features))
 
 
 class _Analysis:
-    """What the calling thread knows while others read and decode."""
+    """The state of the calling thread while others read and decode."""
 
     def __init__(self, store: Store, options: AnalyseOptions, observer: Observer) -> None:
         self._store = store
@@ -191,10 +191,10 @@ class _Analysis:
         self._failures: list[Failure] = []
         self._counts = {"analysed": 0, "known": 0, "failed": 0, "bytes": 0}
         self._advanced = 0
-        self._bytes_in_hand = 0
+        self._bytes_in_progress = 0
 
-    def run(self, pool: Pool[_Job, _Result], stale: Iterator[FileStat], should_stop: Callable[[], bool]) -> None:
-        """Feed the pool and take what it returns until nothing is left, or until it is time to stop."""
+    def run(self, pool: _Pool, stale: Iterator[FileStat], should_stop: Callable[[], bool]) -> None:
+        """Submit files to the pool and take its results until all are done, or until ``should_stop``."""
         following = next(stale, None)
         while following is not None or pool.outstanding:
             if should_stop():
@@ -209,82 +209,82 @@ class _Analysis:
         self._flush()
 
     def result(self) -> Analysed:
-        """Sum up."""
+        """Return the result."""
         self._counts["failed"] = len(self._failures)
         seconds = time.monotonic() - self._started
         failures = sorted(self._failures, key=lambda failure: os.fsencode(failure.path))
         return Analysed(tuple(failures), PhaseSummary(Phase.ANALYSE, seconds, dict(self._counts)))
 
-    def _may_read(self, pool: Pool[_Job, _Result], stat: FileStat) -> bool:
+    def _may_read(self, pool: _Pool, stat: FileStat) -> bool:
         outstanding = pool.outstanding
         return outstanding == 0 or (
-            outstanding < 3 * self._options.threads and self._bytes_in_hand + stat.size <= _READ_AHEAD_BYTES
+            outstanding < 3 * self._options.threads and self._bytes_in_progress + stat.size <= _READ_AHEAD_BYTES
         )
 
-    def _read(self, pool: Pool[_Job, _Result], stat: FileStat) -> None:
-        self._bytes_in_hand += stat.size
+    def _read(self, pool: _Pool, stat: FileStat) -> None:
+        self._bytes_in_progress += stat.size
         seconds = self._options.limits.timeout_seconds + 2 * stat.size / _SLOWEST_BYTES_PER_SECOND
         pool.submit(_Read(stat), seconds=seconds)
 
     def _drop(self, jobs: list[_Job]) -> None:
         for job in jobs:
             if isinstance(job, _Decode):
-                job.source.close()
-                self._decoding.pop(job.source.digest, None)
+                job.file.close()
+                self._decoding.pop(job.file.digest, None)
 
-    def _take(self, pool: Pool[_Job, _Result], finished: list[Finished[_Job, _Result]], *, stopping: bool) -> None:
-        read: list[tuple[Source, float]] = []
+    def _take(self, pool: _Pool, finished: list[Finished[_Job, _Result]], *, stopping: bool) -> None:
+        read: list[tuple[OpenedFile, float]] = []
         for done in finished:
             if isinstance(done.job, _Decode):
-                self._decoded(done.job.source, done)
-            elif isinstance(done.result, Source):
+                self._decoded(done.job.file, done)
+            elif isinstance(done.result, OpenedFile):
                 read.append((done.result, done.seconds))
             else:
-                self._bytes_in_hand -= done.job.stat.size
+                self._bytes_in_progress -= done.job.stat.size
                 self._fail(done.job.stat, None, *_why(done, reading=True))
         if read:
-            self._sort_out(pool, read, stopping=stopping)
+            self._decode_unknown(pool, read, stopping=stopping)
         if self._advanced:
             self._observer(PhaseAdvanced(Phase.ANALYSE, self._advanced))
             self._advanced = 0
 
-    def _sort_out(self, pool: Pool[_Job, _Result], read: list[tuple[Source, float]], *, stopping: bool) -> None:
-        """Carry over what is known by its digest; have the rest decoded."""
-        ask = {source.digest for source, _ in read} - self._by_digest.keys() - self._decoding.keys()
+    def _decode_unknown(self, pool: _Pool, read: list[tuple[OpenedFile, float]], *, stopping: bool) -> None:
+        """Copy the entries of files whose content is known by its digest; have the others decoded."""
+        ask = {file.digest for file, _ in read} - self._by_digest.keys() - self._decoding.keys()
         known = {**self._store.known(ask), **self._by_digest} if ask else self._by_digest
-        for source, seconds in read:
-            same = known.get(source.digest)
-            self._counts["bytes"] += source.stat.size
+        for file, seconds in read:
+            same = known.get(file.digest)
+            self._counts["bytes"] += file.stat.size
             if same is not None and is_current(same.versions, self._versions):
-                self._release(source)
-                self._carry_over(source.stat, same, seconds)
-            elif source.digest in self._decoding:
-                self._release(source)
-                self._decoding[source.digest].append((source.stat, seconds))
+                self._release(file)
+                self._carry_over(file.stat, same, seconds)
+            elif file.digest in self._decoding:
+                self._release(file)
+                self._decoding[file.digest].append((file.stat, seconds))
             elif stopping:
-                self._release(source)
+                self._release(file)
             else:
-                self._decoding[source.digest] = [(source.stat, seconds)]
-                allowed = _PATIENCE * self._options.limits.timeout_seconds
-                pool.submit(_Decode(source), seconds=allowed, first=True)
+                self._decoding[file.digest] = [(file.stat, seconds)]
+                allowed = _WAIT_FACTOR * self._options.limits.timeout_seconds
+                pool.submit(_Decode(file), seconds=allowed, first=True)
 
-    def _release(self, source: Source) -> None:
-        source.close()
-        self._bytes_in_hand -= source.stat.size
+    def _release(self, file: OpenedFile) -> None:
+        file.close()
+        self._bytes_in_progress -= file.stat.size
 
-    def _decoded(self, source: Source, done: Finished[_Job, _Result]) -> None:
-        self._bytes_in_hand -= source.stat.size
-        (stat, seconds), *same = self._decoding.pop(source.digest)
+    def _decoded(self, file: OpenedFile, done: Finished[_Job, _Result]) -> None:
+        self._bytes_in_progress -= file.stat.size
+        (stat, seconds), *same = self._decoding.pop(file.digest)
         if isinstance(done.result, _Described):
-            facts, looks = done.result.facts, done.result.looks
+            facts, described = done.result.facts, done.result.description
             entry = IndexEntry(
                 stat,
                 self._versions,
-                source.digest,
+                file.digest,
                 facts,
-                looks.signature,
-                features=looks.features,
-                words=looks.words,
+                described.signature,
+                features=described.features,
+                words=described.words,
             )
             self._keep(entry)
             self._counts["analysed"] += 1
@@ -294,7 +294,7 @@ class _Analysis:
             return
         reason, message = _why(done, reading=False)
         for other, _ in ((stat, seconds), *same):
-            self._fail(other, source.digest, reason, message)
+            self._fail(other, file.digest, reason, message)
 
     def _carry_over(self, stat: FileStat, same: IndexEntry, seconds: float) -> None:
         if same.failure is not None:
@@ -308,7 +308,7 @@ class _Analysis:
         failure = Failure(stat.path, Phase.ANALYSE, reason, message)
         self._failures.append(failure)
         self._observer(FileFailed(failure))
-        if reason in TRANSIENT:  # reported, and not kept
+        if reason in TRANSIENT:  # reported only: the next run tries again
             self._advanced += 1
         else:
             self._keep(IndexEntry(stat, self._versions, digest, failure=failure))
@@ -331,9 +331,9 @@ def _why(done: Finished[_Job, _Result], *, reading: bool) -> tuple[FailureReason
     if isinstance(done.error, MediaError):
         return done.error.reason, done.error.message
     if isinstance(done.error, Overdue):
-        words = f"it took more than {done.seconds:.0f} seconds"
+        words = f"took more than {done.seconds:.0f} seconds"
         return (FailureReason.IO_ERROR, f"reading {words}") if reading else (FailureReason.TIMEOUT, f"decoding {words}")
     if isinstance(done.error, MemoryError):
-        return FailureReason.TOO_LARGE, "decoding it needs more memory than there is"
-    # Not a broken file but a mistake of ours: hiding it in a list of failures would not help anybody.
-    raise done.error if done.error is not None else RuntimeError("a job ended without a result")
+        return FailureReason.TOO_LARGE, "decoding needs more memory than is available"
+    # A defect of the program, not of the file: it must not hide in a list of failures.
+    raise done.error if done.error is not None else RuntimeError("a job finished without a result")

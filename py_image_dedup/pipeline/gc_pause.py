@@ -1,4 +1,4 @@
-"""Python's collector of circles, kept from looking where there are none."""
+"""Pauses Python's cyclic garbage collector while many small acyclic objects are made."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused_collection() -> Iterator[None]:
-    """Pause the collector for a phase that makes a small tuple or two for every file of a library.
+    """Pause the garbage collector inside a ``with`` block that makes a small tuple or two per file of a library.
 
-    None of them is in a circle, and the collector would look at all of them again and again: a fifth of the time of a
-    run over an unchanged library. It goes on afterwards, unless somebody else had paused it.
+    None of them is part of a cycle, but the collector would traverse all of them again and again: a fifth of the time
+    of a run over an unchanged library. It is resumed afterwards, unless it was off before.
     """
     running = gc.isenabled()
     gc.disable()

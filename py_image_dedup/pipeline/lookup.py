@@ -11,7 +11,7 @@ from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.matching.matcher import as_match
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.model.match import Match, MatchClass, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.pipeline.options import FindOptions, Matching
@@ -67,23 +67,23 @@ class Lookup:
             StoreError: The index cannot be used.
         """
         try:
-            with read_source(file) as source:
-                entry = IndexEntry(source.stat, Versions(0, 0), digest=source.digest)
+            with read_file(file) as opened:
+                entry = IndexEntry(opened.stat, Versions(0, 0), digest=opened.digest)
                 try:
-                    decoded = self._decoder.decode(source)
+                    decoded = self._decoder.decode(opened)
                 except MediaError as error:
                     # Bytes that no decoder understands may still be the bytes of a file that the index knows.
                     matches = tuple(self._identical(entry))
                     return Answer(matches, "" if matches else error.message)
         except MediaError as error:
             return Answer(problem=error.message)
-        entry = IndexEntry(source.stat, Versions(0, 0), source.digest, decoded.facts, compute(decoded.grey))
+        entry = IndexEntry(opened.stat, Versions(0, 0), opened.digest, decoded.facts, compute(decoded.canonical))
         found = list(self._identical(entry))
         # A flat picture matches by its bytes only.
         if entry.signature is not None:
             (near,) = self._store.similar([entry.signature], self._options.distance_bound, None)
             if self._options.matching is Matching.VERIFIED:
-                found += self._verified(entry, extract(decoded.grey), near[:MAX_CANDIDATES])
+                found += self._verified(entry, extract(decoded.canonical), near[:MAX_CANDIDATES])
             else:
                 found += self._near(entry, near)
         surest = list(MatchClass)

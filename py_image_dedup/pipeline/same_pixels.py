@@ -13,7 +13,7 @@ from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import TRANSIENT, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.pipeline.workers import Finished, Overdue, Pool
+from py_image_dedup.pipeline.workers import Finished, Overdue, WorkerPool
 from py_image_dedup.store.base import SearchableStore
 
 _WAIT_SECONDS = 0.1
@@ -55,13 +55,13 @@ class PixelComparison:
         budget = MemoryBudget(self.limits.memory_bytes)
 
         @contextmanager
-        def workplace() -> Iterator[Callable[[IndexEntry], bytes]]:
+        def context() -> Iterator[Callable[[IndexEntry], bytes]]:
             with Decoder(self.limits, budget) as decoder:
                 yield lambda entry: _digest(decoder, entry.stat)
 
         batch: list[IndexEntry] = []
         pending = iter(entries)
-        with Pool[IndexEntry, bytes](max(1, min(self.threads, len(entries))), workplace, "compare") as pool:
+        with WorkerPool[IndexEntry, bytes](max(1, min(self.threads, len(entries))), context, "compare") as pool:
             following = next(pending, None)
             while following is not None or pool.outstanding:
                 if self.should_stop():

@@ -1,4 +1,4 @@
-"""Threads that work on one job after another, and go on without the one that hangs."""
+"""A pool of threads that abandons a thread whose job hangs, and replaces it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeAlias, TypeVar
 
-_LOOK_SECONDS = 0.1
-"""How often to look for what is overdue."""
+_CHECK_SECONDS = 0.1
+"""Interval between checks for overdue jobs."""
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-Workplace: TypeAlias = Callable[[], AbstractContextManager[Callable[[Job], Result]]]
-"""Entered once by each thread: yields what does a job, and cleans up when the thread ends."""
+WorkerContext: TypeAlias = Callable[[], AbstractContextManager[Callable[[Job], Result]]]
+"""Entered once by each thread; yields the function that does a job, and cleans up when the thread ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[Job, Result]):
-    """What became of a job.
+    """A finished job.
 
     Attributes:
-        job: What was submitted.
-        result: What it returned; none if it failed.
-        error: What it raised; ``Overdue`` if it was given up.
-        seconds: Wall time of its thread.
+        job: The job as submitted.
+        result: Its result; none if it failed.
+        error: The exception that it raised; ``Overdue`` if it was abandoned.
+        seconds: Wall time of the job.
     """
 
     job: Job
@@ -39,77 +39,80 @@ class Finished(Generic[Job, Result]):
 
 
 class Overdue(Exception):  # noqa: N818 - a state
-    """A job took longer than it may; its thread was left alone with it and replaced."""
+    """A job exceeded its time limit; its thread was abandoned and replaced."""
 
 
 @dataclass(slots=True, eq=False)
-class _Hand(Generic[Job]):
-    """A thread and what it has in hand."""
+class _Worker(Generic[Job]):
+    """A thread and its current job, if any."""
 
     thread: threading.Thread | None = None
     job: list[Job] = field(default_factory=list)
     started: float = 0.0
     ends: float = 0.0
-    given_up: bool = False
+    abandoned: bool = False
 
 
-class Pool(Generic[Job, Result]):
-    """A fixed number of threads, for one caller who submits jobs and takes the finished ones.
+class WorkerPool(Generic[Job, Result]):
+    """A fixed number of threads for one caller, which submits jobs and collects the finished ones.
 
-    The caller bounds what is outstanding; the order in which jobs finish is not that of their submission. A job that
-    exceeds its time is reported as ``Overdue``; a thread cannot be ended, so its thread is left to itself (it does not
-    keep the program from ending), what it still returns is dropped, and another one takes its place.
+    The caller limits the number of outstanding jobs; they finish in any order. A job that exceeds its time limit is
+    reported as ``Overdue``: a thread cannot be ended, so it is abandoned (which does not keep the program from ending),
+    its result is dropped, and another thread takes its place.
 
     Args:
-        threads: How many.
-        workplace: Made and left by each thread.
-        name: Of the threads.
+        threads: Number of threads.
+        context: Context manager entered and left by each thread.
+        name: Name of the threads.
     """
 
-    def __init__(self, threads: int, workplace: Workplace[Job, Result], name: str = "worker") -> None:
+    def __init__(self, threads: int, context: WorkerContext[Job, Result], name: str = "worker") -> None:
         if threads < 1:
             raise ValueError(f"a pool has at least one thread, not {threads}")
-        self._workplace = workplace
+        self._context = context
         self._name = name
         self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
-        self._news = threading.Condition(self._lock)
+        self._job_condition = threading.Condition(self._lock)
+        self._done_condition = threading.Condition(self._lock)
         self._waiting: deque[tuple[Job, float]] = deque()
         self._done: deque[Finished[Job, Result]] = deque()
         self._closed = False
         self._broken: BaseException | None = None
-        self._hands: list[_Hand[Job]] = []
+        self._workers: list[_Worker[Job]] = []
         for _ in range(threads):
-            self._hire()
+            self._spawn()
 
     @property
     def outstanding(self) -> int:
-        """How many jobs were submitted and not yet taken back."""
+        """The number of jobs that were submitted and not yet returned."""
         with self._lock:
-            return len(self._waiting) + len(self._done) + sum(bool(hand.job) for hand in self._hands)
+            return len(self._waiting) + len(self._done) + sum(bool(worker.job) for worker in self._workers)
 
     def submit(self, job: Job, *, seconds: float, first: bool = False) -> None:
-        """Hand a job in.
+        """Submit a job.
 
         Args:
-            job: What to do.
-            seconds: How long it may take once it is begun.
-            first: Before all that wait already.
+            job: The job.
+            seconds: Its time limit from its start.
+            first: Whether it goes before all waiting jobs.
         """
         with self._lock:
             (self._waiting.appendleft if first else self._waiting.append)((job, seconds))
-            self._work.notify()
+            self._job_condition.notify()
 
     def finished(self, seconds: float) -> list[Finished[Job, Result]]:
-        """Take back all finished jobs; wait for one, but not longer than this.
+        """Return the jobs that finished since the last call, after waiting for one of them.
+
+        Args:
+            seconds: Longest wait; the result is empty after it.
 
         Raises:
-            RuntimeError: A thread could not work at all.
+            RuntimeError: The context of a thread failed.
         """
         deadline = time.monotonic() + seconds
         with self._lock:
             while True:
-                self._give_up_overdue()
+                self._abandon_overdue()
                 if self._broken is not None:
                     raise RuntimeError(f"a worker thread failed: {self._broken}") from self._broken
                 if self._done:
@@ -119,30 +122,30 @@ class Pool(Generic[Job, Result]):
                 now = time.monotonic()
                 if now >= deadline:
                     return []
-                self._news.wait(min(deadline - now, _LOOK_SECONDS))
+                self._done_condition.wait(min(deadline - now, _CHECK_SECONDS))
 
     def withdraw(self) -> list[Job]:
-        """Take back all jobs that were not begun."""
+        """Remove and return the jobs that have not started."""
         with self._lock:
             jobs = [job for job, _ in self._waiting]
             self._waiting.clear()
             return jobs
 
     def close(self) -> None:
-        """Drop what was not begun, wait for what is in hand (as long as it may take), end the threads."""
+        """Drop waiting jobs, wait for running ones up to their time limits, and end the threads."""
         with self._lock:
             self._closed = True
             self._waiting.clear()
-            self._work.notify_all()
+            self._job_condition.notify_all()
         while True:
             with self._lock:
-                self._give_up_overdue()
-                hands = [hand for hand in self._hands if hand.thread is not None and hand.thread.is_alive()]
-            if not hands:
+                self._abandon_overdue()
+                workers = [worker for worker in self._workers if worker.thread is not None and worker.thread.is_alive()]
+            if not workers:
                 return
-            for hand in hands:
-                if hand.thread is not None:
-                    hand.thread.join(0.1)
+            for worker in workers:
+                if worker.thread is not None:
+                    worker.thread.join(0.1)
 
     def __enter__(self) -> Self:
         """Return the pool itself."""
@@ -154,56 +157,56 @@ class Pool(Generic[Job, Result]):
         """Close."""
         self.close()
 
-    def _hire(self) -> None:
-        hand: _Hand[Job] = _Hand()
-        hand.thread = threading.Thread(target=self._run, args=(hand,), name=self._name, daemon=True)
-        self._hands.append(hand)
-        hand.thread.start()
+    def _spawn(self) -> None:
+        worker: _Worker[Job] = _Worker()
+        worker.thread = threading.Thread(target=self._run, args=(worker,), name=self._name, daemon=True)
+        self._workers.append(worker)
+        worker.thread.start()
 
-    def _give_up_overdue(self) -> None:
+    def _abandon_overdue(self) -> None:
         now = time.monotonic()
-        for hand in [hand for hand in self._hands if hand.job and now > hand.ends]:
-            hand.given_up = True
-            self._hands.remove(hand)
-            self._done.append(Finished(hand.job.pop(), None, Overdue(), now - hand.started))
+        for worker in [worker for worker in self._workers if worker.job and now > worker.ends]:
+            worker.abandoned = True
+            self._workers.remove(worker)
+            self._done.append(Finished(worker.job.pop(), None, Overdue(), now - worker.started))
             if not self._closed:
-                self._hire()
+                self._spawn()
 
-    def _run(self, hand: _Hand[Job]) -> None:
+    def _run(self, worker: _Worker[Job]) -> None:
         try:
-            with self._workplace() as work:
-                while self._take(hand):
-                    self._do(hand, work)
+            with self._context() as work:
+                while self._take(worker):
+                    self._do(worker, work)
         except BaseException as error:  # noqa: BLE001 - the caller raises it
             with self._lock:
-                if not hand.given_up:
+                if not worker.abandoned:
                     self._broken = error
-                    self._news.notify()
+                    self._done_condition.notify()
 
-    def _take(self, hand: _Hand[Job]) -> bool:
+    def _take(self, worker: _Worker[Job]) -> bool:
         with self._lock:
-            if hand.given_up:
+            if worker.abandoned:
                 return False
             while not self._waiting:
                 if self._closed:
                     return False
-                self._work.wait()
+                self._job_condition.wait()
             job, seconds = self._waiting.popleft()
-            hand.job.append(job)
-            hand.started = time.monotonic()
-            hand.ends = hand.started + seconds
+            worker.job.append(job)
+            worker.started = time.monotonic()
+            worker.ends = worker.started + seconds
             return True
 
-    def _do(self, hand: _Hand[Job], work: Callable[[Job], Result]) -> None:
-        job = hand.job[0]
+    def _do(self, worker: _Worker[Job], work: Callable[[Job], Result]) -> None:
+        job = worker.job[0]
         result: Result | None = None
         failure: Exception | None = None
         try:
             result = work(job)
-        except Exception as error:  # noqa: BLE001 - the caller gets it with the job
+        except Exception as error:  # noqa: BLE001 - returned to the caller with the job
             failure = error
         with self._lock:
-            if not hand.given_up:
-                hand.job.clear()
-                self._done.append(Finished(job, result, failure, time.monotonic() - hand.started))
-                self._news.notify()
+            if not worker.abandoned:
+                worker.job.clear()
+                self._done.append(Finished(job, result, failure, time.monotonic() - worker.started))
+                self._done_condition.notify()

@@ -80,7 +80,7 @@ def test_files_on_which_the_decoder_crashes_do_not_take_the_run_down(program: Pr
         assert ended.code == 0, (turn, ended)
         assert "Group 1 of 1" in ended.out
         for name in ("a.jpg", "b.jpg", "c.png"):
-            assert f"{name}: the decoder crashed on it (signal SIGSEGV)" in ended.out
+            assert f"{name}: the decoder crashed on this file (signal SIGSEGV)" in ended.out
 
 
 def test_a_real_run_removes_and_undo_brings_everything_back(program: Program, library: Path) -> None:

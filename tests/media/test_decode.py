@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from py_image_dedup.media.decoder import Decoded, Decoder, decode
+from py_image_dedup.media.decoder import DecodedPicture, Decoder
 from py_image_dedup.media.limits import Limits, MediaError
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.media.worker.decode import canonical_size
 from py_image_dedup.media.worker.exif import read_exif
 from py_image_dedup.media.worker.open import webp_size
@@ -38,9 +38,9 @@ def photo() -> Image.Image:
     return picture(1, WIDTH, HEIGHT)
 
 
-def look(decoder: Decoder, path: Path) -> Decoded:
-    with read_source(path) as source:
-        return decoder.decode(source)
+def look(decoder: Decoder, path: Path) -> DecodedPicture:
+    with read_file(path) as opened:
+        return decoder.decode(opened)
 
 
 def refusal(decoder: Decoder, path: Path) -> MediaError:
@@ -94,9 +94,9 @@ def test_every_format_gives_the_same_grey(
     found = look(decoder, save(tmp_path / name, photo, **options))
     assert found.facts.format == format_name
     assert (found.facts.width, found.facts.height, found.facts.frames) == (WIDTH, HEIGHT, 1)
-    assert found.grey.dtype == np.uint8
-    assert found.grey.flags.c_contiguous
-    assert difference(found.grey, expected(photo)) < tolerance
+    assert found.canonical.dtype == np.uint8
+    assert found.canonical.flags.c_contiguous
+    assert difference(found.canonical, expected(photo)) < tolerance
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "I", "F", "LAB"])
@@ -113,17 +113,17 @@ def test_every_mode_gives_the_same_grey(mode: str, tmp_path: Path, decoder: Deco
         "1": lambda: grey.convert("1", dither=Image.Dither.NONE),
     }.get(mode, lambda: grey.convert("RGB").convert(mode))()
     found = look(decoder, write(tmp_path / "a.tif", image))
-    assert difference(found.grey, expected(grey)) < 2
+    assert difference(found.canonical, expected(grey)) < 2
 
 
 def test_a_cmyk_jpeg_has_its_greys(tmp_path: Path, photo: Image.Image, decoder: Decoder) -> None:
     found = look(decoder, write(tmp_path / "a.jpg", photo.convert("CMYK"), quality=95))
-    assert difference(found.grey, expected(photo)) < 4
+    assert difference(found.canonical, expected(photo)) < 4
 
 
 def test_a_jpeg_that_stores_rgb_has_its_greys(tmp_path: Path, photo: Image.Image, decoder: Decoder) -> None:
     found = look(decoder, write(tmp_path / "a.jpg", photo, quality=95, keep_rgb=True))
-    assert difference(found.grey, expected(photo)) < 2
+    assert difference(found.canonical, expected(photo)) < 2
 
 
 @pytest.mark.parametrize("size", [(320, 240), (1000, 750), (2048, 1999), (4000, 3000)])
@@ -133,18 +133,18 @@ def test_a_jpeg_is_decoded_at_a_scale_that_loses_nothing(
     large = photo.resize(size, Image.Resampling.BICUBIC)
     found = look(decoder, write(tmp_path / "a.jpg", large, quality=95))
     assert (found.facts.width, found.facts.height) == size
-    assert difference(found.grey, expected(large)) < 3
+    assert difference(found.canonical, expected(large)) < 3
 
 
 def test_transparency_is_seen_over_white(tmp_path: Path, decoder: Decoder) -> None:
     black = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     black.paste((0, 0, 0, 255), (0, 0, 32, 64))
-    rgba = look(decoder, write(tmp_path / "a.png", black)).grey
+    rgba = look(decoder, write(tmp_path / "a.png", black)).canonical
     assert rgba[:, :20].max() == 0
     assert rgba[:, -20:].min() == 255
-    palette = look(decoder, write(tmp_path / "p.png", black.quantize(8))).grey
-    keyed = look(decoder, write(tmp_path / "k.gif", black)).grey
-    la = look(decoder, write(tmp_path / "la.png", black.convert("LA"))).grey
+    palette = look(decoder, write(tmp_path / "p.png", black.quantize(8))).canonical
+    keyed = look(decoder, write(tmp_path / "k.gif", black)).canonical
+    la = look(decoder, write(tmp_path / "la.png", black.convert("LA"))).canonical
     for other in (palette, keyed, la):
         assert np.array_equal(rgba, other)
 
@@ -156,7 +156,7 @@ def test_an_animation_shows_its_first_frame(tmp_path: Path, decoder: Decoder) ->
         path = write(tmp_path / name, frames[0], save_all=True, append_images=frames[1:], duration=100, **options)
         found = look(decoder, path)
         assert found.facts.frames == 3, name
-        assert difference(found.grey, expected(frames[0])) < 7
+        assert difference(found.canonical, expected(frames[0])) < 7
 
 
 def with_orientation(orientation: int) -> bytes:
@@ -181,12 +181,12 @@ def test_a_picture_is_seen_upright(name: str, orientation: int, tmp_path: Path, 
         stored.info["exif"] = options.pop("exif")
     found = look(decoder, save(tmp_path / name, stored, **options))
     assert (found.facts.width, found.facts.height) == (400, 300)
-    assert difference(found.grey, expected(photo)) < 6
+    assert difference(found.canonical, expected(photo)) < 6
 
 
 def test_pixels_too_deep_for_eight_bits_keep_their_range(tmp_path: Path, decoder: Decoder) -> None:
     ramp = np.tile(np.linspace(0, 65535, 200).astype(np.uint16), (100, 1))
-    found = look(decoder, write(tmp_path / "a.png", Image.fromarray(ramp))).grey
+    found = look(decoder, write(tmp_path / "a.png", Image.fromarray(ramp))).canonical
     assert found[:, 0].max() <= 2
     assert found[:, -1].min() >= 253
     assert np.all(np.diff(found[50].astype(int)) >= 0)
@@ -194,7 +194,7 @@ def test_pixels_too_deep_for_eight_bits_keep_their_range(tmp_path: Path, decoder
 
 def test_numbers_without_a_range_are_stretched(tmp_path: Path, decoder: Decoder) -> None:
     heights = np.tile(np.linspace(-3000, 8000, 100).astype(np.float32), (100, 1))
-    found = look(decoder, write(tmp_path / "a.tif", Image.fromarray(heights))).grey
+    found = look(decoder, write(tmp_path / "a.tif", Image.fromarray(heights))).canonical
     assert found.min() <= 3
     assert found.max() >= 252
     heights[5, 5] = np.nan
@@ -205,15 +205,15 @@ def test_numbers_without_a_range_are_stretched(tmp_path: Path, decoder: Decoder)
 def test_extreme_shapes_are_decoded(size: tuple[int, int], tmp_path: Path, decoder: Decoder) -> None:
     found = look(decoder, write(tmp_path / "a.png", Image.new("RGB", size, (10, 200, 30))))
     assert (found.facts.width, found.facts.height) == size
-    assert max(found.grey.shape) <= max(20000 if min(size) < 12 else 0, 16400)
-    assert np.ptp(found.grey) == 0
+    assert max(found.canonical.shape) <= max(20000 if min(size) < 12 else 0, 16400)
+    assert np.ptp(found.canonical) == 0
 
 
 def test_a_huge_picture_is_averaged_in_strips(tmp_path: Path, decoder: Decoder) -> None:
     photo = picture(5, 400, 400).convert("L")
     large = photo.resize((6000, 6000), Image.Resampling.BICUBIC)
     found = look(decoder, write(tmp_path / "a.png", large, compress_level=1))
-    assert difference(found.grey, expected(large)) < 1.5
+    assert difference(found.canonical, expected(large)) < 1.5
 
 
 def test_the_facts_of_a_photo_are_kept(tmp_path: Path, photo: Image.Image, decoder: Decoder) -> None:
@@ -304,8 +304,8 @@ def test_a_bomb_costs_a_message(tmp_path: Path, decoder: Decoder) -> None:
 def test_a_limit_of_the_user_goes_before(tmp_path: Path, photo: Image.Image) -> None:
     for name in ("a.jpg", "a.webp"):
         path = write(tmp_path / name, photo)
-        with read_source(path) as source, pytest.raises(MediaError, match="megapixels"):
-            decode(source, Limits(max_pixels=1000))
+        with Decoder(Limits(max_pixels=1000)) as small:
+            assert "megapixels" in refusal(small, path).message
 
 
 def test_a_process_wide_limit_of_pillow_is_left_alone_and_does_not_matter(
@@ -328,9 +328,9 @@ def test_damaged_files_fail_with_a_reason_or_decode(
         damaged[data.draw(st.integers(3, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "a"
     path.write_bytes(damaged[: data.draw(st.integers(20, len(damaged)))])
-    with read_source(path) as source:
+    with read_file(path) as opened:
         try:
-            outcome = f"{decoder.decode(source).grey.size} pixels"
+            outcome = f"{decoder.decode(opened).canonical.size} pixels"
         except MediaError as error:
             outcome = error.message
     assert outcome not in {"", "0 pixels"}

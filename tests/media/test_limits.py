@@ -27,8 +27,8 @@ def test_a_picture_without_pixels_is_corrupt() -> None:
 
 
 def test_more_than_the_whole_budget_is_refused_at_once() -> None:
-    with MemoryBudget(100 * MIB).share() as admit, pytest.raises(MediaError) as caught:
-        admit(101 * MIB)
+    with MemoryBudget(100 * MIB).reservation() as reserve, pytest.raises(MediaError) as caught:
+        reserve(101 * MIB)
     assert caught.value.reason is FailureReason.TOO_LARGE
 
 
@@ -40,8 +40,8 @@ def test_what_is_out_never_exceeds_the_budget() -> None:
 
     def decode(size: int) -> None:
         nonlocal out, most
-        with budget.share() as admit:
-            admit(size)
+        with budget.reservation() as reserve:
+            reserve(size)
             with lock:
                 out += size
                 most = max(most, out)
@@ -56,20 +56,20 @@ def test_what_is_out_never_exceeds_the_budget() -> None:
         thread.join(10)
         assert not thread.is_alive()
     assert most <= 100 * MIB
-    with budget.share() as admit:
-        admit(100 * MIB)  # everything was given back
+    with budget.reservation() as reserve:
+        reserve(100 * MIB)  # everything was given back
 
 
 def test_small_pictures_do_not_wait() -> None:
     budget = MemoryBudget(10 * MIB)
-    with budget.share() as one, budget.share() as other:
+    with budget.reservation() as one, budget.reservation() as other:
         one(10 * MIB)
         other(MemoryBudget.SMALL)
 
 
 def test_a_failure_gives_its_share_back() -> None:
     budget = MemoryBudget(10 * MIB)
-    with pytest.raises(MediaError), budget.share() as admit:
-        _ = admit(9 * MIB), admit(11 * MIB)
-    with budget.share() as admit:
-        admit(10 * MIB)
+    with pytest.raises(MediaError), budget.reservation() as reserve:
+        _ = reserve(9 * MIB), reserve(11 * MIB)
+    with budget.reservation() as reserve:
+        reserve(10 * MIB)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
-from py_image_dedup.media.decoder import Decoder, pixel_digest
+from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.failure import FailureReason
 from tests.support.pictures import picture, write
@@ -199,8 +199,3 @@ def test_a_file_that_is_not_whole_has_no_pixel_digest(tmp_path: Path, photo: Ima
         with pytest.raises(MediaError) as caught:
             decoder.pixel_digest(path)
         assert caught.value.reason in {FailureReason.TRUNCATED, FailureReason.CORRUPT}, name
-
-
-def test_the_function_for_one_file_says_the_same(tmp_path: Path, photo: Image.Image, decoder: Decoder) -> None:
-    path = write(tmp_path / "a.webp", photo)
-    assert pixel_digest(path) == decoder.pixel_digest(path)

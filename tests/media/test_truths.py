@@ -13,7 +13,7 @@ import pytest
 
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.model.failure import FailureReason
 
 pytestmark = pytest.mark.photos
@@ -29,10 +29,10 @@ def decoder() -> Iterator[Decoder]:
 def test_a_photo_is_the_same_in_all_orientations(name: str, photos: Path, decoder: Decoder) -> None:
     greys = []
     for file in sorted((photos / "orientation").glob(f"{name}_*.jpg")):
-        with read_source(file) as source:
-            decoded = decoder.decode(source)
+        with read_file(file) as opened:
+            decoded = decoder.decode(opened)
         assert (decoded.facts.width > decoded.facts.height) == (name == "Landscape")
-        greys.append(decoded.grey.astype(float))
+        greys.append(decoded.canonical.astype(float))
     assert len(greys) == 9
     for grey in greys[1:]:
         assert grey.shape == greys[0].shape
@@ -47,8 +47,8 @@ def test_every_format_of_the_corpus_has_its_verdict(photos: Path, decoder: Decod
     for file in sorted((photos / "lene").rglob("*")):
         if file.is_file():
             try:
-                with read_source(file) as source:
-                    decoder.decode(source)
+                with read_file(file) as opened:
+                    decoder.decode(opened)
             except MediaError as error:
                 (broken if error.reason is FailureReason.TRUNCATED else none).append(file.name)
     assert broken == ["47ff(1).jpg", "47ff(2).jpg"]
@@ -58,10 +58,10 @@ def test_every_format_of_the_corpus_has_its_verdict(photos: Path, decoder: Decod
 def test_one_picture_in_many_formats_has_one_grey(photos: Path, decoder: Decoder) -> None:
     greys = {}
     for file in sorted((photos / "lene" / "is_image_file" / "is_image").iterdir()):
-        with read_source(file) as source:
-            decoded = decoder.decode(source)
+        with read_file(file) as opened:
+            decoded = decoder.decode(opened)
         assert decoded.facts.frames == 1, "the thumbnail page of the TIFF file is no frame"
-        greys[decoded.facts.format] = decoded.grey.astype(float)
+        greys[decoded.facts.format] = decoded.canonical.astype(float)
     assert greys.keys() == {"HEIF", "JPEG", "PNG", "TIFF", "WEBP"}
     assert np.array_equal(greys["PNG"], greys["TIFF"])
     for grey in greys.values():

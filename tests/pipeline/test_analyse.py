@@ -15,9 +15,9 @@ from typing import ClassVar
 import pytest
 from blake3 import blake3
 
-from py_image_dedup.media.decoder import Decoded, Decoder, Guard
+from py_image_dedup.media.decoder import DecodedPicture, Decoder, WorkerClient
 from py_image_dedup.media.limits import Limits, MemoryBudget
-from py_image_dedup.media.source import Source
+from py_image_dedup.media.opened_file import OpenedFile
 from py_image_dedup.model.events import Event, FileAnalysed, FileFailed, PhaseAdvanced, ignore
 from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import FileStat
@@ -239,16 +239,16 @@ def test_entries_are_put_as_the_work_goes_on(
 
 HOSTILE = """
 import os, time
-from py_image_dedup.media.worker import main as guard
-def examine(stream, kind, limits, admit):
+from py_image_dedup.media.worker import main as worker
+def decode(stream, kind, limits, reserve):
     how = stream.read()[-5:]
     stream.seek(0)
     if how == b"#hang":
         time.sleep(600)
     if how == b"#dies":
         os.abort()
-    return guard._examine(stream, kind, limits, admit)
-guard.serve({"examine": examine})
+    return worker._decode(stream, kind, limits, reserve)
+worker.serve({"decode": decode})
 """
 
 
@@ -260,7 +260,7 @@ def test_a_decoder_that_hangs_or_dies_does_not_take_the_run_down(library: Path, 
         write(library / f"{seed}.webp", picture(seed, 64, 48))
 
     def hostile(limits: Limits, budget: MemoryBudget) -> Decoder:
-        return Decoder(limits, budget, Guard(limits, (sys.executable, "-c", HOSTILE)))
+        return Decoder(limits, budget, WorkerClient(limits, (sys.executable, "-c", HOSTILE)))
 
     done = run(stats(library), store, limits=Limits(timeout_seconds=4), decoder=hostile)
     assert {failure.path.name: failure.reason for failure in done.failures} == {
@@ -277,10 +277,10 @@ class HangingInThread(Decoder):
 
     release: ClassVar[threading.Event]
 
-    def decode(self, source: Source) -> Decoded:
-        if source.stat.path.name == "3.jpg":
+    def decode(self, opened: OpenedFile) -> DecodedPicture:
+        if opened.stat.path.name == "3.jpg":
             self.release.wait(60)
-        return super().decode(source)
+        return super().decode(opened)
 
 
 def test_a_decoder_that_hangs_in_a_thread_costs_that_thread(
@@ -288,7 +288,7 @@ def test_a_decoder_that_hangs_in_a_thread_costs_that_thread(
 ) -> None:
     HangingInThread.release = threading.Event()
     (library / "equal.jpg").write_bytes((library / "3.jpg").read_bytes())
-    monkeypatch.setattr(module, "_PATIENCE", 1)
+    monkeypatch.setattr(module, "_WAIT_FACTOR", 1)
     try:
         done = run(stats(library), store, threads=1, limits=Limits(timeout_seconds=2), decoder=HangingInThread)
     finally:
@@ -304,7 +304,7 @@ def test_a_decoder_that_hangs_in_a_thread_costs_that_thread(
 class BrokenDecoder(Decoder):
     """Has a mistake of ours."""
 
-    def decode(self, source: Source) -> Decoded:
+    def decode(self, opened: OpenedFile) -> DecodedPicture:
         raise AttributeError("a typing error")
 
 
@@ -326,9 +326,9 @@ def test_what_is_read_ahead_is_bounded(tmp_path: Path, store: SqliteStore, monke
     alive = 0
     most = 0
     lock = threading.Lock()
-    real = module.read_source
+    real = module.read_file
 
-    def count(path: Path) -> Source:
+    def count(path: Path) -> OpenedFile:
         nonlocal alive, most
         with lock:
             alive += path.stat().st_size
@@ -336,15 +336,15 @@ def test_what_is_read_ahead_is_bounded(tmp_path: Path, store: SqliteStore, monke
         return real(path)
 
     class Counting(Decoder):
-        def decode(self, source: Source) -> Decoded:
+        def decode(self, opened: OpenedFile) -> DecodedPicture:
             nonlocal alive
             try:
-                return super().decode(source)
+                return super().decode(opened)
             finally:
                 with lock:
-                    alive -= source.stat.size
+                    alive -= opened.stat.size
 
-    monkeypatch.setattr(module, "read_source", count)
+    monkeypatch.setattr(module, "read_file", count)
     done = run(stats(folder), store, threads=4, decoder=partial(Counting))
     assert done.summary.counts["analysed"] == 40
     assert most <= 100_000

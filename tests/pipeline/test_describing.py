@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.features.describe import ImageFeatures
-from py_image_dedup.media.decoder import Decoder, Guard
+from py_image_dedup.media.decoder import Decoder, WorkerClient
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.pipeline.analyse import MANY, decoder_for, description
 from tests.support.pictures import picture, write
@@ -24,8 +24,8 @@ def described(make_decoder: MakeDecoder, *paths: Path, features: bool = True) ->
     found = []
     with make_decoder(limits, MemoryBudget(limits.memory_bytes)) as decoder:
         for path in paths:
-            with read_source(path) as source:
-                found.append(description(decoder.decode(source), features=features))
+            with read_file(path) as opened:
+                found.append(description(decoder.decode(opened), features=features))
     return found
 
 
@@ -45,9 +45,9 @@ def test_many_pictures_are_described_by_the_processes_that_decode_them(tmp_path:
     for files, parts in ((MANY * 2 - 1, 0), (MANY * 2, 3)):
         with (
             decoder_for(files, 2, features=True)(limits, MemoryBudget(limits.memory_bytes)) as decoder,
-            read_source(path) as source,
+            read_file(path) as opened,
         ):
-            assert len(decoder.decode(source).made) == parts
+            assert len(decoder.decode(opened).extras) == parts
 
 
 def test_without_features_there_is_a_signature_alone(tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_without_features_there_is_a_signature_alone(tmp_path: Path) -> None:
 
 def process(make: str) -> MakeDecoder:
     code = (
-        "from py_image_dedup.media.worker import main as guard\n"
-        f"def make(width, height, grey): {make}\nguard.main(make)"
+        "from py_image_dedup.media.worker import main as worker\n"
+        f"def make(width, height, pixels): {make}\nworker.main(make)"
     )
-    return lambda limits, budget: Decoder(limits, budget, Guard(limits, (sys.executable, "-c", code)))
+    return lambda limits, budget: Decoder(limits, budget, WorkerClient(limits, (sys.executable, "-c", code)))
 
 
 def test_what_a_process_could_not_describe_is_described_here(tmp_path: Path) -> None:

@@ -210,13 +210,13 @@ def test_pixels_of_a_jpeg_and_its_lossless_copy_are_candidates(
     from PIL import Image
 
     from py_image_dedup.media.decoder import Decoder
-    from py_image_dedup.media.source import read_source
+    from py_image_dedup.media.opened_file import read_file
     from py_image_dedup.signature.compute import compute
     from py_image_dedup.signature.distance import distances
 
     def values(decoder: Decoder, path: Path) -> np.ndarray:
-        with read_source(path) as source:
-            signed = compute(decoder.decode(source).grey)
+        with read_file(path) as opened:
+            signed = compute(decoder.decode(opened).canonical)
         assert signed is not None
         return np.frombuffer(signed.values, dtype=np.int8)
 

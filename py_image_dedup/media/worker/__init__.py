@@ -1,1 +1,1 @@
-"""Everything that runs in the decoder process, and nothing else."""
+"""The decoder worker: everything that runs in its process, and nothing else."""

@@ -1,4 +1,4 @@
-"""An opened picture becomes its facts and the canonical grey picture."""
+"""Decodes an opened picture to its facts and the canonical image: upright, grey, averaged to a fixed scale."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from functools import lru_cache
 
 from PIL import Image
 
-from py_image_dedup.media.decoder import Examined
-from py_image_dedup.media.limits import Admit, Limits, MediaError
+from py_image_dedup.media.formats import format_named
+from py_image_dedup.media.limits import Limits, MediaError, Reserve
 from py_image_dedup.media.worker.exif import ExifFacts, read_exif, read_tiff
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes
+from py_image_dedup.media.worker.protocol import DecodedPicture
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.photo import PhotoFacts
 
 LARGEST_SHORT_SIDE = 246
-"""Of the canonical picture, in pixels; the window is 12 then. A decoder may scale down to anything not below it."""
+"""Largest short side of the canonical image, pixels, with a signature window of 12; decoders may scale down to it."""
 
 LARGEST_LONG_SIDE = 16384
-"""Bound of the long side, for strips of 66 to 1 and more, which become thinner instead."""
+"""Largest long side of the canonical image, pixels; strips of 66 to 1 and more become thinner instead."""
 
 _SMALLEST_SYMMETRIC = 12
 
 
 @lru_cache(maxsize=256)
 def canonical_size(width: int, height: int) -> tuple[int, int]:
-    """Return the size that a picture is averaged to before its signature is computed.
+    """Return the width and height of a picture's canonical image.
+
+    It is never larger than the picture, and that of a rotated picture is the rotated size. The aspect ratio changes by
+    a few per cent at most (strips apart), to which the signature's grid is insensitive. Pictures with a side below 12
+    pixels keep their size.
 
     Args:
-        width: In pixels, as shown (EXIF orientation applied).
-        height: In pixels.
-
-    Returns:
-        ``(width, height)``, never larger than the picture; for the turned picture the turned size. The sides' ratio
-        changes by some per cent at most (strips apart), which the grid does not see. Pictures below 12 pixels stay as
-        they are.
+        width: Width of the picture, pixels.
+        height: Height of the picture, pixels.
     """
     short, long = sorted((width, height))
     if short < _SMALLEST_SYMMETRIC:
@@ -55,7 +55,7 @@ def _even_window(size: int) -> bool:
 
 
 def _nearest(wanted: float, largest: int) -> int:
-    """Return the symmetric size nearest to what is wanted, the smaller of two, at most ``largest``."""
+    """Return the symmetric size nearest to ``wanted``, the smaller of two, at most ``largest``."""
     around = range(max(2, int(wanted) - 12), min(largest, int(wanted) + 12) + 1)
     return min((size for size in around if _symmetric(size)), key=lambda size: (abs(size - wanted), size))
 
@@ -76,23 +76,21 @@ _TURNS = {
 
 
 def canonical(picture: Image.Image, size: tuple[int, int], orientation: int) -> Image.Image:
-    """Make the canonical grey picture.
+    """Return the canonical image of a picture, upright, mode ``L``.
 
-    Transparency over white, ITU-R 601 grey, averaged to the canonical size, turned upright last, when there is little
-    left to turn. A large picture is taken in strips, so little memory is needed besides it.
+    Transparency is shown over white, colours become ITU-R 601 grey, and the image is averaged to the canonical size;
+    it is rotated last, when few pixels are left. A large picture is processed in strips, which needs little memory.
 
-    Averaging is exact over whole pixels as far as twice the size, and then by a triangle that is two target pixels
-    wide. Pillow's box filter takes whole pixels only, one or two where the ratio is 1.5, and so depends on where they
-    fall: on 60 photographs at 5 scales its greys differed by 3.9 levels (root mean square) from those of the unscaled
-    picture, an exact average's by 1.1, this one's by 0.8.
+    Averaging is exact over whole pixels down to twice the size, then by a triangle filter two target pixels wide.
+    Pillow's box filter takes whole pixels only, one or two where the ratio is 1.5, and so depends on where they fall:
+    on 60 photographs at 5 scales its grey levels differed by 3.9 (root mean square) from those of the unscaled picture,
+    those of an exact average by 1.1, and these by 0.8.
 
     Args:
-        picture: Loaded, in any mode, as it is stored.
-        size: Of the whole picture as it is stored, if it was decoded at a reduced scale.
-        orientation: 1 to 8 as EXIF numbers them.
-
-    Returns:
-        Mode ``L``; upright.
+        picture: The picture as it is stored, loaded, in any mode.
+        size: Width and height of the whole picture as it is stored; larger than ``picture`` if that was decoded at a
+            reduced scale.
+        orientation: EXIF orientation, 1 to 8.
     """
     small = _average(picture, canonical_size(*size))
     turn = _TURNS.get(orientation)
@@ -100,18 +98,18 @@ def canonical(picture: Image.Image, size: tuple[int, int], orientation: int) -> 
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Return a picture as it is meant to be seen; the picture itself if it is so already."""
+    """Return a picture with its EXIF orientation (1 to 8) applied; the picture itself if that is 1."""
     turn = _TURNS.get(orientation)
     return picture if turn is None else picture.transpose(turn)
 
 
 def has_transparency(picture: Image.Image) -> bool:
-    """Whether a picture has an alpha channel or transparent colours."""
+    """Return whether a picture has an alpha channel or transparent colours."""
     return picture.mode in _WITH_ALPHA or "transparency" in picture.info
 
 
 def to_rgba(picture: Image.Image) -> Image.Image:
-    """Return a picture with 8 bits a channel and alpha."""
+    """Return a picture in mode ``RGBA``."""
     return (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
 
 
@@ -148,11 +146,10 @@ def _to_grey(picture: Image.Image, scale: float, offset: float) -> Image.Image:
 
 
 def _levels(picture: Image.Image) -> tuple[float, float]:
-    """Scale and offset that bring numbers to 0..255; the offset has the half that rounding needs.
+    """Return the scale and offset that map values to 0..255; the offset includes the half that rounding needs.
 
-    Files of 32-bit numbers do not say what white is: integers from 0 to 65535 are taken as 16 bits, floats as 0 to 1,
-    0 to 255 or 16 bits, whichever is the first that holds them, and anything else is stretched from its least to its
-    greatest value.
+    Files of 32-bit values do not define white: integers from 0 to 65535 are taken as 16 bits; floats as 0 to 1, 0 to
+    255 or 16 bits, the first range that contains them; anything else is stretched from its minimum to its maximum.
     """
     if picture.mode in _DEEP:
         return 1 / 257, 0.5
@@ -169,28 +166,25 @@ def _levels(picture: Image.Image) -> tuple[float, float]:
     return 1 / 257, 0.5
 
 
-_TURNED_BY_DECODER = frozenset({"TIFF", "HEIF"})
-"""Here the pixels come out upright already: Pillow turns TIFF by its tag, libheif by its own boxes."""
-_ONE_PICTURE = frozenset({"PSD", "ICO", "CUR", "ICNS", "JPEG"})
-"""Here further frames are layers, sizes or previews of the one picture, no animation."""
 _RAW_TAGS = frozenset({50706, 33421, 33422})
-"""Of TIFF: the version of DNG, and the pattern of a sensor's colour filters."""
+"""TIFF tags of RAW photos: the version of DNG, and the pattern of a sensor's colour filters."""
 _SUBFILE, _SUB_DIRECTORIES = 254, 330
 
 
-def examine(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> Examined:
-    """Decode a picture and make its facts and its canonical grey picture.
+def decode(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) -> DecodedPicture:
+    """Decode a picture to its facts and its canonical image.
 
     Args:
-        picture: As ``opening.open_picture`` returned it.
-        kind: Its format.
-        limits: What it may cost.
-        admit: Asked before its pixels are decoded.
+        picture: The picture as ``open_picture`` returned it.
+        kind: Name of its format.
+        limits: Cost limits of one file.
+        reserve: Reserves the memory that decoding needs.
 
     Raises:
-        MediaError: It is too large, or RAW in a TIFF's clothes.
-        Exception: Whatever the decoder raises; ``errors.explain`` knows what it means.
+        MediaError: The picture is too large, or a RAW photo in a TIFF container.
+        Exception: Any exception of the decoder; see ``limits.explain``.
     """
+    traits = format_named(kind)
     width, height = picture.size
     limits.check_size(width, height)
     if kind == "TIFF":
@@ -198,14 +192,14 @@ def examine(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> Ex
     exif = _exif(picture, kind)
     needed = _scale_down(picture)
     frames = _count_frames(picture, kind)
-    admit(needed + needed_bytes(picture, kind))
+    reserve(needed + needed_bytes(picture, kind))
     picture.load()
-    if kind in {"PNG", "HEIF", "AVIF"}:
-        exif = _exif(picture, kind)  # these may keep it behind the pixels
-    orientation = 1 if kind in _TURNED_BY_DECODER else exif.orientation
-    if kind in _TURNED_BY_DECODER or not isinstance(picture, Jpeg):
+    if traits.late_exif:
+        exif = _exif(picture, kind)
+    orientation = 1 if traits.upright else exif.orientation
+    if not isinstance(picture, Jpeg):  # a JPEG was decoded at a reduced scale; others may be upright only now
         width, height = picture.size
-    grey = canonical(picture, (width, height), orientation)
+    image = canonical(picture, (width, height), orientation)
     facts = PhotoFacts(
         format=kind,
         width=height if orientation >= 5 else width,
@@ -216,13 +210,13 @@ def examine(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> Ex
         has_gps=exif.has_gps,
         frames=frames,
     )
-    return Examined(facts, *grey.size, grey.tobytes())
+    return DecodedPicture(facts, *image.size, image.tobytes())
 
 
 def refuse_raw(picture: Image.Image) -> None:
     """Refuse camera RAW files, most of which are TIFF files whose first picture is a small preview.
 
-    Taken for that preview they would look like poor copies of their own JPEG, and be removed.
+    Judged by that preview they would look like poor copies of their own JPEG, and be removed.
 
     Raises:
         MediaError: ``unsupported``.
@@ -230,21 +224,23 @@ def refuse_raw(picture: Image.Image) -> None:
     tags = getattr(picture, "tag_v2", {})
     preview_first = _SUB_DIRECTORIES in tags and int(tags.get(_SUBFILE, 0) or 0) & 1
     if preview_first or any(tag in tags for tag in _RAW_TAGS):
-        raise MediaError(FailureReason.UNSUPPORTED, "it is a RAW photo in a TIFF file, which is not decoded")
+        raise MediaError(
+            FailureReason.UNSUPPORTED, "this is a RAW photo in a TIFF file, a format that is not supported"
+        )
 
 
 def orientation_of(picture: Image.Image, kind: str) -> int:
     """Return the EXIF orientation that is still to be applied to the decoded pixels, 1 to 8."""
-    return 1 if kind in _TURNED_BY_DECODER else _exif(picture, kind).orientation
+    return 1 if format_named(kind).upright else _exif(picture, kind).orientation
 
 
 def is_reduced_copy(picture: Image.Image) -> bool:
-    """Whether the current page of a TIFF file is the thumbnail of another page, which no viewer shows."""
+    """Return whether the current page of a TIFF file is the thumbnail of another page, which no viewer shows."""
     return bool(int(getattr(picture, "tag_v2", {}).get(_SUBFILE, 0) or 0) & 1)
 
 
 def _count_frames(picture: Image.Image, kind: str) -> int:
-    frames = 1 if kind in _ONE_PICTURE else int(getattr(picture, "n_frames", 1))
+    frames = int(getattr(picture, "n_frames", 1)) if format_named(kind).several_frames else 1
     if kind != "TIFF" or frames == 1:
         return frames
     shown = 1
@@ -256,7 +252,7 @@ def _count_frames(picture: Image.Image, kind: str) -> int:
 
 
 def _scale_down(picture: Image.Image) -> int:
-    """Choose the smallest DCT scale of a JPEG that leaves the canonical size, in grey; return libjpeg's extra bytes."""
+    """Set the smallest DCT scale of a JPEG that leaves the canonical size, in grey; return libjpeg's extra bytes."""
     if not isinstance(picture, Jpeg):
         return 0
     extra = picture.coefficient_bytes
@@ -286,7 +282,7 @@ def _exif(picture: Image.Image, kind: str) -> ExifFacts:
     if isinstance(block, bytes):
         return read_exif(block)
     raw = picture.info.get("Raw profile type exif")
-    if isinstance(raw, str):  # ImageMagick's way to put EXIF into PNG: a header of three lines, then hexadecimal digits
+    if isinstance(raw, str):  # EXIF in a PNG as ImageMagick writes it: a header of three lines, then hexadecimal digits
         try:
             return read_exif(bytes.fromhex("".join(raw.split("\n")[3:])))
         except ValueError:

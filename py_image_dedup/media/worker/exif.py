@@ -1,8 +1,8 @@
-"""What a camera wrote beside the pixels, read leniently: broken EXIF loses its facts, never the picture.
+"""Reads EXIF leniently: damaged EXIF loses its facts, never the picture.
 
-EXIF is a small TIFF file: directories of entries of 12 bytes (Exif 2.32, section 4.6). Pillow reads it too, but warns
-through a process-wide channel when it is damaged, and interprets every field; here only what the index keeps is looked
-at, and nothing is ever raised.
+EXIF is a small TIFF file: directories of entries of 12 bytes (Exif 2.32, section 4.6). Pillow's reader interprets every
+field and gives up a whole directory for one damaged field; this one reads only the fields that the index keeps, and
+never raises.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 ReadAt: TypeAlias = Callable[[int, int], bytes]
-"""``(offset, length) -> bytes``, shorter or empty beyond the end."""
+"""``(offset, length) -> bytes``; the result is shorter or empty beyond the end."""
 
 _Field: TypeAlias = tuple[int, int, bytes]
 """``(type, count, the four bytes of the value or of its offset)``."""
@@ -25,7 +25,7 @@ _POINTERS = frozenset({_EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROP_DIRECTORY, 0x01
 _MAKE, _MODEL, _ORIENTATION = 0x010F, 0x0110, 0x0112
 _TAKEN, _DIGITISED = 0x9003, 0x9004
 _FRACTION = {_TAKEN: 0x9291, _DIGITISED: 0x9292}
-"""SubSecTimeOriginal and SubSecTimeDigitized: decimals of the seconds, which tell the frames of a burst apart."""
+"""SubSecTimeOriginal and SubSecTimeDigitized: decimals of the seconds, by which the frames of a burst differ."""
 _LATITUDE, _LONGITUDE = 2, 4
 _SHORT = 3
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -36,11 +36,11 @@ _LAYOUT = frozenset(
     | {293, 317, 320, 322, 323, 324, 325, 332, 333, 334, 336, 337, 338, 339, 340, 341, 347, 512, 513, 514, 515, 517}
     | {518, 519, 520, 521, 529, 530, 531, 532, 34675}
 )
-"""Tags that describe how a TIFF file stores its pixels, which say nothing about the photo."""
+"""Tags of the pixel layout of a TIFF file, which are not metadata of the photo."""
 
 _EDITOR_STAMPS = frozenset({0x000B, 0x0131, 0x0132})
-"""ProcessingSoftware, Software, DateTime: what an editor leaves behind. They must not make an edited copy look richer
-than the photo that it was made from."""
+"""ProcessingSoftware, Software, DateTime: written by editors. They are not counted, so that an edited copy does not
+appear to have more metadata than its original."""
 
 _DECIMALS = re.compile(rb"\d+")
 _DATE = re.compile(rb"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
@@ -48,16 +48,16 @@ _DATE = re.compile(rb"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d
 
 @dataclass(frozen=True, slots=True)
 class ExifFacts:
-    """What EXIF says, as far as it can be read.
+    """The facts of an EXIF block, as far as it is readable.
 
     Attributes:
-        fields: Number of tags in the main, EXIF, GPS and interoperability directories, pointers between them,
-            the pixel layout of a TIFF file and the stamps of editing programs not counted.
-        orientation: 1 to 8, as EXIF numbers them; 1 if missing or out of range.
+        fields: Number of tags in the main, EXIF, GPS and interoperability directories, without pointers between them,
+            tags of the pixel layout of a TIFF file, and tags of editing programs.
+        orientation: Orientation, 1 to 8; 1 if missing or out of range.
         captured: ``DateTimeOriginal``, else ``DateTimeDigitized``, with fractions of a second where they are stored;
             never the time of an edit.
-        camera: Maker and model, the maker not twice.
-        has_gps: A latitude and a longitude are there and are numbers.
+        camera: Maker and model; the maker is not repeated.
+        has_gps: Whether latitude and longitude are stored as numbers.
     """
 
     fields: int = 0
@@ -68,14 +68,14 @@ class ExifFacts:
 
 
 def read_exif(block: bytes) -> ExifFacts:
-    """Read an EXIF block as JPEG, PNG, WebP, HEIF and AVIF files carry it, with or without the ``Exif`` prefix."""
+    """Return the facts of an EXIF block of a JPEG, PNG, WebP, HEIF or AVIF file; the prefix ``Exif`` is optional."""
     if block.startswith(b"Exif\0\0"):
         block = block[6:]
     return read_tiff(lambda offset, length: block[offset : offset + length])
 
 
 def read_tiff(read: ReadAt) -> ExifFacts:
-    """Read the EXIF of a TIFF file, whose main directory is the file's own first one."""
+    """Return the EXIF facts of a TIFF file, of which the main directory is the first of the file itself."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(read(0, 4))
     if order is None:
         return ExifFacts()
@@ -95,7 +95,7 @@ def read_tiff(read: ReadAt) -> ExifFacts:
 
 
 class _Reader:
-    """Directories and values at offsets that may be lies."""
+    """Reads directories and values at offsets that may be wrong."""
 
     def __init__(self, read: ReadAt, order: str) -> None:
         self._read = read
@@ -103,15 +103,15 @@ class _Reader:
         self._seen: set[int] = set()
 
     def number(self, four: bytes) -> int:
-        """Four bytes as an offset; 0, which is none, if there are fewer."""
+        """Return four bytes as an offset; 0, which means none, if there are fewer."""
         return int(struct.unpack(self._order + "I", four)[0]) if len(four) == 4 else 0
 
     def pointer(self, field: _Field | None) -> int:
-        """The offset that a field holds."""
+        """Return the offset that a field holds; 0 without a field."""
         return 0 if field is None else self.number(field[2])
 
     def directory(self, offset: int) -> dict[int, _Field]:
-        """The entries of the directory at an offset, each tag once; empty at 0, and when it was visited before."""
+        """Return the fields of the directory at an offset by tag; none at 0, and for one that was read before."""
         if offset < 8 or offset in self._seen:
             return {}
         self._seen.add(offset)
@@ -124,7 +124,7 @@ class _Reader:
         return {tag: (kind, many, value) for tag, kind, many, value in fields if kind in _SIZES}
 
     def value(self, field: _Field | None) -> bytes:
-        """The bytes of a value, at most 256."""
+        """Return the bytes of a value, at most 256."""
         if field is None:
             return b""
         kind, count, inline = field
@@ -132,7 +132,7 @@ class _Reader:
         return inline[:size] if size <= 4 else self._read(self.number(inline), min(size, 256))
 
     def orientation(self, field: _Field | None) -> int:
-        """The orientation tag, 1 if it makes no sense."""
+        """Return the value of the orientation tag; 1 if it is invalid."""
         if field is None:
             return 1
         kind, _, value = field
@@ -140,7 +140,7 @@ class _Reader:
         return found if 1 <= found <= 8 else 1
 
     def is_position(self, field: _Field | None) -> bool:
-        """Whether a field is degrees, minutes and seconds; phones without a fix write zero by zero."""
+        """Return whether a field holds degrees, minutes and seconds; phones without a GPS fix write 0/0."""
         value = self.value(field)
         return len(value) == 24 and all(struct.unpack(self._order + "6I", value)[1::2])
 

@@ -1,8 +1,8 @@
-"""The guarded decoder: a process of its own that decodes one file after another and may die of any of them.
+"""The decoder worker: a process that decodes files one at a time; a crash costs one file.
 
-Started as ``python -m py_image_dedup.media.worker.main`` by ``media.guarded`` with a socket as its standard input. It
-ends when the other side closes the socket, also when that process was killed; a decoder that hangs is ended by a
-timer of the kernel, so no such process outlives a run for more than the time that one file may take.
+``media.decoder.WorkerClient`` starts it as ``python -m py_image_dedup.media.worker.main`` with a socket as its standard
+input. It ends when the other side closes the socket, also when that process was killed; a decoder that hangs is ended
+by a kernel timer, so a worker outlives a run by at most the time limit of one file.
 """
 
 from __future__ import annotations
@@ -21,52 +21,46 @@ from typing import BinaryIO, TypeAlias
 
 from PIL import Image
 
-from py_image_dedup.media.limits import Admit, Limits, MediaError, explain
-from py_image_dedup.media.worker.decode import examine
-from py_image_dedup.media.worker.open import WEBP_BYTES, has_more_pictures, open_picture, webp_size
+from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
+from py_image_dedup.media.worker.decode import decode
+from py_image_dedup.media.worker.open import has_more_pictures, open_picture, webp_bytes, webp_size
 from py_image_dedup.media.worker.pixel_digest import digest_pixels
 from py_image_dedup.media.worker.protocol import Closed, Message, receive, receive_file, send
 from py_image_dedup.model.failure import FailureReason
 
-Task: TypeAlias = Callable[[BinaryIO, str, Limits, Admit], tuple[Message, bytes]]
-"""``(stream, format, limits, admit) -> (message, bytes)``."""
+Task: TypeAlias = Callable[[BinaryIO, str, Limits, Reserve], tuple[Message, bytes]]
+"""``(stream, format, limits, reserve) -> (message, bytes)``."""
 
-Make: TypeAlias = Callable[[int, int, bytes], Sequence[bytes]]
-"""``(width, height, grey) -> parts``: what a room above makes of a canonical grey picture where it was decoded."""
+MakeExtras: TypeAlias = Callable[[int, int, bytes], Sequence[bytes]]
+"""``(width, height, pixels) -> parts``: computed by a higher layer from the canonical image, in the worker itself."""
 
 _SPARE_BYTES = 256 << 20
-"""Address space beyond what a picture was admitted with: code that is loaded late, and what estimates leave out."""
+"""Address space beyond the reserved memory, for code that is loaded late and what the estimates leave out."""
 _GRACE_SECONDS = 5.0
 
 
-def main(make: Make | None = None) -> int:
-    """Serve the decoders until the other side closes the connection.
+def main(make_extras: MakeExtras | None = None) -> int:
+    """Serve requests until the other side closes the connection, and return the exit code.
 
     Args:
-        make: What to do with each grey picture; the answer carries what it returns.
-
-    Returns:
-        The exit code.
+        make_extras: Computes extras from each canonical image, which are returned with it.
     """
-    # Pillow's process-wide settings are changed here and in _prepare only, in a process that nobody else uses: the size
-    # is checked against the limits instead, and what a decoder warns about is nobody's concern.
+    # Pillow's process-wide settings are changed here and in _prepare only, in a process of our own: the size is checked
+    # against the limits instead, and the warnings of decoders have no reader.
     Image.MAX_IMAGE_PIXELS = None
     warnings.simplefilter("ignore")
-    return serve({"examine": partial(_examine, make=make), "digest": _digest})
+    return serve({"decode": partial(_decode, make_extras=make_extras), "digest": _digest})
 
 
 def serve(tasks: dict[str, Task]) -> int:
-    """Answer requests on standard input.
+    """Answer requests on standard input, and return the exit code when the other side closed the connection.
 
-    A request names a task, the format, and the limits, and carries the open file. Before pixels are decoded that need
-    more than the request allows, ``{"needs": bytes}`` asks for room and ``{"go": true}`` grants it. The answer is the
-    task's, or ``{"failure": reason, "message": words}``.
+    A request names a task, the format and the limits, and carries the open file. Before pixels are decoded that need
+    more memory than the request allows, the worker sends ``{"needs": bytes}`` and waits for ``{"go": true}``. The
+    answer is that of the task, or ``{"failure": reason, "message": text}``.
 
     Args:
-        tasks: By name.
-
-    Returns:
-        The exit code, when the other side is gone.
+        tasks: Tasks by name.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection:
@@ -91,19 +85,19 @@ def _answer(
     )
     size, free = int(str(request["size"])), int(str(request["free"]))
 
-    def admit(needed: int) -> None:
+    def reserve(needed: int) -> None:
         _set_timer(0)
         if needed > free:
             send(connection, {"needs": needed})
             if not receive(connection)[0].get("go"):
-                raise MediaError(FailureReason.TOO_LARGE, "it needs more memory than there is")
+                raise MediaError(FailureReason.TOO_LARGE, "decoding needs more memory than is available")
         _allow_memory(needed + size)
         _set_timer(limits.timeout_seconds + _GRACE_SECONDS)
 
     try:
         _allow_memory(2 * size)
         _set_timer(limits.timeout_seconds + _GRACE_SECONDS)
-        return tasks[str(request["task"])](stream, str(request["format"]), limits, admit)
+        return tasks[str(request["task"])](stream, str(request["format"]), limits, reserve)
     except Closed:
         raise
     except Exception as error:  # noqa: BLE001 - a broken file makes decoders raise anything
@@ -113,33 +107,35 @@ def _answer(
         _set_timer(0)
 
 
-def _examine(
-    stream: BinaryIO, kind: str, limits: Limits, admit: Admit, make: Make | None = None
+def _decode(
+    stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve, make_extras: MakeExtras | None = None
 ) -> tuple[Message, bytes]:
-    admit = _prepare(stream, kind, limits, admit)
+    reserve = _prepare(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
-        found = examine(picture, kind, limits, admit)
-    facts = {field.name: getattr(found.facts, field.name) for field in fields(found.facts)}
-    facts["captured"] = found.facts.captured and found.facts.captured.isoformat()
-    made: Sequence[bytes] = ()
-    if make is not None:
-        # If it fails, it is the fault of the program and not of the file: who gets nothing makes it and learns why.
+        decoded = decode(picture, kind, limits, reserve)
+    facts = {field.name: getattr(decoded.facts, field.name) for field in fields(decoded.facts)}
+    facts["captured"] = decoded.facts.captured and decoded.facts.captured.isoformat()
+    extras: Sequence[bytes] = ()
+    if make_extras is not None:
+        # A failure here is a defect of the program and not of the file: the parent then computes the extras itself and
+        # sees the error.
         with suppress(Exception):
-            made = make(found.width, found.height, found.grey)
-    message = {"facts": facts, "width": found.width, "height": found.height, "made": [len(part) for part in made]}
-    return message, b"".join((found.grey, *made))
+            extras = make_extras(decoded.width, decoded.height, decoded.pixels)
+    lengths = [len(part) for part in extras]
+    message = {"facts": facts, "width": decoded.width, "height": decoded.height, "extras": lengths}
+    return message, b"".join((decoded.pixels, *extras))
 
 
-def _digest(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> tuple[Message, bytes]:
+def _digest(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> tuple[Message, bytes]:
     if kind == "JPEG" and has_more_pictures(stream):
         kind = "MPO"
-    admit = _prepare(stream, kind, limits, admit)
+    reserve = _prepare(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
-        return {}, digest_pixels(picture, kind, limits, admit)
+        return {}, digest_pixels(picture, kind, limits, reserve)
 
 
-def _prepare(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> Admit:
-    """Do what some formats need before they are opened; return what to ask for the memory that decoding needs."""
+def _prepare(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> Reserve:
+    """Do what some formats need before they are opened, and return what reserves the memory of decoding."""
     if kind == "AVIF":
         from PIL import AvifImagePlugin  # loads a large library that few files need
 
@@ -149,31 +145,30 @@ def _prepare(stream: BinaryIO, kind: str, limits: Limits, admit: Admit) -> Admit
 
         pillow_heif.options.DECODE_THREADS = 1
     elif kind == "WEBP":
-        return _admit_early(stream, limits, admit)
-    return admit
+        return _reserve_early(stream, limits, reserve)
+    return reserve
 
 
-def _admit_early(stream: BinaryIO, limits: Limits, admit: Admit) -> Admit:
-    """Ask for the memory of a WebP file before it is opened: its decoder makes its canvases at once.
+def _reserve_early(stream: BinaryIO, limits: Limits, reserve: Reserve) -> Reserve:
+    """Reserve the memory of a WebP file before it is opened, because its decoder allocates its canvases at once.
 
     Returns:
-        What to ask when it is decoded: nothing more, if it was asked for here. Nobody asks twice, because two threads
-        that hold a share and wait for more would wait for each other.
+        A function that reserves nothing more: two threads that hold memory and wait for more would wait for each other.
     """
     width, height = webp_size(stream.read(30))
     stream.seek(0)
     limits.check_size(width, height)
-    admit(WEBP_BYTES * width * height)
-    return lambda needed: None  # noqa: ARG005 - as Admit has it
+    reserve(webp_bytes(width, height))
+    return lambda needed: None  # noqa: ARG005 - the signature of Reserve
 
 
 def _set_timer(seconds: float) -> None:
-    """Let the kernel end this process after a time, whatever a decoder is doing; 0 calls it off."""
+    """Have the kernel end this process after a time, whatever a decoder is doing; 0 cancels it."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _allow_memory(more: int) -> None:
-    """Bound the address space to what is used now, what was admitted, and some spare."""
+    """Limit the address space to what is used now, what was reserved, and some spare."""
     try:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Opening a picture of a known format without touching any state that Pillow shares between its users.
+"""Opens pictures of a known format, and estimates the memory that decoding them needs.
 
-``Image.open`` compares the size with the process-wide ``Image.MAX_IMAGE_PIXELS`` and warns or raises; the program that
-uses this package may have set it for reasons of its own. The formats' own classes know nothing of it.
+The format's own class in Pillow is used, not ``Image.open``: that replaces the cause of a failure by "cannot identify
+image file", and loads five plug-ins at the start of each worker.
 """
 
 from __future__ import annotations
@@ -9,53 +9,26 @@ from __future__ import annotations
 import importlib
 from typing import BinaryIO
 
-from PIL import Image, JpegImagePlugin, PngImagePlugin
+from PIL import Image, JpegImagePlugin
 
-_PLUGINS = {
-    "AVIF": "Avif",
-    "BLP": "Blp",
-    "BMP": "Bmp",
-    "CUR": "Cur",
-    "DCX": "Dcx",
-    "DDS": "Dds",
-    "FLI": "Fli",
-    "GIF": "Gif",
-    "ICNS": "Icns",
-    "ICO": "Ico",
-    "JPEG2000": "Jpeg2K",
-    "MSP": "Msp",
-    "PCD": "Pcd",
-    "PCX": "Pcx",
-    "PPM": "Ppm",
-    "PSD": "Psd",
-    "QOI": "Qoi",
-    "SGI": "Sgi",
-    "SUN": "Sun",
-    "TGA": "Tga",
-    "TIFF": "Tiff",
-    "WEBP": "WebP",
-    "XBM": "Xbm",
-    "XPM": "Xpm",
-}
+from py_image_dedup.media.formats import format_named
 
-_EXTRA_BYTES = {"AVIF": 6, "HEIF": 6, "JPEG2000": 18, "PNG": 0}
-"""What a decoder holds per pixel besides Pillow's picture (4 for all others), from measured peaks at 20 megapixels."""
-WEBP_BYTES = 18
-"""What a WebP file needs per pixel: two canvases, a copy, and Pillow's picture."""
 _BITS_PER_SAMPLE = 258
+"""The TIFF tag BitsPerSample."""
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+"""Bytes per pixel of a Pillow picture by its mode; 4 for all others."""
 
 
 class Jpeg(JpegImagePlugin.JpegImageFile):
-    """A JPEG file whose EXIF Pillow leaves alone while it opens it: only for a resolution in dots per inch."""
+    """A JPEG file whose EXIF is not parsed while it is opened; Pillow would only take the resolution from it."""
 
     def getexif(self) -> Image.Exif:
-        """Return no EXIF; ``media.exif`` reads it without warnings."""
+        """Return no EXIF; ``media.worker.exif`` reads it without warnings."""
         return Image.Exif()
 
     @property
     def passes(self) -> bool:
-        """Whether it is stored in several scans, so that libjpeg holds every coefficient until the last one is in."""
+        """Whether the file has several scans, so that libjpeg holds every coefficient until the last one is read."""
         if "progressive" in self.info:
             return True
         stream = self.fp
@@ -70,7 +43,7 @@ class Jpeg(JpegImagePlugin.JpegImageFile):
 
     @property
     def coefficient_bytes(self) -> int:
-        """What libjpeg holds of the whole picture: nothing for the usual one-scan file."""
+        """Bytes of the coefficients that libjpeg holds of the whole picture; 0 for the usual file with one scan."""
         if not self.passes:
             return 0
         widest = max((h * v for _, h, v, _ in self.layer), default=1) or 1
@@ -79,19 +52,17 @@ class Jpeg(JpegImagePlugin.JpegImageFile):
 
 
 def open_picture(stream: BinaryIO, kind: str) -> Image.Image:
-    """Read the header of a picture; its pixels are decoded by ``load``.
+    """Return a picture of which the header was read; its pixels are decoded by ``load``.
 
     Args:
-        stream: At its beginning; stays in use until the pixels are loaded.
-        kind: What ``formats.recognise`` said; ``MPO`` for a JPEG file whose further pictures are wanted too.
+        stream: The file, at its start; in use until the pixels are loaded.
+        kind: Name of the format, as ``formats.recognise`` returned it; ``MPO`` to see further pictures of a JPEG file.
 
     Raises:
-        Exception: Whatever the format's plugin raises; ``errors.explain`` knows what it means.
+        Exception: Any exception of the format's plug-in; see ``limits.explain``.
     """
     if kind == "JPEG":
         return Jpeg(stream)
-    if kind == "PNG":
-        return PngImagePlugin.PngImageFile(stream)
     if kind == "HEIF":
         # Not at the top: it loads a large library that few files need.
         from pillow_heif import HeifImageFile
@@ -99,21 +70,25 @@ def open_picture(stream: BinaryIO, kind: str) -> Image.Image:
         picture: Image.Image = HeifImageFile(stream)  # type: ignore[no-untyped-call]
         return picture
     if kind == "MPO":
-        return _open_several(stream)
-    importlib.import_module(f"PIL.{_PLUGINS[kind]}ImagePlugin")
+        return _open_mpo(stream)
+    importlib.import_module(f"PIL.{format_named(kind).plugin}ImagePlugin")
     return Image.OPEN[kind][0](stream, "")
 
 
 def has_more_pictures(stream: BinaryIO) -> bool:
-    """Whether a JPEG file has further pictures behind the first, as of the other eye; the stream stays at its start."""
+    """Return whether a JPEG file has further pictures behind the first, such as that of the other eye.
+
+    Args:
+        stream: The file, at its start, where it is left.
+    """
     picture = Jpeg(stream)
     stream.seek(0)
     return "mp" in picture.info
 
 
-def _open_several(stream: BinaryIO) -> Image.Image:
-    """Open a JPEG file with more pictures behind the first; as a plain one if its table of pictures is wrong."""
-    from PIL import MpoImagePlugin  # like the other plugins, loaded when it is needed
+def _open_mpo(stream: BinaryIO) -> Image.Image:
+    """Open a JPEG file with further pictures; as an ordinary JPEG file if the table of its pictures is damaged."""
+    from PIL import MpoImagePlugin  # like the other plug-ins, loaded when it is needed
 
     try:
         return MpoImagePlugin.MpoImageFile(stream)
@@ -123,10 +98,13 @@ def _open_several(stream: BinaryIO) -> Image.Image:
 
 
 def webp_size(head: bytes) -> tuple[int, int]:
-    """Return the canvas of a WebP file from its first 30 bytes (RFC 9649, sections 2.5 to 2.7).
+    """Return the width and height of a WebP file (RFC 9649, sections 2.5 to 2.7).
+
+    Args:
+        head: Its first 30 bytes.
 
     Raises:
-        SyntaxError: There is none, as Pillow would say it.
+        SyntaxError: The header is not that of a WebP file; Pillow raises the same.
     """
     kind, data = head[12:16], head[20:30]
     if len(data) < 10 or kind not in {b"VP8X", b"VP8L", b"VP8 "}:
@@ -139,36 +117,49 @@ def webp_size(head: bytes) -> tuple[int, int]:
     return int.from_bytes(data[6:8], "little") & 0x3FFF, int.from_bytes(data[8:10], "little") & 0x3FFF
 
 
+def webp_bytes(width: int, height: int) -> int:
+    """Return the bytes that decoding a WebP file needs; its mode is not known before it is opened."""
+    return (4 + format_named("WEBP").decoder_bytes) * width * height
+
+
 def needed_bytes(picture: Image.Image, kind: str) -> int:
-    """Estimate what decoding takes at its peak; for JPEG after the scale was chosen.
+    """Return an estimate of the peak memory of decoding, in bytes; for JPEG after the scale was chosen.
 
     Args:
-        picture: Opened and not loaded.
-        kind: Its format.
+        picture: The picture, opened and not loaded.
+        kind: Name of its format.
     """
     pixels = picture.width * picture.height
-    if isinstance(picture, Jpeg):
-        return pixels * _MODE_BYTES.get(picture.mode, 4)
-    return pixels * (_MODE_BYTES.get(picture.mode, 4) + _EXTRA_BYTES.get(kind, 4))
+    own = _MODE_BYTES.get(picture.mode, 4)
+    return pixels * (own if isinstance(picture, Jpeg) else own + format_named(kind).decoder_bytes)
 
 
 def stored_bits(frame: Image.Image, kind: str) -> int:
-    """Return the bits per colour that a picture is stored with; only before ``load``, which forgets them."""
+    """Return the bits per colour of a stored picture.
+
+    Args:
+        frame: The picture, not loaded: ``load`` forgets the number.
+        kind: Name of its format.
+    """
     if kind == "TIFF":
         return max(int(bits) for bits in getattr(frame, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,)))
     if kind == "HEIF":
         return int(frame.info.get("bit_depth", 8))
     if kind == "JPEG2000":
-        stream = getattr(frame, "fp", None)
-        if stream is None:
-            return 8
-        place = stream.tell()
-        stream.seek(0)
-        head = stream.read(1 << 16)
-        stream.seek(place)
-        at = head.find(b"\xff\x4f\xff\x51")  # SIZ, ISO 15444-1 A.5.1: the depth of the first component
-        return (head[at + 42] & 127) + 1 if 0 <= at < len(head) - 42 else 8
+        return _jpeg2000_bits(frame)
     stored = [str(tile[3]) for tile in getattr(frame, "tile", ())]
     if kind == "PPM":
         return 16 if any("65535" in words for words in stored) else 8
     return 16 if kind in {"PNG", "SGI"} and any("16" in words for words in stored) else 8
+
+
+def _jpeg2000_bits(frame: Image.Image) -> int:
+    stream = getattr(frame, "fp", None)
+    if stream is None:
+        return 8
+    place = stream.tell()
+    stream.seek(0)
+    head = stream.read(1 << 16)
+    stream.seek(place)
+    at = head.find(b"\xff\x4f\xff\x51")  # SIZ, ISO 15444-1 A.5.1: the depth of the first component
+    return (head[at + 42] & 127) + 1 if 0 <= at < len(head) - 42 else 8

@@ -1,8 +1,8 @@
-"""The digest of what a viewer shows: equal for the same picture in other bytes, and for nothing else.
+"""The pixel digest: equal for files that show the same picture, whatever their bytes, and for no others.
 
-Two files have the same pixel digest when every decoded pixel of every frame is equal and nothing that changes how they
-are shown differs: orientation is applied, transparency and frame durations count, and so does any colour profile but
-sRGB. Metadata, containers and lossless compression do not count.
+Two files have the same pixel digest if every decoded pixel of every frame is equal and everything else that changes the
+display is equal: the orientation is applied; transparency, frame durations and any colour profile but sRGB count.
+Metadata, the container and lossless compression do not count.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from blake3 import blake3
 from PIL import Image
 
-from py_image_dedup.media.limits import Admit, Limits, MediaError
+from py_image_dedup.media.formats import format_named
+from py_image_dedup.media.limits import Limits, MediaError, Reserve
 from py_image_dedup.media.worker.decode import (
     has_transparency,
     is_reduced_copy,
@@ -33,18 +34,17 @@ _BT709_PRIMARIES, _SRGB_TRANSFER = 1, 13
 
 
 def colour_space(info: dict[Any, Any]) -> bytes:
-    """Return bytes that differ when the same numbers would be shown as other colours.
+    """Return bytes that differ for colour spaces in which equal pixel values are different colours.
+
+    They are empty for sRGB, which viewers also assume for a picture without a colour space.
 
     Args:
-        info: Of a loaded picture, as Pillow fills it.
-
-    Returns:
-        Empty for sRGB, which is also what viewers assume where nothing is said.
+        info: The ``info`` of a loaded Pillow picture.
     """
     profile = info.get("icc_profile")
     if isinstance(profile, bytes) and profile:
         return b"" if _description(profile) in _SRGB_NAMES else b"icc" + blake3(profile).digest()
-    if "srgb" in info:  # of a PNG: goes before gamma and chromaticity
+    if "srgb" in info:  # in a PNG it takes precedence over gamma and chromaticity
         return b""
     return _of_png(info) + _of_heif(info)
 
@@ -72,7 +72,11 @@ def _of_heif(info: dict[Any, Any]) -> bytes:
 
 
 def _description(profile: bytes) -> str:
-    """The name in a profile's ``desc`` tag: ASCII in version 2 (ICC.1:2001, 6.5.17), UTF-16 in version 4 (mluc)."""
+    """Return the description of an ICC profile: ASCII in version 2 (ICC.1:2001, 6.5.17), UTF-16 in version 4 (mluc).
+
+    ``PIL.ImageCms`` is no substitute: it refuses profiles that are damaged behind the description, so pixel digests in
+    existing indexes would change.
+    """
     count = int.from_bytes(profile[128:132], "big")
     for at in range(132, 132 + 12 * min(count, 100), 12):
         if profile[at : at + 4] != b"desc":
@@ -88,33 +92,29 @@ def _description(profile: bytes) -> str:
     return ""
 
 
-_ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF", "TIFF", "FLI", "HEIF", "DCX", "MPO"})
 _STRIP_PIXELS = 2 << 20
 
 
-def digest_pixels(picture: Image.Image, kind: str, limits: Limits, admit: Admit) -> bytes:
-    """Digest the pixels of every frame of an opened picture.
+def digest_pixels(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) -> bytes:
+    """Return the pixel digest of an opened picture, all frames included; 32 bytes.
 
     Args:
-        picture: As ``opening.open_picture`` returned it.
-        kind: Its format.
-        limits: What it may cost.
-        admit: Asked before its pixels are decoded.
-
-    Returns:
-        32 bytes.
+        picture: The picture as ``open_picture`` returned it.
+        kind: Name of its format.
+        limits: Cost limits of one file.
+        reserve: Reserves the memory that decoding needs.
 
     Raises:
-        MediaError: It is too large, or has more than 8 bits per colour, which Pillow would cut off: such a picture
-            would seem equal to its 8-bit copy.
-        Exception: Whatever the decoder raises; ``errors.explain`` knows what it means.
+        MediaError: The picture is too large, or has more than 8 bits per colour, of which Pillow keeps 8: it would
+            appear equal to its 8-bit copy.
+        Exception: Any exception of the decoder; see ``limits.explain``.
     """
     limits.check_size(*picture.size)
     if kind == "TIFF":
         refuse_raw(picture)
     needed = needed_bytes(picture, kind) + (picture.coefficient_bytes if isinstance(picture, Jpeg) else 0)
     copies = 10 * has_transparency(picture) + 4 * (orientation_of(picture, kind) > 1)
-    admit(needed + copies * picture.width * picture.height)
+    reserve(needed + copies * picture.width * picture.height)
     hasher = blake3(b"py-image-dedup pixels 1\n")
     frames = 0
     timing: list[int] = []
@@ -131,7 +131,7 @@ def digest_pixels(picture: Image.Image, kind: str, limits: Limits, admit: Admit)
 
 
 def _frames(picture: Image.Image, kind: str) -> Iterator[Image.Image]:
-    if kind not in _ANIMATED:
+    if not format_named(kind).several_frames:
         yield picture
         return
     number = 0
@@ -155,7 +155,10 @@ def _add(hasher: blake3, frame: Image.Image, space: bytes) -> None:
 
 
 def _canonical_mode(frame: Image.Image) -> tuple[str, Image.Image]:
-    """The mode to digest in, and a picture that converts to it without loss: grey is RGB, opaque alpha is none."""
+    """Return the mode to digest in, and a picture that converts to it without loss.
+
+    Grey is digested as RGB, and an opaque alpha channel is left out.
+    """
     if frame.mode in {"CMYK", "LAB", "F"}:
         return frame.mode, frame
     if frame.mode.startswith("I;16"):
@@ -168,13 +171,13 @@ def _canonical_mode(frame: Image.Image) -> tuple[str, Image.Image]:
     alpha = coloured.getchannel("A")
     if alpha.getextrema() == (255, 255):
         return "RGB", coloured
-    # What cannot be seen does not count.
+    # Colours of transparent pixels are not shown, so they do not count.
     coloured.paste((0, 0, 0, 0), mask=alpha.point([255] + [0] * 255))
     return "RGBA", coloured
 
 
 def _refuse_deep_colour(frame: Image.Image, kind: str) -> None:
-    """Call it before ``load``, which forgets how the pixels were stored."""
+    """Refuse more than 8 bits per colour; call it before ``load``, which forgets how the pixels were stored."""
     bits = stored_bits(frame, kind)
     if bits > 8 and frame.mode not in {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}:
-        raise MediaError(FailureReason.UNSUPPORTED, f"it has {bits} bits per colour, and only 8 can be compared")
+        raise MediaError(FailureReason.UNSUPPORTED, f"the picture has {bits} bits per colour; only 8 can be compared")

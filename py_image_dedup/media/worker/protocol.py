@@ -1,7 +1,6 @@
-"""The messages between this process and the guarded decoder: a length, a JSON object, and bytes.
+"""The protocol between the program and its decoder workers: a length, a JSON object, and bytes.
 
-Nothing else crosses, in particular nothing that is executed or unpickled: what comes back was made by a process that
-may have been taken over by a hostile file.
+Nothing is executed or unpickled: a hostile file may have taken over the process that sent a message.
 """
 
 from __future__ import annotations
@@ -10,7 +9,14 @@ import json
 import socket
 import struct
 from collections.abc import Mapping
-from typing import TypeAlias, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from py_image_dedup.model.photo import PhotoFacts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Message: TypeAlias = Mapping[str, object]
 
@@ -20,14 +26,41 @@ _MAX_BODY = 1 << 30
 
 
 class Closed(Exception):  # noqa: N818 - a state of the connection
-    """The other side is gone."""
+    """The connection was closed by the other side."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPicture:
+    """A picture that was decoded whole.
+
+    Attributes:
+        facts: What the file says about the picture.
+        width: Width of the canonical image, pixels.
+        height: Height of the canonical image, pixels.
+        pixels: The canonical image, one byte a pixel, row by row.
+        extras: What the worker computed from the canonical image; empty by default, see ``media.worker.main``.
+    """
+
+    facts: PhotoFacts
+    width: int
+    height: int
+    pixels: bytes
+    extras: tuple[bytes, ...] = ()
+
+    @property
+    def canonical(self) -> npt.NDArray[np.uint8]:
+        """The canonical image: uint8, shape ``(height, width)``, C-contiguous, read-only."""
+        # Not at the top: a worker that only decodes does without NumPy.
+        import numpy as np
+
+        return np.frombuffer(self.pixels, dtype=np.uint8).reshape(self.height, self.width)
 
 
 def send(connection: socket.socket, message: Message, body: bytes | memoryview = b"") -> None:
     """Send a message and its bytes.
 
     Raises:
-        Closed: Nobody is there.
+        Closed: The other side closed the connection.
         TimeoutError: The connection's timeout passed.
     """
     text = json.dumps(message).encode()
@@ -46,7 +79,7 @@ def send_file(connection: socket.socket, message: Message, descriptor: int) -> N
     """Send a message and an open file.
 
     Raises:
-        Closed: Nobody is there.
+        Closed: The other side closed the connection.
         TimeoutError: The connection's timeout passed.
     """
     text = json.dumps(message).encode()
@@ -59,10 +92,10 @@ def send_file(connection: socket.socket, message: Message, descriptor: int) -> N
 
 
 def receive_file(connection: socket.socket) -> tuple[Message, int]:
-    """Wait for a message and an open file, which is the caller's to close.
+    """Receive a message and an open file, which the caller must close.
 
     Raises:
-        Closed: Nobody is there, or what came is something else.
+        Closed: The other side closed the connection, or sent anything else.
     """
     try:
         header, descriptors, _, _ = socket.recv_fds(connection, _HEADER.size, 1)
@@ -75,10 +108,10 @@ def receive_file(connection: socket.socket) -> tuple[Message, int]:
 
 
 def receive(connection: socket.socket) -> tuple[Message, bytes]:
-    """Wait for a message and its bytes.
+    """Receive a message and its bytes.
 
     Raises:
-        Closed: Nobody is there, or what came is no message.
+        Closed: The other side closed the connection, or sent anything else.
         TimeoutError: The connection's timeout passed.
     """
     return _message(connection, *_HEADER.unpack(_exactly(connection, _HEADER.size)))

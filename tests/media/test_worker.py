@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.media.decoder import Decoder, Guard
+from py_image_dedup.media.decoder import Decoder, WorkerClient
 from py_image_dedup.media.limits import Limits, MediaError, explain
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.model.failure import FailureReason
 from tests.support.pictures import picture, write
 
 HOSTILE = """
 import os, signal, sys, time
-from py_image_dedup.media.worker import main as guard
-guard._GRACE_SECONDS = 0.5
+from py_image_dedup.media.worker import main as worker
+worker._GRACE_SECONDS = 0.5
 files = 0
-def examine(stream, kind, limits, admit):
+def decode(stream, kind, limits, reserve):
     global files
     files += 1
     how = stream.read().rsplit(b"#", 1)[-1]
@@ -38,19 +38,19 @@ def examine(stream, kind, limits, admit):
     if how == b"exit":
         os._exit(3)
     if how == b"memory":
-        admit(64 << 20)
+        reserve(64 << 20)
         blocks = [bytearray(1 << 20) for _ in range(2000)]
     if how == b"lie":
         return {"facts": {}, "width": 10, "height": 10}, b"short"
-    return guard._examine(stream, kind, limits, admit)
-guard.serve({"examine": examine, "digest": guard._digest})
+    return worker._decode(stream, kind, limits, reserve)
+worker.serve({"decode": decode, "digest": worker._digest})
 """
 COMMAND = (sys.executable, "-c", HOSTILE)
 
 
 def hostile(seconds: float = 60.0) -> Decoder:
     limits = Limits(timeout_seconds=seconds)
-    return Decoder(limits, guard=Guard(limits, COMMAND))
+    return Decoder(limits, client=WorkerClient(limits, COMMAND))
 
 
 def file(folder: Path, how: str, kind: str = "webp") -> Path:
@@ -61,8 +61,8 @@ def file(folder: Path, how: str, kind: str = "webp") -> Path:
 
 
 def refusal(decoder: Decoder, path: Path) -> MediaError:
-    with read_source(path) as source, pytest.raises(MediaError) as caught:
-        decoder.decode(source)
+    with read_file(path) as opened, pytest.raises(MediaError) as caught:
+        decoder.decode(opened)
     return caught.value
 
 
@@ -71,24 +71,24 @@ def test_a_decoder_that_crashes_costs_its_file_whatever_the_format(kind: str, tm
     with hostile() as decoder:
         error = refusal(decoder, file(tmp_path, "segv", kind))
         assert error.reason is FailureReason.CRASHED
-        assert error.message == "the decoder crashed on it (signal SIGSEGV)"
-        with read_source(write(tmp_path / f"good.{kind}", picture(2, 64, 48))) as source:
-            assert decoder.decode(source).facts.width == 64
+        assert error.message == "the decoder crashed on this file (signal SIGSEGV)"
+        with read_file(write(tmp_path / f"good.{kind}", picture(2, 64, 48))) as opened:
+            assert decoder.decode(opened).facts.width == 64
 
 
 def test_a_file_is_not_blamed_for_a_decoder_that_another_one_broke(tmp_path: Path) -> None:
     with hostile() as decoder:
         for name in ("good", "second"):
-            with read_source(file(tmp_path, name, "jpg")) as source:
-                assert decoder.decode(source).facts.width == 64
+            with read_file(file(tmp_path, name, "jpg")) as opened:
+                assert decoder.decode(opened).facts.width == 64
 
 
 def test_memory_is_asked_for_once_although_a_file_is_tried_twice(tmp_path: Path) -> None:
-    command = (sys.executable, "-c", HOSTILE.replace("global files", "global files; admit(100 << 20)"))
+    command = (sys.executable, "-c", HOSTILE.replace("global files", "global files; reserve(100 << 20)"))
     limits = Limits(memory_bytes=110 << 20, timeout_seconds=20)
-    with Decoder(limits, guard=Guard(limits, command)) as decoder:
-        with read_source(file(tmp_path, "good", "jpg")) as source:
-            decoder.decode(source)
+    with Decoder(limits, client=WorkerClient(limits, command)) as decoder:
+        with read_file(file(tmp_path, "good", "jpg")) as opened:
+            decoder.decode(opened)
         assert "SIGSEGV" in refusal(decoder, file(tmp_path, "segv", "jpg")).message
 
 
@@ -106,7 +106,7 @@ def test_a_decoder_that_is_killed_from_outside_is_not_held_against_the_file(tmp_
         ("exit", FailureReason.CRASHED, "exit code 3"),
         ("hang", FailureReason.TIMEOUT, "1.5 seconds"),
         ("memory", FailureReason.TOO_LARGE, "memory"),
-        ("lie", FailureReason.CRASHED, "no sense"),
+        ("lie", FailureReason.CRASHED, "invalid answer"),
     ],
 )
 def test_the_file_gets_a_reason_and_the_next_one_is_decoded(
@@ -118,8 +118,8 @@ def test_the_file_gets_a_reason_and_the_next_one_is_decoded(
         error = refusal(decoder, file(tmp_path, how))
         assert error.reason is reason
         assert words in error.message
-        with read_source(write(tmp_path / "good.webp", picture(2, 64, 48))) as source:
-            assert decoder.decode(source).facts.width == 64
+        with read_file(write(tmp_path / "good.webp", picture(2, 64, 48))) as opened:
+            assert decoder.decode(opened).facts.width == 64
 
 
 def test_a_format_whose_decoder_is_not_installed_is_not_called_damaged() -> None:
@@ -130,7 +130,7 @@ def test_a_format_whose_decoder_is_not_installed_is_not_called_damaged() -> None
 
 def test_nothing_is_started_for_what_is_no_picture(tmp_path: Path) -> None:
     limits = Limits()
-    with Decoder(limits, guard=Guard(limits, ("/nonexistent/program",))) as decoder:
+    with Decoder(limits, client=WorkerClient(limits, ("/nonexistent/program",))) as decoder:
         (tmp_path / "a.txt").write_text("no picture")
         assert refusal(decoder, tmp_path / "a.txt").reason is FailureReason.NOT_AN_IMAGE
 
@@ -139,7 +139,7 @@ def test_a_decoder_that_cannot_be_started_is_not_held_against_the_file(tmp_path:
     path = write(tmp_path / "a.webp", picture(1))
     for command in (("/nonexistent/program",), (sys.executable, "-c", "raise SystemExit(1)")):
         limits = Limits()
-        with Decoder(limits, guard=Guard(limits, command)) as decoder:
+        with Decoder(limits, client=WorkerClient(limits, command)) as decoder:
             error = refusal(decoder, path)
         assert error.reason is FailureReason.IO_ERROR
         assert "could not be started" in error.message
@@ -147,15 +147,15 @@ def test_a_decoder_that_cannot_be_started_is_not_held_against_the_file(tmp_path:
 
 def test_a_closed_decoder_leaves_no_process(tmp_path: Path) -> None:
     decoder = Decoder()
-    with read_source(write(tmp_path / "a.webp", picture(1))) as source:
-        decoder.decode(source)
-        process = decoder._guard._process
+    with read_file(write(tmp_path / "a.webp", picture(1))) as opened:
+        decoder.decode(opened)
+        process = decoder._client._process
         assert process is not None
         assert process.poll() is None
         decoder.close()
         assert process.returncode is not None
         decoder.close()
-        assert decoder.decode(source).facts.format == "WEBP"  # and starts another one when it is needed again
+        assert decoder.decode(opened).facts.format == "WEBP"  # and starts another one when it is needed again
         decoder.close()
 
 
@@ -173,15 +173,15 @@ def test_the_guarded_process_ends_with_a_killed_parent(how: str, tmp_path: Path)
 import sys, threading, time
 from pathlib import Path
 from py_image_dedup.media.decoder import Decoder
-from py_image_dedup.media.decoder import Guard
+from py_image_dedup.media.decoder import WorkerClient
 from py_image_dedup.media.limits import Limits
-from py_image_dedup.media.source import read_source
+from py_image_dedup.media.opened_file import read_file
 limits = Limits(timeout_seconds=1)
-decoder = Decoder(limits, guard=Guard(limits, {COMMAND!r}))
-decoder.decode(read_source(Path(sys.argv[1])))
-print(decoder._guard._process.pid, flush=True)
+decoder = Decoder(limits, client=WorkerClient(limits, {COMMAND!r}))
+decoder.decode(read_file(Path(sys.argv[1])))
+print(decoder._client._process.pid, flush=True)
 if sys.argv[2] == "hang":
-    threading.Thread(target=lambda: decoder.decode(read_source(Path(sys.argv[3])))).start()
+    threading.Thread(target=lambda: decoder.decode(read_file(Path(sys.argv[3])))).start()
 time.sleep(60)
 """
     good, bad = write(tmp_path / "good.webp", picture(1)), file(tmp_path, "hang")

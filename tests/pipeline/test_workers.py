@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from py_image_dedup.pipeline.workers import Finished, Overdue, Pool
+from py_image_dedup.pipeline.workers import Finished, Overdue, WorkerPool
 
 
-def workplace(work: Callable[[int], int], left: list[str] | None = None):  # type: ignore[no-untyped-def]
+def context(work: Callable[[int], int], left: list[str] | None = None):  # type: ignore[no-untyped-def]
     @contextmanager
     def enter() -> Iterator[Callable[[int], int]]:
         yield work
@@ -22,7 +22,7 @@ def workplace(work: Callable[[int], int], left: list[str] | None = None):  # typ
     return enter
 
 
-def take(pool: Pool[int, int], count: int) -> list[Finished[int, int]]:
+def take(pool: WorkerPool[int, int], count: int) -> list[Finished[int, int]]:
     found: list[Finished[int, int]] = []
     while len(found) < count:
         found += pool.finished(5)
@@ -31,7 +31,7 @@ def take(pool: Pool[int, int], count: int) -> list[Finished[int, int]]:
 
 def test_every_job_is_done_once_and_each_thread_cleans_up() -> None:
     left: list[str] = []
-    with Pool(3, workplace(lambda job: job * job, left)) as pool:
+    with WorkerPool(3, context(lambda job: job * job, left)) as pool:
         for job in range(200):
             pool.submit(job, seconds=10)
         found = take(pool, 200)
@@ -43,7 +43,7 @@ def test_every_job_is_done_once_and_each_thread_cleans_up() -> None:
 
 
 def test_a_failure_comes_back_with_its_job() -> None:
-    with Pool(1, workplace(lambda job: 1 // job)) as pool:
+    with WorkerPool(1, context(lambda job: 1 // job)) as pool:
         pool.submit(0, seconds=10)
         (done,) = take(pool, 1)
     assert isinstance(done.error, ZeroDivisionError)
@@ -53,7 +53,7 @@ def test_a_failure_comes_back_with_its_job() -> None:
 def test_a_job_that_hangs_is_given_up_and_the_others_go_on() -> None:
     release = threading.Event()
     try:
-        with Pool(1, workplace(lambda job: job or int(release.wait(60)))) as pool:
+        with WorkerPool(1, context(lambda job: job or int(release.wait(60)))) as pool:
             pool.submit(0, seconds=0.1)
             pool.submit(1, seconds=10)
             first, second = take(pool, 2)
@@ -67,7 +67,7 @@ def test_a_job_that_hangs_is_given_up_and_the_others_go_on() -> None:
 
 def test_closing_does_not_wait_for_what_hangs() -> None:
     release = threading.Event()
-    pool = Pool(1, workplace(lambda job: int(release.wait(60))))
+    pool = WorkerPool(1, context(lambda job: int(release.wait(60))))
     pool.submit(0, seconds=0.2)
     time.sleep(0.05)
     begun = time.monotonic()
@@ -84,7 +84,7 @@ def test_what_is_urgent_goes_first_and_what_was_not_begun_can_be_withdrawn() -> 
         begun.set()
         return job if gate.wait(10) else -1
 
-    with Pool(1, workplace(work)) as pool:
+    with WorkerPool(1, context(work)) as pool:
         pool.submit(1, seconds=10)
         assert begun.wait(5)
         pool.submit(2, seconds=10)
@@ -101,7 +101,7 @@ def test_a_thread_that_cannot_work_is_reported() -> None:
         raise OSError("no room")
         yield abs
 
-    with Pool(1, broken) as pool:
+    with WorkerPool(1, broken) as pool:
         pool.submit(1, seconds=10)
         with pytest.raises(RuntimeError, match="no room"):
             pool.finished(5)
@@ -109,4 +109,4 @@ def test_a_thread_that_cannot_work_is_reported() -> None:
 
 def test_a_pool_without_threads_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        Pool(0, workplace(abs))
+        WorkerPool(0, context(abs))

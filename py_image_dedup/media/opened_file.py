@@ -1,4 +1,4 @@
-"""Reading a file: once, whole, and as it was when its digest was taken."""
+"""Reads a file once, and keeps it open so that what is decoded later is what the digest was taken of."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.file import FileStat
 
 _CHUNK = 1 << 18
-"""Fits a core's own cache, so that a file costs no memory of its size."""
+"""Bytes read at a time; fits the cache of a core, and memory does not grow with the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A regular file that was read whole. Close it, or use it in a ``with`` block; not for several threads at once.
+class OpenedFile:
+    """A regular file that was read whole and is still open.
 
-    It is kept open and not in memory: who decodes it reads it again from the system's page cache, where the digest
-    has just brought it. Mapping it instead would end the process with a bus error when another program shortens it.
+    Close it, or use it in a ``with`` block; not for several threads at once. Its bytes are not in memory: the decoder
+    reads them again from the system's page cache, where taking the digest has just brought them. A memory map instead
+    would end the process with a bus error when another program shortens the file.
 
     Attributes:
-        stat: The file as its open descriptor showed it, before and after reading.
-        digest: BLAKE3 of its bytes, 32 bytes.
-        descriptor: The open file.
+        stat: The file's stat, equal before and after reading.
+        digest: BLAKE3 of the file's bytes, 32 bytes.
+        descriptor: The open file descriptor.
     """
 
     stat: FileStat
@@ -48,19 +49,19 @@ class Source:
         return os.pread(self.descriptor, length, max(0, self.stat.size - length))
 
     def check_unchanged(self) -> None:
-        """Make sure that what was decoded since is what the digest says.
+        """Check that the file is still the one that the digest was taken of.
 
         Raises:
             MediaError: ``changed``.
         """
-        _same(self.stat, os.fstat(self.descriptor))
+        _check_same(self.stat, os.fstat(self.descriptor))
 
     def close(self) -> None:
-        """Give the descriptor back; call it once."""
+        """Close the descriptor; call it once."""
         os.close(self.descriptor)
 
     def __enter__(self) -> Self:
-        """Return the source itself."""
+        """Return the file itself."""
         return self
 
     def __exit__(
@@ -70,38 +71,26 @@ class Source:
         self.close()
 
 
-def read_source(path: Path) -> Source:
-    """Read a file once: its stat and the digest of its bytes, which belong together.
+def read_file(path: Path) -> OpenedFile:
+    """Read a file whole and return it opened, with its stat and the digest of its bytes.
 
-    Symbolic links are not followed and special files are not waited for.
+    Symbolic links are not followed, and special files are refused without waiting for them.
 
     Args:
-        path: Absolute.
+        path: Absolute path.
 
     Raises:
-        MediaError: ``vanished``, ``no-permission``, ``changed`` (also when it is no regular file any more), ``empty``,
+        MediaError: ``vanished``, ``no-permission``, ``changed`` (also if it is no longer a regular file), ``empty``,
             ``io-error``.
     """
     with _opened(path) as (descriptor, stat):
         if not stat.size:
             raise MediaError(FailureReason.EMPTY, "the file is empty")
-        digest, count = _streamed(descriptor)
-        _same(stat, os.fstat(descriptor))
+        digest, count = _digest(descriptor)
+        _check_same(stat, os.fstat(descriptor))
         if count != stat.size:
             raise MediaError(FailureReason.CHANGED, f"{count} bytes were read of {stat.size}")
-        return Source(stat, digest, os.dup(descriptor))
-
-
-def digest_file(path: Path) -> bytes:
-    """Return the BLAKE3 digest (32 bytes) of a file as it is now; memory does not grow with its size.
-
-    Raises:
-        MediaError: As ``read_source``, without ``empty``.
-    """
-    with _opened(path) as (descriptor, stat):
-        digest, _ = _streamed(descriptor)
-        _same(stat, os.fstat(descriptor))
-        return digest
+        return OpenedFile(stat, digest, os.dup(descriptor))
 
 
 @contextmanager
@@ -112,7 +101,7 @@ def _opened(path: Path) -> Iterator[tuple[int, FileStat]]:
         try:
             seen = os.fstat(descriptor)
             if not stat_bits.S_ISREG(seen.st_mode):
-                raise MediaError(FailureReason.CHANGED, "it is not a regular file any more")
+                raise MediaError(FailureReason.CHANGED, "it is no longer a regular file")
             yield descriptor, FileStat(path, seen.st_size, seen.st_mtime_ns, seen.st_dev, seen.st_ino)
         finally:
             os.close(descriptor)
@@ -122,20 +111,20 @@ def _opened(path: Path) -> Iterator[tuple[int, FileStat]]:
 
 def _from_os(error: OSError) -> MediaError:
     if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}:
-        return MediaError(FailureReason.VANISHED, "the file is not there any more")
+        return MediaError(FailureReason.VANISHED, "the file no longer exists")
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return MediaError(FailureReason.NO_PERMISSION, "the file may not be read by this user")
+        return MediaError(FailureReason.NO_PERMISSION, "this user has no permission to read the file")
     if error.errno in {errno.ELOOP, errno.ENXIO, errno.EMLINK}:
-        return MediaError(FailureReason.CHANGED, "it is not a regular file any more")
-    return MediaError(FailureReason.IO_ERROR, f"reading it failed: {error.strerror or error}")
+        return MediaError(FailureReason.CHANGED, "it is no longer a regular file")
+    return MediaError(FailureReason.IO_ERROR, f"reading failed: {error.strerror or error}")
 
 
-def _same(before: FileStat, after: os.stat_result) -> None:
+def _check_same(before: FileStat, after: os.stat_result) -> None:
     if (before.size, before.mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise MediaError(FailureReason.CHANGED, "the file changed while it was read")
 
 
-def _streamed(descriptor: int) -> tuple[bytes, int]:
+def _digest(descriptor: int) -> tuple[bytes, int]:
     hasher = blake3()
     buffer = memoryview(bytearray(_CHUNK))
     total = 0
