@@ -72,6 +72,15 @@ def luma(pixels: Pixels) -> Pixels:
     return grey.astype(np.uint8, copy=False)
 
 
+def shrunk(pixels: Pixels, factor: int) -> Pixels:
+    """Return the means of square blocks of pixels; what is left over at the right and below is cut off."""
+    height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
+    if not (height and width):
+        return pixels
+    cut = pixels[: height * factor, : width * factor]
+    return np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: Orientation | None) -> Aligned:
     """Lay two pictures over each other.
 
@@ -114,7 +123,7 @@ def _rendered(keeper: Pixels, other: Pixels, matrix: Matrix, *, on_other: bool) 
     height, width = base.shape[:2]
     factor = max(1, math.ceil(math.sqrt(height * width / THRESHOLDS.most_pixels)))
     size = (max(1, width // factor), max(1, height // factor))
-    to_base = _scaling(width / size[0], height / size[1])
+    to_base = scaling(width / size[0], height / size[1])
     shown = base if factor == 1 else cv2.resize(base, size, interpolation=cv2.INTER_AREA)
     laid, valid, is_exact = render(moved, matrix @ to_base, size)
     correlation = _correlation(luma(np.asarray(shown, dtype=np.uint8)), luma(laid), valid)
@@ -140,7 +149,7 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
     height, width = image.shape[:2]
     turned, rest = _unturned(image, matrix)
     height, width = turned.shape[:2]
-    exact = _pixels_apart(rest, _scaling(width / size[0], height / size[1]), (size[1], size[0])) < 1e-3
+    exact = _pixels_apart(rest, scaling(width / size[0], height / size[1]), (size[1], size[0])) < 1e-3
     if exact:
         way = cv2.INTER_AREA if width >= size[0] else cv2.INTER_CUBIC
         laid = turned if (width, height) == size else cv2.resize(turned, size, interpolation=way)
@@ -150,7 +159,7 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
     if scale > 1.15:
         small = (max(1, round(width / scale)), max(1, round(height / scale)))
         turned = np.asarray(cv2.resize(turned, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        rest = np.linalg.inv(_scaling(width / small[0], height / small[1])) @ rest
+        rest = np.linalg.inv(scaling(width / small[0], height / small[1])) @ rest
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     laid = cv2.warpPerspective(turned, rest, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     there = np.full(turned.shape[:2], 255, dtype=np.uint8)
@@ -177,7 +186,7 @@ def _unturned(image: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
     return turned, change @ matrix
 
 
-def _scaling(horizontal: float, vertical: float) -> Matrix:
+def scaling(horizontal: float, vertical: float) -> Matrix:
     """Return a change of size, of pixels whose centres are whole numbers."""
     return np.array([[horizontal, 0, (horizontal - 1) / 2], [0, vertical, (vertical - 1) / 2], [0, 0, 1]])
 
@@ -280,7 +289,7 @@ def _refined(base: Pixels, moved: Pixels, matrix: Matrix, pixels: int, steps: in
     height, width = base.shape
     factor = max(1.0, math.sqrt(height * width / pixels))
     size = (max(8, round(width / factor)), max(8, round(height / factor)))
-    to_base = _scaling(width / size[0], height / size[1])
+    to_base = scaling(width / size[0], height / size[1])
     small = base if size == (width, height) else cv2.resize(base, size, interpolation=cv2.INTER_AREA)
     fixed = cv2.GaussianBlur(_normalised(np.asarray(small, dtype=np.uint8), 6), (0, 0), 1)
     current = matrix @ to_base
@@ -290,7 +299,7 @@ def _refined(base: Pixels, moved: Pixels, matrix: Matrix, pixels: int, steps: in
     if density > 1.15:
         less = (max(1, round(moved.shape[1] / density)), max(1, round(moved.shape[0] / density)))
         reduced = np.asarray(cv2.resize(moved, less, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        to_moved = _scaling(moved.shape[1] / less[0], moved.shape[0] / less[1])
+        to_moved = scaling(moved.shape[1] / less[0], moved.shape[0] / less[1])
     current = np.linalg.inv(to_moved) @ current
     for _ in range(steps):
         laid, valid, _ = render(reduced, current, size)

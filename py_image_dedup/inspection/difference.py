@@ -10,11 +10,12 @@ too, and the better one counts: a clipped or blurred copy is foreseen from the o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from py_image_dedup.inspection.align import Aligned, Mask, Pixels, Plane, luma
+from py_image_dedup.inspection.align import Aligned, Mask, Pixels, Plane, luma, shrunk
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.inspection.tone import Samples, fit, robust, sample
 
@@ -129,7 +130,22 @@ def foresee(source: Pixels, target: Pixels, valid: Mask) -> Plane:
         float32, grey levels.
     """
     toned = fit(sample(source, target, valid)).apply(source)
-    return _filtered(luma(toned), luma(target), valid)
+    shown = _filtered(luma(toned), luma(target), valid)
+    return shown if toned.ndim == 2 else _balanced(shown, toned, target, valid)
+
+
+def _balanced(shown: Plane, toned: Pixels, target: Pixels, valid: Mask) -> Plane:
+    """Take out of a forecast of luma what small errors of the mixture left in it of the colours."""
+    blue, grey, red = (toned[..., 0], luma(toned), toned[..., 2])
+    tints = [np.asarray(cv2.subtract(tint, grey, dtype=cv2.CV_32F), dtype=np.float32) for tint in (blue, red)]
+    few = np.flatnonzero(valid)[::11]
+    design = np.column_stack([np.ones(len(few), dtype=np.float32), *(tint.ravel()[few] for tint in tints)])
+    missed = luma(target).ravel()[few] - shown.ravel()[few]
+    offset, *weights = robust(design, missed, np.zeros(3, dtype=np.float32))
+    for weight, tint in zip(weights, tints, strict=True):
+        if weight:
+            shown = np.asarray(cv2.scaleAdd(tint, float(weight), shown), dtype=np.float32)
+    return np.asarray(shown + offset, dtype=np.float32)
 
 
 def _filtered(toned: Pixels, aim: Pixels, valid: Mask) -> Plane:
@@ -140,7 +156,7 @@ def _filtered(toned: Pixels, aim: Pixels, valid: Mask) -> Plane:
         inside = np.flatnonzero(valid[part])[::7]
         blurred = [toned[part], *_blurred(toned[part])]
         planes = [plane.ravel()[inside].astype(np.float32) for plane in blurred]
-        details = [one - two for one, two in zip(planes, planes[1:], strict=False)]
+        details = [one - two for one, two in pairwise(planes)]
         designs.append(np.column_stack([np.ones(len(inside), dtype=np.float32), planes[-1], *details]))
         aims.append(aim[part].ravel()[inside].astype(np.float32))
     weights = robust(np.concatenate(designs), np.concatenate(aims), plain)
@@ -184,12 +200,14 @@ def windows(shape: tuple[int, ...], side: int, count: int) -> list[tuple[slice, 
 def _activity(*planes: Plane | Pixels) -> Plane:
     """Return the largest local deviation of some pictures, by blocks, grey levels."""
     height, width = planes[0].shape
-    size = (max(1, width // _BLOCK), max(1, height // _BLOCK))
-    largest: Plane = np.zeros(size[::-1], dtype=np.float32)
+    rows, columns = max(1, height // _BLOCK), max(1, width // _BLOCK)
+    cut = np.s_[: rows * _BLOCK, : columns * _BLOCK]
+    largest: Plane = np.zeros((rows, columns), dtype=np.float32)
     for plane in planes:
-        values = plane.astype(np.float32, copy=False)
-        mean = cv2.blur(cv2.resize(values, size, interpolation=cv2.INTER_AREA), (3, 3))
-        square = cv2.blur(cv2.resize(cv2.multiply(values, values), size, interpolation=cv2.INTER_AREA), (3, 3))
+        values = np.ascontiguousarray(plane[cut], dtype=np.float32)
+        mean = cv2.blur(cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA), (3, 3))
+        squares = cv2.multiply(values, values)
+        square = cv2.blur(cv2.resize(squares, (columns, rows), interpolation=cv2.INTER_AREA), (3, 3))
         np.maximum(largest, square - mean * mean, out=largest)
     return np.asarray(np.sqrt(largest), dtype=np.float32)
 
@@ -197,7 +215,7 @@ def _activity(*planes: Plane | Pixels) -> Plane:
 def _excess(foreseen: Plane, seen: Pixels, valid: Mask) -> Plane:
     """Return how many thresholds each pixel differs by."""
     height, width = seen.shape
-    error = cv2.subtract(seen, foreseen, dtype=cv2.CV_32F)
+    error = np.asarray(cv2.subtract(seen, foreseen, dtype=cv2.CV_32F), dtype=np.float32)
     blocks = _activity(foreseen, seen)
     activity = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_LINEAR)
     part = np.s_[:: max(1, height // _FEW), :: max(1, width // _FEW)]
@@ -233,19 +251,17 @@ def _smoothed(error: Plane, sigma: float) -> Plane:
 
 def _chroma_excess(foreseen: Pixels, target: Pixels, valid: Mask) -> Plane:
     """Return how many thresholds the colours differ by, in blocks."""
-    height, width = valid.shape
-    size = (max(8, width // _BLOCK), max(8, height // _BLOCK))
+    expected, colour = (cv2.split(shrunk(pixels, _BLOCK).astype(np.float32)) for pixels in (foreseen, target))
+    size = colour[0].shape[::-1]
     inside = cv2.resize(valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    expected, colour = (
-        cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) for pixels in (foreseen, target)
-    )
-    error = colour - expected
-    error -= error.mean(axis=2, keepdims=True)
-    smooth = np.abs(cv2.GaussianBlur(error, (0, 0), 1.0)).max(axis=2)
-    spread = np.ptp(colour, axis=2) * np.float32(2 / 3)
+    errors = [two - one for one, two in zip(expected, colour, strict=True)]
+    mean = (errors[0] + errors[1] + errors[2]) * np.float32(1 / 3)
+    apart = [np.abs(cv2.GaussianBlur(error - mean, (0, 0), 1.0)) for error in errors]
+    smooth = np.maximum(np.maximum(apart[0], apart[1]), apart[2])
+    spread = np.maximum(np.maximum(*colour[:2]), colour[2]) - np.minimum(np.minimum(*colour[:2]), colour[2])
     noise = 1.48 * float(np.median(smooth[inside])) if inside.any() else 0.0
-    bound = np.float32(THRESHOLDS.chroma_difference + THRESHOLDS.deviations * min(noise, 4.0)) + 0.15 * spread
-    return np.asarray(smooth / bound, dtype=np.float32)
+    bound = np.float32(THRESHOLDS.chroma_difference + THRESHOLDS.deviations * min(noise, 4.0))
+    return np.asarray(smooth / (bound + np.float32(0.1) * spread), dtype=np.float32)
 
 
 def _spots(excess: Plane) -> tuple[tuple[Spot, ...], Mask]:

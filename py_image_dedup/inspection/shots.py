@@ -49,10 +49,19 @@ class Noise:
 
     @property
     def is_independent(self) -> bool:
-        """Whether each file has noise of its own, and of one strength as a camera makes it."""
+        """Whether each file has noise of its own, and of one strength as a camera makes it.
+
+        Rounding by an encoder looks the same where it is as strong, so that this is a suspicion only.
+        """
         weaker, stronger = sorted((self.keeper, self.other))
         measured = self.tiles >= _FEWEST_TILES and weaker >= THRESHOLDS.noise_measurable
         return measured and weaker > THRESHOLDS.noise_alike * stronger
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether the noise of both is stronger, and more alike, than what encoders leave of a copy's."""
+        weaker, stronger = sorted((self.keeper, self.other))
+        return self.is_independent and weaker >= THRESHOLDS.noise_strong and weaker > 0.88 * stronger
 
 
 def measure_noise(pair: Aligned) -> Noise:

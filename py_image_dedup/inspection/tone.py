@@ -8,6 +8,7 @@ knows a place, so nothing that was drawn is foreseen. Clipping is part of the cu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -23,8 +24,10 @@ _CLIPPED = (4, 251)
 """Grey levels beyond which a channel may have been cut off."""
 _FEWEST = 12
 """Samples that a point of a curve rests on."""
+_FEWEST_FREE = 50
+"""Samples that are not clipped, and that a mixture rests on."""
 _MISSED = 0.8
-"""Median error in grey levels of a mixture from which on a second curve is tried; rounding leaves 0.25."""
+"""Median error in grey levels from which on more is tried than curves; rounding leaves 0.25."""
 
 _Floats = npt.NDArray[np.float32]
 
@@ -105,39 +108,61 @@ def sample(one: Pixels, two: Pixels, valid: Mask) -> Samples:
 
 
 def fit(samples: Samples) -> Tone:
-    """Fit what makes the second picture's tone and colour of the first one's."""
+    """Fit what makes the second picture's tone and colour of the first one's.
+
+    Curves come before the mixture, as of a gamma with a filter of colour, or there are none before it, as of
+    saturation, where the levels of a channel do not say what becomes of it: whichever fits better.
+    """
     one, two = samples.one, samples.two
     count, aims = one.shape[1], two.shape[1]
     grey = two.mean(axis=1)
     curves = np.stack([_curve(one[:, i], two[:, i] if aims == count else grey, samples.unrest) for i in range(count)])
     shown = np.column_stack([curves[i][np.rint(one[:, i]).astype(np.intp)] for i in range(count)])
+    levels = np.clip(np.rint(curves), 0, 255).astype(np.uint8)
+    if aims == count and _missed(shown, two) < _MISSED:
+        return Tone(levels, None, None)
+    mixture, mixed = _mixture(shown, two)
+    best, missed = Tone(levels, mixture, _last(mixed, two, samples.unrest)), _missed(mixed, two)
+    if count == 1:
+        return best
+    mixture, mixed = _mixture(one, two)
+    if _missed(mixed, two) < 0.9 * missed:
+        same = np.tile(np.arange(256, dtype=np.uint8), (count, 1))
+        best = Tone(same, mixture, _last(mixed, two, samples.unrest))
+    return best
+
+
+def _missed(shown: _Floats, aims: _Floats) -> float:
+    return float(np.median(np.abs(shown - aims)))
+
+
+def _mixture(shown: _Floats, two: _Floats) -> tuple[_Floats, _Floats]:
+    """Fit the weights of the channels that make another picture's channels, and return them with their result."""
+    count, aims = shown.shape[1], two.shape[1]
     design = np.column_stack([shown, np.ones(len(shown), dtype=np.float32)])
     mixture = np.zeros((aims, count + 1), dtype=np.float32)
-    plain = np.zeros((aims, count + 1), dtype=np.float32)
     for channel in range(aims):
+        plain = np.zeros(count + 1, dtype=np.float32)
         if aims == count:
-            plain[channel, channel] = 1
+            plain[channel] = 1
         else:
-            plain[channel, :count] = 1 / count
+            plain[:count] = 1 / count
         aim = two[:, channel]
         free = (aim > _CLIPPED[0]) & (aim < _CLIPPED[1])
-        if free.sum() < 50:
+        if free.sum() < _FEWEST_FREE:
             free[:] = True
-        mixture[channel] = robust(design[free], aim[free], plain[channel])
-    levels = np.clip(np.rint(curves), 0, 255).astype(np.uint8)
-    if aims == count and np.array_equal(mixture, plain):
-        return Tone(levels, None, None)
-    return Tone(levels, mixture, _last(np.clip(design @ mixture.T, 0, 255), two, samples.unrest))
+        mixture[channel] = robust(design[free], aim[free], plain)
+    return mixture, np.asarray(np.clip(design @ mixture.T, 0, 255), dtype=np.float32)
 
 
 def _last(mixed: _Floats, aims: _Floats, unrest: _Floats) -> Pixels | None:
     """Return the curves that bring a mixture nearer to its aim; ``None`` if it is near enough."""
-    before = float(np.median(np.abs(mixed - aims)))
+    before = _missed(mixed, aims)
     if before < _MISSED:
         return None
     curves = np.stack([_curve(mixed[:, i], aims[:, i], unrest) for i in range(aims.shape[1])])
     shown = np.column_stack([curves[i][np.rint(mixed[:, i]).astype(np.intp)] for i in range(aims.shape[1])])
-    if float(np.median(np.abs(shown - aims))) > 0.8 * before:
+    if _missed(shown, aims) > 0.8 * before:
         return None
     return np.clip(np.rint(curves), 0, 255).astype(np.uint8)
 
@@ -178,7 +203,7 @@ def _curve(source: _Floats, target: _Floats, unrest: _Floats) -> _Floats:
     order = np.lexsort((unrest, bins))
     edges = np.searchsorted(bins[order], np.arange(_KNOTS + 1))
     knots, medians, weights = [], [], []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         calm = order[start : start + max(_FEWEST, (end - start + 1) // 2)] if end - start >= _FEWEST else order[:0]
         if len(calm):
             knots.append(float(source[calm].mean()))

@@ -171,11 +171,14 @@ def _significant(values: npt.NDArray[np.generic]) -> int:
 def _is_coloured(pixels: npt.NDArray[np.uint8]) -> bool:
     if pixels.ndim == 2:
         return False
-    height, width = pixels.shape[:2]
-    factor = max(2, round((height * width / _COLOUR_PIXELS) ** 0.5))
-    size = (max(1, width // factor), max(1, height // factor))
-    few = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    spread = few.max(axis=2) - few.min(axis=2)
+    factor = max(2, round((pixels.size / 3 / _COLOUR_PIXELS) ** 0.5))
+    height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
+    few = pixels
+    if height and width:
+        cut = pixels[: height * factor, : width * factor]
+        few = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    blue, green, red = cv2.split(few)
+    spread = cv2.subtract(cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red))
     return bool((spread > _COLOURED).mean() > _COLOURED_SHARE)
 
 
@@ -213,8 +216,7 @@ def _extras(picture: Image.Image, stream: BinaryIO, kind: str) -> frozenset[str]
     is_jpeg = kind in {"JPEG", "MPO"}
     if is_jpeg:
         parts.append(_segments(stream, 0))
-        for start in _further_pictures(picture):
-            parts.append(_segments(stream, start))
+        parts.extend(_segments(stream, start) for start in _further_pictures(picture))
     else:
         stream.seek(0)
         parts.append(stream.read(_HEAD))
@@ -233,7 +235,8 @@ def _segments(stream: BinaryIO, start: int) -> bytes:
     stream.seek(start)
     if stream.read(2) != b"\xff\xd8":
         return b""
-    found = []
+    found: list[bytes] = []
+    total = 0
     for _ in range(_MOST_SEGMENTS):
         head = stream.read(4)
         if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
@@ -241,8 +244,9 @@ def _segments(stream: BinaryIO, start: int) -> bytes:
         length = int.from_bytes(head[2:], "big") - 2
         if length < 0:
             break
-        if 0xE1 <= head[1] <= 0xEF and sum(map(len, found)) < _HEAD:
+        if 0xE1 <= head[1] <= 0xEF and total < _HEAD:
             found.append(stream.read(min(length, _LONGEST_SEGMENT)))
+            total += length
         else:
             stream.seek(length, 1)
     return b"\0".join(found)
