@@ -30,9 +30,11 @@ _TURNS: dict[Orientation, tuple[tuple[float, float, float], tuple[float, float, 
 """Where a point of the unit square goes when the picture is turned."""
 
 _THUMBNAIL = 64
-_LEVELS = (40_000, 400_000)
+_LEVELS = (40_000, 300_000)
 """Pixels of the grids on which the alignment is refined, coarse first."""
 _STEPS = 6
+_MOST_PLACES = 60_000
+"""Pixels that a step is computed from."""
 _STILL = 0.02
 """Pixels; a smaller step ends the refinement."""
 _NEGLIGIBLE = 0.04
@@ -70,6 +72,15 @@ def luma(pixels: Pixels) -> Pixels:
     return grey.astype(np.uint8, copy=False)
 
 
+def shrunk(pixels: Pixels, factor: int) -> Pixels:
+    """Return the means of square blocks of pixels; what is left over at the right and below is cut off."""
+    height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
+    if not (height and width):
+        return pixels
+    cut = pixels[: height * factor, : width * factor]
+    return np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: Orientation | None) -> Aligned:
     """Lay two pictures over each other.
 
@@ -94,10 +105,17 @@ def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: 
     on_other = scale < 1
     base, moved = (grey_other, grey_keeper) if on_other else (grey_keeper, grey_other)
     matrix = np.asarray(np.linalg.inv(start) if on_other else start, dtype=np.float64)
-    refined = _refine(base, moved, matrix)
-    if start is trivial and _pixels_apart(refined, matrix, base.shape) < _NEGLIGIBLE:
-        refined = matrix
+    refined = matrix
+    # Most copies show the whole of their original: one look at the finer grid confirms it.
+    if start is not trivial or not _fits(base, moved, matrix):
+        refined = _refine(base, moved, matrix)
     return _rendered(keeper, other, refined, on_other=on_other)
+
+
+def _fits(base: Pixels, moved: Pixels, matrix: Matrix) -> bool:
+    """Whether a step of the refinement would move less than can be seen."""
+    refined = _refined(base, moved, matrix, _LEVELS[-1], 1)
+    return _pixels_apart(refined, matrix, base.shape) < _NEGLIGIBLE
 
 
 def _rendered(keeper: Pixels, other: Pixels, matrix: Matrix, *, on_other: bool) -> Aligned:
@@ -105,7 +123,7 @@ def _rendered(keeper: Pixels, other: Pixels, matrix: Matrix, *, on_other: bool) 
     height, width = base.shape[:2]
     factor = max(1, math.ceil(math.sqrt(height * width / THRESHOLDS.most_pixels)))
     size = (max(1, width // factor), max(1, height // factor))
-    to_base = _scaling(width / size[0], height / size[1])
+    to_base = scaling(width / size[0], height / size[1])
     shown = base if factor == 1 else cv2.resize(base, size, interpolation=cv2.INTER_AREA)
     laid, valid, is_exact = render(moved, matrix @ to_base, size)
     correlation = _correlation(luma(np.asarray(shown, dtype=np.uint8)), luma(laid), valid)
@@ -131,7 +149,7 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
     height, width = image.shape[:2]
     turned, rest = _unturned(image, matrix)
     height, width = turned.shape[:2]
-    exact = _pixels_apart(rest, _scaling(width / size[0], height / size[1]), (size[1], size[0])) < 1e-3
+    exact = _pixels_apart(rest, scaling(width / size[0], height / size[1]), (size[1], size[0])) < 1e-3
     if exact:
         way = cv2.INTER_AREA if width >= size[0] else cv2.INTER_CUBIC
         laid = turned if (width, height) == size else cv2.resize(turned, size, interpolation=way)
@@ -141,7 +159,7 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
     if scale > 1.15:
         small = (max(1, round(width / scale)), max(1, round(height / scale)))
         turned = np.asarray(cv2.resize(turned, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        rest = np.linalg.inv(_scaling(width / small[0], height / small[1])) @ rest
+        rest = np.linalg.inv(scaling(width / small[0], height / small[1])) @ rest
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     laid = cv2.warpPerspective(turned, rest, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     there = np.full(turned.shape[:2], 255, dtype=np.uint8)
@@ -168,7 +186,7 @@ def _unturned(image: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
     return turned, change @ matrix
 
 
-def _scaling(horizontal: float, vertical: float) -> Matrix:
+def scaling(horizontal: float, vertical: float) -> Matrix:
     """Return a change of size, of pixels whose centres are whole numbers."""
     return np.array([[horizontal, 0, (horizontal - 1) / 2], [0, vertical, (vertical - 1) / 2], [0, 0, 1]])
 
@@ -242,31 +260,56 @@ def _correlation(one: Pixels, two: Pixels, valid: Mask) -> float:
 
 
 def _refine(base: Pixels, moved: Pixels, matrix: Matrix) -> Matrix:
-    """Move and stretch until the pictures fit, by Gauss-Newton steps with outliers weighted down."""
+    """Move and stretch until the pictures fit, coarse grids first."""
     height, width = base.shape
     done = 0
     for pixels in _LEVELS:
-        factor = max(1.0, math.sqrt(height * width / pixels))
-        size = (max(8, round(width / factor)), max(8, round(height / factor)))
-        if size[0] * size[1] == done:
+        if min(pixels, height * width) == done:
             break
-        done = size[0] * size[1]
-        to_base = _scaling(width / size[0], height / size[1])
-        small = base if size == (width, height) else cv2.resize(base, size, interpolation=cv2.INTER_AREA)
-        fixed = cv2.GaussianBlur(_normalised(np.asarray(small, dtype=np.uint8), 6), (0, 0), 1)
-        current = matrix @ to_base
-        for _ in range(_STEPS):
-            laid, valid, _ = render(moved, current, size)
-            step = _step(np.asarray(fixed, dtype=np.float32), laid, valid)
-            if step is None:
-                break
-            current = current @ step
-            if _pixels_apart(step, np.eye(3), (size[1], size[0])) < _STILL:
-                break
-        refined = current @ np.linalg.inv(to_base)
+        done = min(pixels, height * width)
+        refined = _refined(base, moved, matrix, pixels, _STEPS)
         if _pixels_apart(refined, matrix, base.shape) < 0.08 * max(height, width):
-            matrix = np.asarray(refined, dtype=np.float64)
+            matrix = refined
     return matrix
+
+
+def _refined(base: Pixels, moved: Pixels, matrix: Matrix, pixels: int, steps: int) -> Matrix:
+    """Take Gauss-Newton steps with outliers weighted down.
+
+    Args:
+        base: The grey picture that stays.
+        moved: The one that is laid over it.
+        matrix: 3 x 3, from the first to the second.
+        pixels: Of the grid, at most.
+        steps: At most.
+
+    Returns:
+        A better matrix.
+    """
+    height, width = base.shape
+    factor = max(1.0, math.sqrt(height * width / pixels))
+    size = (max(8, round(width / factor)), max(8, round(height / factor)))
+    to_base = scaling(width / size[0], height / size[1])
+    small = base if size == (width, height) else cv2.resize(base, size, interpolation=cv2.INTER_AREA)
+    fixed = cv2.GaussianBlur(_normalised(np.asarray(small, dtype=np.uint8), 6), (0, 0), 1)
+    current = matrix @ to_base
+    # The picture is reduced to the density of the grid once, and not at each step.
+    density = math.sqrt(abs(float(np.linalg.det(current[:2, :2]))))
+    reduced, to_moved = moved, np.eye(3)
+    if density > 1.15:
+        less = (max(1, round(moved.shape[1] / density)), max(1, round(moved.shape[0] / density)))
+        reduced = np.asarray(cv2.resize(moved, less, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        to_moved = scaling(moved.shape[1] / less[0], moved.shape[0] / less[1])
+    current = np.linalg.inv(to_moved) @ current
+    for _ in range(steps):
+        laid, valid, _ = render(reduced, current, size)
+        step = _step(np.asarray(fixed, dtype=np.float32), laid, valid)
+        if step is None:
+            break
+        current = current @ step
+        if _pixels_apart(step, np.eye(3), (size[1], size[0])) < _STILL:
+            break
+    return np.asarray(to_moved @ current @ np.linalg.inv(to_base), dtype=np.float64)
 
 
 def _step(fixed: Plane, laid: Pixels, valid: Mask) -> Matrix | None:
@@ -277,8 +320,10 @@ def _step(fixed: Plane, laid: Pixels, valid: Mask) -> Matrix | None:
     strong = valid & (dx * dx + dy * dy > 1e-3)
     if strong.sum() < 100:
         return None
-    rows, columns = np.nonzero(strong)
-    gx, gy, error = dx[strong], dy[strong], (fixed - shown)[strong]
+    places = np.flatnonzero(strong)
+    places = places[:: max(1, len(places) // _MOST_PLACES) | 1]
+    rows, columns = np.divmod(places, strong.shape[1])
+    gx, gy, error = dx.ravel()[places], dy.ravel()[places], (fixed - shown).ravel()[places]
     scale = 1.48 * float(np.median(np.abs(error))) + 1e-3
     weight = 1 / (1 + (error / (2 * scale)) ** 2)
     height, width = fixed.shape

@@ -6,17 +6,20 @@ both show the same; is it one exposure; is anything different inside; and does t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from py_image_dedup.inspection import original as origin
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma
-from py_image_dedup.inspection.difference import difference, foresee
+from py_image_dedup.inspection.detail import has_less_detail, lost_levels, outside
+from py_image_dedup.inspection.difference import difference
 from py_image_dedup.inspection.extras import has_other_alpha, lacking
+from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
+from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.regions import describe
-from py_image_dedup.inspection.shots import is_on_one_scale, measure_noise, other_moment
+from py_image_dedup.inspection.shots import Noise, is_on_one_scale, measure_noise, other_moment
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Inspection, Original, Outcome, Side
@@ -26,12 +29,6 @@ _LEAST_STRUCTURE = 2.0
 """Grey levels of deviation that a picture has to have."""
 _CROPPED = 0.03
 """Share of the keeper that is missing in the other file from which on that is a part."""
-_BURNT = 254
-"""Grey level from which on a channel is clipped."""
-_MOST_BURNT = 0.02
-"""Share of clipped values that loses something; white paper is clipped in both files."""
-_LESS_DETAIL = 0.5
-"""Ratio of edge energy below which the keeper lost detail that no sharpening adds."""
 
 
 def inspect(
@@ -56,7 +53,7 @@ def inspect(
     """
     lacks = lacking(keeper, other)
     has_more = lacking(other, keeper)
-    facts = origin.by_facts(keeper, other, has_more, lacks)
+    facts = origin.by_facts(has_more, lacks)
     if keeper.has_too_many_frames or other.has_too_many_frames:
         return Inspection(Outcome.UNDECIDED, "It has too many frames to compare them all.", lacks=lacks)
     apart = _of_other_kind(keeper, other)
@@ -145,27 +142,32 @@ class _Question:
     lacks: tuple[str, ...]
     has_more: tuple[str, ...]
     facts: Original
+    lattices: list[Lattice | None] = field(default_factory=list)
+    """Of the keeper and of the other file, once they were measured."""
 
     def answer(self) -> Inspection:
         pair = self.pair
-        spread = min(float(luma(pixels).std()) for pixels in (pair.keeper, pair.other))
+        spread = min(float(luma(pixels)[::3, ::3].std()) for pixels in (pair.keeper, pair.other))
         if spread < _LEAST_STRUCTURE or pair.valid.mean() < 0.02:
             return self._said(Outcome.UNDECIDED, "There is too little in the pictures to tell.")
         if pair.correlation < THRESHOLDS.same_correlation:
             said = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
             return self._said(Outcome.DIFFERENT, said)
-        return self._another_shot() or self._edited() or self._view() or self._rest()
+        noise = measure_noise(pair)
+        edited = self._edited()
+        if edited is not None and edited.original.side is not Side.UNKNOWN and edited.original != self.facts:
+            return edited  # damage says more than noise does
+        return self._another_shot(noise) or edited or self._view() or self._rest(noise)
 
     def _said(self, outcome: Outcome, reason: str, original: Original | None = None) -> Inspection:
         return Inspection(outcome, reason, lacks=self.lacks, original=original or self.facts)
 
-    def _another_shot(self) -> Inspection | None:
-        noise = measure_noise(self.pair)
+    def _another_shot(self, noise: Noise) -> Inspection | None:
         moment = other_moment(self.keeper.shot, self.other.shot)
         suspicious = is_on_one_scale(self.pair) and noise.is_independent
         if not (moment or suspicious) or self._is_derived():
             return None
-        if suspicious:
+        if suspicious and (self._shows_all() or noise.is_strong):
             said = (
                 f"Each file has noise of its own, {noise.keeper:.1f} and {noise.other:.1f} grey levels: "
                 "they are two exposures."
@@ -175,10 +177,34 @@ class _Question:
             return self._said(Outcome.ANOTHER_SHOT, f"The camera says that they are two exposures: {moment}.")
         return None
 
+    def _shows_all(self) -> bool:
+        """Whether each file would show that it was made from the other one: by its coefficients, or without loss."""
+        measured = zip(self._lattices(), (self.keeper, self.other), strict=True)
+        return any(self._lattices()) and all(
+            one is not None or file.format in origin.LOSSLESS for one, file in measured
+        )
+
     def _is_derived(self) -> bool:
         """Whether the coefficients of one JPEG are foreseen from the other file to within rounding."""
         found = [one for one in self._lattices() if one is not None]
-        return bool(found) and min(one.wide for one in found) < THRESHOLDS.foreseen
+        if not found:
+            return False
+        return min(one.wide for one in found) < THRESHOLDS.foreseen or self._was_derived()
+
+    def _was_derived(self) -> bool:
+        """Whether one JPEG was derived from the other file in two steps: foreseen in the steps of an earlier save."""
+        for file, source, matrix in (
+            (self.other, self.keeper, self._back),
+            (self.keeper, self.other, self._forth),
+        ):
+            earlier = earlier_quality(file) if file.quantisation else 0
+            if not earlier or earlier >= quality(file.quantisation):
+                continue
+            table = tuple(int(step) for step in table_of(earlier).ravel())
+            found = lattice(file, source.pixels, matrix, table)
+            if found is not None and found.wide < THRESHOLDS.foreseen:
+                return True
+        return False
 
     def _edited(self) -> Inspection | None:
         found = difference(self.pair)
@@ -200,8 +226,8 @@ class _Question:
     def _view(self) -> Inspection | None:
         """Compare what lies outside of the common area."""
         pair = self.pair
-        beyond_other = _outside(self.keeper, pair.to_keeper, pair.valid)
-        beyond_keeper = _outside(self.other, pair.to_other, pair.valid)
+        beyond_other = outside(self.keeper, pair.to_keeper, pair.valid)[0]
+        beyond_keeper = outside(self.other, pair.to_other, pair.valid)[0]
         if beyond_keeper > 1 - THRESHOLDS.whole:
             part = Original(
                 Side.RIGHT,
@@ -220,19 +246,22 @@ class _Question:
             )
         return None
 
-    def _rest(self) -> Inspection:
+    def _rest(self, noise: Noise) -> Inspection:
         lacks = list(self.lacks)
-        original = self.facts if self.facts.side is not Side.UNKNOWN else self._made_from()
+        lost = lost_levels(self.pair.keeper, self.pair.other)
+        gain = self._gain()
+        original = self.facts if self.facts.side is not Side.UNKNOWN else self._made_from(noise, lost, gain)
         if has_other_alpha(self.keeper, self.other):
             lacks.append("transparency")
         is_larger = self.pair.scale > THRESHOLDS.larger
-        is_enlarged = original.side is Side.LEFT and original.sure
-        if is_larger and not is_enlarged and self._gain() > THRESHOLDS.enlarged_gain:
+        # What was made from the keeper has nothing more, however rounding changed it; facts alone do not prove that.
+        is_made = original.side is Side.LEFT and original.sure and self.facts.side is Side.UNKNOWN
+        if is_larger and not is_made and origin.has_resolution(self._lattices()[1], gain):
             lacks.append("resolution")
-        if not is_enlarged and (_has_less_detail(self.pair) or self._is_poor()):
+        if not is_made and (has_less_detail(self.pair) or self._is_poor()):
             lacks.append("detail")
-        if _is_burnt(self.pair.keeper, self.pair.other):
-            lacks.append("highlights")
+        if not is_made:
+            lacks.extend(lost)
         if lacks:
             return _more(tuple(lacks), self.has_more, original)
         height, width = self.pair.valid.shape
@@ -241,18 +270,19 @@ class _Question:
 
     def _is_poor(self) -> bool:
         """Whether the keeper was saved so small that the other file must have more."""
-        ours, theirs = (origin.quality(one.quantisation) for one in (self.keeper, self.other))
+        ours, theirs = (quality(one.quantisation) for one in (self.keeper, self.other))
         is_kept_better = theirs > ours + 20 or (not theirs and self.other.format in {"PNG", "TIFF", "BMP"})
         return 0 < ours < THRESHOLDS.poor_quality and is_kept_better and self.pair.scale > 0.7
 
-    def _made_from(self) -> Original:
-        scale = self.pair.scale
-        if scale > THRESHOLDS.larger and origin.is_repeated(self.other.pixels):
-            return Original(Side.LEFT, sure=True, reason=f"B is A enlarged {scale:.2g} x by repeating pixels")
-        if scale < 1 / THRESHOLDS.larger and origin.is_repeated(self.keeper.pixels):
-            return Original(Side.RIGHT, sure=True, reason=f"A is B enlarged {1 / scale:.2g} x by repeating pixels")
-        found = self._lattice()
-        return found if found.side is not Side.UNKNOWN else self._by_detail()
+    def _made_from(self, noise: Noise, lost: tuple[str, ...], gain: float) -> Original:
+        pair = self.pair
+        one, two = self._lattices()
+        bordered = (
+            outside(self.keeper, pair.to_keeper, pair.valid)[1],
+            outside(self.other, pair.to_other, pair.valid)[1],
+        )
+        cut = (lost, lost_levels(pair.other, pair.keeper))
+        return origin.judge(origin.Evidence(self.keeper, self.other, pair, one, two, noise, gain, bordered, cut))
 
     @property
     def _forth(self) -> Matrix:
@@ -262,96 +292,19 @@ class _Question:
     def _back(self) -> Matrix:
         return np.asarray(np.linalg.inv(self._forth), dtype=np.float64)
 
-    def _lattices(self) -> tuple[origin.Lattice | None, origin.Lattice | None]:
-        forth = self._forth
-        one = origin.lattice(self.keeper, self.other.pixels, forth)
-        two = origin.lattice(self.other, self.keeper.pixels, self._back)
-        return one, two
+    def _lattices(self) -> list[Lattice | None]:
+        if not self.lattices:
+            self.lattices.append(lattice(self.keeper, self.other.pixels, self._forth))
+            self.lattices.append(lattice(self.other, self.keeper.pixels, self._back))
+        return self.lattices
 
     def _gain(self) -> float:
-        """Return what the larger file has beyond the smaller one."""
-        scale, forth = self.pair.scale, self._forth
-        if scale > 1:
-            return origin.gain(self.other.pixels, self.keeper.pixels, self._back, scale)
-        return origin.gain(self.keeper.pixels, self.other.pixels, forth, 1 / scale)
-
-    def _lattice(self) -> Original:
-        one, two = self._lattices()
-        found = origin.by_lattice(self.keeper, self.other, one, two)
+        """Return what the larger file has beyond the smaller one; 0 if both are of one size."""
         scale = self.pair.scale
-        if found.side is Side.LEFT and scale > THRESHOLDS.larger:
-            return replace(found, reason=f"B is A enlarged {scale:.2g} x")
-        if found.side is Side.RIGHT and scale < 1 / THRESHOLDS.larger:
-            return replace(found, reason=f"A is B enlarged {1 / scale:.2g} x")
-        return found
-
-    def _by_detail(self) -> Original:
-        """Propose the file with more detail; never sure."""
-        scale = self.pair.scale
-        if scale > THRESHOLDS.larger:
-            real = self._gain() > THRESHOLDS.enlarged_gain
-            return (
-                Original(Side.RIGHT, reason="A was reduced, fine detail is gone")
-                if real
-                else Original(Side.LEFT, reason=f"B is A enlarged {scale:.2g} x")
-            )
-        if scale < 1 / THRESHOLDS.larger:
-            real = self._gain() > THRESHOLDS.enlarged_gain
-            return (
-                Original(Side.LEFT, reason="B was reduced, fine detail is gone")
-                if real
-                else Original(Side.RIGHT, reason=f"A is B enlarged {1 / scale:.2g} x")
-            )
-        one, two = origin.quality(self.keeper.quantisation), origin.quality(self.other.quantisation)
-        if one and two and abs(one - two) > 10:
-            better = Side.LEFT if one > two else Side.RIGHT
-            names = ("A", "B") if better is Side.LEFT else ("B", "A")
-            return Original(
-                better, reason=f"{names[0]} was saved at quality {max(one, two)}, {names[1]} at {min(one, two)}"
-            )
-        return Original()
-
-
-def _is_burnt(keeper: Pixels, other: Pixels) -> bool:
-    """Whether the keeper is clipped where the other file has levels."""
-    ours, theirs = (float((pixels[::2, ::2] >= _BURNT).mean()) for pixels in (keeper, other))
-    return ours > _MOST_BURNT and ours > 3 * theirs
-
-
-def _outside(picture: FullPicture, to_picture: Matrix, valid: np.typing.NDArray[np.bool_]) -> float:
-    """Return the share of a picture outside of the common area, plain borders not counted."""
-    height, width = picture.height, picture.width
-    factor = max(1.0, max(height, width) / 400)
-    size = (max(1, round(width / factor)), max(1, round(height / factor)))
-    scaling = np.array(
-        [[width / size[0], 0, (width / size[0] - 1) / 2], [0, height / size[1], (height / size[1] - 1) / 2], [0, 0, 1]]
-    )
-    matrix = np.linalg.inv(to_picture) @ scaling
-    covered = cv2.warpPerspective(valid.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-    beyond = cv2.erode((covered == 0).astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
-    share = float(beyond.mean())
-    if share < 0.003:
-        return 0.0
-    small = cv2.resize(luma(picture.pixels), size, interpolation=cv2.INTER_AREA)
-    levels = small[beyond].astype(np.float64)
-    plain = np.abs(levels - np.median(levels)) <= THRESHOLDS.border_step
-    return 0.0 if plain.mean() > 0.93 else share
-
-
-def _has_less_detail(pair: Aligned) -> bool:
-    """Whether the other file has fine structure that no filter makes of the keeper."""
-    fine = []
-    for pixels in (pair.keeper, pair.other):
-        grey = luma(pixels).astype(np.float32)
-        coarse = cv2.GaussianBlur(grey, (0, 0), 2.5)
-        spread = float(coarse[pair.valid].std()) + 1
-        fine.append(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.0)) / spread)
-    strong = (fine[1] + fine[0]) * pair.valid
-    edges = strong >= np.quantile(strong, 0.9)
-    if float(fine[0][edges].mean()) >= _LESS_DETAIL * float(fine[1][edges].mean()):
-        return False
-    error = luma(pair.other) - foresee(pair.keeper, pair.other, pair.valid)
-    seen = luma(pair.other).astype(np.float32)
-    seen -= cv2.GaussianBlur(seen, (0, 0), 1.0)
-    missed = float(np.sqrt((error[edges] ** 2).mean() / max(float((seen[edges] ** 2).mean()), 1e-6)))
-    return missed > THRESHOLDS.unexplained
+        if 1 / THRESHOLDS.larger <= scale <= THRESHOLDS.larger:
+            return 0.0
+        larger, smaller = (self.other, self.keeper) if scale > 1 else (self.keeper, self.other)
+        if larger.quantisation:
+            return 0.0
+        matrix = self._back if scale > 1 else self._forth
+        return gain_of(larger.pixels, smaller.pixels, matrix, max(scale, 1 / scale))

@@ -1,111 +1,251 @@
-"""Which of two files the other one was made from, as far as the pixels show it.
+"""Which of two files the other one was made from, as far as the pixels show it: the rules, surest first.
 
-A JPEG rounds its coefficients. Foreseen from the other file, a coefficient of the earlier file is met far more exactly
-than rounding would allow, because the later file holds the rounded value; a coefficient of the later file is met with
-the error of its own rounding, evenly spread over half a step.
+No rule reads a date or a name. In the sentences the keeper is A and the other file B, so that they can be turned round;
+``sure`` is said only of reasons that hardly ever err.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 
-from py_image_dedup.inspection.align import Matrix, Pixels, luma, render
-from py_image_dedup.inspection.difference import foresee
+from py_image_dedup.inspection.align import Aligned, Pixels, luma, shrunk
+from py_image_dedup.inspection.lattice import Lattice, earlier_quality, quality
+from py_image_dedup.inspection.shots import Noise
+from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Original, Side
 
-_WINDOW = 768
-"""Side of the part of a picture that is looked at, pixels; a multiple of 8 as its corner is."""
-_FEWEST_COEFFICIENTS = 40
-_SMALLEST_STEP = 3
 _REPEATED = 0.35
 """Ratio of the 20th percentile to the median of the differences of neighbouring rows and columns."""
 _STRETCHED, _UNTOUCHED = 1.8, 1.3
 """Jumps of a histogram, 90th percentile: a stretched tone curve leaves gaps, a camera does not."""
-_BANDS = 8
+_ADDED_GRAIN = 1.0
+"""Grey levels of noise that is in one file only, from which on it was added or another file was smoothed."""
+_FINE_GRAIN = 75
+"""JPEG quality below which encoding leaves no grain."""
+_PALER = 0.25
+"""Ratio of the spread of chroma below which colours were taken away."""
+_SHARPER = 1.15
+"""Ratio of edges from which on a file was sharpened, if it holds nothing more."""
+LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM", "TGA", "QOI", "SGI", "PCX", "PSD"})
+"""Formats that keep each pixel."""
+_NAMES = {Side.LEFT: ("A", "B"), Side.RIGHT: ("B", "A")}
 
 
-@dataclass(frozen=True, slots=True)
-class Lattice:
-    """How a JPEG's coefficients are met by a forecast from the other file.
+def _is(side: Side, reason: str, *, sure: bool) -> Original:
+    """Return a finding; the reason has the original's name as ``{0}`` and the copy's as ``{1}``."""
+    return Original(side, sure=sure, reason=reason.format(*_NAMES[side]))
+
+
+def by_facts(ours: tuple[str, ...], theirs: tuple[str, ...]) -> Original:
+    """Return which file lost something that an edit only takes away: colour, depth, transparency, frames."""
+    if ours and not theirs:
+        return _is(Side.LEFT, f"{{0}} has {ours[0]} that {{1}} lacks", sure=True)
+    if theirs and not ours:
+        return _is(Side.RIGHT, f"{{0}} has {theirs[0]} that {{1}} lacks", sure=True)
+    return Original()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What the rules look at.
 
     Attributes:
-        miss: Median error in quantiser steps: 0.25 is the error of rounding.
-        wide: Share of the errors above 0.6 of a step, which rounding does not make.
+        left: The keeper.
+        right: The other file.
+        pair: Both on one grid.
+        one: How the keeper's coefficients are foreseen from the other file; ``None`` if it has none.
+        two: How the other file's coefficients are foreseen from the keeper.
+        noise: What each has of its own in quiet places.
+        gain: Energy in the finest bands of the larger file that the smaller one does not foresee.
+        bordered: Which files have a plain border that the other one lacks.
+        lost: Levels that are cut off in the keeper only, and in the other file only.
     """
 
-    miss: float
-    wide: float
-
-    @property
-    def is_repeated(self) -> bool:
-        """Whether the other file holds the rounded values, and was made from this one."""
-        return self.miss < 0.14 and self.wide < 0.10
-
-    @property
-    def is_rounding(self) -> bool:
-        """Whether all that this file lacks of the other one is lost in its own rounding."""
-        return 0.2 < self.miss < 0.32 and self.wide < 0.10
+    left: FullPicture
+    right: FullPicture
+    pair: Aligned
+    one: Lattice | None
+    two: Lattice | None
+    noise: Noise
+    gain: float
+    bordered: tuple[bool, bool]
+    lost: tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def lattice(picture: FullPicture, source: Pixels, matrix: Matrix) -> Lattice | None:
-    """Measure how a JPEG's coefficients are met by a forecast from another picture.
+def judge(evidence: Evidence) -> Original:
+    """Return the file that the other one was made from: the first rule that speaks."""
+    for rule in (
+        _by_repeated_pixels, _by_lattice, _by_resolution, _by_earlier_save, _by_histogram, _by_weak_lattice, _by_border,
+        _by_grain, _by_colour, _by_clipping, _by_detail, _by_quality,
+    ):  # fmt: skip
+        found = rule(evidence)
+        if found.side is not Side.UNKNOWN:
+            return found
+    return Original()
+
+
+def _by_repeated_pixels(evidence: Evidence) -> Original:
+    scale = evidence.pair.scale
+    if scale > THRESHOLDS.larger and is_repeated(evidence.right.pixels):
+        return _is(Side.LEFT, f"{{1}} is {{0}} enlarged {scale:.2g} x by repeating pixels", sure=True)
+    if scale < 1 / THRESHOLDS.larger and is_repeated(evidence.left.pixels):
+        return _is(Side.RIGHT, f"{{1}} is {{0}} enlarged {1 / scale:.2g} x by repeating pixels", sure=True)
+    return Original()
+
+
+def _by_lattice(evidence: Evidence) -> Original:
+    for side, first, later, copy in (
+        (Side.LEFT, evidence.one, evidence.two, evidence.right),
+        (Side.RIGHT, evidence.two, evidence.one, evidence.left),
+    ):
+        scale = evidence.pair.scale if side is Side.LEFT else 1 / evidence.pair.scale
+        enlarged = f"{{1}} is {{0}} enlarged {scale:.2g} x" if scale > THRESHOLDS.larger else ""
+        if first is not None and first.is_repeated and (later is None or later.miss > 1.6 * first.miss):
+            why = enlarged or "{1} repeats the compression noise of {0} and was made from it"
+            return _is(side, why, sure=True)
+        opened = first is not None and first.wide > _OPEN
+        if later is not None and later.is_rounding and opened:
+            why = enlarged or f"{{1}} was saved again from {{0}} at quality {quality(copy.quantisation)}"
+            # A soft picture is foreseen by its own reduction as well as by what it was enlarged from.
+            return _is(side, why, sure=not enlarged)
+    return Original()
+
+
+_OPEN = 0.2
+"""Share of wide errors from which on a lattice is not explained by rounding."""
+
+
+def _by_weak_lattice(evidence: Evidence) -> Original:
+    """Compare two lattices that do not decide alone; a proposal."""
+    one, two = evidence.one, evidence.two
+    if one is None or two is None:
+        return Original()
+    for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
+        if first.miss < 0.235 and first.miss < 0.8 * later.miss and first.wide < 0.16:
+            return _is(side, "{1} holds compression noise of {0}", sure=False)
+    for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
+        if later.wide < 0.35 and first.wide > 1.8 * later.wide and first.wide > 0.16:
+            return _is(side, "most of what {1} lacks of {0} is lost in rounding", sure=False)
+    return Original()
+
+
+def _by_resolution(evidence: Evidence) -> Original:
+    """Tell a reduction from an enlargement; a proposal, because soft pictures have little to lose."""
+    scale = evidence.pair.scale
+    if 1 / THRESHOLDS.larger <= scale <= THRESHOLDS.larger:
+        return Original()
+    larger, smaller = (Side.RIGHT, Side.LEFT) if scale > 1 else (Side.LEFT, Side.RIGHT)
+    if has_resolution(evidence.two if scale > 1 else evidence.one, evidence.gain):
+        return _is(larger, "{1} was reduced, fine detail is gone", sure=False)
+    return _is(smaller, f"{{1}} is {{0}} enlarged {max(scale, 1 / scale):.2g} x", sure=False)
+
+
+def has_resolution(larger: Lattice | None, gain: float) -> bool:
+    """Return whether the larger file holds what the smaller one does not foresee.
 
     Args:
-        picture: The file with the quantisation tables.
-        source: The other picture, uint8, grey or BGR.
-        matrix: 3 x 3, from the file's pixels to the other's.
-
-    Returns:
-        What was measured; ``None`` if the file is no JPEG, or too few coefficients tell.
+        larger: How its coefficients are foreseen from the smaller one; ``None`` if it has none.
+        gain: Energy in its finest bands that is not foreseen.
     """
-    if not picture.quantisation or picture.format not in {"JPEG", "MPO"}:
-        return None
-    height, width = min(picture.height, _WINDOW) // 8 * 8, min(picture.width, _WINDOW) // 8 * 8
-    if min(height, width) < 32:
-        return None
-    top, left = (picture.height - height) // 16 * 8, (picture.width - width) // 16 * 8
-    seen = np.ascontiguousarray(picture.pixels[top : top + height, left : left + width])
-    shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
-    laid, valid, _ = render(source, matrix @ shift, (width, height))
-    if valid.mean() < 0.9:
-        return None
-    foreseen = foresee(laid, seen, valid)
-    coefficients, error = _blocks(luma(seen).astype(np.float32) - 128), _blocks(luma(seen) - foreseen)
-    steps = np.array(picture.quantisation[0], dtype=np.float32).reshape(8, 8)
-    told = (np.abs(coefficients) > 0.7 * steps) & (steps >= _SMALLEST_STEP)
-    told[:, 0, 0] = False
-    if told.sum() < _FEWEST_COEFFICIENTS:
-        return None
-    ratio = (np.abs(error) / steps)[told]
-    return Lattice(float(np.median(ratio)), float((ratio > 0.6).mean()))
+    if larger is not None:
+        return larger.wide > THRESHOLDS.foreseen_larger
+    return gain > THRESHOLDS.enlarged_gain
 
 
-def _blocks(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    height, width = plane.shape
-    blocks = plane.reshape(height // 8, 8, width // 8, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
-    place = np.arange(8)
-    basis = np.cos((2 * place[None, :] + 1) * place[:, None] * math.pi / 16) * 0.5
-    basis[0] /= math.sqrt(2)
-    transform = basis.astype(np.float32)
-    return np.asarray(transform @ blocks @ transform.T, dtype=np.float32)
+def _by_earlier_save(evidence: Evidence) -> Original:
+    """Find the file that was once saved worse than it says."""
+    kept = [quality(file.quantisation) or 101 for file in (evidence.left, evidence.right)]
+    earlier = [earlier_quality(file) for file in (evidence.left, evidence.right)]
+    for side, its, others in ((Side.LEFT, 1, 0), (Side.RIGHT, 0, 1)):
+        best = earlier[others] or kept[others]
+        if 0 < earlier[its] < kept[its] - 3 and earlier[its] < best - 1:
+            return _is(side, f"{{1}} was once saved at quality {earlier[its]}, whatever it says now", sure=True)
+    return Original()
 
 
-def quality(tables: tuple[tuple[int, ...], ...]) -> int:
-    """Return the quality, 1 to 100, at which the usual encoder writes such a luma table; 0 without tables."""
-    if not tables:
-        return 0
-    percent = 100 * sum(tables[0]) / _PLAIN_SUM
-    found = 5000 / percent if percent > 100 else (200 - percent) / 2
-    return max(1, min(100, round(found)))
+def _by_histogram(evidence: Evidence) -> Original:
+    if evidence.left.format == "JPEG" and evidence.right.format == "JPEG":
+        return Original()
+    one, two = stretch(evidence.left.pixels), stretch(evidence.right.pixels)
+    for side, mine, its in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
+        if its > _STRETCHED and mine < _UNTOUCHED:
+            return _is(side, "the tone curve of {1} was stretched", sure=True)
+    return Original()
 
 
-_PLAIN_SUM = 3688
-"""Sum of the luma table of ITU-T T.81, table K.1, which the usual encoder scales."""
+def _by_border(evidence: Evidence) -> Original:
+    left, right = evidence.bordered
+    if left == right:
+        return Original()
+    return _is(Side.LEFT if right else Side.RIGHT, "{1} has a border", sure=True)
+
+
+def _by_grain(evidence: Evidence) -> Original:
+    """Find the file with noise of its own, where the other one has none."""
+    noise = evidence.noise
+    if evidence.pair.scale > THRESHOLDS.larger or evidence.pair.scale < 1 / THRESHOLDS.larger:
+        return Original()
+    for side, mine, its, file in (
+        (Side.LEFT, noise.keeper, noise.other, evidence.right),
+        (Side.RIGHT, noise.other, noise.keeper, evidence.left),
+    ):
+        keeps_grain = file.format in LOSSLESS or quality(file.quantisation) >= _FINE_GRAIN
+        if its > _ADDED_GRAIN and mine < 0.4 * its and keeps_grain:
+            return _is(side, "{1} has grain added", sure=False)
+    return Original()
+
+
+def _by_colour(evidence: Evidence) -> Original:
+    spreads = [_chroma(pixels) for pixels in (evidence.pair.keeper, evidence.pair.other)]
+    for side, mine, its in ((Side.LEFT, spreads[0], spreads[1]), (Side.RIGHT, spreads[1], spreads[0])):
+        if mine > 2 and its < _PALER * mine:
+            return _is(side, "{1} lost its colours", sure=False)
+    return Original()
+
+
+def _chroma(pixels: Pixels) -> float:
+    if pixels.ndim == 2:
+        return 0.0
+    blue, green, red = cv2.split(shrunk(pixels, 4).astype(np.float32))
+    return float((blue - green).std() + (red - green).std())
+
+
+def _by_clipping(evidence: Evidence) -> Original:
+    ours, theirs = evidence.lost
+    if bool(ours) == bool(theirs):
+        return Original()
+    return _is(Side.RIGHT if ours else Side.LEFT, f"{(ours or theirs)[0]} are cut off in {{1}}", sure=False)
+
+
+def _by_detail(evidence: Evidence) -> Original:
+    """Propose a JPEG or lossless file over one in another lossy format, and the one with edges of its own."""
+    files = (evidence.left, evidence.right)
+    plain = [file.format in LOSSLESS or file.format in {"JPEG", "MPO"} for file in files]
+    if plain[0] != plain[1]:
+        return _is(Side.LEFT if plain[0] else Side.RIGHT, "{1} is in a format that programs convert to", sure=False)
+    edges = [_edges(pixels) for pixels in (evidence.pair.keeper, evidence.pair.other)]
+    for side, mine, its in ((Side.LEFT, edges[0], edges[1]), (Side.RIGHT, edges[1], edges[0])):
+        if mine > _SHARPER * its:
+            return _is(side, "{0} has detail that {1} lacks", sure=False)
+    return Original()
+
+
+def _edges(pixels: Pixels) -> float:
+    grey = luma(pixels)[::2]
+    step = cv2.absdiff(grey[:, 1:], grey[:, :-1])
+    return float(step.mean()) / (float(grey[:, ::2].std()) + 1)
+
+
+def _by_quality(evidence: Evidence) -> Original:
+    one, two = quality(evidence.left.quantisation), quality(evidence.right.quantisation)
+    if not (one and two) or abs(one - two) <= 10:
+        return Original()
+    side = Side.LEFT if one > two else Side.RIGHT
+    return _is(side, f"{{0}} was saved at quality {max(one, two)}, {{1}} at {min(one, two)}", sure=False)
 
 
 def is_repeated(pixels: Pixels) -> bool:
@@ -129,77 +269,3 @@ def stretch(pixels: Pixels) -> float:
         return 0.0
     jumps = np.abs(counts[1:-1] - middle) / np.maximum(np.minimum(middle, counts[1:-1]), counts.sum() / 20000)
     return float(np.quantile(jumps[common], 0.9))
-
-
-def gain(larger: Pixels, source: Pixels, matrix: Matrix, ratio: float) -> float:
-    """Return how much a picture holds, beyond a forecast, in the bands that a smaller copy of it cannot hold.
-
-    Args:
-        larger: The picture, uint8.
-        source: The smaller one.
-        matrix: 3 x 3, from the larger picture's pixels to the smaller's.
-        ratio: The larger one's side in units of the smaller copy's.
-
-    Returns:
-        The energy that was not foreseen in these bands in that of the coarsest ones, as a square root.
-    """
-    height, width = min(larger.shape[0], _WINDOW) // 8 * 8, min(larger.shape[1], _WINDOW) // 8 * 8
-    if min(height, width) < 32:
-        return 1.0
-    top, left = (larger.shape[0] - height) // 16 * 8, (larger.shape[1] - width) // 16 * 8
-    seen = np.ascontiguousarray(larger[top : top + height, left : left + width])
-    shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1.0]])
-    laid, valid, _ = render(source, matrix @ shift, (width, height))
-    if valid.mean() < 0.5:
-        return 1.0
-    whole = _blocks(luma(seen).astype(np.float32) - 128)
-    missed = _blocks(luma(seen) - foresee(laid, seen, valid))
-    row, column = np.mgrid[:_BANDS, :_BANDS]
-    band = np.maximum(row, column)
-    energy = np.mean(missed.astype(np.float64) ** 2, axis=0)[band >= min(7, math.ceil(8.64 / ratio))].sum()
-    coarse = np.mean(whole.astype(np.float64) ** 2, axis=0)[(band >= 1) & (band <= 2)].sum()
-    return math.sqrt(float(energy) / max(float(coarse), 1e-9))
-
-
-def by_lattice(left: FullPicture, right: FullPicture, one: Lattice | None, two: Lattice | None) -> Original:
-    """Say which file was made from the other one, by the coefficients of both.
-
-    Args:
-        left: File A.
-        right: File B.
-        one: How A's coefficients are foreseen from B; ``None`` if it has none.
-        two: How B's are foreseen from A.
-
-    Returns:
-        The original, or that it is unknown.
-    """
-    found = _derived(one, two, right, "A", "B")
-    if found:
-        return Original(Side.LEFT, sure=True, reason=found)
-    found = _derived(two, one, left, "B", "A")
-    return Original(Side.RIGHT, sure=True, reason=found) if found else Original()
-
-
-def _derived(first: Lattice | None, later: Lattice | None, copy: FullPicture, name: str, its: str) -> str:
-    """Say why the second file is a copy of the first one; empty if it does not show."""
-    if first is not None and first.is_repeated and (later is None or later.miss > 1.6 * first.miss):
-        return f"{its} repeats the compression noise of {name} and was made from it"
-    opened = first is not None and first.wide > 0.2
-    if later is not None and later.is_rounding and opened:
-        return f"{its} was saved again from {name} at quality {quality(copy.quantisation)}"
-    return ""
-
-
-def by_facts(left: FullPicture, right: FullPicture, ours: tuple[str, ...], theirs: tuple[str, ...]) -> Original:
-    """Say which file lost something that an edit only takes away: colour, depth, transparency, frames."""
-    if ours and not theirs:
-        return Original(Side.LEFT, sure=True, reason=f"A has {ours[0]} that B lacks")
-    if theirs and not ours:
-        return Original(Side.RIGHT, sure=True, reason=f"B has {theirs[0]} that A lacks")
-    one, two = stretch(left.pixels), stretch(right.pixels)
-    if left.format != "JPEG" or right.format != "JPEG":
-        if two > _STRETCHED and one < _UNTOUCHED:
-            return Original(Side.LEFT, sure=True, reason="the tone curve of B was stretched")
-        if one > _STRETCHED and two < _UNTOUCHED:
-            return Original(Side.RIGHT, sure=True, reason="the tone curve of A was stretched")
-    return Original()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from py_image_dedup.inspection.align import Aligned, luma
+from py_image_dedup.inspection.align import Aligned, Mask, Plane, luma
+from py_image_dedup.inspection.difference import windows
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import ShotFacts
 
@@ -16,6 +19,14 @@ _FINE, _COARSE = 0.6, 2.4
 """Pixels: noise is measured between these, above what JPEG leaves out and below what is drawn."""
 _QUIETEST = 0.25
 """Share of the tiles that are looked at: those with least in them but noise."""
+_BUSIEST = 0.2
+"""Share of the tiles that show how contrast and sharpness of the pictures differ: those with most in them."""
+_BLACK, _WHITE = 10, 245
+"""Grey levels beyond which noise is cut off."""
+_SILENT = 0.05
+"""Squared grey levels: a tile that encoding left nothing in says nothing."""
+_WINDOW, _WINDOWS = 336, 3
+"""Side of the parts that are looked at, in pixels, and how many along a side of the picture."""
 _FEWEST_TILES = 6
 _MOST_SCALED = 1.04
 
@@ -38,45 +49,66 @@ class Noise:
 
     @property
     def is_independent(self) -> bool:
-        """Whether each file has noise of its own, and of one strength as a camera makes it."""
+        """Whether each file has noise of its own, and of one strength as a camera makes it.
+
+        Rounding by an encoder looks the same where it is as strong, so that this is a suspicion only.
+        """
         weaker, stronger = sorted((self.keeper, self.other))
         measured = self.tiles >= _FEWEST_TILES and weaker >= THRESHOLDS.noise_measurable
         return measured and weaker > THRESHOLDS.noise_alike * stronger
 
+    @property
+    def is_strong(self) -> bool:
+        """Whether the noise of both is stronger, and more alike, than what encoders leave of a copy's."""
+        weaker, stronger = sorted((self.keeper, self.other))
+        return self.is_independent and weaker >= THRESHOLDS.noise_strong and weaker > 0.88 * stronger
+
 
 def measure_noise(pair: Aligned) -> Noise:
     """Measure the noise of two aligned pictures, and how much of it is the same."""
-    planes, means = [], []
-    for pixels in (pair.keeper, pair.other):
-        grey = luma(pixels).astype(np.float32)
-        coarse = cv2.GaussianBlur(grey, (0, 0), _COARSE)
-        planes.append(cv2.GaussianBlur(grey, (0, 0), _FINE) - coarse)
-        means.append(coarse)
-    height, width = pair.valid.shape
-    rows, columns = height // _TILE, width // _TILE
-    if rows * columns < _FEWEST_TILES:
+    ones, twos, clears = [], [], []
+    for part in windows(pair.valid.shape, _WINDOW, _WINDOWS):
+        planes, clear = [], None
+        rows, columns = (length // _TILE for length in pair.valid[part].shape)
+        if not rows * columns:
+            continue
+        for pixels in (pair.keeper, pair.other):
+            grey = luma(pixels[part])
+            coarse = cv2.GaussianBlur(grey, (0, 0), _COARSE, dst=None)
+            fine = cv2.subtract(cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _FINE), coarse, dtype=cv2.CV_32F)
+            planes.append(_tiles(np.asarray(fine, dtype=np.float32), rows, columns))
+            mean = _tiles(np.asarray(coarse, dtype=np.uint8), rows, columns)
+            within = (mean.min(axis=1) > _BLACK) & (mean.max(axis=1) < _WHITE)
+            clear = within if clear is None else clear & within
+        there = _tiles(pair.valid[part], rows, columns).all(axis=1)
+        ones.append(planes[0])
+        twos.append(planes[1])
+        clears.append(there if clear is None else clear & there)
+    if not ones or sum(len(one) for one in ones) < _FEWEST_TILES:
         return Noise(0, 0, 0)
+    return _shared(np.concatenate(ones), np.concatenate(twos), np.concatenate(clears))
 
-    def tiles(plane: np.typing.NDArray[np.float32]) -> np.typing.NDArray[np.float32]:
-        cut = plane[: rows * _TILE, : columns * _TILE].reshape(rows, _TILE, columns, _TILE)
-        return cut.transpose(0, 2, 1, 3).reshape(rows * columns, -1)
 
-    one, two = (tiles(plane) for plane in planes)
-    clear = tiles(pair.valid.astype(np.float32)).min(axis=1) > 0
-    for mean in means:
-        tile = tiles(np.asarray(mean, dtype=np.float32))
-        clear &= (tile.min(axis=1) > 10) & (tile.max(axis=1) < 245)
+def _shared(one: Plane, two: Plane, clear: Mask) -> Noise:
+    """Divide the noise of tiles, one in a row, in what is common and what is each picture's own."""
     power_one, power_two = (one * one).mean(axis=1), (two * two).mean(axis=1)
     loudest = np.maximum(power_one, power_two)
-    clear &= np.minimum(power_one, power_two) > 0.05
+    clear &= np.minimum(power_one, power_two) > _SILENT
     if clear.sum() < _FEWEST_TILES:
         return Noise(0, 0, 0)
     quiet = clear & (loudest <= np.quantile(loudest[clear], _QUIETEST))
-    gain = [float(mean[pair.valid].std()) + 1 for mean in means]
-    two = two * np.float32(gain[0] / gain[1])
+    busy = clear & (loudest >= np.quantile(loudest[clear], 1 - _BUSIEST))
+    # In the busiest tiles noise is nothing beside the scene, and their ratio is that of contrast and sharpness.
+    gain = float(np.sqrt(power_one[busy].mean() / power_two[busy].mean()))
+    two = two * np.float32(min(max(gain, 0.2), 5.0))
     common = float((one * two)[quiet].mean())
     own = [float(np.sqrt(max(0.0, float((plane * plane)[quiet].mean()) - common))) for plane in (one, two)]
     return Noise(own[0], own[1], int(quiet.sum()))
+
+
+def _tiles(plane: npt.NDArray[Any], rows: int, columns: int) -> npt.NDArray[Any]:
+    cut = plane[: rows * _TILE, : columns * _TILE].reshape(rows, _TILE, columns, _TILE)
+    return cut.transpose(0, 2, 1, 3).reshape(rows * columns, -1)
 
 
 def is_on_one_scale(pair: Aligned) -> bool:

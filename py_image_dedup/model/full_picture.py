@@ -59,7 +59,7 @@ class FullPicture:
         bits: Significant bits per channel.
         frames: The further frames, in order.
         has_too_many_frames: There are more than were read.
-        quantisation: The tables of a JPEG, 64 numbers each, in zigzag order as Pillow gives them.
+        quantisation: The tables of a JPEG, 64 numbers each, row by row as Pillow gives them.
         subsampling: Chroma subsampling of a JPEG, ``4:2:0``; empty otherwise.
         is_coloured: It has colours, whatever its mode.
         is_cmyk: It is stored as CMYK.

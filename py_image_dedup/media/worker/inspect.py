@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,18 +12,37 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
-from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
+from PIL import Image, ImageCms, JpegImagePlugin
 
+from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
 from py_image_dedup.media.limits import MediaError, explain
-from py_image_dedup.media.worker.open import stored_bits
+from py_image_dedup.media.worker.decode import (
+    has_transparency,
+    is_reduced_copy,
+    orientation_of,
+    refuse_raw,
+    to_rgba,
+    upright,
+)
+from py_image_dedup.media.worker.open import has_more_pictures, open_picture, stored_bits
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.full_picture import Frame, FullPicture, ShotFacts
 
 MOST_FRAMES = 500
 """Frames that are read; a file with more is not decided."""
-_LARGEST_SCAN = 256 << 20
-"""Bytes of a file that are searched for what is embedded."""
+_HEAD = 1 << 20
+"""Bytes at the beginning of a file in which its boxes and metadata are looked for; also the length of one read."""
+_TAIL = 64 << 10
+"""Bytes at the end, where some telephones list what they have appended."""
+_LONGEST_SEGMENT = 64 << 10
+_MOST_SEGMENTS = 500
+_MOST_PICTURES = 8
+"""Pictures behind the first one of a JPEG file whose metadata are read."""
+_ONE_PICTURE = frozenset({"PSD", "ICO", "CUR", "ICNS", "JPEG"})
+"""Here further frames are layers, sizes or previews of the one picture."""
 _THUMBNAIL_SIDE = 256
+_COLOUR_PIXELS = 1_000_000
+"""Colour is looked for in at most so many means of pixels."""
 _COLOURED = 12
 """Difference of channels, grey levels, that chroma noise of a grey JPEG stays below."""
 _COLOURED_SHARE = 0.0005
@@ -36,8 +55,7 @@ _MARKS = {
                   b'Item:Semantic="Depth"', b'Semantic="Depth"', b"urn:mpeg:hevc:2015:auxid:2"),
     "film": (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1", b"MicroVideo>1", b"MotionPhoto_Data"),
 }  # fmt: skip
-_FILM_BRANDS = (b"ftypmp4", b"ftypisom", b"ftypqt  ", b"ftypMSNV", b"ftypavc1")
-_STILL_BOX_FORMATS = frozenset({"HEIF", "AVIF"})
+_FILM_BRANDS = frozenset({b"ftypmp41", b"ftypmp42", b"ftypisom", b"ftypiso2", b"ftypqt  ", b"ftypMSNV", b"ftypavc1"})
 
 
 def read_full(stream: BinaryIO | Path, max_pixels: int) -> FullPicture:
@@ -57,28 +75,36 @@ def read_full(stream: BinaryIO | Path, max_pixels: int) -> FullPicture:
         with stream.open("rb") as opened:
             return read_full(opened, max_pixels)
     try:
+        size = stream.seek(0, SEEK_END)
+        stream.seek(max(0, size - TAIL_BYTES))
+        tail = stream.read(TAIL_BYTES)
         stream.seek(0)
-        with Image.open(stream) as picture:
-            return _read(picture, stream, max_pixels)
+        kind = recognise(stream.read(HEAD_BYTES), tail, Path(str(getattr(stream, "name", ""))).suffix)
+        stream.seek(0)
+        if kind == "JPEG" and has_more_pictures(stream):
+            kind = "MPO"
+        with open_picture(stream, kind) as picture:
+            return _read(picture, stream, kind, max_pixels)
     except Exception as error:
         raise explain(error) from error
 
 
-def _read(picture: Image.Image, stream: BinaryIO, max_pixels: int) -> FullPicture:
+def _read(picture: Image.Image, stream: BinaryIO, kind: str, max_pixels: int) -> FullPicture:
     _check_size(picture, max_pixels)
-    kind, mode, bits = picture.format or "", picture.mode, stored_bits(picture, picture.format or "")
-    extras = _extras(stream, kind)
+    if kind == "TIFF":
+        refuse_raw(picture)
+    mode, bits = picture.mode, stored_bits(picture, kind)
+    extras = _extras(picture, stream, kind)
     tables = tuple(tuple(table) for _, table in sorted(getattr(picture, "quantization", {}).items()))
     subsampling = ""
     if kind in {"JPEG", "MPO"}:
         subsampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(picture), "")
-    shot, profile = _shot(picture), _profile(picture)
     picture.load()
-    upright = ImageOps.exif_transpose(picture)
-    pixels, alpha, deep = _arrays(upright, bits)
+    shot, profile = _shot(picture), _profile(picture)
+    pixels, alpha, deep = _arrays(upright(picture, orientation_of(picture, kind)), bits)
     frames: tuple[Frame, ...] = ()
     too_many = False
-    count = int(getattr(picture, "n_frames", 1))
+    count = 1 if kind in _ONE_PICTURE else int(getattr(picture, "n_frames", 1))
     if kind == "MPO":
         if count > 1 and "gain map" not in extras and _has_second_eye(picture):
             extras |= {"second eye"}
@@ -115,14 +141,16 @@ def _arrays(picture: Image.Image, bits: int) -> tuple[npt.NDArray[np.uint8], npt
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture)
         return *_reduced(values), _significant(values)
-    if picture.mode in {"1", "L"} and "transparency" not in picture.info:
-        return np.array(picture.convert("L"), dtype=np.uint8), None, bits if picture.mode == "L" else 1
-    if picture.has_transparency_data:
-        coloured = np.asarray(picture.convert("RGBA"))
+    if has_transparency(picture):
+        coloured = np.asarray(to_rgba(picture))
         alpha = np.ascontiguousarray(coloured[:, :, 3])
-        pixels = np.ascontiguousarray(coloured[:, :, 2::-1])
+        pixels = np.asarray(cv2.cvtColor(coloured, cv2.COLOR_RGBA2BGR), dtype=np.uint8)
         return pixels, None if alpha.min() == np.iinfo(np.uint8).max else alpha, bits
-    return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1]), None, bits
+    if picture.mode in {"1", "L"}:
+        grey = picture if picture.mode == "L" else picture.convert("L")
+        return np.array(grey, dtype=np.uint8), None, bits if picture.mode == "L" else 1
+    plain = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return np.asarray(cv2.cvtColor(np.asarray(plain), cv2.COLOR_RGB2BGR), dtype=np.uint8), None, bits
 
 
 def _reduced(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.uint8], None]:
@@ -149,9 +177,14 @@ def _significant(values: npt.NDArray[np.generic]) -> int:
 def _is_coloured(pixels: npt.NDArray[np.uint8]) -> bool:
     if pixels.ndim == 2:
         return False
-    step = max(1, round((pixels.shape[0] * pixels.shape[1] / 4e6) ** 0.5))
-    few = cv2.blur(pixels, (3, 3))[::step, ::step].astype(np.int16)
-    spread = few.max(axis=2) - few.min(axis=2)
+    factor = max(2, round((pixels.size / 3 / _COLOUR_PIXELS) ** 0.5))
+    height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
+    few = pixels
+    if height and width:
+        cut = pixels[: height * factor, : width * factor]
+        few = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    blue, green, red = cv2.split(few)
+    spread = cv2.subtract(cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red))
     return bool((spread > _COLOURED).mean() > _COLOURED_SHARE)
 
 
@@ -159,8 +192,11 @@ def _frames(picture: Image.Image, count: int, max_pixels: int) -> tuple[Frame, .
     found = []
     for number in range(1, count):
         picture.seek(number)
+        if is_reduced_copy(picture):
+            continue
         _check_size(picture, max_pixels)
-        shown = picture.convert("RGBA")
+        picture.load()
+        shown = to_rgba(picture)
         digest = blake3(f"{shown.width} {shown.height}".encode() + shown.tobytes()).digest()
         small = Image.new("RGB", shown.size, (128, 128, 128))
         small.paste(shown, mask=shown.getchannel("A"))
@@ -177,21 +213,81 @@ def _has_second_eye(picture: Image.Image) -> bool:
     return any("Thumbnail" not in kind for kind in kinds)
 
 
-def _extras(stream: BinaryIO, kind: str) -> frozenset[str]:
+def _extras(picture: Image.Image, stream: BinaryIO, kind: str) -> frozenset[str]:
+    """Return the names of what is embedded; reads metadata by seeking, and never holds more than a few megabytes."""
     place = stream.tell()
-    stream.seek(0)
-    content = stream.read(_LARGEST_SCAN)
-    stream.seek(place)
+    size = stream.seek(0, SEEK_END)
+    xmp = picture.info.get("xmp")
+    parts = [xmp if isinstance(xmp, bytes) else b""]
+    is_jpeg = kind in {"JPEG", "MPO"}
+    if is_jpeg:
+        parts.append(_segments(stream, 0))
+        parts.extend(_segments(stream, start) for start in _further_pictures(picture))
+    else:
+        stream.seek(0)
+        parts.append(stream.read(_HEAD))
+    stream.seek(max(0, size - _TAIL))
+    parts.append(stream.read(_TAIL))
+    content = b"\0".join(parts)
     found = {name for name, marks in _MARKS.items() if any(mark in content for mark in marks)}
-    if kind not in _STILL_BOX_FORMATS and any(brand in content for brand in _FILM_BRANDS):
+    if is_jpeg and "film" not in found and _has_film(stream):
         found.add("film")
+    stream.seek(place)
     return frozenset(found)
+
+
+def _segments(stream: BinaryIO, start: int) -> bytes:
+    """Return the application segments of the JPEG picture at an offset, without a preview's pixels behind them."""
+    stream.seek(start)
+    if stream.read(2) != b"\xff\xd8":
+        return b""
+    found: list[bytes] = []
+    total = 0
+    for _ in range(_MOST_SEGMENTS):
+        head = stream.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
+            break
+        length = int.from_bytes(head[2:], "big") - 2
+        if length < 0:
+            break
+        if 0xE1 <= head[1] <= 0xEF and total < _HEAD:
+            found.append(stream.read(min(length, _LONGEST_SEGMENT)))
+            total += length
+        else:
+            stream.seek(length, 1)
+    return b"\0".join(found)
+
+
+def _further_pictures(picture: Image.Image) -> list[int]:
+    """Return where the pictures behind the first one of a JPEG file begin."""
+    entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
+    base = int(picture.info.get("mpoffset", 0))
+    return [base + int(entry.get("DataOffset", 0)) for entry in entries[1 : 1 + _MOST_PICTURES]]
+
+
+def _has_film(stream: BinaryIO) -> bool:
+    """Whether a film is appended that the metadata do not speak of; reads the file piece by piece."""
+    stream.seek(0)
+    last = b""
+    while piece := stream.read(_HEAD):
+        piece = last + piece
+        at = piece.find(b"ftyp")
+        while at >= 0:
+            if piece[at : at + 8] in _FILM_BRANDS:
+                return True
+            at = piece.find(b"ftyp", at + 1)
+        last = piece[-7:]
+    return False
 
 
 def _shot(picture: Image.Image) -> ShotFacts:
     # What Pillow raises on broken EXIF; it loses its facts, never the picture.
     with suppress(OSError, ValueError, TypeError, KeyError, IndexError, SyntaxError, OverflowError, struct.error):
+        block = picture.info.get("exif")
         main = picture.getexif()
+        if isinstance(block, bytes) and not len(main):
+            main = Image.Exif()
+            main.load(block)
         taken = main.get_ifd(0x8769)
         moment = _text(taken.get(0x9003))
         fraction = _text(taken.get(0x9291))

@@ -1,0 +1,113 @@
+"""What a picture shows beyond another one on the same grid: fine structure, highlights, shadows, a wider view."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from py_image_dedup.inspection.align import Aligned, Mask, Matrix, Pixels, luma, scaling, shrunk
+from py_image_dedup.inspection.difference import foresee, windows
+from py_image_dedup.inspection.thresholds import THRESHOLDS
+from py_image_dedup.model.full_picture import FullPicture
+
+_BLOCK = 8
+"""Pixels: clipping is looked at in blocks, in which noise averages out and a scene does not."""
+_BURNT, _BLACK = 254, 2
+"""Grey levels from which on, and up to which, all of a block is clipped."""
+_LOST_SHARE = 0.004
+"""Share of the picture in which levels were lost: a face in a group photo is 0.5 %."""
+_LOST_LEVELS = 14.0
+"""Grey levels between the 5th and the 95th percentile of what was lost; JPEG and grain average to some 2."""
+_LESS = 0.5
+"""Ratio of edge energy below which the keeper lost detail that no sharpening adds."""
+_WINDOW, _WINDOWS = 288, 3
+"""Side of the parts that fine structure is compared in, pixels, and how many along a side."""
+_THUMBNAIL = 400
+_OUTSIDE = 0.003
+"""Share of a picture outside of the common area that rounding a size leaves."""
+_PLAIN = 0.93
+"""Share of a border's pixels that are of one level."""
+
+
+def lost_levels(keeper: Pixels, other: Pixels) -> tuple[str, ...]:
+    """Say which levels are cut off in the keeper and there in the other picture.
+
+    Args:
+        keeper: uint8, grey or BGR.
+        other: The same height and width.
+
+    Returns:
+        ``highlights``, ``shadows``.
+    """
+    found = []
+    ours, theirs = shrunk(keeper, _BLOCK), shrunk(other, _BLOCK)
+    if ours.ndim != theirs.ndim:
+        ours, theirs = luma(ours), luma(theirs)
+    for name, clipped in (("highlights", ours >= _BURNT), ("shadows", ours <= _BLACK)):
+        planes = [(clipped, theirs)] if ours.ndim == 2 else [(clipped[..., i], theirs[..., i]) for i in range(3)]
+        if any(_is_lost(mask, levels) for mask, levels in planes):
+            found.append(name)
+    return tuple(found)
+
+
+def _is_lost(clipped: Mask, levels: Pixels) -> bool:
+    """Whether something is seen where all of the neighbourhood is clipped."""
+    inner = cv2.erode(clipped.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if np.count_nonzero(inner) < max(4, _LOST_SHARE * inner.size):
+        return False
+    low, high = np.percentile(levels[inner], (5, 95))
+    return float(high - low) > _LOST_LEVELS
+
+
+def has_less_detail(pair: Aligned) -> bool:
+    """Whether the other file has fine structure that no filter makes of the keeper."""
+    ours: list[npt.NDArray[np.float32]] = []
+    theirs: list[npt.NDArray[np.float32]] = []
+    errors, seen = [], []
+    spreads = [float(luma(shrunk(pixels, 4)).std()) + 1 for pixels in (pair.keeper, pair.other)]
+    for part in windows(pair.valid.shape, _WINDOW, _WINDOWS):
+        inside = pair.valid[part]
+        for pixels, spread, fine in zip((pair.keeper, pair.other), spreads, (ours, theirs), strict=True):
+            fine.append(np.asarray(np.abs(_fine(pixels[part])[inside]) / spread, dtype=np.float32))
+    one, two = np.concatenate(ours), np.concatenate(theirs)
+    strong = one + two
+    edges = strong >= np.quantile(strong[::5], 0.9) if len(strong) else np.zeros(0, dtype=np.bool_)
+    if not edges.any() or float(one[edges].mean()) >= _LESS * float(two[edges].mean()):
+        return False
+    foreseen = foresee(pair.keeper, pair.other, pair.valid)
+    for part in windows(pair.valid.shape, _WINDOW, _WINDOWS):
+        inside = pair.valid[part]
+        errors.append((luma(pair.other[part]) - foreseen[part])[inside])
+        seen.append(_fine(pair.other[part])[inside])
+    missed, whole = np.concatenate(errors)[edges], np.concatenate(seen)[edges]
+    share = float(np.sqrt(float((missed**2).mean()) / max(float((whole**2).mean()), 1e-6)))
+    return share > THRESHOLDS.unexplained
+
+
+def _fine(pixels: Pixels) -> npt.NDArray[np.float32]:
+    grey = luma(pixels).astype(np.float32)
+    return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), 1.0), dtype=np.float32)
+
+
+def outside(picture: FullPicture, to_picture: Matrix, valid: Mask) -> tuple[float, bool]:
+    """Return the share of a picture outside of the common area, plain borders not counted, and whether it has one.
+
+    Args:
+        picture: The file.
+        to_picture: 3 x 3, from the common grid to its pixels.
+        valid: Where both pictures are, on the grid.
+    """
+    height, width = picture.height, picture.width
+    factor = max(1.0, max(height, width) / _THUMBNAIL)
+    size = (max(1, round(width / factor)), max(1, round(height / factor)))
+    matrix = np.linalg.inv(to_picture) @ scaling(width / size[0], height / size[1])
+    covered = cv2.warpPerspective(valid.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    beyond = cv2.erode((covered == 0).astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
+    share = float(beyond.mean())
+    if share < _OUTSIDE:
+        return 0.0, False
+    small = cv2.resize(luma(picture.pixels), size, interpolation=cv2.INTER_AREA)
+    levels = small[beyond].astype(np.float32)
+    plain = np.abs(levels - np.median(levels)) <= THRESHOLDS.border_step
+    return (0.0, True) if plain.mean() > _PLAIN else (share, False)
