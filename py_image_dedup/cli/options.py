@@ -45,7 +45,7 @@ REPORTS = click.option(
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=check_reports,
-    help="Write a report; its suffix says which kind: .json. Again for more.",
+    help="Write a report; its suffix says which kind: .json, or .html, a page to look at and decide. Again for more.",
 )
 FORMAT = click.option(
     "--output",
