@@ -6,7 +6,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { current, obstacle, pathOf, shortFolder, type Decisions } from "./decisions.ts";
 import { cssOf, fitView, multiply, wholeMatrix, zoomAt, type ViewBox } from "./geometry.ts";
 import { whatWasDone, type Actions } from "./groups.tsx";
-import { filesOf, memberOf, type Group, type Matrix, type PageContent, type PageFile } from "./model.ts";
+import { filesOf, memberOf, OTHERS, type Group, type Matrix, type PageContent, type PageFile } from "./model.ts";
 import { large, original, Thumb, thumbnail } from "./pictures.tsx";
 import { CLASS_WORDS, pixelWords, sizeWords } from "./text.ts";
 
@@ -43,7 +43,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
   const member = memberOf(group, id);
   const keeper = content.files[group.keeper] as PageFile;
   const other = content.files[id] as PageFile;
-  const aligned = member?.class !== "partial" || member.matrix !== undefined;
+  const aligned = (member?.class !== "partial" && !(member && OTHERS.has(member.class))) || member?.matrix !== undefined;
   const shown: Mode = aligned ? mode : "side";
   useEffect(() => {
     const element = dialog.current as HTMLDialogElement;
@@ -145,6 +145,8 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
             </p>
           )}
           {member?.why && <p>{member.why}</p>}
+          {member?.found && <p>{member.found}</p>}
+          {member?.original && member.rule !== "original" && <p class="quiet">{member.original} (A is the keeper.)</p>}
           {member?.message && <p class="trouble">{member.message}</p>}
           {!locked && (
             <p class="buttons">

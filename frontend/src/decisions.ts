@@ -1,6 +1,6 @@
 /** What the person decided, and how it leaves the page. */
 
-import { filesOf, isPlanned, memberOf, type Group, type PageContent, type PageFile } from "./model.ts";
+import { COPIES, filesOf, isPlanned, memberOf, OTHERS, type Group, type PageContent, type PageFile } from "./model.ts";
 
 export type Verdict = "keep" | "remove";
 
@@ -34,13 +34,13 @@ export function verdictOf(group: Group, decisions: Decisions, file: number): Ver
 /** Why a file cannot go while this file is the keeper; empty if it can. */
 export function obstacle(group: Group, keeper: number, file: number): string {
   if (file === keeper) return "It is the file that stays.";
-  if (keeper === group.keeper) return "";
-  // Only the first keeper was compared with everything; a part must not replace what it is a part of.
   const chosen = memberOf(group, keeper);
   const other = memberOf(group, file);
-  if (chosen?.class === "partial" || chosen?.class === "edited")
-    return "The chosen keeper does not show everything that the first one shows.";
-  if (other?.class === "partial" || other?.class === "edited")
+  if (other && OTHERS.has(other.class)) return "It is another photo: it is never removed.";
+  if (keeper === group.keeper) return "";
+  // Only the first keeper was compared with everything; a part must not replace what it is a part of.
+  if (chosen && !COPIES.has(chosen.class)) return "The chosen keeper does not show everything that the first one shows.";
+  if (other && !COPIES.has(other.class))
     return "It was compared with the first keeper only, and is not a copy of the whole.";
   return "";
 }

@@ -1,7 +1,7 @@
 /** What can be freed, by folder, class and year; and which folder lies in which. */
 
 import { current, type Decisions } from "./decisions.ts";
-import { memberOf, type Group, type PageContent } from "./model.ts";
+import { COPIES, memberOf, type Group, type PageContent } from "./model.ts";
 import { CLASS_WORDS, yearOf } from "./text.ts";
 
 export interface Bar {
@@ -60,7 +60,7 @@ export function containments(content: PageContent): Containment[] {
     const other = content.files[group.keeper]!.folder;
     for (const member of group.members) {
       const folder = content.files[member.file]!.folder;
-      if (folder === other || member.class === "partial" || member.class === "edited") continue;
+      if (folder === other || !COPIES.has(member.class)) continue;
       const key = `${folder} ${other}`;
       const pair = found.get(key) ?? { folder, other, files: new Set(), groups: new Set() };
       pair.files.add(member.file);

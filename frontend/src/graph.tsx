@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { current, pathOf, type Decisions } from "./decisions.ts";
 import { zoomAt, type ViewBox } from "./geometry.ts";
 import { bounds, graphOf, step, type Edge, type Graph, type Node } from "./layout.ts";
-import { filesOf, type Group, type PageContent } from "./model.ts";
+import { COPIES, filesOf, type Group, type PageContent } from "./model.ts";
 import { thumbnail } from "./pictures.tsx";
 import { CLASS_WORDS, countWords } from "./text.ts";
 
@@ -211,7 +211,7 @@ class Painter {
       const [x2, y2] = this.toScreen(this.graph.nodes[edge.to] as Node);
       context.globalAlpha = lit && !(lit.has(edge.from) && lit.has(edge.to)) ? 0.12 : 0.9;
       context.strokeStyle = edgeColour(edge, this.look.far);
-      context.setLineDash(edge.class === "partial" || edge.class === "edited" ? [5, 4] : []);
+      context.setLineDash(!COPIES.has(edge.class) ? [5, 4] : []);
       context.lineWidth = Math.max(0.7, (1 + 4 * (1 - Math.min(1, edge.distance / this.look.far))) * Math.min(1, scale));
       context.beginPath();
       context.moveTo(x1, y1);

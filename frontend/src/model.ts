@@ -1,9 +1,30 @@
 /** The data of a page, as `py_image_dedup/report/html.py` writes it. */
 
-export type MatchClass = "identical" | "same-pixels" | "similar" | "edited" | "partial";
+export type MatchClass =
+  | "identical"
+  | "same-pixels"
+  | "similar"
+  | "edited"
+  | "partial"
+  | "another-shot"
+  | "not-the-same";
 
 /** Surest first. */
-export const CLASSES: readonly MatchClass[] = ["identical", "same-pixels", "similar", "edited", "partial"];
+export const CLASSES: readonly MatchClass[] = [
+  "identical",
+  "same-pixels",
+  "similar",
+  "edited",
+  "partial",
+  "another-shot",
+  "not-the-same",
+];
+
+/** Files of these classes show the whole picture of their keeper. */
+export const COPIES: ReadonlySet<MatchClass> = new Set(["identical", "same-pixels", "similar"]);
+
+/** Files of these classes are never removed. */
+export const OTHERS: ReadonlySet<MatchClass> = new Set(["another-shot", "not-the-same"]);
 
 /** A path that needs more than the readable folder and name: control characters, or bytes that are not UTF-8. */
 export interface ExactPath {
@@ -66,6 +87,10 @@ export interface Member {
   readonly action: string | null;
   readonly outcome: string | null;
   readonly message: string | null;
+  /** A sentence: what comparing the two files in full found; empty if they were not compared. */
+  readonly found: string;
+  /** A sentence: which of the two was made from the other; the keeper is A, this file B. */
+  readonly original: string;
   readonly regions: readonly Region[];
   readonly matrix?: Matrix;
 }

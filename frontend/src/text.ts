@@ -37,6 +37,8 @@ export const CLASS_WORDS = {
   similar: "similar",
   edited: "edited",
   partial: "partial",
+  "another-shot": "another shot",
+  "not-the-same": "not the same",
 } as const;
 
 export const CLASS_MEANING = {
@@ -45,6 +47,8 @@ export const CLASS_MEANING = {
   similar: "The same photo, re-encoded, resized, recoloured, turned or lightly edited.",
   edited: "The same photo with something added, covered or erased.",
   partial: "One shows a part of the other.",
+  "another-shot": "Another photo of the same scene.",
+  "not-the-same": "Alike, but different pictures.",
 } as const;
 
 export const ORIENTATION_WORDS: Readonly<Record<number, string>> = {

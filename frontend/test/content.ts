@@ -1,6 +1,6 @@
 /** Content of pages, made by hand. */
 
-import type { Group, MatchClass, Member, PageContent, PageFile } from "../src/model.ts";
+import { COPIES, type Group, type MatchClass, type Member, type PageContent, type PageFile } from "../src/model.ts";
 
 export function file(id: number, changes: Partial<PageFile> = {}): PageFile {
   return {
@@ -21,7 +21,7 @@ export function file(id: number, changes: Partial<PageFile> = {}): PageFile {
 }
 
 export function member(id: number, kind: MatchClass, changes: Partial<Member> = {}): Member {
-  const isRemovable = kind !== "partial" && kind !== "edited";
+  const isRemovable = COPIES.has(kind);
   return {
     file: id,
     class: kind,
@@ -33,6 +33,8 @@ export function member(id: number, kind: MatchClass, changes: Partial<Member> = 
     action: isRemovable ? "delete" : null,
     outcome: isRemovable ? "planned" : null,
     message: null,
+    found: "",
+    original: "",
     regions: [],
     ...changes,
   };

@@ -68,6 +68,11 @@ test("a part is not removed for a keeper that it was not compared with", () => {
   assert.notEqual(decide.obstacle(first!, 1, 3), "");
 });
 
+test("another shot is never removed", () => {
+  const shots = content([file(0), file(1)], [group(0, 0, member(1, "another-shot"))]);
+  assert.deepEqual(decide.decide(none, shots.groups[0]!, 1, "remove").get(0)!.remove, []);
+});
+
 test("not duplicates keeps everything, and one more verdict ends it", () => {
   const decisions = decide.notDuplicates(none, first!);
   assert.deepEqual(decisions.get(0), { keeper: 0, remove: [], notDuplicates: true });

@@ -54,6 +54,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "whole-picture": "It is the whole picture, the other a part of it.",
     "without-border": "It has no border, the other has one around it.",
     "without-overlay": "Nothing is drawn over it, the other has a caption or the like.",
+    "original": "It is the original. {keeper}",
     "path": "Both are equally good by every rule, so the path decides.",
 }
 
@@ -164,24 +165,25 @@ def _match(match: Match, files: PageFiles) -> dict[str, Any]:
         "distance": round(match.distance, 4),
         "orientation": match.orientation.value,
         "words": [readable(words) for words in match.evidence.words] if match.evidence else [],
-        "regions": _regions(match),
+        **(_inspection(match.inspection) if match.inspection else {"found": "", "original": "", "regions": []}),
     }
 
 
-def _regions(match: Match) -> list[dict[str, Any]]:
-    inspection = getattr(match, "inspection", None)
-    if not isinstance(inspection, Inspection):
-        return []
-    return [
-        {
-            "x": region.x,
-            "y": region.y,
-            "width": region.width,
-            "height": region.height,
-            "kind": region.kind.value,
-        }
-        for region in inspection.regions
-    ]
+def _inspection(found: Inspection) -> dict[str, Any]:
+    return {
+        "found": readable(found.reason),
+        "original": readable(found.original.reason),
+        "regions": [
+            {
+                "x": region.x,
+                "y": region.y,
+                "width": region.width,
+                "height": region.height,
+                "kind": region.kind.value,
+            }
+            for region in found.regions
+        ],
+    }
 
 
 def _outcome(outcome: Outcome | None) -> dict[str, str | None]:

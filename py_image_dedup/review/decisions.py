@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, Redundant
+from py_image_dedup.model.match import REMOVABLE_CLASSES, Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Action, ActionKind, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, check_plan, make_plan, reason_to_stay
-from py_image_dedup.removal.serialization import FormError, field, object_from_json, path_from_json
+from py_image_dedup.removal.serialization import FormatError, field, object_from_json, path_from_json
 from py_image_dedup.scan.roots import Ownership
 
 VERSION: Final = 1
@@ -122,7 +122,7 @@ def decisions_from_json(value: object) -> Decisions:
             field(fields, "run", str, "decisions"),
             tuple(_group(each, f"groups[{place}]") for place, each in enumerate(groups)),
         )
-    except FormError as error:
+    except FormatError as error:
         raise DecisionsError(str(error)) from error
 
 
@@ -134,11 +134,11 @@ def _group(value: object, where: str) -> GroupDecision:
         name = f"{where}.files[{place}]"
         verdict = field(object_from_json(each, name), "decision", str, name)
         if verdict not in {"keep", "remove"}:
-            raise FormError(f"{name}.decision must be keep or remove; it is {verdict!r}")
+            raise FormatError(f"{name}.decision must be keep or remove; it is {verdict!r}")
         (remove if verdict == "remove" else keep).append(_file(each, name))
     not_duplicates = field(fields, "not_duplicates", bool, where)
     if not_duplicates and remove:
-        raise FormError(f"{where}: files that are not duplicates cannot be removed")
+        raise FormatError(f"{where}: files that are not duplicates cannot be removed")
     return GroupDecision(_file(fields.get("keeper"), f"{where}.keeper"), tuple(remove), tuple(keep), not_duplicates)
 
 
@@ -147,7 +147,7 @@ def _file(value: object, where: str) -> FileRef:
     try:
         digest = bytes.fromhex(field(fields, "digest", str, where))
     except ValueError as error:
-        raise FormError(f"{where}.digest must be hexadecimal") from error
+        raise FormatError(f"{where}.digest must be hexadecimal") from error
     return FileRef(path_from_json(fields, where), digest)
 
 
@@ -173,7 +173,7 @@ def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: R
     known = _Known(result)
     planned = {action.source.path: action for action in plan.actions}
     roots = [Root(path, protected=path in plan.protected) for path in plan.roots]
-    options = replace(_options(plan, removal), remove_classes=frozenset(MatchClass))
+    options = replace(_options(plan, removal), remove_classes=REMOVABLE_CLASSES)
     ownership = Ownership(roots)
     taken: list[Action] = []
     more: list[RankedGroup] = []

@@ -187,18 +187,8 @@ def test_reported_matches_are_groups_of_which_nothing_is_planned() -> None:
 
 
 def test_regions_of_an_inspection_are_in_pixels_of_the_keeper() -> None:
-    class Inspected:
-        """A match as later versions have it."""
-
-        def __init__(self) -> None:
-            self.inspection = Inspection(
-                Outcome.EDITED, "A caption.", (Region(10, 20, 300, 40, RegionKind.ADDED, 0.001),)
-            )
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(PARTIAL, name)
-
-    content, _ = page_content(replace(result(), groups=(), reported=(Inspected(),)))  # type: ignore[arg-type]
-    assert content["groups"][0]["members"][0]["regions"] == [
-        {"x": 10, "y": 20, "width": 300, "height": 40, "kind": "added"}
-    ]
+    found = Inspection(Outcome.EDITED, "A caption was added.", (Region(10, 20, 300, 40, RegionKind.ADDED, 0.001),))
+    content, _ = page_content(replace(result(), groups=(), reported=(replace(PARTIAL, inspection=found),)))
+    (member,) = content["groups"][0]["members"]
+    assert member["regions"] == [{"x": 10, "y": 20, "width": 300, "height": 40, "kind": "added"}]
+    assert member["found"] == "A caption was added."
