@@ -13,7 +13,7 @@ ARGS   ?=
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test image-test soak check format tables bench clean
+.PHONY: help run test page page-check image-test soak check format tables bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,17 @@ run: $(VENV)/run.stamp  ## a dry run over PHOTOS: list the duplicates, change no
 test: $(VENV)/dev.stamp  ## run every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
+frontend/node_modules/.stamp: frontend/package.json frontend/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed to build the page: install Node.js 20 or newer"; exit 2; }
+	cd frontend && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+page: frontend/node_modules/.stamp  ## build py_image_dedup/report/page.html from frontend/; needs Node.js
+	cd frontend && npm run --silent check && npm run --silent build
+
+page-check: frontend/node_modules/.stamp  ## check types and tests of frontend/, and that the built page is committed
+	cd frontend && npm run --silent check && npm run --silent test && node build.mjs --check
+
 image-test: $(VENV)/dev.stamp  ## build the container image and run it; needs root, buildah and debootstrap
 	$(BIN)/python -m pytest -m image $(ARGS)
 
@@ -60,5 +71,7 @@ tables: $(VENV)/dev.stamp  ## regenerate the tables and the example in README.md
 bench: $(VENV)/dev.stamp  ## run every benchmark; prints what docs/benchmarks.md records
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
+clean:
+	rm -rf $(VENV) frontend/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 clean:  ## remove the virtual environment, caches and built packages
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

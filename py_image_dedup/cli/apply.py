@@ -41,6 +41,13 @@ Examples:
 
 @click.command(name="apply", epilog=_EXAMPLES)
 @click.argument("plan_file", metavar="PLAN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--decisions",
+    "decisions_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Carry out what was decided on the page of the same run, and nothing else of the plan.",
+)
 @click.option("--dry-run", "-dr", is_flag=True, help="Show what the plan would do, and change nothing.")
 @REPORTS
 @FORMAT
@@ -50,6 +57,7 @@ def apply_command(
     invocation: Invocation,
     /,
     plan_file: Path,
+    decisions_file: Path | None,
     reports: tuple[Path, ...],
     output_format: str,
     *,
@@ -66,6 +74,8 @@ def apply_command(
 
     settings = invocation.settings()
     plan = load_plan(plan_file)
+    if decisions_file is not None:
+        plan = _decided(plan, plan_file, decisions_file, invocation)
     preview = _result(plan, settings, dry_run=True)
     shown = False
     output = Output(output_format, reports)
@@ -84,6 +94,23 @@ def apply_command(
     if not dry_run and any(outcome.status == "done" for outcome in result.outcomes):
         invocation.say(f"To restore: py-image-dedup undo {result.run}")
     return exit_code(result, session, written=saved and emitted)
+
+
+def _decided(plan: Plan, plan_file: Path, decisions_file: Path, invocation: Invocation) -> Plan:
+    """Return the part of a plan that was decided on its page."""
+    from py_image_dedup.report.result_json import load_result
+    from py_image_dedup.report.text import readable
+    from py_image_dedup.review.decisions import decided_plan, load_decisions
+    from py_image_dedup.wiring import removal_of, runs_directory
+
+    settings = invocation.settings()
+    decisions = load_decisions(decisions_file)
+    beside = plan_file.absolute().with_name(RESULT_NAME)
+    result = load_result(beside if beside.exists() else runs_directory(settings) / plan.run / RESULT_NAME)
+    decided = decided_plan(plan, result, decisions, removal_of(settings))
+    for path, why in decided.left:
+        invocation.say(f"Stays: {readable(path)}: {why}")
+    return decided.plan
 
 
 def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:

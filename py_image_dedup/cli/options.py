@@ -53,7 +53,8 @@ REPORTS = click.option(
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=check_reports,
-    help="Write a report to this file; its suffix is the format: .json. May be repeated.",
+    help="Write a report to this file; its suffix is the format: .json, or .html for a page to look at and decide. "
+    "May be repeated.",
 )
 FORMAT = click.option(
     "--output",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RESULT_NAME = "result.json"
 """Name of the result file in the folder of a run."""
 
-REPORT_SUFFIXES = (".json",)
+REPORT_SUFFIXES = (".json", ".html")
 """The formats of report files, by suffix."""
 
 
@@ -137,11 +137,17 @@ def emit_result(result: RunResult, output: Output, invocation: Invocation, print
 
 
 def _write(result: RunResult, path: Path) -> bool:
-    from py_image_dedup.report.result_json import write_result
     from py_image_dedup.report.text import readable
 
     try:
-        write_result(result, path)
+        if path.suffix.lower() == ".html":
+            from py_image_dedup.report.html import write_page
+
+            write_page(result, path)
+        else:
+            from py_image_dedup.report.result_json import write_result
+
+            write_result(result, path)
     except OSError as error:
         click.echo(f"Error: {readable(path)} could not be written: {error.strerror or error}", err=True)
         return False

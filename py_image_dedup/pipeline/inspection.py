@@ -22,8 +22,8 @@ from py_image_dedup.matching.groups import KeeperGroups
 from py_image_dedup.matching.matcher import Matcher
 from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.inspection import Inspection, Outcome, Side
-from py_image_dedup.model.match import WHOLE, Match, MatchClass
+from py_image_dedup.model.inspection import Inspection, Original, Outcome
+from py_image_dedup.model.match import WHOLE, Group, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.options import RunContext
@@ -44,9 +44,6 @@ _NEAREST: Final = 4
 _MOVES: Final = 20
 """Files that take the place of their keeper between two rounds; further ones wait for the next."""
 
-ORIGINAL: Final = "original"
-"""The name of the rule that lets the file stay that the other one was made from."""
-
 Locate: TypeAlias = Callable[[Match], tuple[tuple[float, ...], ...] | None]
 """Returns where the left picture of a match lies in the right one: 3 x 3, in pixels of the files."""
 
@@ -59,6 +56,9 @@ _CLASSES: Final[Mapping[Outcome, MatchClass]] = {
     Outcome.PARTIAL: MatchClass.PARTIAL,
 }
 """The classes of matches that are not what small copies of the pictures made of them."""
+
+_SAME_PHOTO: Final = frozenset({Outcome.COVERED, Outcome.EDITED, Outcome.MORE, Outcome.BOTH_HAVE_MORE})
+"""Outcomes of which the evidence for an original counts: another shot was not made from this one."""
 
 _TOO_MANY: Final = Inspection(
     Outcome.UNDECIDED,
@@ -92,6 +92,16 @@ class Inspector:
     def found(self, match: Match) -> Inspection | None:
         """Return what is known about a match; ``None`` if its files were not compared."""
         return self._known.get(_pair(match))
+
+    def origin(self, left: IndexEntry, right: IndexEntry) -> Original | None:
+        """Return which of two files the other was made from; ``None`` if they were not compared."""
+        if left.digest is None or right.digest is None:
+            return None
+        found = self._known.get((left.digest, right.digest))
+        if found is not None and found.outcome in _SAME_PHOTO:
+            return found.original
+        found = self._known.get((right.digest, left.digest))
+        return found.original.reversed() if found is not None and found.outcome in _SAME_PHOTO else None
 
     def failures(self, match: Match) -> int:
         """Return how many keepers the right file was compared with in vain."""
@@ -203,16 +213,11 @@ def inspect_groups(ranked: Ranked, group_ranker: GroupRanker, context: RunContex
         StoreError: The index cannot be used.
     """
     find, observer, should_stop = context.options.find, context.observer, context.should_stop
-    original_decides = any(rule.name == ORIGINAL for rule in context.options.rules)
     with InspectionPool(find.threads, find.limits) as pool:
         inspector = Inspector(context.store, pool, partial(_locate, context.store), observer, should_stop)
+        ranker = replace(group_ranker.ranker, origin=inspector.origin)
         return inspect(
-            ranked,
-            group_ranker,
-            inspector,
-            original_decides=original_decides,
-            observer=observer,
-            should_stop=should_stop,
+            ranked, replace(group_ranker, ranker=ranker), inspector, observer=observer, should_stop=should_stop
         )
 
 
@@ -250,7 +255,6 @@ def inspect(
     group_ranker: GroupRanker,
     inspector: Inspector,
     *,
-    original_decides: bool,
     observer: Observer,
     should_stop: Callable[[], bool],
 ) -> Ranked:
@@ -258,14 +262,13 @@ def inspect(
 
     Args:
         ranked: The groups as the stage ``rank`` cut them.
-        group_ranker: Cuts a group again.
+        group_ranker: Orders and cuts a group again; its ranker knows what the inspector found.
         inspector: Compares files.
-        original_decides: The file that the other one was made from stays, whatever later rules say.
         observer: Receives the beginning, the progress by pair, and the end.
         should_stop: Polled; when true, pairs that were not compared are not redundant.
     """
     begin = perf_counter()
-    stage = _Stage(group_ranker, inspector, original_decides)
+    stage = _Stage(group_ranker, inspector)
     todo = {
         number: each
         for number, each in enumerate(ranked.candidates)
@@ -299,43 +302,63 @@ def inspect(
     return Ranked(tuple(settled.values()), groups, reported, summary)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Stage:
+    """Cuts groups by what is known so far.
+
+    Attributes:
+        group_ranker: Orders and cuts one group.
+        inspector: Knows what was compared.
+        better: Contents that stay instead of others, which lack something: digests of both, in the order of discovery.
+    """
+
     group_ranker: GroupRanker
     inspector: Inspector
-    original_decides: bool
+    better: dict[DigestPair, None] = field(default_factory=dict)
 
     def needs(self, match: Match) -> bool:
         return needs_inspection(match, self.group_ranker.removable)
 
     def cut(self, ordering: Ordering) -> tuple[KeeperGroups, Ordering]:
-        """Cut a group by what is known, with better files moved before worse ones until none is to be moved."""
+        """Order a group by the evidence so far, and cut it; a keeper that lacks something yields to what it lacks."""
+        ordering = self._ordered(ordering)
+        cut = self.group_ranker.cut(ordering, self._matcher(ordering))
         for _ in range(_MOVES):
-            cut = self.group_ranker.cut(ordering, self._matcher(ordering))
-            better = self._better(cut)
-            reordered = ordering if better is None else _moved(ordering, *better)
-            if reordered is ordering:
+            pair = self._yielding(cut)
+            if pair is None:
                 break
-            ordering = reordered
+            self.better[pair] = None
+            ordering = self._ordered(ordering)
+            cut = self.group_ranker.cut(ordering, self._matcher(ordering))
         return cut, ordering
 
     def cut_finally(self, ordering: Ordering) -> KeeperGroups:
         return self.group_ranker.cut(ordering, replace(self._matcher(ordering), is_final=True))
 
+    def _ordered(self, ordering: Ordering) -> Ordering:
+        entries = tuple(sorted(ordering.ranking.entries, key=lambda entry: entry.stat.raw_path))
+        ordered = self.group_ranker.order(Group(entries))
+        digests = {entry.digest for entry in entries}
+        for better, worse in self.better:
+            if better in digests and worse in digests:
+                ordered = _moved(ordered, better, worse)
+        return ordered
+
     def _matcher(self, ordering: Ordering) -> InspectedMatcher:
         ranker = self.group_ranker
         return InspectedMatcher(ranker.matcher, self.inspector, ranker.removable, ordering.entries)
 
-    def _better(self, cut: KeeperGroups) -> tuple[IndexEntry, IndexEntry] | None:
-        """Return a file that should stay instead of its keeper, and that keeper."""
-        for match in (*_matches(cut), *cut.reported):
+    def _yielding(self, cut: KeeperGroups) -> DigestPair | None:
+        """Return the digests of a file that should stay instead of its keeper, and of that keeper."""
+        for match in cut.reported:
             found = match.inspection
-            if found is None or not self._may_change(match.left, match.right):
+            if found is None or found.outcome is not Outcome.MORE or not self._may_change(match.left, match.right):
                 continue
-            if found.outcome is Outcome.MORE or (self.original_decides and _is_from_right(found)):
-                reverse = self.inspector.found(replace(match, left=match.right, right=match.left))
-                if reverse is None or not (reverse.outcome is Outcome.MORE or _is_from_right(reverse)):
-                    return match.right, match.left
+            keeper, other = _pair(match)
+            reverse = self.inspector.found(replace(match, left=match.right, right=match.left))
+            is_new = (other, keeper) not in self.better and (keeper, other) not in self.better
+            if is_new and (reverse is None or reverse.outcome is not Outcome.MORE):
+                return other, keeper
         return None
 
     def _may_change(self, keeper: IndexEntry, other: IndexEntry) -> bool:
@@ -345,19 +368,12 @@ class _Stage:
         return other.decoded_whole or not keeper.decoded_whole
 
 
-def _is_from_right(found: Inspection) -> bool:
-    same_photo = found.outcome in {Outcome.COVERED, Outcome.EDITED, Outcome.BOTH_HAVE_MORE}
-    return same_photo and found.original.side is Side.RIGHT
-
-
-def _moved(ordering: Ordering, better: IndexEntry, worse: IndexEntry) -> Ordering:
-    """Return an ordering with all files of one content before those of another; the same object if they are already."""
+def _moved(ordering: Ordering, better: bytes, worse: bytes) -> Ordering:
+    """Return an ordering with all files of one content before those of another, by their digests."""
     entries = ordering.entries
-    first = next(place for place, entry in enumerate(entries) if entry.digest == worse.digest)
-    moving = tuple(entry for entry in entries[first:] if entry.digest == better.digest)
-    if not moving:
-        return ordering
-    rest = [entry for entry in entries[first:] if entry.digest != better.digest]
+    first = next(place for place, entry in enumerate(entries) if entry.digest == worse)
+    moving = tuple(entry for entry in entries[first:] if entry.digest == better)
+    rest = tuple(entry for entry in entries[first:] if entry.digest != better)
     return replace(ordering, entries=(*entries[:first], *moving, *rest))
 
 

@@ -1,0 +1,150 @@
+/** The data of a page, as `py_image_dedup/report/html.py` writes it. */
+
+export type MatchClass =
+  | "identical"
+  | "same-pixels"
+  | "similar"
+  | "edited"
+  | "partial"
+  | "another-shot"
+  | "not-the-same";
+
+/** Surest first. */
+export const CLASSES: readonly MatchClass[] = [
+  "identical",
+  "same-pixels",
+  "similar",
+  "edited",
+  "partial",
+  "another-shot",
+  "not-the-same",
+];
+
+/** Files of these classes show the whole picture of their keeper. */
+export const COPIES: ReadonlySet<MatchClass> = new Set(["identical", "same-pixels", "similar"]);
+
+/** Files of these classes are never removed. */
+export const OTHERS: ReadonlySet<MatchClass> = new Set(["another-shot", "not-the-same"]);
+
+/** A path that needs more than the readable folder and name: control characters, or bytes that are not UTF-8. */
+export interface ExactPath {
+  readonly path: string;
+  readonly path_bytes?: string;
+  /** As a `file:` address. */
+  readonly address: string;
+}
+
+export interface PageFile {
+  readonly id: number;
+  /** Readable: control characters are written out. */
+  readonly name: string;
+  /** Index into `folders`. */
+  readonly folder: number;
+  readonly exact?: ExactPath;
+  /** Bytes. */
+  readonly size: number;
+  /** Pixels as shown; 0 if unknown. */
+  readonly width: number;
+  readonly height: number;
+  readonly format: string;
+  /** Modification time, seconds since the epoch. */
+  readonly modified: number;
+  /** Local time of the camera, ISO 8601 without zone. */
+  readonly captured?: string;
+  readonly camera?: string;
+  readonly exif: number;
+  readonly gps: boolean;
+  readonly frames: number;
+  /** BLAKE3 of the bytes, hexadecimal. */
+  readonly digest: string;
+  /** Why the picture is not whole. */
+  readonly damage?: string;
+}
+
+/** A rectangle in which two files differ, pixels of the keeper. */
+export interface Region {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  readonly kind: string;
+}
+
+/** The 3 x 3 matrix, row by row, that maps pixels of the other file onto pixels of the keeper. */
+export type Matrix = readonly [number, number, number, number, number, number, number, number, number];
+
+export interface Member {
+  readonly file: number;
+  readonly class: MatchClass;
+  readonly distance: number;
+  /** EXIF orientation that makes the keeper look like this file. */
+  readonly orientation: number;
+  /** What was done to it: "rotated 90°", "crop: 43 % of the keeper". */
+  readonly words: readonly string[];
+  readonly rule: string;
+  /** A sentence: why the keeper is better. */
+  readonly why: string;
+  readonly action: string | null;
+  readonly outcome: string | null;
+  readonly message: string | null;
+  /** A sentence: what comparing the two files in full found; empty if they were not compared. */
+  readonly found: string;
+  /** A sentence: which of the two was made from the other; the keeper is A, this file B. */
+  readonly original: string;
+  readonly regions: readonly Region[];
+  readonly matrix?: Matrix;
+}
+
+export interface Group {
+  readonly id: number;
+  readonly keeper: number;
+  readonly members: readonly Member[];
+  /** Shown only: nothing of it is planned. */
+  readonly reported: boolean;
+}
+
+export interface Served {
+  /** Path prefix with the token, ending with a slash. */
+  readonly base: string;
+}
+
+export interface PageContent {
+  readonly version: 1;
+  readonly run: string;
+  readonly started: string;
+  readonly dry_run: boolean;
+  /** Readable. */
+  readonly roots: readonly string[];
+  /** The folder that all roots are in, readable; empty if there is none. */
+  readonly base: string;
+  readonly files_searched: number;
+  readonly unreadable: number;
+  readonly folders: readonly Folder[];
+  readonly files: readonly PageFile[];
+  readonly groups: readonly Group[];
+  /** Pictures are files in this folder beside the page; embedded if missing. */
+  readonly pictures_beside?: string;
+  readonly served?: Served;
+}
+
+export interface Folder {
+  /** Readable and absolute. */
+  readonly name: string;
+  /** Number of pictures directly in it; 0 if unknown. */
+  readonly files: number;
+  /** As a `file:` address without the last slash, or missing. */
+  readonly address?: string;
+}
+
+/** Every file of a group, the keeper first. */
+export function filesOf(group: Group): number[] {
+  return [group.keeper, ...group.members.map((member) => member.file)];
+}
+
+export function memberOf(group: Group, file: number): Member | undefined {
+  return group.members.find((member) => member.file === file);
+}
+
+export function isPlanned(member: Member): boolean {
+  return member.action !== null && member.outcome === "planned";
+}

@@ -1,0 +1,103 @@
+"""The worker process that renders pictures for a browser.
+
+Started as ``python -m py_image_dedup.media.worker.render`` by ``media.rendering``, and guarded as every decoder is: a
+timer, a bound on memory, one file lost by a crash.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from contextlib import suppress
+from functools import partial
+from typing import BinaryIO
+
+from PIL import Image, ImageCms
+
+from py_image_dedup.media.limits import Admit, Limits
+from py_image_dedup.media.rendering import RenderedSize
+from py_image_dedup.media.worker.decode import (
+    _levels,
+    _to_grey,
+    has_transparency,
+    orientation_of,
+    refuse_raw,
+    to_rgba,
+    upright,
+)
+from py_image_dedup.media.worker.main import _prepare, serve
+from py_image_dedup.media.worker.open import Jpeg, needed_bytes, open_picture
+from py_image_dedup.media.worker.protocol import Message
+
+_DEEP_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I", "F"})
+_WEBP_QUALITY = 58
+_JPEG_QUALITY = 90
+
+
+def main() -> int:
+    """Serve render requests until the other side closes the connection; return the exit code."""
+    Image.MAX_IMAGE_PIXELS = None  # checked against the limits instead, in a process of our own
+    warnings.simplefilter("ignore")
+    return serve({size.value: partial(_render, size=size) for size in RenderedSize})
+
+
+def _render(stream: BinaryIO, kind: str, limits: Limits, admit: Admit, *, size: RenderedSize) -> tuple[Message, bytes]:
+    admit = _prepare(stream, kind, limits, admit)
+    with open_picture(stream, kind) as picture:
+        limits.check_size(*picture.size)
+        if kind == "TIFF":
+            refuse_raw(picture)
+        return {}, encode(_shown(picture, kind, size.longest_side, admit), size)
+
+
+def _shown(picture: Image.Image, kind: str, longest_side: int, admit: Admit) -> Image.Image:
+    """Return a picture as a viewer shows it, in 8 bits of sRGB or grey and no larger than asked for."""
+    extra = 0
+    if isinstance(picture, Jpeg):
+        extra = picture.coefficient_bytes
+        # The decoder scales down to twice the size at least, so that the rest can be averaged well.
+        scale = next(each for each in (8, 4, 2, 1) if each == 1 or max(picture.size) // each >= 2 * longest_side)
+        picture.draft(None, (picture.width // scale, picture.height // scale))
+    admit(extra + 2 * needed_bytes(picture, kind))
+    picture.load()
+    orientation = orientation_of(picture, kind)
+    profile = picture.info.get("icc_profile")
+    shown: Image.Image = picture
+    if picture.mode in _DEEP_MODES:
+        shown = _to_grey(picture, *_levels(picture))
+    elif has_transparency(picture):
+        coloured = to_rgba(picture)
+        shown = Image.new("RGB", coloured.size, "white")
+        shown.paste(coloured, mask=coloured.getchannel("A"))
+    elif picture.mode not in {"L", "RGB", "CMYK"}:
+        shown = picture.convert("RGB")
+    shown = shown.copy() if shown is picture else shown
+    shown.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return upright(_in_srgb(shown, profile), orientation)
+
+
+def _in_srgb(picture: Image.Image, profile: object) -> Image.Image:
+    if isinstance(profile, bytes) and picture.mode in {"RGB", "CMYK"}:
+        # A broken or foreign profile is no reason to show nothing.
+        with suppress(ImageCms.PyCMSError, OSError, ValueError):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                return converted
+    return picture if picture.mode in {"L", "RGB"} else picture.convert("RGB")
+
+
+def encode(picture: Image.Image, size: RenderedSize) -> bytes:
+    """Return a picture in the format that ``RenderedSize.media_type`` promises, without any metadata."""
+    stream = io.BytesIO()
+    picture.info.clear()
+    if size is RenderedSize.THUMBNAIL:
+        picture.save(stream, "WEBP", quality=_WEBP_QUALITY, method=2)
+    else:
+        picture.save(stream, "JPEG", quality=_JPEG_QUALITY)
+    return stream.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

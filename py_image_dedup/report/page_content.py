@@ -1,0 +1,239 @@
+"""The content of the review page: a result as the JSON that ``frontend/src/model.ts`` describes.
+
+Names are hostile: whatever a file is called, the page gets text without control characters, and a browser gets JSON in
+which nothing can end the element that it is in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from py_image_dedup.media.formats import EXTENSIONS
+from py_image_dedup.model.inspection import Inspection
+from py_image_dedup.model.match import Match, RankedGroup, Redundant
+from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.plan import Outcome
+from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.result_json import path_fields
+from py_image_dedup.report.text import common_folder, outcomes_by_source, readable, size_words
+
+VERSION: Final = 1
+"""Of the content. The page that reads it is part of the same release."""
+
+_NANOSECONDS: Final = 1_000_000_000
+
+_SENTENCES: Final[Mapping[str, str]] = {
+    "higher-pixel-count": "It has more pixels: {keeper} against {redundant}.",
+    "lower-pixel-count": "It has fewer pixels: {keeper} against {redundant}.",
+    "more-exif-data": "It has more EXIF data: {keeper} against {redundant}.",
+    "less-exif-data": "It has less EXIF data: {keeper} against {redundant}.",
+    "bigger-file-size": "Its file is larger: {keeper} against {redundant}.",
+    "smaller-file-size": "Its file is smaller: {keeper} against {redundant}.",
+    "newer-file-modification-date": "Its file is newer: {keeper} against {redundant}.",
+    "older-file-modification-date": "Its file is older: {keeper} against {redundant}.",
+    "smaller-distance": "It is nearest to the others: {keeper} against {redundant}.",
+    "bigger-distance": "It is farthest from the others: {keeper} against {redundant}.",
+    "doesnt-contain-copy-in-file-name": "Its name does not call it a copy: {keeper}, the other {redundant}.",
+    "contains-copy-in-file-name": "Its name calls it a copy: {keeper}, the other {redundant}.",
+    "longer-file-name": "Its name is longer: {keeper} against {redundant}.",
+    "shorter-file-name": "Its name is shorter: {keeper} against {redundant}.",
+    "longer-folder-path": "Its folder's path is longer: {keeper} against {redundant}.",
+    "shorter-folder-path": "Its folder's path is shorter: {keeper} against {redundant}.",
+    "higher-score": "It matches more files of the group: {keeper} against {redundant}.",
+    "lower-score": "It matches fewer files of the group: {keeper} against {redundant}.",
+    "oldest-capture-date": "It was taken first: {keeper} against {redundant}.",
+    "newest-capture-date": "It was taken last: {keeper} against {redundant}.",
+    "has-gps": "Only it says where it was taken.",
+    "has-no-gps": "It does not say where it was taken.",
+    "whole-picture": "It is the whole picture, the other a part of it.",
+    "without-border": "It has no border, the other has one around it.",
+    "without-overlay": "Nothing is drawn over it, the other has a caption or the like.",
+    "original": "It is the original. {keeper}",
+    "path": "Both are equally good by every rule, so the path decides.",
+}
+
+
+def keeper_sentence(redundant: Redundant) -> str:
+    """Return the sentence that says why the keeper of a redundant file stays."""
+    reason, keeper, other = redundant.reason, redundant.match.left, redundant.match.right
+    values = (reason.keeper_value, reason.redundant_value)
+    if "file-size" in reason.rule:
+        rounded = (size_words(keeper.stat.size), size_words(other.stat.size))
+        values = rounded if rounded[0] != rounded[1] else values
+    sentence = _SENTENCES.get(reason.rule, "It is better by the rule {rule}: {keeper} against {redundant}.")
+    return sentence.format(rule=reason.rule, keeper=values[0], redundant=values[1])
+
+
+class PageFiles:
+    """Gives every file of a page a number, its place in ``entries``."""
+
+    def __init__(self) -> None:
+        self.entries: list[IndexEntry] = []
+        self.folders: list[Path] = []
+        self._numbers: dict[Path, int] = {}
+        self._folders: dict[Path, int] = {}
+
+    def number(self, entry: IndexEntry) -> int:
+        """Return the number of a file, a new one if it has none."""
+        path = entry.stat.path
+        if path not in self._numbers:
+            self._numbers[path] = len(self.entries)
+            self.entries.append(entry)
+        return self._numbers[path]
+
+    def folder(self, folder: Path) -> int:
+        """Return the number of a folder, a new one if it has none."""
+        if folder not in self._folders:
+            self._folders[folder] = len(self.folders)
+            self.folders.append(folder)
+        return self._folders[folder]
+
+
+def page_content(result: RunResult) -> tuple[dict[str, Any], PageFiles]:
+    """Return the content of the page of a result, and its files by number."""
+    files = PageFiles()
+    outcomes = outcomes_by_source(result)
+    groups = [_group(number, group, outcomes, files) for number, group in enumerate(result.groups)]
+    for first, matches in _by_left(result.reported):
+        groups.append(_reported(len(groups), first, matches, files))
+    listed = [_file(number, entry, files) for number, entry in enumerate(files.entries)]
+    base = common_folder(result.roots)
+    return {
+        "version": VERSION,
+        "run": readable(result.run),
+        "started": result.started.isoformat(),
+        "dry_run": result.dry_run,
+        "roots": [readable(root) for root in result.roots],
+        "base": "" if base is None else readable(base),
+        "files_searched": result.files,
+        "unreadable": len(result.failures),
+        "folders": [_folder(folder) for folder in files.folders],
+        "files": listed,
+        "groups": groups,
+    }, files
+
+
+def as_script(content: Mapping[str, Any]) -> str:
+    """Return content as JSON that may stand inside a ``script`` element: no ``<``, ``>`` or ``&`` is left in it."""
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _by_left(matches: Iterable[Match]) -> Iterator[tuple[IndexEntry, list[Match]]]:
+    found: dict[Path, list[Match]] = {}
+    for match in matches:
+        found.setdefault(match.left.stat.path, []).append(match)
+    return ((matches[0].left, matches) for matches in found.values())
+
+
+def _group(number: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], files: PageFiles) -> dict[str, Any]:
+    return {
+        "id": number,
+        "keeper": files.number(group.keeper),
+        "reported": False,
+        "members": [
+            {
+                **_match(each.match, files),
+                "rule": each.reason.rule,
+                "why": readable(keeper_sentence(each)),
+                **_outcome(outcomes.get(each.entry.stat.path)),
+            }
+            for each in group.redundant
+        ],
+    }
+
+
+def _reported(number: int, keeper: IndexEntry, matches: Iterable[Match], files: PageFiles) -> dict[str, Any]:
+    return {
+        "id": number,
+        "keeper": files.number(keeper),
+        "reported": True,
+        "members": [{**_match(match, files), "rule": "", "why": "", **_outcome(None)} for match in matches],
+    }
+
+
+def _match(match: Match, files: PageFiles) -> dict[str, Any]:
+    return {
+        "file": files.number(match.right),
+        "class": match.match_class.value,
+        "distance": round(match.distance, 4),
+        "orientation": match.orientation.value,
+        "words": [readable(words) for words in match.evidence.words] if match.evidence else [],
+        **(_inspection(match.inspection) if match.inspection else {"found": "", "original": "", "regions": []}),
+    }
+
+
+def _inspection(found: Inspection) -> dict[str, Any]:
+    return {
+        "found": readable(found.reason),
+        "original": readable(found.original.reason),
+        "regions": [
+            {
+                "x": region.x,
+                "y": region.y,
+                "width": region.width,
+                "height": region.height,
+                "kind": region.kind.value,
+            }
+            for region in found.regions
+        ],
+    }
+
+
+def _outcome(outcome: Outcome | None) -> dict[str, str | None]:
+    if outcome is None:
+        return {"action": None, "outcome": None, "message": None}
+    return {
+        "action": outcome.action.kind.value,
+        "outcome": outcome.status.value,
+        "message": readable(outcome.message) or None,
+    }
+
+
+def _file(number: int, entry: IndexEntry, files: PageFiles) -> dict[str, Any]:
+    path, facts = entry.stat.path, entry.facts
+    content: dict[str, Any] = {
+        "id": number,
+        "name": readable(path.name),
+        "folder": files.folder(path.parent),
+        "size": entry.stat.size,
+        "width": facts.width if facts else 0,
+        "height": facts.height if facts else 0,
+        "format": facts.format if facts else "",
+        "modified": entry.stat.mtime_ns // _NANOSECONDS,
+        "exif": facts.exif_fields if facts else 0,
+        "gps": facts.has_gps if facts else False,
+        "frames": facts.frames if facts else 1,
+        "digest": entry.digest.hex() if entry.digest else "",
+    }
+    exact = path_fields(path)
+    if "path_bytes" in exact or exact["path"] != readable(path):
+        content["exact"] = {**exact, "address": _address(path)}
+    if facts and facts.captured:
+        content["captured"] = facts.captured.replace(tzinfo=None).isoformat(timespec="seconds")
+    if facts and facts.camera:
+        content["camera"] = readable(facts.camera)
+    if entry.failure:
+        content["damage"] = readable(entry.failure.message)
+    return content
+
+
+def _folder(folder: Path) -> dict[str, Any]:
+    return {"name": readable(folder), "files": _pictures_in(folder), "address": _address(folder)}
+
+
+def _address(path: Path) -> str:
+    return "file://" + quote(os.fsencode(path))
+
+
+def _pictures_in(folder: Path) -> int:
+    """Count the pictures directly in a folder, by their names; 0 if it cannot be read."""
+    with suppress(OSError), os.scandir(folder) as listed:
+        return sum(os.path.splitext(each.name)[1].lower() in EXTENSIONS for each in listed)  # noqa: PTH122 - quicker
+    return 0

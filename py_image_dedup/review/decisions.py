@@ -1,0 +1,290 @@
+"""Decisions of a person, as ``decisions.json`` has them, turn the plan of a run into the plan of what was decided.
+
+Only what was decided is in that plan; it is checked as every plan is, and each file once more at the moment of acting.
+A person may remove what the program would not, such as a part of a picture, and choose another keeper. What a person
+may not do is make a part the keeper of the whole: the rest of the picture would be gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from py_image_dedup.model.file import Root
+from py_image_dedup.model.match import REMOVABLE_CLASSES, Match, MatchClass, RankedGroup, Reason, Redundant
+from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.plan import Action, ActionKind, Plan
+from py_image_dedup.model.result import RunResult
+from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, check_plan, make_plan, reason_to_stay
+from py_image_dedup.removal.serialization import FormatError, field, object_from_json, path_from_json
+from py_image_dedup.scan.roots import Ownership
+
+VERSION: Final = 1
+"""Of the format. A reader refuses another one."""
+
+BY_HAND: Final = "by-hand"
+"""The rule in the reason of a file that a person decided about."""
+
+_WHOLE_PICTURE: Final = frozenset({MatchClass.IDENTICAL, MatchClass.SAME_PIXELS, MatchClass.SIMILAR})
+_SUREST_FIRST: Final = tuple(MatchClass)
+
+
+class DecisionsError(ValueError):
+    """Decisions that cannot be carried out; the message names the file and the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A file that a decision names.
+
+    Attributes:
+        path: Absolute.
+        digest: BLAKE3 of the bytes that the person saw.
+    """
+
+    path: Path
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDecision:
+    """What was decided about one group.
+
+    Attributes:
+        keeper: The file that stays.
+        remove: Files that go.
+        keep: Files that stay, too.
+        not_duplicates: The files show different photos.
+    """
+
+    keeper: FileRef
+    remove: tuple[FileRef, ...] = ()
+    keep: tuple[FileRef, ...] = ()
+    not_duplicates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What was decided about a run.
+
+    Attributes:
+        run: The name of the run.
+        groups: Decided groups; all others stay as they are.
+    """
+
+    run: str
+    groups: tuple[GroupDecision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedPlan:
+    """What decisions come to.
+
+    Attributes:
+        plan: Checked.
+        left: Files that were to go and cannot, each with a sentence.
+    """
+
+    plan: Plan
+    left: tuple[tuple[Path, str], ...] = ()
+
+
+def load_decisions(path: Path) -> Decisions:
+    """Read ``decisions.json``.
+
+    Raises:
+        DecisionsError: It is something else, or of another version.
+        OSError: It cannot be read.
+    """
+    try:
+        return decisions_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (DecisionsError, ValueError, RecursionError) as error:
+        raise DecisionsError(f"{path}: {error}") from error
+
+
+def decisions_from_json(value: object) -> Decisions:
+    """Read the value that the page writes.
+
+    Raises:
+        DecisionsError: It is something else, or of another version.
+    """
+    try:
+        fields = object_from_json(value, "decisions")
+        version = field(fields, "version", int, "decisions")
+        if version != VERSION:
+            raise DecisionsError(f"decisions of version {version}; this program knows version {VERSION}")
+        groups = field(fields, "groups", list, "decisions")
+        return Decisions(
+            field(fields, "run", str, "decisions"),
+            tuple(_group(each, f"groups[{place}]") for place, each in enumerate(groups)),
+        )
+    except FormatError as error:
+        raise DecisionsError(str(error)) from error
+
+
+def _group(value: object, where: str) -> GroupDecision:
+    fields = object_from_json(value, where)
+    remove: list[FileRef] = []
+    keep: list[FileRef] = []
+    for place, each in enumerate(field(fields, "files", list, where)):
+        name = f"{where}.files[{place}]"
+        verdict = field(object_from_json(each, name), "decision", str, name)
+        if verdict not in {"keep", "remove"}:
+            raise FormatError(f"{name}.decision must be keep or remove; it is {verdict!r}")
+        (remove if verdict == "remove" else keep).append(_file(each, name))
+    not_duplicates = field(fields, "not_duplicates", bool, where)
+    if not_duplicates and remove:
+        raise FormatError(f"{where}: files that are not duplicates cannot be removed")
+    return GroupDecision(_file(fields.get("keeper"), f"{where}.keeper"), tuple(remove), tuple(keep), not_duplicates)
+
+
+def _file(value: object, where: str) -> FileRef:
+    fields = object_from_json(value, where)
+    try:
+        digest = bytes.fromhex(field(fields, "digest", str, where))
+    except ValueError as error:
+        raise FormatError(f"{where}.digest must be hexadecimal") from error
+    return FileRef(path_from_json(fields, where), digest)
+
+
+def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: RemovalOptions) -> DecidedPlan:
+    """Return the plan of what was decided.
+
+    Actions of the plan that agree with a decision are taken as they are, with their numbers. What a person decided
+    beyond it gets an action as a run would plan it.
+
+    Args:
+        plan: Of the run, perhaps edited.
+        result: Of the same run: its groups say how files are known to match.
+        decisions: About the same run.
+        removal: How files are removed where the plan does not show it.
+
+    Raises:
+        DecisionsError: They are about another run, or a file is not what it was, is unknown, or is no match of the
+            file that is to stay.
+        PlanError: No safe plan can be made, such as where a file is to go and is to stay as the keeper of another.
+    """
+    if decisions.run != plan.run:
+        raise DecisionsError(f"these are decisions about the run {decisions.run}, and the plan is of {plan.run}")
+    known = _Known(result)
+    planned = {action.source.path: action for action in plan.actions}
+    roots = [Root(path, protected=path in plan.protected) for path in plan.roots]
+    options = replace(_options(plan, removal), remove_classes=REMOVABLE_CLASSES)
+    ownership = Ownership(roots)
+    taken: list[Action] = []
+    more: list[RankedGroup] = []
+    left: list[tuple[Path, str]] = []
+    for group in decisions.groups:
+        keeper = known.entry(group.keeper)
+        further: list[Redundant] = []
+        for file in group.remove:
+            entry = known.entry(file)
+            match = known.match(keeper, entry)
+            action = planned.get(entry.stat.path)
+            if action is not None and action.keeper.path == keeper.stat.path:
+                taken.append(action)
+                continue
+            redundant = Redundant(match, Reason(BY_HAND, "chosen to stay", "chosen to go"))
+            why = reason_to_stay(RankedGroup(keeper, (redundant,)), redundant, ownership, options)
+            if why is None:
+                further.append(redundant)
+            else:
+                left.append((entry.stat.path, why))
+        if further:
+            more.append(RankedGroup(keeper, tuple(further)))
+    targets = {action.target for action in taken}
+    added = make_plan(plan.run, more, roots, options, taken=lambda path: path in targets or os.path.lexists(path))
+    decided = replace(plan, actions=(*taken, *_renumbered(added, plan)))
+    check_plan(decided)
+    return DecidedPlan(decided, tuple(left))
+
+
+def _renumbered(added: Plan, plan: Plan) -> Iterator[Action]:
+    """Return actions with numbers that no action of the plan has, so that the journal can tell them apart."""
+    number = max((action.number for action in plan.actions), default=0)
+    group = max((action.group for action in plan.actions), default=0)
+    for action in added.actions:
+        yield replace(action, number=number + action.number, group=group + action.group)
+
+
+def _options(plan: Plan, removal: RemovalOptions) -> RemovalOptions:
+    """Return how the run removes files, as far as its plan shows it: options of its command line are in the plan."""
+    kinds = {action.kind for action in plan.actions}
+    action = removal.action
+    if ActionKind.TRASH in kinds:
+        action = ActionChoice.TRASH
+    elif ActionKind.HARDLINK in kinds:
+        action = ActionChoice.HARDLINK
+    elif kinds:
+        deletes_at_once = any(
+            each.kind is ActionKind.DELETE and each.match_class is not MatchClass.IDENTICAL for each in plan.actions
+        )
+        action = ActionChoice.DELETE if deletes_at_once else ActionChoice.AUTO
+    if action is ActionChoice.MOVE and plan.target_directory is None:
+        action = ActionChoice.AUTO
+    return replace(removal, action=action, target_directory=plan.target_directory, prune=plan.prune)
+
+
+class _Known:
+    """The files and matches of a result."""
+
+    def __init__(self, result: RunResult) -> None:
+        self._entries: dict[Path, IndexEntry] = {}
+        self._matches: dict[tuple[Path, Path], Match] = {}
+        self._keepers: dict[Path, IndexEntry] = {}
+        for match in result.reported:
+            self._add(match)
+        for group in result.groups:
+            for redundant in group.redundant:
+                self._add(redundant.match)
+                self._keepers[redundant.entry.stat.path] = group.keeper
+
+    def _add(self, match: Match) -> None:
+        left, right = match.left.stat.path, match.right.stat.path
+        self._entries[left], self._entries[right] = match.left, match.right
+        self._matches[left, right] = match
+
+    def entry(self, file: FileRef) -> IndexEntry:
+        """Return the entry of a file."""
+        entry = self._entries.get(file.path)
+        if entry is None:
+            raise DecisionsError(f"{file.path} is in no group of this run")
+        if entry.digest != file.digest:
+            raise DecisionsError(f"{file.path} has other bytes in this run than when it was decided about")
+        return entry
+
+    def match(self, keeper: IndexEntry, entry: IndexEntry) -> Match:
+        """Return how a file matches the one that is to stay."""
+        direct = self._either_way(keeper, entry)
+        if direct is not None:
+            return direct
+        # Two files that both match the first keeper: a person looked at them, and the surer of what is known about
+        # each does not hold for both.
+        first = self._keepers.get(keeper.stat.path)
+        if first is not None and self._keepers.get(entry.stat.path) is first:
+            mine, other = self._either_way(keeper, first), self._either_way(first, entry)
+            if mine is not None and other is not None:
+                classes = (mine.match_class, other.match_class)
+                if not set(classes) <= _WHOLE_PICTURE:
+                    raise DecisionsError(
+                        f"{entry.stat.path} cannot go: {keeper.stat.path} is not known to show all of it"
+                    )
+                weaker = max(classes, key=_SUREST_FIRST.index)
+                return Match(keeper, entry, weaker, max(mine.distance, other.distance))
+        raise DecisionsError(f"{entry.stat.path} does not match {keeper.stat.path}")
+
+    def _either_way(self, keeper: IndexEntry, entry: IndexEntry) -> Match | None:
+        forward = self._matches.get((keeper.stat.path, entry.stat.path))
+        if forward is not None:
+            return forward
+        back = self._matches.get((entry.stat.path, keeper.stat.path))
+        if back is None:
+            return None
+        if back.match_class not in _WHOLE_PICTURE:
+            raise DecisionsError(f"{entry.stat.path} cannot go: {keeper.stat.path} shows a part of it only")
+        evidence = back.evidence.reversed() if back.evidence else None
+        return Match(keeper, entry, back.match_class, back.distance, evidence=evidence)
