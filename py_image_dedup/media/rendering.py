@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from py_image_dedup.media.decoder import Guard
+from py_image_dedup.media.decoder import WorkerClient
 from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
-from py_image_dedup.media.limits import Admit, Limits, MediaError, MemoryBudget, explain
+from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserve, explain
+from py_image_dedup.media.opened_file import OpenedFile, read_file
 from py_image_dedup.media.process import command_of
-from py_image_dedup.media.source import Source, read_source
 from py_image_dedup.model.failure import FailureReason
 
 _COMMAND = command_of("py_image_dedup.media.worker.render")
@@ -39,9 +39,9 @@ class RenderedSize(StrEnum):
         return "image/webp" if self is RenderedSize.THUMBNAIL else "image/jpeg"
 
 
-class _Client(Guard):
-    def render(self, size: RenderedSize, source: Source, kind: str, admit: Admit) -> bytes:
-        return self._ask(size.value, source, kind, admit)[1]
+class _Client(WorkerClient):
+    def render(self, size: RenderedSize, source: OpenedFile, kind: str, reserve: Reserve) -> bytes:
+        return self._request(size.value, source, kind, reserve)[1]
 
 
 class Renderer:
@@ -71,13 +71,13 @@ class Renderer:
         Raises:
             MediaError: It cannot be read or decoded, or has other bytes (``changed``).
         """
-        with read_source(path) as source:
+        with read_file(path) as source:
             if digest is not None and source.digest != digest:
                 raise MediaError(FailureReason.CHANGED, "the file is not the one that was analysed")
             try:
                 kind = recognise(source.head(HEAD_BYTES), source.tail(TAIL_BYTES), path.suffix)
-                with self._budget.share() as admit:
-                    return self._client.render(size, source, kind, admit)
+                with self._budget.reservation() as reserve:
+                    return self._client.render(size, source, kind, reserve)
             except Exception as error:
                 raise explain(error) from error
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageCms
 
-from py_image_dedup.media.limits import Admit, Limits
+from py_image_dedup.media.limits import Limits, Reserve
 from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.media.worker.decode import (
     _levels,
@@ -42,16 +42,18 @@ def main() -> int:
     return serve({size.value: partial(_render, size=size) for size in RenderedSize})
 
 
-def _render(stream: BinaryIO, kind: str, limits: Limits, admit: Admit, *, size: RenderedSize) -> tuple[Message, bytes]:
-    admit = _prepare(stream, kind, limits, admit)
+def _render(
+    stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve, *, size: RenderedSize
+) -> tuple[Message, bytes]:
+    reserve = _prepare(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
         limits.check_size(*picture.size)
         if kind == "TIFF":
             refuse_raw(picture)
-        return {}, encode(_shown(picture, kind, size.longest_side, admit), size)
+        return {}, encode(_shown(picture, kind, size.longest_side, reserve), size)
 
 
-def _shown(picture: Image.Image, kind: str, longest_side: int, admit: Admit) -> Image.Image:
+def _shown(picture: Image.Image, kind: str, longest_side: int, reserve: Reserve) -> Image.Image:
     """Return a picture as a viewer shows it, in 8 bits of sRGB or grey and no larger than asked for."""
     extra = 0
     if isinstance(picture, Jpeg):
@@ -59,7 +61,7 @@ def _shown(picture: Image.Image, kind: str, longest_side: int, admit: Admit) -> 
         # The decoder scales down to twice the size at least, so that the rest can be averaged well.
         scale = next(each for each in (8, 4, 2, 1) if each == 1 or max(picture.size) // each >= 2 * longest_side)
         picture.draft(None, (picture.width // scale, picture.height // scale))
-    admit(extra + 2 * needed_bytes(picture, kind))
+    reserve(extra + 2 * needed_bytes(picture, kind))
     picture.load()
     orientation = orientation_of(picture, kind)
     profile = picture.info.get("icc_profile")
