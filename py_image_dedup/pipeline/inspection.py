@@ -9,7 +9,7 @@ better one, the two change places and the group is cut again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -22,7 +22,7 @@ from py_image_dedup.matching.groups import KeeperGroups
 from py_image_dedup.matching.matcher import Matcher
 from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.inspection import Inspection, Original, Outcome
+from py_image_dedup.model.inspection import Inspection, Original, Outcome, Side
 from py_image_dedup.model.match import WHOLE, Group, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.model.result import PhaseSummary
@@ -88,10 +88,16 @@ class Inspector:
     compared: int = 0
     _known: dict[DigestPair, Inspection] = field(default_factory=dict)
     _failures: Counter[bytes] = field(default_factory=Counter)
+    _placed: set[bytes] = field(default_factory=set)
 
     def found(self, match: Match) -> Inspection | None:
         """Return what is known about a match; ``None`` if its files were not compared."""
         return self._known.get(_pair(match))
+
+    @property
+    def placed(self) -> Collection[bytes]:
+        """The digests of contents that a comparison in full told to be better or worse than another, or equal."""
+        return self._placed
 
     def origin(self, left: IndexEntry, right: IndexEntry) -> Original | None:
         """Return which of two files the other was made from; ``None`` if they were not compared."""
@@ -136,6 +142,9 @@ class Inspector:
     def _remember(self, pair: DigestPair, inspection: Inspection) -> None:
         self._known[pair] = inspection
         self._failures[pair[1]] += not inspection.is_removable
+        is_placed = inspection.outcome is not Outcome.EDITED or inspection.original.side is not Side.UNKNOWN
+        if inspection.outcome in _SAME_PHOTO and is_placed:
+            self._placed.update(pair)
 
     def _question(self, match: Match) -> Question:
         seen = match.evidence
@@ -337,7 +346,7 @@ class _Stage:
 
     def _ordered(self, ordering: Ordering) -> Ordering:
         entries = tuple(sorted(ordering.ranking.entries, key=lambda entry: entry.stat.raw_path))
-        ordered = self.group_ranker.order(Group(entries))
+        ordered = self.group_ranker.order(Group(entries), self.inspector.placed)
         digests = {entry.digest for entry in entries}
         for better, worse in self.better:
             if better in digests and worse in digests:

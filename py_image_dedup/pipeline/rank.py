@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -59,10 +59,17 @@ class GroupRanker:
     ranker: Ranker
     removable: frozenset[MatchClass]
 
-    def order(self, group: Group) -> Ordering:
-        """Order the files of a group, best first."""
+    def order(self, group: Group, compared: Collection[bytes] = ()) -> Ordering:
+        """Order the files of a group, best first.
+
+        Args:
+            group: The files.
+            compared: Digests of files that were compared in full: what small copies of the pictures say of borders and
+                overlays is superseded by what was found then.
+        """
         ranking = self.ranker.rank(group.entries)
-        dominated = self.matcher.dominated(ranking.entries)
+        doubtful = [entry.stat.raw_path for entry in ranking.entries if entry.digest in compared]
+        dominated = self.matcher.dominated(ranking.entries).difference(doubtful)
         # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only,
         # or was drawn over, is no better than what it was made from.
         ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in dominated)
