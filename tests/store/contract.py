@@ -7,11 +7,12 @@ a function that opens one and the same index, empty at the beginning of the test
 from __future__ import annotations
 
 from tests.store.contract_entries import EntriesContract, StoreOpener
+from tests.store.contract_inspections import InspectionContract
 from tests.store.contract_search import SearchContract
 from tests.store.contract_verified import VerifiedContract
 
 __all__ = ["StoreContract", "StoreOpener"]
 
 
-class StoreContract(EntriesContract, SearchContract, VerifiedContract):
+class StoreContract(EntriesContract, SearchContract, VerifiedContract, InspectionContract):
     """What every store does; set ``examples`` to try the properties with fewer or more random cases."""
