@@ -169,6 +169,7 @@ def options_of(settings: Settings) -> Options:
         selector=Selector(frozenset(analysis.file_extensions), analysis.exclusions, analysis.recursive),
         analyse=AnalyseOptions(threads=analysis.threads, limits=limits_of(settings), features=analysis.features),
         find=matching_of(settings),
+        inspect=deduplication.inspect,
         rules=rules_of(settings),
         identical_rules=parse_identical_rules(deduplication.identical_rules),
         removal=removal_of(settings),

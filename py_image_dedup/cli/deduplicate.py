@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  py-image-dedup deduplicate ~/Pictures                             shows the duplicates
-  py-image-dedup deduplicate ~/Pictures --no-dry-run                asks, then removes them
+  py-image-dedup deduplicate ~/Pictures                         shows the duplicates
+  py-image-dedup deduplicate ~/Pictures --no-dry-run            asks, then removes them
   py-image-dedup deduplicate ~/Inbox --protect ~/Pictures --no-dry-run --yes
   py-image-dedup deduplicate ~/Pictures --prefer ~/Pictures/sorted --rule oldest-capture-date
-  py-image-dedup deduplicate ~/Pictures --remove +partial           crops may be removed too"""
+  py-image-dedup deduplicate ~/Pictures --remove +edited        edited copies may be removed too"""
 
 
 @click.command(name="deduplicate", epilog=_EXAMPLES)
@@ -96,8 +96,15 @@ Examples:
     multiple=True,
     metavar="[+]CLASS",
     callback=check_classes,
-    help="Match class that may be removed: identical, same-pixels, similar or partial. With + the class is added to "
-    "the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, similar]",
+    help="Match class that may be removed: identical, same-pixels, similar, edited or partial. With + the class is "
+    "added to the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, "
+    "similar]",
+)
+@click.option(
+    "--inspect/--no-inspect",
+    default=None,
+    help="Compare each redundant file in full with the file that stays, or show the quick answer of a dry run.  "
+    "[default: --inspect]",
 )
 @click.option(
     "--action",
@@ -185,6 +192,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[st
             "dry_run": options["dry_run"],
             "deduplication.matching": options["matching"],
             "deduplication.max_distance": options["max_distance"],
+            "deduplication.inspect": options["inspect"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
             "deduplication.quarantine_days": options["quarantine_days"],

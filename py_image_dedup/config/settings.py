@@ -226,6 +226,12 @@ class DeduplicationSettings:
         f"Match classes that may be removed ({', '.join(MatchClass)}); the others are only reported. A class with + "
         "is added to the default.",
     )
+    inspect: bool = option(
+        BOOLEAN,
+        True,
+        "Compare each redundant file in full with the file that stays; without it there are only dry runs, which show "
+        "the quick answer.",
+    )
     action: str = option(
         choice("auto", "move", "delete", "trash", "hardlink"),
         "auto",

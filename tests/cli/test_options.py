@@ -50,7 +50,7 @@ def test_exclusions_of_the_command_line_are_added_to_the_configured_ones(program
 def test_a_preferred_folder_and_a_rule_choose_the_file_that_stays(program: Program, library: Path) -> None:
     assert keepers(deduplicate(program)) == {"beach.jpg"}
     assert keepers(deduplicate(program, "--prefer", "Pictures/copies")) == {"beach copy.jpg"}
-    assert keepers(deduplicate(program, "--rule", "lower-pixel-count")) == {"small.jpg"}
+    assert keepers(deduplicate(program, "--no-inspect", "--rule", "lower-pixel-count")) == {"small.jpg"}
     both = deduplicate(program, "--rule", "lower-pixel-count", "--prefer", "Pictures/copies")
     assert keepers(both) == {"beach copy.jpg"}
     name = deduplicate(program, "--rule", "name-pattern: ^beach copy", "--rule", "lower-pixel-count")
@@ -193,3 +193,15 @@ def test_the_completion_script_asks_the_program(program: Program, shell: str) ->
 def test_the_shell_is_told_the_names_of_commands(program: Program) -> None:
     asked = {"_PY_IMAGE_DEDUP_COMPLETE": "bash_complete", "COMP_WORDS": "py-image-dedup ded", "COMP_CWORD": "1"}
     assert program.run(**asked).out.split() == ["plain,deduplicate"]
+
+
+def test_a_quick_answer_is_a_dry_run(program: Program, library: Path) -> None:
+    quick = program.call("deduplicate", "Pictures", "--no-inspect")
+    assert quick.code == 0
+    assert "Quick answer  similar files were not compared in full (--no-inspect)" in quick.out
+    assert "Quick answer" not in program.call("deduplicate", "Pictures").out
+    before = contents(library)
+    real = program.call("deduplicate", "Pictures", "--no-inspect", "--no-dry-run", "--yes")
+    assert real.code == 2
+    assert "deduplication.inspect: false needs dry_run: true" in real.err
+    assert contents(library) == before
