@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
+from py_image_dedup.cli.file_list import file_list_options, read_file_list, searched_paths
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     DRY_RUN,
@@ -54,11 +55,13 @@ Examples:
   py-image-dedup deduplicate ~/Pictures --no-dry-run            asks, then removes them
   py-image-dedup deduplicate ~/Inbox --protect ~/Pictures --no-dry-run --yes
   py-image-dedup deduplicate ~/Pictures --prefer ~/Pictures/sorted --rule oldest-capture-date
+  find ~/Pictures -newer marker -print0 | py-image-dedup deduplicate -0 --files-from -
   py-image-dedup deduplicate ~/Pictures --remove +edited        edited copies may be removed too"""
 
 
 @click.command(name="deduplicate", epilog=_EXAMPLES)
 @ROOTS
+@file_list_options
 @DRY_RUN
 @click.option(
     "--skip-analyse-phase",
@@ -143,6 +146,8 @@ def deduplicate_command(
     summary: bool,
     with_exit_code: bool,
     yes: bool,
+    files_from: str | None,
+    null: bool,
     **options: Any,
 ) -> int:
     """Find duplicates and remove them.
@@ -155,7 +160,8 @@ def deduplicate_command(
     """
     from py_image_dedup.wiring import build, build_store, roots_of
 
-    settings = _settings(invocation, roots, options)
+    files = read_file_list(invocation, roots, files_from, null=null)
+    settings = _settings(invocation, roots if files is None else files.folders, options)
     folders = roots_of(settings)
     if not folders:
         raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
@@ -170,6 +176,7 @@ def deduplicate_command(
             observer=session.observer,
             should_stop=session.interrupt,
             confirm=question if asks else None,
+            listed=searched_paths(files, settings),
         )
         result = deduplicator.deduplicate(folders, dry_run=settings.dry_run, skip_analyse=skip_analyse_phase)
     saved = save_result(result, settings)
