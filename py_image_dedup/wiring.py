@@ -5,7 +5,8 @@ Rooms are imported where they are put together: a command that asks the index a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,7 @@ def options_of(settings: Settings) -> Options:
         selector=Selector(frozenset(analysis.file_extensions), analysis.exclusions, analysis.recursive),
         analyse=AnalyseOptions(threads=analysis.threads, limits=limits_of(settings), features=analysis.features),
         find=matching_of(settings),
+        inspect=deduplication.inspect,
         rules=rules_of(settings),
         identical_rules=parse_identical_rules(deduplication.identical_rules),
         removal=removal_of(settings),
@@ -184,6 +186,7 @@ def build(
     observer: Observer = ignore,
     should_stop: Callable[[], bool] = lambda: False,
     confirm: Confirm | None = None,
+    listed: Collection[bytes] | None = None,
 ) -> Deduplicator:
     """Put a deduplicator together.
 
@@ -193,7 +196,11 @@ def build(
         observer: Is told of everything, from several threads.
         should_stop: Polled by all long work.
         confirm: Asked once, before anything is removed.
+        listed: Absolute raw paths of the only files that count; ``None`` for all files of the roots.
     """
     from py_image_dedup.api import Deduplicator
 
-    return Deduplicator(store, options_of(settings), observer=observer, should_stop=should_stop, confirm=confirm)
+    options = options_of(settings)
+    if listed is not None:
+        options = replace(options, selector=replace(options.selector, listed=frozenset(listed)))
+    return Deduplicator(store, options, observer=observer, should_stop=should_stop, confirm=confirm)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
+from py_image_dedup.cli.file_list import file_list_options, read_file_list, searched_paths
 from py_image_dedup.cli.options import FORMAT, REPORTS, ROOTS, SUMMARY, search_options, search_settings, searched
 from py_image_dedup.cli.output import Output, emit_result, exit_code, print_result, progress_session
 from py_image_dedup.report.text import readable
@@ -20,6 +21,7 @@ Examples:
 
 @click.command(name="analyse", epilog=_EXAMPLES)
 @ROOTS
+@file_list_options
 @search_options
 @REPORTS
 @FORMAT
@@ -33,6 +35,8 @@ def analyse_command(
     output_format: str,
     *,
     summary: bool,
+    files_from: str | None,
+    null: bool,
     **options: Any,
 ) -> int:
     """Read new and changed pictures into the index.
@@ -42,6 +46,8 @@ def analyse_command(
     """
     from py_image_dedup.wiring import build, build_store, roots_of
 
+    files = read_file_list(invocation, roots, files_from, null=null)
+    roots = roots if files is None else files.folders
     settings = invocation.settings({**roots_on_the_command_line(roots, None), **search_settings(options)})
     settings = searched(settings, options)
     folders = roots_of(settings)
@@ -49,7 +55,14 @@ def analyse_command(
         raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
     output = Output(output_format, reports, summary=summary)
     with build_store(settings) as store, progress_session(invocation) as session:
-        result = build(settings, store, observer=session.observer, should_stop=session.interrupt).analyse(folders)
+        deduplicator = build(
+            settings,
+            store,
+            observer=session.observer,
+            should_stop=session.interrupt,
+            listed=searched_paths(files, settings),
+        )
+        result = deduplicator.analyse(folders)
     written = emit_result(result, output, invocation, lambda: print_result(invocation, result, summary=summary))
     if result.error:
         click.echo(f"Error: {readable(result.error)}", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
+from py_image_dedup.cli.file_list import file_list_options, read_file_list, searched_paths
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     DRY_RUN,
@@ -50,15 +51,17 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  py-image-dedup deduplicate ~/Pictures                             shows the duplicates
-  py-image-dedup deduplicate ~/Pictures --no-dry-run                asks, then removes them
+  py-image-dedup deduplicate ~/Pictures                         shows the duplicates
+  py-image-dedup deduplicate ~/Pictures --no-dry-run            asks, then removes them
   py-image-dedup deduplicate ~/Inbox --protect ~/Pictures --no-dry-run --yes
   py-image-dedup deduplicate ~/Pictures --prefer ~/Pictures/sorted --rule oldest-capture-date
-  py-image-dedup deduplicate ~/Pictures --remove +partial           crops may be removed too"""
+  find ~/Pictures -newer marker -print0 | py-image-dedup deduplicate -0 --files-from -
+  py-image-dedup deduplicate ~/Pictures --remove +edited        edited copies may be removed too"""
 
 
 @click.command(name="deduplicate", epilog=_EXAMPLES)
 @ROOTS
+@file_list_options
 @DRY_RUN
 @click.option(
     "--skip-analyse-phase",
@@ -96,8 +99,15 @@ Examples:
     multiple=True,
     metavar="[+]CLASS",
     callback=check_classes,
-    help="Match class that may be removed: identical, same-pixels, similar or partial. With + the class is added to "
-    "the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, similar]",
+    help="Match class that may be removed: identical, same-pixels, similar, edited or partial. With + the class is "
+    "added to the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, "
+    "similar]",
+)
+@click.option(
+    "--inspect/--no-inspect",
+    default=None,
+    help="Compare each redundant file in full with the file that stays, or show the quick answer of a dry run.  "
+    "[default: --inspect]",
 )
 @click.option(
     "--action",
@@ -136,6 +146,8 @@ def deduplicate_command(
     summary: bool,
     with_exit_code: bool,
     yes: bool,
+    files_from: str | None,
+    null: bool,
     **options: Any,
 ) -> int:
     """Find duplicates and remove them.
@@ -148,7 +160,8 @@ def deduplicate_command(
     """
     from py_image_dedup.wiring import build, build_store, roots_of
 
-    settings = _settings(invocation, roots, options)
+    files = read_file_list(invocation, roots, files_from, null=null)
+    settings = _settings(invocation, roots if files is None else files.folders, options)
     folders = roots_of(settings)
     if not folders:
         raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
@@ -163,6 +176,7 @@ def deduplicate_command(
             observer=session.observer,
             should_stop=session.interrupt,
             confirm=question if asks else None,
+            listed=searched_paths(files, settings),
         )
         result = deduplicator.deduplicate(folders, dry_run=settings.dry_run, skip_analyse=skip_analyse_phase)
     saved = save_result(result, settings)
@@ -185,6 +199,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[st
             "dry_run": options["dry_run"],
             "deduplication.matching": options["matching"],
             "deduplication.max_distance": options["max_distance"],
+            "deduplication.inspect": options["inspect"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
             "deduplication.quarantine_days": options["quarantine_days"],

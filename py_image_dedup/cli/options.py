@@ -120,9 +120,9 @@ def check_classes(ctx: click.Context, param: click.Parameter, value: Sequence[st
     Raises:
         click.BadParameter: A name is unknown.
     """
-    from py_image_dedup.model.match import MatchClass
+    from py_image_dedup.model.match import REMOVABLE_CLASSES, MatchClass
 
-    names = [each.value for each in MatchClass]
+    names = [each.value for each in MatchClass if each in REMOVABLE_CLASSES]
     for each in value:
         if each.removeprefix("+") not in names:
             raise click.BadParameter(f"{each!r} is not one of {', '.join(names)}.", ctx, param)

@@ -94,6 +94,9 @@ def _contradictions(settings: Settings) -> list[Problem]:
     if settings.deduplication.matching == "verified" and not settings.analysis.features:
         cause = "verified needs analysis.features: true"
         problems.append(Problem("deduplication.matching", cause, "configuration"))
+    if not settings.deduplication.inspect and not settings.dry_run:
+        cause = "false needs dry_run: true: files are removed only after they were compared in full"
+        problems.append(Problem("deduplication.inspect", cause, "configuration"))
     if settings.elasticsearch.password and not settings.elasticsearch.username:
         problems.append(Problem("elasticsearch.password", "needs elasticsearch.username", "configuration"))
     return problems

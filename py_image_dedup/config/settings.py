@@ -84,6 +84,8 @@ RULES = ValueType(_read, list)
 
 IDENTICAL_RULES = ValueType(lambda value: _read(value, lambda rule: parse_identical_rules([rule])), list)
 
+_CLASSES = tuple(each.value for each in MatchClass if each in REMOVABLE_CLASSES)
+
 DEFAULT_REMOVE = ("identical", "same-pixels", "similar")
 """The match classes that may be removed by default."""
 
@@ -98,7 +100,7 @@ def with_classes(given: Sequence[str], base: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: A name is unknown, or only some have ``+``.
     """
-    classes = choice(*(each.value for each in MatchClass if each in REMOVABLE_CLASSES))
+    classes = choice(*_CLASSES)
     names = [classes.read(each.strip().removeprefix("+")) for each in given]
     added = [each.strip().startswith("+") for each in given]
     if any(added) and not all(added):
@@ -223,8 +225,14 @@ class DeduplicationSettings:
     remove: tuple[str, ...] = option(
         CLASSES,
         DEFAULT_REMOVE,
-        f"Match classes that may be removed ({', '.join(MatchClass)}); the others are only reported. A class with + "
+        f"Match classes that may be removed ({', '.join(_CLASSES)}); the others are only reported. A class with + "
         "is added to the default.",
+    )
+    inspect: bool = option(
+        BOOLEAN,
+        True,
+        "Compare each redundant file in full with the file that stays; without it there are only dry runs, which show "
+        "the quick answer.",
     )
     action: str = option(
         choice("auto", "move", "delete", "trash", "hardlink"),
@@ -252,8 +260,8 @@ class DeduplicationSettings:
     identical_rules: tuple[RuleSpec, ...] = option(
         IDENTICAL_RULES,
         DEFAULT_IDENTICAL_RULES,
-        "Which of several files with the same bytes stays. A protected file always does; folder-order without folders "
-        "means that of prioritization_rules.",
+        "Rules that choose the file that stays among files with the same bytes, after protected files. folder-order "
+        "without folders means that of prioritization_rules.",
     )
 
 

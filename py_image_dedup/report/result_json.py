@@ -83,7 +83,12 @@ def _entry(entry: IndexEntry) -> dict[str, Any]:
 
 
 def _reason(reason: Reason) -> dict[str, str]:
-    return {"rule": reason.rule, "keeper": reason.keeper_value, "redundant": reason.redundant_value}
+    return {
+        "rule": reason.rule,
+        "keeper": reason.keeper_value,
+        "redundant": reason.redundant_value,
+        "sentence": reason.sentence,
+    }
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:
@@ -339,6 +344,10 @@ def _read_match(left: IndexEntry, right: IndexEntry, found: _Json) -> Match:
     )
 
 
+def _read_reason(found: _Json) -> Reason:
+    return Reason(found["rule"], found["keeper"], found["redundant"], found.get("sentence", ""))
+
+
 def _read_group(found: _Json) -> RankedGroup:
     keeper = _read_entry(found["keeper"])
     return RankedGroup(
@@ -346,7 +355,7 @@ def _read_group(found: _Json) -> RankedGroup:
         tuple(
             Redundant(
                 _read_match(keeper, _read_entry(each), each),
-                Reason(each["reason"]["rule"], each["reason"]["keeper"], each["reason"]["redundant"]),
+                _read_reason(each["reason"]),
             )
             for each in found["redundant"]
         ),

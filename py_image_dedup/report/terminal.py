@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from py_image_dedup.model.failure import Failure, Phase
+from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.text import (
     PARTICIPLES,
+    Totals,
     below,
     common_folder,
     count_words,
@@ -47,10 +49,14 @@ _STYLES = {
 }
 _INDENT = " " * (_VERB + 4)
 
+_OTHER = "Other matches (not removed)"
 _NOT_REMOVED = {
-    "Other matches (not removed)": frozenset(MatchClass) - {MatchClass.PARTIAL},
-    "Crops and partial matches (not removed)": frozenset({MatchClass.PARTIAL}),
+    MatchClass.EDITED: "Edited copies (not removed)",
+    MatchClass.PARTIAL: "Crops and partial matches (not removed)",
+    MatchClass.ANOTHER_SHOT: "Other shots of the same scene (not removed)",
+    MatchClass.NOT_THE_SAME: "Different pictures (not removed)",
 }
+"""Titles of the matches that are only reported, by class; the other classes come first."""
 
 _ORIENTATIONS = {
     Orientation.MIRROR: "mirrored",
@@ -63,22 +69,30 @@ _ORIENTATIONS = {
 }
 
 
-def reason_words(reason: Reason, other: str = "the other") -> str:
-    """Return why a keeper is better than another file, such as ``larger (2.7 MiB, the other has 2.1 MiB)``.
-
-    Args:
-        reason: The rule that decided, with both values.
-        other: A name for the other file: ``the other``, ``this one``.
-    """
+def reason_words(reason: Reason) -> str:
+    """Return why a keeper is better than another file, such as ``larger (2.7 MiB, the other has 2.1 MiB)``."""
+    if reason.sentence:
+        return reason.sentence
+    # A result of an older version has no sentences.
     if reason.rule == "path":
         return "all rules are tied, so the path decides"
-    return f"{reason.rule.replace('-', ' ')} ({reason.keeper_value}, {other} has {reason.redundant_value})"
+    return f"{reason.rule.replace('-', ' ')} ({reason.keeper_value}, the other has {reason.redundant_value})"
+
+
+def inspection_words(inspection: Inspection) -> str:
+    """Return what the comparison in full found: its reason, and where the files differ."""
+    words = [inspection.reason]
+    if inspection.regions:
+        first, count = inspection.regions[0], len(inspection.regions)
+        place = f"{first.width} x {first.height} pixels at ({first.x}, {first.y}): {first.kind.value}"
+        words.append(f"Differs in {place}." if count == 1 else f"Differs in {count:,} regions, such as {place}.")
+    return " ".join(words)
 
 
 def match_words(match: Match) -> str:
     """Return the class of a match, its distance, and what the evidence or the orientation says about it."""
     words = [match.match_class.value]
-    if match.match_class in (MatchClass.SIMILAR, MatchClass.PARTIAL):
+    if match.match_class not in (MatchClass.IDENTICAL, MatchClass.SAME_PIXELS):
         words.append(f"distance {match.distance:.3f}")
     if match.evidence is not None and match.evidence.words:
         words.extend(match.evidence.words)
@@ -181,7 +195,7 @@ class TerminalReport:
                 self._file(_verb(outcome), path, _STYLES[outcome.status])
             self._detail(f"{match_words(redundant.match)}; {entry_words(redundant.entry)}")
             if redundant.reason.rule != first.rule:
-                self._detail(f"The kept file: {reason_words(redundant.reason, 'this one')}")
+                self._detail(f"The kept file: {reason_words(redundant.reason)}")
             why = self._why_it_stays(group, redundant) if self._why_it_stays and outcome is None else None
             if outcome is not None:
                 self._print_what_happened(outcome)
@@ -203,16 +217,24 @@ class TerminalReport:
 
     def _print_reported(self, matches: Sequence[Match]) -> None:
         """Print the matches that no action follows from."""
-        for title, classes in _NOT_REMOVED.items():
-            found = [match for match in matches if match.match_class in classes]
-            if not found:
-                continue
-            self._line(title, "bold")
-            for match in found:
-                self._file("", match.left.stat.path)
-                self._file("", match.right.stat.path)
-                self._detail(match_words(match))
-            self._line()
+        titled: dict[str, list[Match]] = {
+            title: [] for title in ("Other matches (not removed)", *_NOT_REMOVED.values())
+        }
+        for match in matches:
+            titled[_NOT_REMOVED.get(match.match_class, "Other matches (not removed)")].append(match)
+        for title, found in titled.items():
+            if found:
+                self._print_matches(title, found)
+
+    def _print_matches(self, title: str, matches: Sequence[Match]) -> None:
+        self._line(title, "bold")
+        for match in matches:
+            self._file("", match.left.stat.path)
+            self._file("", match.right.stat.path)
+            self._detail(match_words(match))
+            if match.inspection is not None:
+                self._detail(inspection_words(match.inspection))
+        self._line()
 
     def _print_not_carried_out(self, outcomes: Sequence[Outcome]) -> None:
         for status in (OutcomeStatus.SKIPPED, OutcomeStatus.FAILED):
@@ -288,10 +310,26 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     left_out = _left_out(result)
     if left_out:
         yield "Left out", f"{count_words(left_out, 'new or changed file')} (--skip-analyse-phase)"
+    if _is_quick(result):
+        yield "Quick answer", "similar files were not compared in full (--no-inspect)"
     if result.groups or result.outcomes:
         classes = ", ".join(f"{totals.classes[each]:,} {each.value}" for each in MatchClass if totals.classes.get(each))
         yield "Groups", f"{totals.groups:,}"
         yield "Redundant", f"{count_words(totals.redundant, 'file')}, {size_words(totals.bytes_redundant)} ({classes})"
+    yield from _removal_lines(result, totals, quarantine_days)
+    if result.pruned_folders:
+        yield "Emptied", f"{count_words(len(result.pruned_folders), 'folder')} removed"
+    if totals.failures:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.failures.items()))
+        yield "Unreadable", f"{count_words(sum(totals.failures.values()), 'file')} ({reasons})"
+    phases = ", ".join(
+        f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases if each.seconds >= _SHORTEST_PHASE
+    )
+    yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)
+
+
+def _removal_lines(result: RunResult, totals: Totals, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
+    """Yield the totals of the removal."""
     done = [outcome for outcome in result.outcomes if outcome.status is OutcomeStatus.DONE]
     if done:
         kinds = Counter(PARTICIPLES[each.action.kind] for each in done)
@@ -309,15 +347,6 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     if expired:
         age = "" if quarantine_days is None else f" older than {count_words(round(quarantine_days), 'day')}"
         yield "Quarantine", f"{count_words(expired, 'file')}{age} permanently deleted"
-    if result.pruned_folders:
-        yield "Emptied", f"{count_words(len(result.pruned_folders), 'folder')} removed"
-    if totals.failures:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.failures.items()))
-        yield "Unreadable", f"{count_words(sum(totals.failures.values()), 'file')} ({reasons})"
-    phases = ", ".join(
-        f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases if each.seconds >= _SHORTEST_PHASE
-    )
-    yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)
 
 
 def _left_out(result: RunResult) -> int:
@@ -326,3 +355,11 @@ def _left_out(result: RunResult) -> int:
     if Phase.FIND not in counts or Phase.ANALYSE in counts:
         return 0
     return counts.get(Phase.CLEANUP, {}).get("stale", 0)
+
+
+def _is_quick(result: RunResult) -> bool:
+    """Return whether a run ranked files without comparing them in full."""
+    phases = {each.phase for each in result.phases}
+    classes = {each.match.match_class for group in result.groups for each in group.redundant}
+    ranked = Phase.RANK in phases and not result.interrupted and result.error is None
+    return ranked and Phase.INSPECT not in phases and bool(classes - {MatchClass.IDENTICAL})

@@ -46,12 +46,14 @@ class Selector:
         exclusions: A file does not count when one of these is found anywhere in its whole path.
         recursive: Files in sub-folders count too.
         apart: Absolute folders that are never entered wherever they lie: where duplicates are moved to.
+        listed: Absolute raw paths of the only files that count; ``None`` for no such list.
     """
 
     extensions: frozenset[str]
     exclusions: tuple[re.Pattern[str], ...] = ()
     recursive: bool = True
     apart: frozenset[bytes] = frozenset()
+    listed: frozenset[bytes] | None = None
     raw_extensions: frozenset[bytes] = field(init=False, repr=False, compare=False)
     # What nearly all names end with, for the quick look of the walk: ``.jpg`` and ``.JPG``.
     usual_ends: frozenset[bytes] = field(init=False, repr=False, compare=False)
@@ -94,6 +96,8 @@ class Selector:
 
     def is_excluded(self, raw_path: bytes) -> bool:
         """Tell whether an exclusion is found in the whole path of a file."""
+        if self.listed is not None and raw_path not in self.listed:
+            return True
         if not self.exclusions:
             return False
         path = os.fsdecode(raw_path)

@@ -133,7 +133,7 @@ class _Walk:
         """
         extensions = self.selector.raw_extensions
         usual = self.selector.usual_ends
-        excluding = bool(self.selector.exclusions)
+        excluding = bool(self.selector.exclusions) or self.selector.listed is not None
         stamps = self.stamps
         subfolders: list[os.DirEntry[bytes]] = []
         seen = False

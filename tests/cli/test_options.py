@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import Ended, Program, contents
+from tests.cli.program import Ended, Program, contents, environment
 from tests.support.pictures import picture, write
 
 
@@ -50,11 +50,11 @@ def test_exclusions_of_the_command_line_are_added_to_the_configured_ones(program
 def test_a_preferred_folder_and_a_rule_choose_the_file_that_stays(program: Program, library: Path) -> None:
     assert keepers(deduplicate(program)) == {"beach.jpg"}
     assert keepers(deduplicate(program, "--prefer", "Pictures/copies")) == {"beach copy.jpg"}
-    assert keepers(deduplicate(program, "--rule", "lower-pixel-count")) == {"small.jpg"}
+    assert keepers(deduplicate(program, "--no-inspect", "--rule", "lower-pixel-count")) == {"small.jpg"}
     both = deduplicate(program, "--rule", "lower-pixel-count", "--prefer", "Pictures/copies")
     assert keepers(both) == {"beach copy.jpg"}
-    name = deduplicate(program, "--rule", "name-pattern: ^beach copy", "--rule", "lower-pixel-count")
-    assert keepers(name) == {"beach copy.jpg"}
+    name = deduplicate(program, "--no-inspect", "--rule", "name-pattern: ^small", "--rule", "higher-pixel-count")
+    assert keepers(name) == {"small.jpg"}
 
 
 def test_a_class_with_a_plus_is_added_and_one_without_replaces_the_default(program: Program, library: Path) -> None:
@@ -193,3 +193,58 @@ def test_the_completion_script_asks_the_program(program: Program, shell: str) ->
 def test_the_shell_is_told_the_names_of_commands(program: Program) -> None:
     asked = {"_PY_IMAGE_DEDUP_COMPLETE": "bash_complete", "COMP_WORDS": "py-image-dedup ded", "COMP_CWORD": "1"}
     assert program.run(**asked).out.split() == ["plain,deduplicate"]
+
+
+def test_a_quick_answer_is_a_dry_run(program: Program, library: Path) -> None:
+    quick = program.call("deduplicate", "Pictures", "--no-inspect")
+    assert quick.code == 0
+    assert "Quick answer  similar files were not compared in full (--no-inspect)" in quick.out
+    assert "Quick answer" not in program.call("deduplicate", "Pictures").out
+    before = contents(library)
+    real = program.call("deduplicate", "Pictures", "--no-inspect", "--no-dry-run", "--yes")
+    assert real.code == 2
+    assert "deduplication.inspect: false needs dry_run: true" in real.err
+    assert contents(library) == before
+
+
+def test_a_list_of_files_is_searched_instead_of_folders(program: Program, library: Path) -> None:
+    listed = [library / "2019" / "beach.jpg", library / "copies" / "beach copy.jpg", library / "gone.jpg"]
+    (program.home / "list").write_text("\n".join(map(str, listed)) + "\n")
+    ended = program.call("deduplicate", "--files-from", "list", "--output", "json")
+    assert redundant(ended) == {"beach copy.jpg": "identical"}
+    assert json.loads(ended.out)["totals"]["files"] == 2
+    assert "Warning: 1 of 3 listed files do not exist." in ended.err
+    assert json.loads(program.call("analyse", "--files-from", "list", "--output", "json").out)["totals"]["files"] == 2
+
+
+def test_a_list_with_null_bytes_comes_from_standard_input(program: Program, library: Path) -> None:
+    before = contents(library)
+    names = [library / "2019" / "beach.jpg", library / "sent" / "small.jpg"]
+    ended = subprocess.run(
+        program.command("deduplicate", "-0", "--files-from", "-", "--no-dry-run", "--yes"),
+        cwd=program.home, input=b"\0".join(map(bytes, names)), capture_output=True, check=False, timeout=60,
+        env=environment(program.home),
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    after = contents(library)
+    assert "copies/beach copy.jpg" in after  # not listed
+    assert before.keys() - after.keys() == {"sent/small.jpg"}
+
+
+def test_a_listed_file_may_go_for_one_in_a_protected_folder(program: Program, library: Path) -> None:
+    (program.home / "list").write_text(str(library / "copies" / "beach copy.jpg"))
+    ended = program.call("deduplicate", "--files-from", "list", "--protect", "Pictures/2019", "--output", "json")
+    assert keepers(ended) == {"beach.jpg"}
+    assert redundant(ended) == {"beach copy.jpg": "identical"}
+
+
+def test_a_list_that_cannot_be_used_is_wrong_usage(program: Program, library: Path) -> None:
+    (program.home / "empty").write_text("\n")
+    for arguments, words in (
+        (["--files-from", "empty"], "is empty"),
+        (["--files-from", "empty", "Pictures"], "either ROOTs or --files-from"),
+        (["-0", "Pictures"], "-0 needs --files-from"),
+    ):
+        ended = program.call("deduplicate", *arguments)
+        assert ended.code == 2
+        assert words in ended.err

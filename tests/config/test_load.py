@@ -167,7 +167,7 @@ elsewhere: 1
         ("analysis.decode_timeout", "soon", "not a duration"),
         ("deduplication.action", "moov", "did you mean move?"),
         ("deduplication.action", "move", "needs deduplication.duplicates_target_directory"),
-        ("deduplication.remove", "[identical, unlike]", "not one of identical, same-pixels, similar, partial"),
+        ("deduplication.remove", "[identical, unlike]", "not one of identical, same-pixels, similar, edited, partial"),
         ("deduplication.max_distance", "true", "not a number from 0 to 1"),
         ("deduplication.max_distance", ".nan", "not a number from 0 to 1"),
         ("deduplication.quarantine_days", "-1", "of 0 or more"),

@@ -91,16 +91,16 @@ def test_every_action_has_its_reason_and_every_run_a_summary_in_the_log(
 ) -> None:
     with caplog.at_level(logging.INFO, "py_image_dedup.daemon.runner"):
         library.runner.full(())
-        odd = library.photos / "a\nb.jpg"
+        odd = library.photos / "photo of\nb.jpg"
         shutil.copy2(library.photo, odd)
         library.runner.batch([bytes(odd)], [])
     first, full, second, batch = [record.getMessage() for record in caplog.records]
-    kept = "kept: doesnt contain copy in file name"
+    kept = "kept: not named as a copy"
     assert first.startswith(f"{library.copy} was moved to {library.out}")
     assert f"(identical, duplicate of {library.photo}; {kept}" in first
     assert full.startswith("full run ")
     assert "files: 2; groups: 1; redundant: 1 file, " in full
     assert "; removed: 1 file, " in full
-    assert second.startswith(f"{library.photos}/a\\nb.jpg was moved to ")
+    assert second.startswith(f"{library.photos}/photo of\\nb.jpg was moved to ")
     assert batch.startswith("batch ")
     assert "\n" not in second + batch

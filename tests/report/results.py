@@ -53,7 +53,7 @@ def outcome(
 KEEPER = entry("2019/IMG_0001.jpg")
 IDENTICAL = Redundant(
     Match(KEEPER, entry("copies/IMG_0001 [1].jpg"), MatchClass.IDENTICAL),
-    Reason("shorter-folder-path", "24 characters", "26 characters"),
+    Reason("shorter-folder-path", "24 characters", "26 characters", "shorter folder (24 characters, the other has 26)"),
 )
 TURNED = Redundant(
     Match(

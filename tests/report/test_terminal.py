@@ -7,6 +7,8 @@ import pytest
 from rich.console import Console
 
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
+from py_image_dedup.model.inspection import Inspection, Region, RegionKind
+from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -28,12 +30,12 @@ def test_a_group_reads_keeper_first_with_the_reason_and_both_values() -> None:
     assert lines[start + 1 : start + 15] == [
         "  keep        2019/IMG_0001.jpg",
         "              4000 x 3000, 3.1 MiB, JPEG",
-        "              Kept: shorter folder path (24 characters, the other has 26 characters)",
+        "              Kept: shorter folder (24 characters, the other has 26)",
         "  delete      copies/IMG_0001 [1].jpg",
         "              identical; 4000 x 3000, 3.1 MiB, JPEG",
         "  quarantine  wh\ufffdats\\x1b[31m\\napp/x.jpg",
         "              similar, distance 0.071, rotated 90°; 1200 x 1600, 303 KiB, JPEG",
-        "              The kept file: higher pixel count (4000 x 3000, this one has 1200 x 1600)",
+        "              The kept file: higher pixel count (4000 x 3000, the other has 1200 x 1600)",
         "  stays       kept/same.png",
         "              same-pixels; 4000 x 3000, 8.6 MiB, JPEG",
         "              The kept file: all rules are tied, so the path decides",
@@ -158,3 +160,37 @@ def test_files_that_left_the_quarantine_for_good_are_counted() -> None:
     out = io.StringIO()
     TerminalReport(Console(file=out, width=80, highlight=False), quarantine_days=30).print(run)
     assert "Quarantine    22 files older than 30 days permanently deleted" in out.getvalue()
+
+
+def test_a_match_that_was_compared_in_full_says_what_the_comparison_found() -> None:
+    regions = (
+        Region(300, 200, 120, 40, RegionKind.REPLACED, 0.0004),
+        Region(10, 20, 30, 5, RegionKind.ADDED, 0.0001),
+    )
+    reason = "Something was written on the other file."
+    edited = replace(
+        PARTIAL,
+        match_class=MatchClass.EDITED,
+        evidence=None,
+        inspection=Inspection(Finding.EDITED, reason, regions),
+    )
+    shot = replace(
+        edited,
+        match_class=MatchClass.ANOTHER_SHOT,
+        inspection=Inspection(Finding.ANOTHER_SHOT, "They are two shots.", regions[1:]),
+    )
+    lines = printed(replace(result(), reported=(edited, shot)))
+    start = lines.index("Edited copies (not removed)")
+    assert lines[start + 3 : start + 5] == [
+        "              edited, distance 0.400",
+        f"              {reason} Differs in 2 regions, such as 120 x 40 pixels at (300, 200): replaced.",
+    ]
+    assert lines.index("Other shots of the same scene (not removed)") > start
+    assert "              They are two shots. Differs in 30 x 5 pixels at (10, 20): added." in lines
+
+
+def test_a_quick_answer_says_that_it_is_one() -> None:
+    ranked = replace(result(PLANNED, PLANNED), phases=(PhaseSummary(Phase.RANK, 0.1),))
+    assert "Quick answer  similar files were not compared in full (--no-inspect)" in printed(ranked)
+    inspected = replace(ranked, phases=(*ranked.phases, PhaseSummary(Phase.INSPECT, 0.1)))
+    assert not any("Quick answer" in line for line in printed(inspected))

@@ -112,3 +112,11 @@ def test_a_file_belongs_to_the_most_specific_root() -> None:
 
 def test_the_root_of_all_owns_everything() -> None:
     assert Ownership([Root(Path("/"))]).root_of(b"/a.jpg") == Root(Path("/"))
+
+
+def test_with_a_list_only_listed_files_count() -> None:
+    root = Root(Path("/p"))
+    listed = Selector(frozenset({"jpg"}), listed=frozenset({b"/p/a.jpg", b"/p/b.txt"}))
+    assert listed.selects(b"/p/a.jpg", root)
+    assert not listed.selects(b"/p/c.jpg", root)
+    assert not listed.selects(b"/p/b.txt", root)
