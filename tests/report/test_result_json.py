@@ -75,6 +75,7 @@ def test_the_keepers_reason_is_the_one_against_the_runner_up() -> None:
         "rule": "shorter-folder-path",
         "keeper": "24 characters",
         "redundant": "26 characters",
+        "sentence": "",
     }
 
 
