@@ -169,6 +169,17 @@ def test_a_partner_that_changed_meanwhile_is_left_to_the_next_full_run(library: 
     assert library.batch(write(library.root / "new.jpg", picture(3))).groups == ()
 
 
+def test_a_batch_deletes_nothing_from_the_quarantine(library: Library) -> None:
+    library.options = replace(library.options, quarantine_days=0)
+    small = write(library.root / "small.jpg", picture(3).resize((200, 150)))
+    assert [each.status for each in library.batch(small, dry_run=False).outcomes] == [OutcomeStatus.DONE]
+    other = library.root / "other.jpg"
+    shutil.copy2(library.root / "05.jpg", other)
+    result = library.batch(other, dry_run=False)
+    assert [each.action.source.path for each in result.outcomes if each.status is OutcomeStatus.DONE] == [other]
+    assert len(list(library.root.rglob(".py-image-dedup-quarantine/*/small.jpg"))) == 1
+
+
 def test_a_full_run_leaves_alone_what_is_still_being_written(library: Library) -> None:
     arriving = Path(shutil.copy2(library.root / "03.jpg", library.root / "arriving.jpg"))
     result = library.work.deduplicate([Root(library.root)], dry_run=True, without={bytes(arriving)})

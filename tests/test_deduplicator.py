@@ -17,7 +17,7 @@ from py_image_dedup.model.events import Event, GroupFound, PhaseFinished, PhaseS
 from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, RankedGroup
-from py_image_dedup.model.plan import OutcomeStatus, Plan
+from py_image_dedup.model.plan import ActionKind, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
 from py_image_dedup.removal.runs import RunLock, run_name
@@ -387,11 +387,37 @@ def test_the_quarantine_is_emptied_after_its_days(library: Library) -> None:
     assert len(library.files()) == 2
     library.run(dry_run=False, options=library.options(quarantine_days=None))
     assert len(library.files()) == 2
-    library.run(options=library.options(quarantine_days=0))
+    shown = library.run(options=library.options(quarantine_days=0))
     assert len(library.files()) == 2, "a dry run deletes nothing"
+    assert [(each.action.kind, each.status) for each in shown.outcomes] == [(ActionKind.EXPIRE, OutcomeStatus.PLANNED)]
+    refused = library.run(dry_run=False, options=library.options(quarantine_days=0), confirm=lambda *_: False)
+    assert len(library.files()) == 2, "what is refused is not deleted"
+    assert refused.dry_run
     result = library.run(dry_run=False, options=library.options(quarantine_days=0))
     assert sorted(library.files()) == ["a.png"]
     assert result.phases[-2].counts["expired"] == 1
+
+
+def test_what_waits_in_quarantine_and_lost_its_keeper_is_kept_and_reported(library: Library) -> None:
+    kept = library.add("a.png", 1)
+    library.add("b.jpg", 1, quality=60)
+    library.run(dry_run=False)
+    kept.unlink()
+    result = library.run(dry_run=False, options=library.options(quarantine_days=0))
+    assert result.outcomes == ()
+    (one,) = result.kept_in_quarantine
+    assert one.path.name == "b.jpg"
+    assert "no other copy is known" in one.reason
+    assert list(library.files()) == [str(one.path.relative_to(library.photos))]
+
+
+def test_a_keeper_that_was_renamed_lets_the_quarantine_expire(library: Library) -> None:
+    library.add("a.png", 1)
+    library.add("b.jpg", 1, quality=60)
+    library.run(dry_run=False)
+    (library.photos / "a.png").rename(library.photos / "renamed.png")
+    library.run(dry_run=False, options=library.options(quarantine_days=0))
+    assert list(library.files()) == ["renamed.png"]
 
 
 def test_a_file_that_changed_since_is_skipped_and_read_again_next_time(library: Library) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,13 +15,14 @@ QUARANTINE_NAME = ".py-image-dedup-quarantine"
 
 
 class ActionKind(StrEnum):
-    """What is done with a redundant file."""
+    """What is done with a redundant file; ``expire`` deletes one from the quarantine for ever."""
 
     MOVE = "move"
     QUARANTINE = "quarantine"
     DELETE = "delete"
     TRASH = "trash"
     HARDLINK = "hardlink"
+    EXPIRE = "expire"
 
 
 class OutcomeStatus(StrEnum):
@@ -33,12 +35,42 @@ class OutcomeStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """How a file came into quarantine.
+
+    Attributes:
+        run: The run that put it there.
+        number: The number of that run's action.
+        path: The path that the file had before.
+        since: The time when it was put there, with time zone.
+    """
+
+    run: str
+    number: int
+    path: Path
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file whose time in quarantine is over and that stays all the same.
+
+    Attributes:
+        path: Its path in quarantine.
+        reason: A sentence that says why it stays.
+    """
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One step of a plan: one redundant file.
 
     Attributes:
         number: Its place in the plan, from 1; unique in the run.
-        group: The number of its group, from 1.
+        group: The number of its group, from 1; 0 for ``expire``, which belongs to no group.
         kind: What to do.
         match_class: Why it may be done; ``identical`` is checked byte by byte.
         source: The redundant file as it was when it was analysed.
@@ -47,6 +79,7 @@ class Action:
         keeper_digest: BLAKE3 of its bytes.
         root: The root that the source was found under; its quarantine is there.
         target: Where it goes, for ``move`` and ``quarantine``.
+        quarantined: How it came into quarantine, for ``expire``.
     """
 
     number: int
@@ -59,6 +92,7 @@ class Action:
     keeper_digest: bytes
     root: Path
     target: Path | None = None
+    quarantined: Quarantined | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.match import Match, RankedGroup
-from py_image_dedup.model.plan import Outcome
+from py_image_dedup.model.plan import Kept, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class RunResult:
         phases: In the order in which they ran.
         files: How many files counted.
         reported: Matches of classes that are shown and never removed.
+        kept_in_quarantine: Files whose time in quarantine is over and that stay, with the reason.
         pruned_folders: Emptied folders that were removed.
         interrupted: Stopped by the user; what was done is kept.
         error: Why the run failed, if it did.
@@ -59,6 +60,7 @@ class RunResult:
     phases: tuple[PhaseSummary, ...] = ()
     files: int = 0
     reported: tuple[Match, ...] = ()
+    kept_in_quarantine: tuple[Kept, ...] = ()
     pruned_folders: tuple[Path, ...] = ()
     interrupted: bool = False
     error: str | None = None

@@ -7,17 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
-from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.removal.executor import show
 from py_image_dedup.removal.plan import RemovalOptions, make_plan
 from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
+from py_image_dedup.store.base import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,42 @@ class Removed:
     summary: PhaseSummary
 
 
+@dataclass(frozen=True, slots=True)
+class QuarantinePolicy:
+    """When files in quarantine may be deleted.
+
+    Attributes:
+        days: The time that a file waits at least.
+        now: The time of the run, with time zone.
+        store: The index, which knows further copies of keepers.
+    """
+
+    days: float
+    now: datetime
+    store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What the stage is about to do.
+
+    Attributes:
+        plan: Every action, also those that delete files from the quarantine.
+        kept: Files whose time in quarantine is over and that stay.
+    """
+
+    plan: Plan
+    kept: tuple[Kept, ...] = ()
+
+
 def plan_removal(
-    run: str, groups: Sequence[RankedGroup], roots: Sequence[Root], options: RemovalOptions, run_directory: Path
-) -> Plan:
+    run: str,
+    groups: Sequence[RankedGroup],
+    roots: Sequence[Root],
+    options: RemovalOptions,
+    run_directory: Path,
+    quarantine: QuarantinePolicy | None = None,
+) -> Removal:
     """Make the plan of a run and save it as ``plan.json``, so that it can be looked at and carried out later.
 
     Args:
@@ -44,14 +79,35 @@ def plan_removal(
         roots: As ``Inventory.roots`` has them.
         options: What the user wants.
         run_directory: Made if it is not there.
+        quarantine: When files in quarantine may be deleted; ``None``: never in this run.
 
     Raises:
         PlanError: No safe plan can be made.
         OSError: The plan could not be saved.
     """
-    plan = make_plan(run, groups, roots, options, taken=os.path.lexists)
-    save_plan(plan, run_directory / PLAN_NAME)
-    return plan
+    removal = Removal(make_plan(run, groups, roots, options, taken=os.path.lexists))
+    if quarantine is not None:
+        removal = _with_expiry(removal.plan, roots, run_directory.parent, quarantine)
+    save_plan(removal.plan, run_directory / PLAN_NAME)
+    return removal
+
+
+def _with_expiry(plan: Plan, roots: Sequence[Root], runs_directory: Path, policy: QuarantinePolicy) -> Removal:
+    """Add the deletion of files that waited in quarantine for long enough; most libraries have none."""
+    places = [root.path for root in roots if not root.protected and (root.path / QUARANTINE_NAME).is_dir()]
+    if not places:
+        return Removal(plan)
+    # Not at the top: few runs find anything in quarantine.
+    from py_image_dedup.removal.quarantine import list_quarantine, plan_expiry
+
+    def in_index(digest: bytes) -> list[Path]:
+        numbers = policy.store.content_ids([digest]).values()
+        return [entry.stat.path for same in policy.store.contents(numbers, None).values() for entry in same]
+
+    waiting = [one for one in list_quarantine(places, runs_directory) if one.journaled]
+    age = timedelta(days=policy.days)
+    expiry = plan_expiry(plan, waiting, runs_directory, age, policy.now, copies_in_index=in_index)
+    return Removal(expiry.plan, expiry.kept)
 
 
 def remove(
@@ -84,8 +140,15 @@ def remove(
         from py_image_dedup.removal.executor import execute
 
         outcomes = execute(plan, run_directory, dry_run=False, observer=observer, should_stop=should_stop)
+        if any((root / QUARANTINE_NAME).is_dir() for root in plan.roots):
+            from py_image_dedup.removal.manifest import tidy_quarantines
+
+            tidy_quarantines(root for root in plan.roots if root not in plan.protected)
     ended: Counter[OutcomeStatus] = Counter(outcome.status for outcome in outcomes)
     counts = {"actions": len(outcomes)} | {status.value: ended[status] for status in OutcomeStatus if ended[status]}
+    expired = [each for each in outcomes if each.action.kind is ActionKind.EXPIRE]
+    if expired:
+        counts["expired"] = sum(each.status is OutcomeStatus.DONE for each in expired)
     summary = PhaseSummary(Phase.REMOVE, time.perf_counter() - begun, counts)
     observer(PhaseFinished(summary))
     return Removed(outcomes, summary)

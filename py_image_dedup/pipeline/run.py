@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from py_image_dedup.model.events import GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
-from py_image_dedup.model.plan import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.pipeline.cleanup import cleanup
 from py_image_dedup.pipeline.count import count
@@ -21,7 +21,7 @@ from py_image_dedup.pipeline.find import Found, find
 from py_image_dedup.pipeline.gc_pause import paused_collection
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
-from py_image_dedup.pipeline.remove import plan_removal, prune, remove
+from py_image_dedup.pipeline.remove import QuarantinePolicy, plan_removal, prune, remove
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
@@ -90,7 +90,9 @@ def deduplicate(
         with open_pair_verifier(context.store, context.options) as verifier:
             found = _find(run, inventory, context.store, verifier)
             ranked = _rank(run, inventory, found)
-        _remove(run, inventory, ranked)
+        days = context.options.quarantine_days
+        policy = None if days is None else QuarantinePolicy(days, run.result.started, context.store)
+        _remove(run, inventory, ranked, policy)
 
     return run.carry_out(work)
 
@@ -238,10 +240,6 @@ class Recorder:
         if self.context.should_stop():
             raise Stopped
 
-    def amend(self, summary: PhaseSummary) -> None:
-        """Replace the figures of the last stage."""
-        self._phases[-1] = summary
-
 
 def _recover(run: Recorder) -> None:
     """Complete what a killed run left half done, so that its files are there to be counted."""
@@ -350,14 +348,16 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
     return ranked
 
 
-def _remove(run: Recorder, inventory: Inventory, ranked: Ranked) -> None:
+def _remove(run: Recorder, inventory: Inventory, ranked: Ranked, quarantine: QuarantinePolicy | None = None) -> None:
     context, removal, folder = run.context, run.context.options.removal, run.folder
     name, groups = run.result.run, ranked.groups
     with paused_collection():
         if folder is None:
             plan = make_plan(name, groups, inventory.roots, removal)
         else:
-            plan = plan_removal(name, groups, inventory.roots, removal, folder)
+            planned = plan_removal(name, groups, inventory.roots, removal, folder, quarantine)
+            plan = planned.plan
+            run.know(kept_in_quarantine=planned.kept)
     run.check_stopped()
     if plan.actions and not run.result.dry_run and context.confirm is not None:
         run.know(dry_run=not context.confirm(plan, groups))
@@ -368,7 +368,6 @@ def _remove(run: Recorder, inventory: Inventory, ranked: Ranked) -> None:
     run.know(outcomes=removed.outcomes)
     if not dry_run:
         _forget(run, removed.outcomes)
-    run.amend(_expire(run, removed.summary, inventory))
     pruned = run.add(prune(plan, removed.outcomes, directory, dry_run=dry_run, observer=context.observer))
     run.know(pruned_folders=pruned.folders)
     run.check_stopped()
@@ -380,6 +379,8 @@ def _forget(run: Recorder, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.status is OutcomeStatus.DONE:
             paths.add(outcome.action.source.path)
+        elif outcome.action.kind is ActionKind.EXPIRE:
+            continue
         elif outcome.status is OutcomeStatus.SKIPPED and not run.context.should_stop():
             paths |= {outcome.action.source.path, outcome.action.keeper.path}
     try:
@@ -387,20 +388,3 @@ def _forget(run: Recorder, outcomes: Sequence[Outcome]) -> None:
     except StoreError as error:
         # Files were removed, and that must be reported; the next run's cleanup drops these entries.
         run.know(error=f"the files were handled, but the index could not be updated: {error}")
-
-
-def _expire(run: Recorder, summary: PhaseSummary, inventory: Inventory) -> PhaseSummary:
-    """Delete what has waited in quarantine long enough; a part of the stage ``remove``."""
-    context, folder = run.context, run.folder
-    days = context.options.quarantine_days
-    if run.result.dry_run or days is None or folder is None or context.should_stop():
-        return summary
-    from py_image_dedup.removal.quarantine import expire
-
-    roots = [root.path for root in inventory.roots if not root.protected]
-    outcomes = expire(folder.parent, roots, days, run.result.started, should_stop=context.should_stop)
-    expired = sum(outcome.status is OutcomeStatus.DONE for outcome in outcomes)
-    for outcome in outcomes:
-        if outcome.status is not OutcomeStatus.DONE:
-            _log.info("%s", outcome.message)
-    return replace(summary, counts={**summary.counts, "expired": expired}) if outcomes else summary

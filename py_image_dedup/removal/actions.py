@@ -394,4 +394,5 @@ _STEPS_BY_KIND: Final[dict[ActionKind, Callable[[CheckedAction], ActionSteps]]] 
     ActionKind.DELETE: _delete,
     ActionKind.TRASH: _trash,
     ActionKind.HARDLINK: _hardlink,
+    ActionKind.EXPIRE: _delete,
 }

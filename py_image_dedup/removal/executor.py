@@ -10,12 +10,23 @@ from typing import Final
 
 from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced, ignore
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal.actions import ActionContext, ProtectedFolders, expected_file, perform
 from py_image_dedup.removal.batch import BATCH, STOPPED, PendingAction, carry_out, error_message
 from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import NotAsPlanned, missing_folders
-from py_image_dedup.removal.journal import Entry, Journal, JournalError, State, Step, no_step, outcome_of, read_history
+from py_image_dedup.removal.journal import (
+    EarlierJournals,
+    Entry,
+    Journal,
+    JournalError,
+    State,
+    Step,
+    no_step,
+    outcome_of,
+    read_history,
+)
+from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder, write_manifest
 from py_image_dedup.removal.plan import PlanError, check_plan
 from py_image_dedup.removal.recovery import recover
 
@@ -103,25 +114,30 @@ class _Execution:
         self._fence = ProtectedFolders(plan)
         self._outcomes: dict[int, Outcome] = {}
         self._folders: set[Path] = set()
+        self._earlier = EarlierJournals(run_directory.parent)
 
     def run(self) -> tuple[Outcome, ...]:
         recover(self._directory, step=self._step)
         history = read_history(self._directory)
         self._folders.update(history.folders)
         left = [action for action in self._plan.actions if not self._is_done(action, history.entries)]
-        with Journal.of(self._plan, self._directory) as journal:
+        with Journal.of(self._plan, self._directory) as journal, EarlierJournals(self._directory.parent) as earlier:
+            self._earlier = earlier
             try:
                 for batch in _batches(left):
                     if self._should_stop():
                         break
                     self._batch(batch, journal)
                 journal.flush()
+                earlier.flush()
                 reason = STOPPED
             except JournalError as error:
                 reason = f"{_NO_JOURNAL}{error}"
         for action in left:
             if action.number not in self._outcomes:
                 self._take(Outcome(action, OutcomeStatus.SKIPPED, message=reason))
+        for folder in {one for action in self._plan.actions if (one := _quarantine_folder(action)) is not None}:
+            tidy_run_folder(folder)
         return tuple(self._outcomes[action.number] for action in self._plan.actions)
 
     def _is_done(self, action: Action, entries: dict[int, Entry]) -> bool:
@@ -143,10 +159,13 @@ class _Execution:
 
         def finished(outcome: Outcome) -> None:
             self._take(outcome)  # first: it is true whether it can be written or not
+            if outcome.action.quarantined is not None:
+                mark = "expired" if outcome.status is OutcomeStatus.DONE else "waits"
+                self._earlier.record_mark(mark, outcome.action.quarantined)
             if outcome.message != STOPPED:  # what was not reached stays open: the run is not over
                 journal.record_outcome(outcome)
 
-        pending: list[PendingAction] = []
+        intents: list[tuple[Action, FileMetadata]] = []
         for action in batch:
             try:
                 metadata = self._look(action, journal)
@@ -155,13 +174,44 @@ class _Execution:
             except OSError as error:
                 finished(Outcome(action, OutcomeStatus.FAILED, message=error_message(error, action)))
             else:
-                pending.append(PendingAction(action, partial(perform, action, metadata, self._context)))
-        if not pending:
+                intents.append((action, metadata))
+        if not intents:
             return
         self._step("intents written")
         journal.flush()
         self._step("intents flushed")
+        unrecorded = self._record_in_quarantines(intents)
+        for outcome in unrecorded:
+            finished(outcome)
+        failed = {outcome.action.number for outcome in unrecorded}
+        pending = [
+            PendingAction(action, partial(perform, action, metadata, self._context))
+            for action, metadata in intents
+            if action.number not in failed
+        ]
         carry_out(pending, finished, self._should_stop)
+
+    def _record_in_quarantines(self, intents: Sequence[tuple[Action, FileMetadata]]) -> list[Outcome]:
+        """Write manifests and the marks of what expires; return the outcomes of actions that must not begin."""
+        coming: dict[Path, list[tuple[Action, FileMetadata]]] = {}
+        for action, metadata in intents:
+            if action.quarantined is not None:
+                self._earlier.record_mark("expire", action.quarantined)
+            elif action.kind is ActionKind.QUARANTINE and action.target is not None:
+                coming.setdefault(run_folder_of(action.root, action.target), []).append((action, metadata))
+        self._earlier.flush()
+        failed: list[Outcome] = []
+        for folder, found in coming.items():
+            try:
+                write_manifest(folder, self._plan.run, found, self._context.trusted_roots)
+            except NotAsPlanned as error:
+                failed += [Outcome(action, OutcomeStatus.SKIPPED, message=str(error)) for action, _ in found]
+            except OSError as error:
+                failed += [
+                    Outcome(action, OutcomeStatus.FAILED, message=error_message(error, action)) for action, _ in found
+                ]
+            self._step("manifest written")
+        return failed
 
     def _look(self, action: Action, journal: Journal) -> FileMetadata:
         path = action.source.path
@@ -170,7 +220,7 @@ class _Execution:
         if action.target is not None and os.path.lexists(action.target):
             raise NotAsPlanned(f"{action.target} is there already; nothing is ever overwritten")
         metadata = FileMetadata.of(path)
-        if path.parent not in self._folders:
+        if action.quarantined is None and path.parent not in self._folders:
             self._folders.add(path.parent)
             journal.record_folder("folder", path.parent, FileMetadata.of(path.parent))
         new_folders = () if action.target is None else missing_folders(action.target)
@@ -180,6 +230,14 @@ class _Execution:
     def _take(self, outcome: Outcome) -> None:
         self._outcomes[outcome.action.number] = outcome
         announce(self._observer, outcome)
+
+
+def _quarantine_folder(action: Action) -> Path | None:
+    """Return the folder that an expired file leaves, or that was made for a file that stays."""
+    inside = action.source.path if action.quarantined is not None else action.target
+    if inside is None or action.kind not in {ActionKind.EXPIRE, ActionKind.QUARANTINE}:
+        return None
+    return run_folder_of(action.root, inside)
 
 
 def _batches(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:

@@ -34,7 +34,7 @@ def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step:
     level = {
         outcome.action.source.path.parent
         for outcome in outcomes
-        if outcome.status is OutcomeStatus.DONE and outcome.action.kind is not ActionKind.HARDLINK
+        if outcome.status is OutcomeStatus.DONE and outcome.action.kind not in {ActionKind.HARDLINK, ActionKind.EXPIRE}
     }
     if not level:
         return ()

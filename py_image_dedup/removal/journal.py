@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan, Quarantined
 from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import fsync
 from py_image_dedup.removal.serialization import (
@@ -101,17 +101,12 @@ class Journal:
             metadata: Of the source, now.
             new_folders: Folders that will be made for its target, outermost first.
         """
-        record: Json = {
-            "kind": "intent",
-            "number": action.number,
-            "action": action_to_json(action),
-            "facts": metadata_to_json(metadata),
-        }
+        record = intent_to_json(action, metadata)
         if new_folders:
             record["new_folders"] = [path_to_json(folder) for folder in new_folders]
         self._write(record)
 
-    def record_outcome(self, outcome: Outcome, kind: str = "outcome") -> None:
+    def record_outcome(self, outcome: Outcome, kind: str = "outcome", at: datetime | None = None) -> None:
         """Tell what became of an action; with the kind ``undone``, of its undoing."""
         self._write(
             {
@@ -121,7 +116,7 @@ class Journal:
                 "source": path_to_json(outcome.action.source.path),
                 "target": None if outcome.target is None else path_to_json(outcome.target),
                 "message": outcome.message,
-                "at": now(),
+                "at": now() if at is None else at.isoformat(timespec="milliseconds"),
             }
         )
 
@@ -195,6 +190,64 @@ class Journal:
             f"the journal {self.path} cannot be written ({error.strerror or error}), and without it nothing is done; "
             "make room there or choose another state directory"
         )
+
+
+def intent_to_json(action: Action, metadata: FileMetadata) -> Json:
+    """Return the record of an action that is about to be carried out."""
+    return {
+        "kind": "intent",
+        "number": action.number,
+        "action": action_to_json(action),
+        "facts": metadata_to_json(metadata),
+    }
+
+
+class EarlierJournals:
+    """The journals of the runs that put files into quarantine, each opened when it is first needed.
+
+    A context manager. A run without a journal is passed over: its quarantine has a manifest.
+
+    Args:
+        runs_directory: The folder that has a folder for each run.
+    """
+
+    def __init__(self, runs_directory: Path) -> None:
+        self._runs = runs_directory
+        self._journals: dict[str, Journal] = {}
+
+    def record_mark(self, kind: str, quarantined: Quarantined) -> None:
+        """Record that a file is about to expire (``expire``), has expired (``expired``) or stays (``waits``).
+
+        Raises:
+            JournalError: The journal cannot be written.
+        """
+        journal = self._journals.get(quarantined.run)
+        if journal is None:
+            directory = self._runs / quarantined.run
+            if not (directory / JOURNAL_NAME).is_file():
+                return
+            journal = self._journals[quarantined.run] = Journal(directory, quarantined.run)
+        journal.record_mark(kind, quarantined.number)
+
+    def flush(self) -> None:
+        """Wait until every line is on the disk.
+
+        Raises:
+            JournalError: The disk did not take them.
+        """
+        for journal in self._journals.values():
+            journal.flush()
+
+    def __enter__(self) -> Self:
+        """Return the journals."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all."""
+        for journal in self._journals.values():
+            journal.close()
 
 
 def now() -> str:
@@ -333,7 +386,9 @@ def _take(history: History, record: Json, where: str, path: Path) -> None:
     elif kind in _MARKS:
         entry = history.entries[field_of(record, "number", int, where)]
         entry.state = _MARKS[kind]
-        entry.expired |= kind == "expired"
+        if kind != "undo":
+            # "expire" counts too: a run may be killed between the deletion and its record.
+            entry.expired = kind in {"expire", "expired"}
     else:
         raise FormatError(f"{where}: {kind!r} is no kind of record")
 

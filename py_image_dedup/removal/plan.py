@@ -64,8 +64,11 @@ def _check_path(path: Path, where: str) -> None:
 def _check_alone(action: Action, plan: Plan) -> None:
     name = f"action {action.number}"
     source, keeper = action.source, action.keeper
-    if action.number < 1 or action.group < 1:
-        raise PlanError(f"{name}: numbers begin at 1")
+    expires = action.kind is ActionKind.EXPIRE
+    if action.number < 1 or (action.group != 0 if expires else action.group < 1):
+        raise PlanError(f"{name}: numbers begin at 1, and only what expires has the group 0")
+    if expires is (action.quarantined is None):
+        raise PlanError(f"{name}: what expires, and nothing else, says how it came into quarantine")
     for path in (source.path, keeper.path, action.root):
         _check_path(path, name)
     if len(action.source_digest) != DIGEST_LENGTH or len(action.keeper_digest) != DIGEST_LENGTH:
@@ -89,7 +92,12 @@ def _check_source(action: Action, plan: Plan) -> None:
         raise PlanError(f"{name}: {source.path} is under a protected folder and cannot be removed")
     if plan.target_directory is not None and is_under(source.path, (plan.target_directory,)):
         raise PlanError(f"{name}: {source.path} is in the target directory already")
-    if QUARANTINE_NAME in source.path.parts:
+    if action.kind is ActionKind.EXPIRE:
+        if not is_under(source.path, (action.root / QUARANTINE_NAME,)):
+            raise PlanError(f"{name}: {source.path} is not in the quarantine of {action.root}")
+        if QUARANTINE_NAME in action.keeper.path.parts:
+            raise PlanError(f"{name}: {action.keeper.path} is in quarantine itself and cannot be the keeper")
+    elif QUARANTINE_NAME in source.path.parts:
         raise PlanError(f"{name}: {source.path} is in quarantine already")
 
 
@@ -120,7 +128,10 @@ def _check_together(actions: Iterable[Action]) -> None:
     for action in actions:
         if action.keeper.path in sources:
             raise PlanError(f"action {action.number}: the keeper {action.keeper.path} would be removed by another one")
-        if keepers.setdefault(action.group, action.keeper.path) != action.keeper.path:
+        if (
+            action.kind is not ActionKind.EXPIRE
+            and keepers.setdefault(action.group, action.keeper.path) != action.keeper.path
+        ):
             raise PlanError(f"action {action.number}: group {action.group} has two keepers")
         if action.target is None:
             continue
@@ -131,6 +142,8 @@ def _check_together(actions: Iterable[Action]) -> None:
 
 def can_be_undone(action: Action) -> bool:
     """Tell whether an undo can bring the file back: not if it was deleted and nothing else has its bytes."""
+    if action.kind is ActionKind.EXPIRE:
+        return False
     return action.kind is not ActionKind.DELETE or action.match_class is MatchClass.IDENTICAL
 
 

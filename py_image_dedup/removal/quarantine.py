@@ -1,153 +1,250 @@
-"""The folder in each root where removed files wait, and the end of their wait."""
+"""The quarantine in each root: what waits there, what may be deleted when its time is over, and lost records."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final, TypeAlias
 
-from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.batch import BATCH, error_message
-from py_image_dedup.removal.filesystem import NotAsPlanned, digest_of, is_file, open_in_dir
-from py_image_dedup.removal.journal import JOURNAL_NAME, Entry, History, Journal, State, Step, no_step, read_history
+from py_image_dedup.model.file import FileStat
+from py_image_dedup.model.match import MatchClass
+from py_image_dedup.model.plan import (
+    QUARANTINE_NAME,
+    Action,
+    ActionKind,
+    Kept,
+    Outcome,
+    OutcomeStatus,
+    Plan,
+    Quarantined,
+)
+from py_image_dedup.removal.filesystem import digest_of, is_file
+from py_image_dedup.removal.journal import JOURNAL_NAME, Entry, History, Journal, JournalError, State, read_history
+from py_image_dedup.removal.manifest import files_in, read_manifest, run_folders
+from py_image_dedup.removal.plan import check_plan
 from py_image_dedup.removal.restore import CopyLocator
 
-_WAITING = frozenset({State.DONE, State.EXPIRING})
+CopiesInIndex: TypeAlias = Callable[[bytes], Iterable[Path]]
+"""Returns the paths of files that the index knows by their digest."""
+
+_WAITING: Final = frozenset({State.DONE, State.EXPIRING, State.UNDOING})
 
 
-def _never() -> bool:
-    return False
+def no_copies(digest: bytes, /) -> Iterable[Path]:  # noqa: ARG001 - a ``CopiesInIndex``
+    """Return no path: there is no index."""
+    return ()
 
 
-def quarantine_of(root: Path, target: Path) -> Path:
-    """Return the quarantine that a target is in: the folder right below the root."""
-    return root / target.relative_to(root).parts[0]
+@dataclass(frozen=True, slots=True)
+class InQuarantine:
+    """One file in a quarantine.
+
+    Attributes:
+        path: Where it is.
+        root: The root whose quarantine it is in.
+        run: The run that put it there.
+        original: Where it was; derived from its path if no record is left.
+        size: Bytes.
+        entry: What the journal or the manifest knows of it; ``None`` if no record is left.
+        journaled: The journal of its run knows it.
+    """
+
+    path: Path
+    root: Path
+    run: str
+    original: Path
+    size: int
+    entry: Entry | None = None
+    journaled: bool = False
+
+    @property
+    def since(self) -> datetime | None:
+        """The time when it was put there, with time zone."""
+        return None if self.entry is None else self.entry.finished_at
 
 
-def expire(
-    runs_directory: Path,
-    roots: Sequence[Path],
-    quarantine_days: float,
-    now: datetime,
-    *,
-    should_stop: Callable[[], bool] = _never,
-    step: Step = no_step,
-) -> tuple[Outcome, ...]:
-    """Delete what has waited in the quarantines of these roots for longer than so many days.
-
-    Only files that a journal says were put there, that are what was put there, and whose keeper, or another file with
-    the keeper's bytes, still exists outside every quarantine. Whatever else is in a quarantine stays.
+def list_quarantine(roots: Sequence[Path], runs_directory: Path | None) -> tuple[InQuarantine, ...]:
+    """Return every file in the quarantines of some roots, by root, run and path.
 
     Args:
-        runs_directory: Where the runs' folders are. The caller holds the run lock.
-        roots: Whose quarantines; protected ones have none.
-        quarantine_days: How long a file waits at least.
-        now: The time, with time zone.
-        should_stop: Asked before each file.
-        step: Is told each step.
+        roots: The folders whose quarantines are read.
+        runs_directory: The folder that has a folder for each run; ``None`` if it is lost.
+    """
+    found: list[InQuarantine] = []
+    for root in dict.fromkeys(roots):
+        for folder in run_folders(root):
+            found.extend(_in_folder(root, folder, runs_directory))
+    return tuple(found)
 
-    Returns:
-        One outcome for each file whose days are over: ``done`` if it is gone, ``skipped`` if it must stay and
-        ``failed`` if the disk refuses, both with words.
+
+def _in_folder(root: Path, folder: Path, runs_directory: Path | None) -> Iterator[InQuarantine]:
+    journaled: dict[Path, Entry] = {}
+    if runs_directory is not None and (runs_directory / folder.name / JOURNAL_NAME).is_file():
+        with suppress(JournalError):  # the manifest is left, and what only it knows does not expire by itself
+            journaled = _waiting(read_history(runs_directory / folder.name))
+    recorded = read_manifest(root, folder).entries
+    for path in files_in(folder):
+        entry = journaled.get(path) or recorded.get(path)
+        with suppress(OSError):
+            yield InQuarantine(
+                path=path,
+                root=root,
+                run=folder.name,
+                original=entry.action.source.path if entry else root / path.relative_to(folder),
+                size=path.lstat().st_size,
+                entry=entry,
+                journaled=path in journaled,
+            )
+
+
+def _waiting(history: History) -> dict[Path, Entry]:
+    return {
+        entry.location: entry
+        for entry in history.entries.values()
+        if entry.action.kind is ActionKind.QUARANTINE and entry.state in _WAITING and entry.location is not None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """What may be deleted from the quarantine.
+
+    Attributes:
+        plan: The plan with an action ``expire`` for each file that may go, after its other actions.
+        kept: Files whose time is over and that stay.
+    """
+
+    plan: Plan
+    kept: tuple[Kept, ...] = ()
+
+
+def plan_expiry(
+    plan: Plan,
+    waiting: Iterable[InQuarantine],
+    runs_directory: Path,
+    older_than: timedelta,
+    now: datetime,
+    *,
+    copies_in_index: CopiesInIndex = no_copies,
+) -> Expiry:
+    """Add to a plan the deletion of files that waited in quarantine for long enough.
+
+    A file may go only if its keeper, or another file with the bytes of its keeper or its own, exists outside every
+    quarantine and is removed by no other action of the plan. The executor compares both digests again before it acts.
+
+    Args:
+        plan: What the run does otherwise; its roots are those of the files.
+        waiting: Files in quarantine. Those without a journal or manifest stay.
+        runs_directory: The folder that has a folder for each run: their journals know other copies.
+        older_than: The time that a file waits at least.
+        now: The time, with time zone.
+        copies_in_index: Further places of files by digest.
 
     Raises:
-        JournalError: A journal cannot be read or written; nothing was deleted without it.
+        PlanError: The plan breaks what is true of every plan.
     """
-    outcomes: list[Outcome] = []
-    for run_directory in _runs_in_quarantine(runs_directory, roots):
-        history = read_history(run_directory)
-        over = [entry for entry in history.entries.values() if _is_over(entry, roots, now, quarantine_days)]
-        if over:
-            outcomes.extend(_delete(over, run_directory, history, should_stop, step))
-    return tuple(outcomes)
+    actions: list[Action] = []
+    kept: list[Kept] = []
+    number = max((action.number for action in plan.actions), default=0)
+    search = _KeeperSearch(plan, runs_directory, copies_in_index)
+    for one in waiting:
+        entry = one.entry
+        if entry is None or entry.state is State.UNDOING or one.since is None or now - one.since <= older_than:
+            continue
+        reason = _changed(one.path, entry.action)
+        keeper = None if reason else search.keeper_of(entry.action, one.path)
+        if keeper is None:
+            lost = f"its keeper {entry.action.keeper.path} is not there any more, and no other copy is known"
+            kept.append(Kept(one.path, f"{one.path} stays in quarantine: {reason or lost}"))
+            continue
+        actions.append(_expire(number + len(actions) + 1, one, entry, one.since, keeper))
+    extended = replace(plan, actions=(*plan.actions, *actions))
+    check_plan(extended)
+    return Expiry(extended, tuple(kept))
 
 
-def _runs_in_quarantine(runs_directory: Path, roots: Sequence[Path]) -> Iterator[Path]:
-    """Return the folders of the runs that have something in a quarantine: there may be thousands that have not."""
-    names: set[str] = set()
-    for root in roots:
-        with suppress(OSError):
-            names.update(folder.name for folder in (root / QUARANTINE_NAME).iterdir())
-    for name in sorted(names):
-        if (runs_directory / name / JOURNAL_NAME).is_file():
-            yield runs_directory / name
-
-
-def _is_over(entry: Entry, roots: Sequence[Path], now: datetime, days: float) -> bool:
-    return (
-        entry.action.kind is ActionKind.QUARANTINE
-        and entry.state in _WAITING
-        and entry.location is not None
-        and QUARANTINE_NAME in entry.location.parts
-        and any(root in entry.location.parents for root in roots)
-        and entry.finished_at is not None
-        and now - entry.finished_at > timedelta(days=days)
+def _expire(number: int, one: InQuarantine, entry: Entry, since: datetime, keeper: tuple[FileStat, bytes]) -> Action:
+    original, (stat, digest) = entry.action, keeper
+    same = digest == original.source_digest
+    return Action(
+        number=number,
+        group=0,
+        kind=ActionKind.EXPIRE,
+        match_class=MatchClass.IDENTICAL if same else original.match_class,
+        source=_stat(one.path, one.path.lstat()),
+        source_digest=original.source_digest,
+        keeper=stat,
+        keeper_digest=digest,
+        root=one.root,
+        quarantined=Quarantined(one.run, original.number, original.source.path, since),
     )
 
 
-def _delete(
-    entries: Sequence[Entry], run_directory: Path, history: History, should_stop: Callable[[], bool], step: Step
-) -> Iterator[Outcome]:
-    copies = CopyLocator(run_directory, history)
-    with Journal(run_directory, history.run, history.trusted_roots) as journal:
-        for start in range(0, len(entries), BATCH):
-            if should_stop():
-                break
-            batch = entries[start : start + BATCH]
-            for entry in batch:
-                journal.record_mark("expire", entry.action.number)
-            step("expire: intents written")
-            journal.flush()
-            for entry in batch:
-                outcome = _delete_one(entry, history.trusted_roots, copies, step)
-                journal.record_mark("expired" if outcome.status is OutcomeStatus.DONE else "waits", entry.action.number)
-                yield outcome
-        journal.flush()
-    _remove_empty(entries)
+def _stat(path: Path, status: os.stat_result) -> FileStat:
+    return FileStat(path, status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
 
 
-def _delete_one(entry: Entry, trusted_roots: Sequence[Path], copies: CopyLocator, step: Step) -> Outcome:
-    action, where = entry.action, entry.location
+def _changed(path: Path, action: Action) -> str | None:
     try:
-        if where is not None:
-            _unlink(action, where, trusted_roots, copies, step)
-    except NotAsPlanned as error:
-        return Outcome(action, OutcomeStatus.SKIPPED, where, str(error))
+        status = path.lstat()
     except OSError as error:
-        return Outcome(action, OutcomeStatus.FAILED, where, error_message(error, action, "deleted from the quarantine"))
-    return Outcome(action, OutcomeStatus.DONE)
+        return f"it cannot be looked at ({error.strerror or error})"
+    if not is_file(status) or (status.st_size, status.st_mtime_ns) != action.source.stamp[:2]:
+        return "it was changed since it was put there"
+    return None
 
 
-def _unlink(action: Action, where: Path, trusted_roots: Sequence[Path], copies: CopyLocator, step: Step) -> None:
-    if not _has_keeper(action, copies):
-        raise NotAsPlanned(f"{where} stays in quarantine: its keeper {action.keeper.path} is not there any more")
-    with open_in_dir(where, trusted_roots) as place:
-        status = place.look()
-        if status is None:
-            return
-        if not is_file(status) or (status.st_size, status.st_mtime_ns) != action.source.stamp[:2]:
-            raise NotAsPlanned(f"{where} stays in quarantine: it was changed since it was put there")
-        step("expire: unlink")
-        place.unlink()
-        step("expire: unlinked")
+class _KeeperSearch:
+    """Finds a file that has everything that is in a quarantined one."""
 
+    def __init__(self, plan: Plan, runs_directory: Path, copies_in_index: CopiesInIndex) -> None:
+        self._runs = runs_directory
+        self._plan = plan
+        self._in_index = copies_in_index
+        self._removed = {action.source.path for action in plan.actions}
+        self._kept: dict[bytes, list[Path]] = {}
+        for action in plan.actions:
+            self._kept.setdefault(action.keeper_digest, []).append(action.keeper.path)
+        self._copies = CopyLocator(runs_directory / plan.run, History())
+        self._known: dict[tuple[Path, int, bytes], FileStat | None] = {}
 
-def _has_keeper(action: Action, copies: CopyLocator) -> bool:
-    """Tell whether the bytes for which a file was removed are still somewhere outside the quarantines."""
-    keeper = action.keeper
-    for path in (keeper.path, *copies.of(action.keeper_digest)):
-        if QUARANTINE_NAME in path.parts:
-            continue
-        with suppress(OSError):
-            status = path.lstat()
-            if not is_file(status) or status.st_size != keeper.size:
-                continue
-            unchanged = path == keeper.path and (status.st_mtime_ns, status.st_ino) == (keeper.mtime_ns, keeper.inode)
-            if unchanged or _digest(path) == action.keeper_digest:
-                return True
-    return False
+    def keeper_of(self, action: Action, waiting: Path) -> tuple[FileStat, bytes] | None:
+        """Return a keeper with its digest, or ``None`` if there is none."""
+        for digest, size in ((action.keeper_digest, action.keeper.size), (action.source_digest, action.source.size)):
+            first = [action.keeper.path] if digest == action.keeper_digest else [action.source.path]
+            for path in (*first, *self._kept.get(digest, ()), *self._in_index(digest), *self._copies.of(digest)):
+                if path == waiting or not self._counts(path):
+                    continue
+                stat = self._whole(path, size, digest, action)
+                if stat is not None:
+                    return stat, digest
+        return None
+
+    def _counts(self, path: Path) -> bool:
+        target = self._plan.target_directory
+        return (
+            QUARANTINE_NAME not in path.parts
+            and path not in self._removed
+            and (target is None or target not in path.parents)
+        )
+
+    def _whole(self, path: Path, size: int, digest: bytes, action: Action) -> FileStat | None:
+        """Return the file at a path if it has these bytes; what is as it was at the removal is not read."""
+        key = (path, size, digest)
+        if key not in self._known:
+            self._known[key] = None
+            with suppress(OSError):
+                status = path.lstat()
+                stat = _stat(path, status)
+                if is_file(status) and status.st_size == size:
+                    untouched = path == action.keeper.path and stat.stamp == action.keeper.stamp
+                    if untouched or _digest(path) == digest:
+                        self._known[key] = stat
+        return self._known[key]
 
 
 def _digest(path: Path) -> bytes:
@@ -158,13 +255,27 @@ def _digest(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def _remove_empty(entries: Sequence[Entry]) -> None:
-    """Remove the folders of the quarantine that have nothing in them any more, innermost first."""
-    folders: set[Path] = set()
-    for entry in entries:
-        if entry.location is not None:
-            top = quarantine_of(entry.action.root, entry.location)
-            folders.update(folder for folder in entry.location.parents if folder == top or top in folder.parents)
-    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
-        with suppress(OSError):
-            folder.rmdir()
+def adopt(files: Iterable[InQuarantine], runs_directory: Path) -> None:
+    """Write into the journals of their runs what only a manifest knows, so that an undo can bring the files back.
+
+    Args:
+        files: Files in quarantine; those that a journal knows, and those without a record, are passed over.
+        runs_directory: The folder that has a folder for each run. The caller holds the run lock.
+
+    Raises:
+        JournalError: A journal cannot be written.
+    """
+    by_run: dict[str, list[InQuarantine]] = {}
+    for one in files:
+        if one.entry is not None and not one.journaled:
+            by_run.setdefault(one.run, []).append(one)
+    for run, found in by_run.items():
+        roots = tuple(dict.fromkeys(one.root for one in found))
+        with Journal(runs_directory / run, run, roots) as journal:
+            for one in found:
+                entry = one.entry
+                if entry is not None:
+                    journal.record_intent(entry.action, entry.metadata, ())
+                    done = Outcome(entry.action, OutcomeStatus.DONE, one.path)
+                    journal.record_outcome(done, at=entry.finished_at)
+            journal.flush()

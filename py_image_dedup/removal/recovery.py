@@ -22,7 +22,7 @@ from py_image_dedup.removal.filesystem import (
     open_in_dir,
     put_back,
 )
-from py_image_dedup.removal.journal import Journal, State, Step, no_step, read_history
+from py_image_dedup.removal.journal import EarlierJournals, Journal, State, Step, no_step, read_history
 from py_image_dedup.removal.trash import find_in_trash
 
 _NOT_DONE = "not done: the run was killed while it was its turn; run again to go on"
@@ -52,7 +52,10 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
         return ()
     outcomes: list[Outcome] = []
     context = ActionContext(history.run, history.trusted_roots, step)
-    with Journal(run_directory, history.run, history.trusted_roots) as journal:
+    with (
+        Journal(run_directory, history.run, history.trusted_roots) as journal,
+        EarlierJournals(run_directory.parent) as earlier,
+    ):
         for entry in begun:
             try:
                 outcome = _truth(entry.action, context)
@@ -62,8 +65,11 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
                 )
                 continue
             step("recover: found")
+            if entry.action.quarantined is not None and outcome.status is OutcomeStatus.DONE:
+                earlier.record_mark("expired", entry.action.quarantined)
             journal.record_outcome(outcome)
             outcomes.append(outcome)
+        earlier.flush()
         journal.flush()
     return tuple(outcomes)
 
@@ -121,12 +127,27 @@ def _settle(action: Action, traces: _Traces, context: ActionContext) -> Outcome:
         return _back(action, traces, context)
     if _is_complete(action, traces):
         return _done(action)
-    if source is not None and (source.st_ino == action.source.inode or action.kind is not ActionKind.DELETE):
+    if source is not None and (source.st_ino == action.source.inode or action.kind not in _DELETES):
         return Outcome(action, OutcomeStatus.SKIPPED, message=_NOT_DONE)
-    if action.kind in {ActionKind.DELETE, ActionKind.TRASH}:
+    if _was_restored(action):
+        return Outcome(action, OutcomeStatus.SKIPPED, message=f"{action.source.path} was restored meanwhile")
+    if action.kind in {ActionKind.DELETE, ActionKind.TRASH, ActionKind.EXPIRE}:
         return _done(action)
     message = f"{action.source.path} is neither at its place nor at {action.target or action.keeper.path}"
     return Outcome(action, OutcomeStatus.FAILED, message=message)
+
+
+_DELETES = frozenset({ActionKind.DELETE, ActionKind.EXPIRE})
+
+
+def _was_restored(action: Action) -> bool:
+    """Return whether a file that should expire is back where it came from."""
+    if action.quarantined is None:
+        return False
+    try:
+        return is_planned(action.quarantined.path.lstat(), action.source)
+    except OSError:
+        return False
 
 
 def _back(action: Action, traces: _Traces, context: ActionContext) -> Outcome:

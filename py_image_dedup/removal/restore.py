@@ -242,7 +242,7 @@ class Restorer:
     def _lost_words(self) -> str:
         action, entry = self._action, self._entry
         if entry.expired:
-            return f"{action.source.path} was deleted from the quarantine when its days were over"
+            return f"{action.source.path} was deleted from the quarantine when its time was over"
         if action.kind is ActionKind.TRASH:
             return f"{action.source.path} was not found in the trash; look for it there"
         if action.kind is ActionKind.DELETE and action.keeper_digest != action.source_digest:
@@ -319,7 +319,7 @@ class CopyLocator:
     def _read_others(self) -> dict[bytes, list[Path]]:
         found: dict[bytes, list[Path]] = {}
         for journal in sorted(self._directory.parent.glob(f"*/{JOURNAL_NAME}"), reverse=True):
-            if journal.parent.samefile(self._directory):
+            if journal.parent.name == self._directory.name:
                 continue
             try:
                 places = _places(read_history(journal.parent))

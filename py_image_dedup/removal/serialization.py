@@ -7,13 +7,14 @@ import binascii
 import json
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.plan import Action, ActionKind, Plan
+from py_image_dedup.model.plan import Action, ActionKind, Plan, Quarantined
 from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.plan import PlanError, can_be_undone, check_plan
 
@@ -79,7 +80,7 @@ def stat_from_json(value: object, where: str) -> tuple[FileStat, bytes]:
 
 def action_to_json(action: Action) -> Json:
     """Return one action."""
-    return {
+    form: Json = {
         "number": action.number,
         "group": action.group,
         "action": action.kind.value,
@@ -89,6 +90,14 @@ def action_to_json(action: Action) -> Json:
         "root": path_to_json(action.root),
         "target": None if action.target is None else path_to_json(action.target),
     }
+    if action.quarantined is not None:
+        form["quarantined"] = {
+            "run": action.quarantined.run,
+            "number": action.quarantined.number,
+            **path_to_json(action.quarantined.path),
+            "since": action.quarantined.since.isoformat(timespec="milliseconds"),
+        }
+    return form
 
 
 def action_from_json(value: object, where: str) -> Action:
@@ -112,6 +121,23 @@ def action_from_json(value: object, where: str) -> Action:
         keeper_digest=keeper_digest,
         root=path_from_json(fields.get("root"), f"{where}.root"),
         target=None if target is None else path_from_json(target, f"{where}.target"),
+        quarantined=_quarantined(fields.get("quarantined"), f"{where}.quarantined"),
+    )
+
+
+def _quarantined(value: object, where: str) -> Quarantined | None:
+    if value is None:
+        return None
+    fields = object_from_json(value, where)
+    try:
+        since = datetime.fromisoformat(field(fields, "since", str, where))
+    except ValueError as error:
+        raise FormatError(f"{where}.since must be a time") from error
+    return Quarantined(
+        run=field(fields, "run", str, where),
+        number=field(fields, "number", int, where),
+        path=path_from_json(fields, where),
+        since=since if since.tzinfo else since.replace(tzinfo=UTC),
     )
 
 

@@ -15,7 +15,7 @@ from py_image_dedup.removal.executor import never
 from py_image_dedup.removal.filesystem import missing_folders
 from py_image_dedup.removal.folders import remake_folders, remove_if_empty, restore_metadata
 from py_image_dedup.removal.journal import Entry, History, Journal, JournalError, State, Step, no_step, read_history
-from py_image_dedup.removal.quarantine import quarantine_of
+from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.restore import CopyLocator, Restorer
 
@@ -124,7 +124,7 @@ class _Undoing:
         made = self._history.new_folders | (self._made - set(self._history.pruned))
         for entry in self._history.entries.values():
             if entry.action.kind is ActionKind.QUARANTINE and entry.action.target is not None:
-                made.add(quarantine_of(entry.action.root, entry.action.target))
+                tidy_run_folder(run_folder_of(entry.action.root, entry.action.target))
         remove_if_empty(made)
 
     def _take(self, outcome: Outcome) -> None:
@@ -134,6 +134,8 @@ class _Undoing:
 
 def _nothing_to_do(entry: Entry) -> str | None:
     path = entry.action.source.path
+    if entry.action.kind is ActionKind.EXPIRE:
+        return f"{path} was permanently deleted from the quarantine and cannot be restored"
     if entry.state is State.UNDONE:
         return f"{path} was brought back already"
     if entry.state is State.SKIPPED:

@@ -20,7 +20,7 @@ from py_image_dedup.model.inspection import Inspection, Original, Region, Region
 from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
-from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.model.plan import Action, ActionKind, Kept, Outcome, OutcomeStatus, Quarantined
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.report.text import outcomes_by_source, totals_of
 
@@ -182,7 +182,23 @@ def _other_outcome(outcome: Outcome) -> dict[str, Any]:
         "class": action.match_class.value,
         "group": action.group,
         **_outcome(outcome),
+        **({"quarantined": _quarantined(action.quarantined)} if action.quarantined else {}),
     }
+
+
+def _quarantined(found: Quarantined) -> dict[str, Any]:
+    return {
+        "run": found.run,
+        "number": found.number,
+        **path_fields(found.path),
+        "since": found.since.isoformat(timespec="milliseconds"),
+    }
+
+
+def _read_quarantined(found: _Json | None) -> Quarantined | None:
+    if found is None:
+        return None
+    return Quarantined(found["run"], found["number"], _path(found), datetime.fromisoformat(found["since"]))
 
 
 def _phase(summary: PhaseSummary) -> dict[str, Any]:
@@ -223,6 +239,7 @@ def as_dict(result: RunResult) -> dict[str, Any]:
         ],
         "other_outcomes": [_other_outcome(each) for path, each in outcomes.items() if path not in grouped],
         "failures": [_failure(failure) for failure in result.failures],
+        "kept_in_quarantine": [{**path_fields(each.path), "reason": each.reason} for each in result.kept_in_quarantine],
         **_paths(result.pruned_folders, "pruned_folders"),
         "totals": _totals(result),
         "phases": [_phase(summary) for summary in result.phases],
@@ -376,6 +393,7 @@ def _read_outcome(found: _Json, source: _Json, keeper: _Json, group: int) -> Out
         keeper_digest=_digest(keeper) or b"",
         root=_path(found, "root"),
         target=target,
+        quarantined=_read_quarantined(found.get("quarantined")),
     )
     done = status is OutcomeStatus.DONE
     return Outcome(action, status, target if done else None, found["message"] or "")
@@ -416,6 +434,7 @@ def from_dict(found: _Json) -> RunResult:
             phases=tuple(PhaseSummary(Phase(p["name"]), p["seconds"], p["counts"]) for p in found["phases"]),
             files=found["totals"]["files"],
             reported=tuple(_read_match(_read_entry(m["left"]), _read_entry(m["right"]), m) for m in found["reported"]),
+            kept_in_quarantine=tuple(Kept(_path(each), each["reason"]) for each in found.get("kept_in_quarantine", ())),
             pruned_folders=_read_paths(found, "pruned_folders"),
             interrupted=found["interrupted"],
             error=found["error"],

@@ -14,7 +14,7 @@ from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.text import (
     PARTICIPLES,
@@ -40,6 +40,8 @@ _SHORTEST_PHASE = 0.005
 
 _VERB = 10
 """Width of the column of verbs, in characters."""
+
+_INFINITIVES = {ActionKind.EXPIRE: "delete permanently from quarantine"}
 
 _STYLES = {
     OutcomeStatus.PLANNED: "yellow",
@@ -72,8 +74,7 @@ _ORIENTATIONS = {
 def reason_words(reason: Reason) -> str:
     """Return why a keeper is better than another file, such as ``larger (2.7 MiB, the other has 2.1 MiB)``."""
     if reason.sentence:
-        return reason.sentence
-    # A result of an older version has no sentences.
+        return readable(reason.sentence)
     if reason.rule == "path":
         return "all rules are tied, so the path decides"
     return f"{reason.rule.replace('-', ' ')} ({reason.keeper_value}, the other has {reason.redundant_value})"
@@ -115,7 +116,7 @@ def entry_words(entry: IndexEntry) -> str:
 def plan_words(plan: Plan) -> str:
     """Return what a plan does: ``12 files, 34 MiB: 10 to delete, 2 to quarantine``."""
     kinds = Counter(action.kind for action in plan.actions)
-    words = ", ".join(f"{count:,} to {kind.value}" for kind, count in kinds.items())
+    words = ", ".join(f"{count:,} to {_INFINITIVES.get(kind, kind.value)}" for kind, count in kinds.items())
     size = sum(action.source.size for action in plan.actions)
     return f"{count_words(len(plan.actions), 'file')}, {size_words(size)}: {words}"
 
@@ -165,7 +166,10 @@ class TerminalReport:
         for number, group in enumerate(result.groups, start=1):
             self._print_group(number, len(result.groups), group, outcomes, dry_run=result.dry_run)
         grouped = {each.entry.stat.path for group in result.groups for each in group.redundant}
-        self._print_other([each for path, each in outcomes.items() if path not in grouped], dry_run=result.dry_run)
+        others = [each for path, each in outcomes.items() if path not in grouped]
+        expiring = [each for each in others if each.action.kind is ActionKind.EXPIRE]
+        self._print_other([each for each in others if each not in expiring], dry_run=result.dry_run)
+        self._print_expiring(expiring, result.kept_in_quarantine)
 
     def _print_other(self, outcomes: Sequence[Outcome], *, dry_run: bool) -> None:
         """Print actions whose groups are unknown, as when a saved plan is carried out."""
@@ -176,6 +180,26 @@ class TerminalReport:
                 self._file(_verb(outcome), source.path, _STYLES[outcome.status])
                 self._detail(f"{outcome.action.match_class.value}; {size_words(source.size)}")
                 self._print_what_happened(outcome)
+            self._line()
+
+    def _print_expiring(self, outcomes: Sequence[Outcome], kept: Sequence[Kept]) -> None:
+        """Print the files that are deleted from the quarantine for ever, and those that must stay there."""
+        if outcomes:
+            self._line("Quarantine: permanently deleted, because their time there is over", "bold")
+        for outcome in outcomes:
+            action = outcome.action
+            self._file(_verb(outcome), action.source.path, _STYLES[outcome.status])
+            if action.quarantined is not None:
+                since = action.quarantined.since.astimezone()
+                was = below(action.quarantined.path, self._folder)
+                self._detail(f"there since {since:%Y-%m-%d}; {size_words(action.source.size)}; it was {was}")
+            self._detail(f"what is in it is kept in {below(action.keeper.path, self._folder)}")
+            self._print_what_happened(outcome)
+        if outcomes:
+            self._line()
+        if kept:
+            self._line(f"Kept in quarantine: {count_words(len(kept), 'file')}", "bold")
+            self._listed([(each.path, each.reason) for each in kept])
             self._line()
 
     def _print_group(
@@ -330,7 +354,11 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
 
 def _removal_lines(result: RunResult, totals: Totals, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
     """Yield the totals of the removal."""
-    done = [outcome for outcome in result.outcomes if outcome.status is OutcomeStatus.DONE]
+    done = [
+        each
+        for each in result.outcomes
+        if each.status is OutcomeStatus.DONE and each.action.kind is not ActionKind.EXPIRE
+    ]
     if done:
         kinds = Counter(PARTICIPLES[each.action.kind] for each in done)
         words = ", ".join(f"{kinds[word]:,} {word}" for word in PARTICIPLES.values() if kinds[word])
@@ -341,12 +369,23 @@ def _removal_lines(result: RunResult, totals: Totals, quarantine_days: float | N
     stopped = [f"{totals.outcomes[each]:,} {each}" for each in ("skipped", "failed") if totals.outcomes.get(each)]
     if stopped:
         yield "Not removed", ", ".join(stopped)
+    yield from _quarantine_lines(result, quarantine_days)
+
+
+def _quarantine_lines(result: RunResult, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
+    """Yield what came into quarantine, what is deleted from it, and what must stay there."""
     if any(each.action.kind is ActionKind.QUARANTINE for each in result.outcomes):
         yield "Quarantine", f"{QUARANTINE_NAME}/{readable(result.run)} in each root"
+    age = "" if quarantine_days is None else f" older than {count_words(round(quarantine_days), 'day')}"
     expired = sum(each.counts.get("expired", 0) for each in result.phases)
     if expired:
-        age = "" if quarantine_days is None else f" older than {count_words(round(quarantine_days), 'day')}"
         yield "Quarantine", f"{count_words(expired, 'file')}{age} permanently deleted"
+    planned = [each for each in result.outcomes if each.status is OutcomeStatus.PLANNED]
+    expiring = sum(each.action.kind is ActionKind.EXPIRE for each in planned)
+    if expiring:
+        yield "Quarantine", f"{count_words(expiring, 'file')}{age} to be permanently deleted"
+    if result.kept_in_quarantine:
+        yield "Quarantine", f"{count_words(len(result.kept_in_quarantine), 'file')}{age} kept: no whole keeper is left"
 
 
 def _left_out(result: RunResult) -> int:

@@ -73,6 +73,7 @@ PARTICIPLES = {
     ActionKind.DELETE: "deleted",
     ActionKind.TRASH: "trashed",
     ActionKind.HARDLINK: "linked",
+    ActionKind.EXPIRE: "expired",
 }
 """Past participles of the actions."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from py_image_dedup.cli.main import run
+from py_image_dedup.removal.manifest import MANIFEST_NAME
 from tests.support.pictures import picture, write
 
 
@@ -95,9 +96,9 @@ def make_library(folder: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a folder by their relative paths; quarantines and all."""
+    """All files of a folder by their relative paths; quarantines and all, but not their manifests."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink()
+        if path.is_file() and not path.is_symlink() and path.name != MANIFEST_NAME
     }

@@ -14,6 +14,7 @@ from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Plan
+from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, make_plan
 
 RUN = "2026-01-02T03-04-05"
@@ -92,8 +93,9 @@ def snapshot(*folders: Path) -> dict[str, Seen | None]:
 
 
 def contents(*folders: Path) -> set[bytes]:
-    """The bytes of every file below these folders."""
-    return {seen.content for seen in snapshot(*folders).values() if seen is not None}
+    """The bytes of every file below these folders, without the manifests of quarantines."""
+    found = snapshot(*folders)
+    return {seen.content for path, seen in found.items() if seen is not None and not path.endswith(MANIFEST_NAME)}
 
 
 def in_days(days: float) -> datetime:

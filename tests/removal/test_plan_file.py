@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
 from py_image_dedup.removal.journal import JOURNAL_NAME
 from py_image_dedup.removal.plan import PlanError
-from py_image_dedup.removal.quarantine import expire
+from py_image_dedup.removal.quarantine import list_quarantine, plan_expiry
 from py_image_dedup.removal.serialization import load_plan, plan_from_text, plan_to_text, save_plan
 from py_image_dedup.removal.undo import undo
 from tests.removal.library import group, in_days, plan, put
@@ -116,13 +117,20 @@ def test_every_line_of_a_journal_is_as_its_schema_says(made: Plan, tmp_path: Pat
     prune(made, outcomes, run)
     undo(run)
     execute(made, run, dry_run=False)
-    expire(tmp_path / "runs", made.roots, 30, in_days(31))
+    runs = tmp_path / "runs"
+    later = Plan("later", made.roots, (), protected=made.protected)
+    waiting = list_quarantine(made.roots, runs)
+    expiry = plan_expiry(later, waiting, runs, timedelta(days=30), in_days(31)).plan
+    schema("plan.schema.json").validate(json.loads(plan_to_text(expiry)))
+    assert plan_from_text(plan_to_text(expiry)) == expiry
+    assert [one.status.value for one in execute(expiry, runs / "later", dry_run=False)] == ["done"]
     check = schema("journal.schema.json")
     kinds = set()
-    for line in (run / JOURNAL_NAME).read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        check.validate(record)
-        kinds.add(record["kind"])
+    for journal in (run / JOURNAL_NAME, runs / "later" / JOURNAL_NAME):
+        for line in journal.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            check.validate(record)
+            kinds.add(record["kind"])
     assert kinds == {
         "opened",
         "folder",

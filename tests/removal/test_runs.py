@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-from py_image_dedup.model.plan import OutcomeStatus
+from py_image_dedup.model.plan import OutcomeStatus, Plan
 from py_image_dedup.removal.executor import execute
-from py_image_dedup.removal.quarantine import expire
+from py_image_dedup.removal.quarantine import list_quarantine, plan_expiry
 from py_image_dedup.removal.runs import list_runs
 from py_image_dedup.removal.serialization import save_plan
 from py_image_dedup.removal.undo import undo
@@ -59,5 +60,8 @@ def test_every_run_tells_what_became_of_it(tmp_path: Path) -> None:
     assert (stopped.interrupted, stopped.planned, stopped.counts) == (True, 2, {OutcomeStatus.DONE: 1})
     assert "not JSON" in broken.problem
     assert [one.when for one in list_runs(tmp_path)] == sorted(one.when for one in found.values())
-    expire(runs, [root], 30, in_days(31))
+    later = Plan("8-later", (root,), ())
+    expiry = plan_expiry(later, list_quarantine([root], runs), runs, timedelta(days=30), in_days(31)).plan
+    expiry = replace(expiry, actions=tuple(one for one in expiry.actions if "2-done" in one.source.path.parts))
+    execute(expiry, runs / "8-later", dry_run=False)
     assert {one.run: one.expired for one in list_runs(tmp_path)}["2-done"] == 1

@@ -16,6 +16,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions
 from py_image_dedup.ranking.rules import RuleSpec, parse_rule
+from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.store.sqlite.store import SqliteStore
@@ -87,11 +88,11 @@ class Library:
             return work.deduplicate(roots or [Root(self.photos)], dry_run=dry_run, skip_analyse=skip_analyse)
 
     def files(self) -> dict[str, bytes]:
-        """All files under the photos, hidden ones too, by their relative paths."""
+        """All files under the photos, hidden ones too but for manifests, by their relative paths."""
         return {
             str(path.relative_to(self.photos)): path.read_bytes()
             for path in sorted(self.photos.rglob("*"))
-            if path.is_file()
+            if path.is_file() and path.name != MANIFEST_NAME
         }
 
 
