@@ -43,7 +43,7 @@ def image_data_digest(stream: BinaryIO, picture: Image.Image, kind: str) -> byte
     try:
         digest_structure(stream, items)
         if kind == "JPEG" and "mp" in picture.info:
-            _add_further_pictures(stream, items)
+            _add_further_pictures(stream, items, picture.info.get("mpoffset"))
     except (_NotUnderstoodError, struct.error, EOFError):
         return None
     items.add(b"show", f"{kind} {orientation_of(picture, kind)} ".encode() + colour_space(picture.info))
@@ -163,14 +163,14 @@ def _copy_scan(stream: BinaryIO, items: _Items) -> None:
         items.extend(data)
 
 
-def _add_further_pictures(stream: BinaryIO, items: _Items) -> None:
+def _add_further_pictures(stream: BinaryIO, items: _Items, base: object) -> None:
     """Add all bytes behind the first picture, and where in them further pictures begin (CIPA DC-007)."""
     end = stream.tell()
     stream.seek(0)
     with open_picture(stream, "MPO") as several:
         entries = (getattr(several, "mpinfo", None) or {}).get(0xB002, ())
-        base = several.info.get("mpoffset")
-        starts = [int(entry["DataOffset"]) + int(base) - end for entry in entries[1:]] if base is not None else []
+    # Their offsets count from the table, which moves with the metadata before it.
+    starts = [int(entry["DataOffset"]) + base - end for entry in entries[1:]] if isinstance(base, int) else []
     if not starts or min(starts) < 0:
         raise _NotUnderstoodError
     items.add(b"MPF ", struct.pack(f">{len(starts)}q", *starts))
