@@ -80,11 +80,12 @@ class WorkerClient:
             width, height = int(str(message["width"])), int(str(message["height"]))
             facts = _facts(message["facts"])
             pixels, *extras = _split(body, [width * height, *_lengths(message.get("extras", []))])
+            image_data = bytes.fromhex(str(message["image_data"])) if "image_data" in message else None
         except (KeyError, ValueError, TypeError) as error:
             raise self._invalid_answer() from error
-        if not pixels:
+        if not pixels or (image_data is not None and len(image_data) != DIGEST_BYTES):
             raise self._invalid_answer()
-        return DecodedPicture(facts, width, height, pixels, tuple(extras))
+        return DecodedPicture(facts, width, height, pixels, tuple(extras), image_data)
 
     def digest(self, file: OpenedFile, kind: str, reserve: Reserve) -> bytes:
         """Return the pixel digest of a file, 32 bytes.

@@ -89,6 +89,8 @@ class IndexEntry:
             not given back with an entry, because few ask for them: see ``Store.features``.
         failure: Why ``facts`` are missing or the picture is not whole.
         words: Packed visual words, see ``signature.words``; of an entry that has features, and treated as they are.
+        image_data_digest: Digest of the compressed image data and all else that determines the pixels; files with equal
+            digests show the same pixels. None for formats without one, and in entries of older indexes.
     """
 
     stat: FileStat
@@ -100,6 +102,13 @@ class IndexEntry:
     features: bytes | None = None
     failure: Failure | None = None
     words: bytes | None = None
+    image_data_digest: bytes | None = None
+
+    @property
+    def describes_picture(self) -> bool:
+        """Whether anything but a failure is stored about a picture, which needs the digest of the bytes behind it."""
+        digests = (self.pixel_digest, self.image_data_digest)
+        return any((self.facts, self.signature, *digests, self.features, self.words))
 
     @property
     def decoded_whole(self) -> bool:

@@ -114,6 +114,7 @@ _Job: TypeAlias = _Read | _Decode
 class _Described:
     facts: PhotoFacts
     description: ImageFeatures
+    image_data_digest: bytes | None
 
 
 _Result: TypeAlias = OpenedFile | _Described
@@ -172,7 +173,7 @@ def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
         return read_file(job.stat.path)
     with job.file:
         decoded = decoder.decode(job.file)
-    return _Described(decoded.facts, description(decoded, features=with_features))
+    return _Described(decoded.facts, description(decoded, features=with_features), decoded.image_data_digest)
 
 
 class _Analysis:
@@ -285,6 +286,7 @@ class _Analysis:
                 described.signature,
                 features=described.features,
                 words=described.words,
+                image_data_digest=done.result.image_data_digest,
             )
             self._keep(entry)
             self._counts["analysed"] += 1

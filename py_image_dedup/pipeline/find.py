@@ -23,7 +23,7 @@ from py_image_dedup.pipeline.cleanup import is_current
 from py_image_dedup.pipeline.gc_pause import paused_collection
 from py_image_dedup.pipeline.options import NEAR, FindOptions
 from py_image_dedup.pipeline.rank import PartialPair
-from py_image_dedup.pipeline.same_pixels import known_pixels, near_candidates
+from py_image_dedup.pipeline.same_pixels import PixelComparison, near_candidates, same_pixels
 from py_image_dedup.scan.roots import Ownership, topmost
 
 if TYPE_CHECKING:
@@ -90,13 +90,8 @@ def find(
         groups = search.groups()
     compared = 0
     if options.compare_pixels:
-        digests, fresh = known_pixels(search.candidates)
-        if fresh:
-            # Not at the top: it brings the decoders, which nobody needs where nothing is new.
-            from py_image_dedup.pipeline.same_pixels import PixelComparison
-
-            comparison = PixelComparison(store, options.threads, options.limits, observer, should_stop)
-            digests |= comparison.digests(fresh)
+        comparison = PixelComparison(store, options.threads, options.limits, observer, should_stop)
+        digests = same_pixels(search.candidates, comparison.digests)
         compared = len(digests)
         groups = [[_with_pixels(entry, digests) for entry in group] for group in groups]
         groups += _flat_groups(search.flat, digests)
@@ -136,7 +131,7 @@ class _Search:
         self._should_stop = should_stop
         self.under = topmost(root.path for root in inventory.roots)
         self._key = scope_key(options.scope, Ownership(inventory.roots))
-        self.candidates: list[IndexEntry] = []
+        self.candidates: list[list[IndexEntry]] = []
         self.flat: list[list[IndexEntry]] = []
 
     def groups(self) -> list[list[IndexEntry]]:

@@ -1,11 +1,16 @@
-"""Do files show the very same pixels? The candidates are decoded whole, once ever."""
+"""The same-pixels step of the find stage: decides which candidates show exactly the same pixels.
+
+Files with the same compressed image data show the same pixels, and need no decoding. Of the others, one file of each
+image data is decoded in full, once: the index keeps its pixel digest.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
@@ -18,19 +23,101 @@ from py_image_dedup.store.base import SearchableStore
 
 _WAIT_SECONDS = 0.1
 _BATCH = 256
-_PATIENCE = 4
+_WAIT_FACTOR = 4
+"""Time limit of a thread as a multiple of that of a file: it may wait for memory, and its worker has a timer."""
+
+Copies: TypeAlias = tuple[IndexEntry, ...]
+"""Entries of different contents with the same image data; one entry where that is unknown."""
+
+
+def near_candidates(entries: Iterable[IndexEntry], near: Callable[[IndexEntry], Hashable]) -> list[list[IndexEntry]]:
+    """Return the sets of files of a group that may show the same pixels.
+
+    Decoding is expensive, so most files are ruled out: pictures of different size, and files of one format with
+    different signatures.
+
+    Args:
+        entries: Files of one group.
+        near: Maps files to different values if they are further than ``NEAR`` apart, or rotated.
+    """
+    similar: dict[Hashable, list[IndexEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.facts is not None and entry.decoded_whole:
+            similar[(near(entry), entry.facts.width, entry.facts.height, entry.facts.frames)].append(entry)
+    return [some for each in similar.values() for some in _by_signature(each) if _contents(some) > 1]
+
+
+def _by_signature(similar: list[IndexEntry]) -> Iterable[list[IndexEntry]]:
+    if len({entry.facts.format for entry in similar if entry.facts}) > 1:
+        return [similar]  # decoders of two formats may differ by a rounding, and the signature with them
+    by_signature: dict[bytes | None, list[IndexEntry]] = defaultdict(list)
+    for entry in similar:
+        by_signature[entry.signature.values if entry.signature else None].append(entry)
+    return by_signature.values()
+
+
+def _contents(entries: Iterable[IndexEntry]) -> int:
+    return len({entry.digest for entry in entries})
+
+
+def same_pixels(
+    candidates: Sequence[Sequence[IndexEntry]], compare: Callable[[Sequence[Copies]], Mapping[bytes, bytes]]
+) -> dict[bytes, bytes]:
+    """Return digests of the candidates' pixels by the digests of their bytes.
+
+    Equal digests mean equal pixels; different ones mean different pixels only within a set of candidates. A content of
+    which the file cannot be read at the moment is left out.
+
+    Args:
+        candidates: Sets of files that may show the same pixels.
+        compare: Returns pixel digests by the digests of the bytes; called at most once, with what must be decoded.
+    """
+    pixels: dict[bytes, bytes] = {}
+    for entry in _each(candidates):
+        if entry.pixel_digest is not None:
+            pixels.setdefault(_image_data(entry), entry.pixel_digest)
+    unknown = _to_decode(candidates, pixels)
+    decoded = compare(list(unknown.values())) if unknown else {}
+    found: dict[bytes, bytes] = {}
+    for entry in _each(candidates):
+        digest, image_data = entry.digest or b"", _image_data(entry)
+        if image_data not in unknown:
+            found[digest] = pixels.get(image_data, image_data)  # if not known, all its candidates have the same
+        elif digest in decoded:
+            found[digest] = decoded[digest]
+    return found
+
+
+def _to_decode(candidates: Sequence[Sequence[IndexEntry]], known: Container[bytes]) -> dict[bytes, Copies]:
+    """Return the entries that have candidates with other image data, by image data, unless their pixels are known."""
+    unknown: dict[bytes, dict[bytes | None, IndexEntry]] = defaultdict(dict)
+    for some in candidates:
+        if len({_image_data(entry) for entry in some}) > 1:
+            for entry in some:
+                if _image_data(entry) not in known:
+                    unknown[_image_data(entry)].setdefault(entry.digest, entry)
+    return {image_data: tuple(same.values()) for image_data, same in unknown.items()}
+
+
+def _each(candidates: Iterable[Iterable[IndexEntry]]) -> Iterator[IndexEntry]:
+    return (entry for some in candidates for entry in some if entry.digest is not None)
+
+
+def _image_data(entry: IndexEntry) -> bytes:
+    """Return a digest that is equal for files with the same image data; that of its bytes for a file without one."""
+    return entry.image_data_digest or entry.digest or b""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelComparison:
-    """Digests pixels, each content once ever: the index remembers. Used by the calling thread only.
+    """Takes pixel digests by decoding files in full, and puts them into the index. For the calling thread only.
 
     Attributes:
-        store: Takes the digests.
-        threads: How many files are decoded at a time.
-        limits: What one may cost.
-        observer: Told of every file.
-        should_stop: When it says so, files in hand are finished and kept.
+        store: The index.
+        threads: Number of files that are decoded at a time.
+        limits: Cost limits of one file.
+        observer: Receives an event per decoded file.
+        should_stop: Returns whether to stop early; files in progress are then finished and kept.
     """
 
     store: SearchableStore
@@ -39,11 +126,11 @@ class PixelComparison:
     observer: Observer
     should_stop: Callable[[], bool]
 
-    def digests(self, candidates: Sequence[IndexEntry]) -> dict[bytes, bytes]:
-        """Return the pixel digests of these files, one of each content, by the digests of their bytes.
+    def digests(self, candidates: Sequence[Copies]) -> dict[bytes, bytes]:
+        """Return the pixel digests of files by the digests of their bytes; one file of each image data is decoded.
 
-        What cannot be read just now is not in it. A picture whose pixels cannot be compared is given the digest of its
-        bytes: it equals itself and nothing else, and is not tried again.
+        Files that cannot be read at the moment are left out. Pictures that cannot be compared get the digest of their
+        image data: they equal themselves and nothing else, and are not decoded again.
         """
         found: dict[bytes, bytes] = {}
         for entry in self._compute(candidates):
@@ -51,26 +138,26 @@ class PixelComparison:
                 found[entry.digest] = entry.pixel_digest
         return found
 
-    def _compute(self, entries: Sequence[IndexEntry]) -> Iterator[IndexEntry]:
+    def _compute(self, candidates: Sequence[Copies]) -> Iterator[IndexEntry]:
         budget = MemoryBudget(self.limits.memory_bytes)
 
         @contextmanager
-        def context() -> Iterator[Callable[[IndexEntry], bytes]]:
+        def context() -> Iterator[Callable[[Copies], bytes]]:
             with Decoder(self.limits, budget) as decoder:
-                yield lambda entry: _digest(decoder, entry.stat)
+                yield lambda copies: _digest(decoder, copies)
 
         batch: list[IndexEntry] = []
-        pending = iter(entries)
-        with WorkerPool[IndexEntry, bytes](max(1, min(self.threads, len(entries))), context, "compare") as pool:
+        pending = iter(candidates)
+        with WorkerPool[Copies, bytes](max(1, min(self.threads, len(candidates))), context, "compare") as pool:
             following = next(pending, None)
             while following is not None or pool.outstanding:
                 if self.should_stop():
                     following = None
                     pool.withdraw()
                 while following is not None and pool.outstanding < 3 * self.threads:
-                    pool.submit(following, seconds=_PATIENCE * self.limits.timeout_seconds)
+                    pool.submit(following, seconds=_WAIT_FACTOR * self.limits.timeout_seconds)
                     following = next(pending, None)
-                done = [entry for each in pool.finished(_WAIT_SECONDS) if (entry := self._take(each))]
+                done = [entry for each in pool.finished(_WAIT_SECONDS) for entry in self._take(each)]
                 yield from done
                 batch.extend(done)
                 if len(batch) >= _BATCH:
@@ -79,75 +166,41 @@ class PixelComparison:
         if batch:
             self.store.put(batch)
 
-    def _take(self, done: Finished[IndexEntry, bytes]) -> IndexEntry | None:
+    def _take(self, done: Finished[Copies, bytes]) -> list[IndexEntry]:
         self.observer(PhaseAdvanced(Phase.FIND))
-        if done.result is not None:
-            return replace(done.job, pixel_digest=done.result)
-        if isinstance(done.error, MediaError) and done.error.reason in TRANSIENT:
-            return None
-        if done.error is not None and not isinstance(done.error, (MediaError, MemoryError, Overdue)):
-            raise done.error  # no broken file but a mistake of ours
-        return replace(done.job, pixel_digest=done.job.digest)
+        digest = done.result
+        if digest is None:
+            if isinstance(done.error, MediaError) and done.error.reason in TRANSIENT:
+                return []
+            if done.error is not None and not isinstance(done.error, (MediaError, MemoryError, Overdue)):
+                raise done.error  # a defect of the program, not of the file
+            digest = _image_data(done.job[0])
+        return [replace(entry, pixel_digest=digest) for entry in done.job]
 
 
-def _digest(decoder: Decoder, stat: FileStat) -> bytes:
-    """Digest the pixels of a file that still is what the index knows."""
-    _expect(stat)
+def _digest(decoder: Decoder, copies: Copies) -> bytes:
+    """Return the pixel digest of files with the same image data, of the first that can be read and is unchanged."""
+    *others, last = copies
+    for entry in others:
+        try:
+            return _digest_of(decoder, entry.stat)
+        except MediaError as error:
+            if error.reason not in TRANSIENT:
+                raise
+    return _digest_of(decoder, last.stat)
+
+
+def _digest_of(decoder: Decoder, stat: FileStat) -> bytes:
+    _check_unchanged(stat)
     digest = decoder.pixel_digest(stat.path)
-    _expect(stat)
+    _check_unchanged(stat)
     return digest
 
 
-def _expect(stat: FileStat) -> None:
+def _check_unchanged(stat: FileStat) -> None:
     try:
         status = stat.path.lstat()
     except OSError as error:
         raise MediaError(FailureReason.VANISHED, f"{error.strerror or error}") from error
     if (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino) != stat.stamp:
-        raise MediaError(FailureReason.CHANGED, "it changed since it was analysed")
-
-
-def near_candidates(entries: Iterable[IndexEntry], near: Callable[[IndexEntry], Hashable]) -> list[IndexEntry]:
-    """Choose the files whose pixels may be those of another one: it is dear to look, so most are ruled out first.
-
-    Args:
-        entries: Of one group.
-        near: Files with different answers are further than ``NEAR`` apart, or turned.
-    """
-    alike: dict[Hashable, list[IndexEntry]] = defaultdict(list)
-    for entry in entries:
-        if entry.facts is not None and entry.decoded_whole:
-            alike[(near(entry), entry.facts.width, entry.facts.height, entry.facts.frames)].append(entry)
-    return [entry for some in alike.values() if _contents(some) > 1 for entry in _worth_a_look(some)]
-
-
-def _worth_a_look(alike: Sequence[IndexEntry]) -> Iterator[IndexEntry]:
-    if len({entry.facts.format for entry in alike if entry.facts}) > 1:
-        yield from alike
-        return
-    by_signature: dict[bytes | None, list[IndexEntry]] = defaultdict(list)
-    for entry in alike:
-        by_signature[entry.signature.values if entry.signature else None].append(entry)
-    for same in by_signature.values():
-        if _contents(same) > 1:
-            yield from same
-
-
-def _contents(entries: Iterable[IndexEntry]) -> int:
-    return len({entry.digest for entry in entries})
-
-
-def known_pixels(candidates: Iterable[IndexEntry]) -> tuple[dict[bytes, bytes], list[IndexEntry]]:
-    """Sort out whose pixels the index knows already.
-
-    Returns:
-        Pixel digests by the digests of the bytes; and one file of each content that must be looked at.
-    """
-    known: dict[bytes, bytes] = {}
-    fresh: dict[bytes, IndexEntry] = {}
-    for entry in candidates:
-        if entry.digest is not None and entry.pixel_digest is not None:
-            known[entry.digest] = entry.pixel_digest
-        elif entry.digest is not None:
-            fresh.setdefault(entry.digest, entry)
-    return known, [entry for digest, entry in fresh.items() if digest not in known]
+        raise MediaError(FailureReason.CHANGED, "the file changed since it was analysed")

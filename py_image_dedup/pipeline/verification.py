@@ -246,9 +246,19 @@ class PairVerifier:
     def _begin(self, pairs: Sequence[Pair]) -> Callable[[], list[PairVerdict]]:
         """Start verifying pairs; return a function that waits for the verdicts."""
         packed = self._load({content for pair in pairs for content in pair})
-        verdicts = (self._several or self._here).begin(pairs, packed)
-        self.verified += len(pairs)
-        return lambda: [PairVerdict(*pair, verdict) for pair, verdict in zip(pairs, verdicts(), strict=True)]
+        # Copies that differ in metadata alone have the same features, and so the same verdicts.
+        first: dict[bytes, int] = {}
+        same_as = {content: first.setdefault(features, content) for content, features in sorted(packed.items())}
+        reduced = [(same_as.get(left, left), same_as.get(right, right)) for left, right in pairs]
+        distinct = list(dict.fromkeys(reduced))
+        answers = (self._several or self._here).begin(distinct, packed)
+        self.verified += len(distinct)
+
+        def verdicts() -> list[PairVerdict]:
+            by_pair = dict(zip(distinct, answers(), strict=True))
+            return [PairVerdict(*pair, by_pair[same]) for pair, same in zip(pairs, reduced, strict=True)]
+
+        return verdicts
 
     def close(self) -> None:
         """Stop the threads; closing twice is harmless."""

@@ -16,7 +16,7 @@ from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.pipeline.find import Found, find
 from py_image_dedup.pipeline.options import NEAR, FindOptions
 from py_image_dedup.pipeline.rank import GroupRanker, rank
-from py_image_dedup.pipeline.same_pixels import known_pixels, near_candidates
+from py_image_dedup.pipeline.same_pixels import Copies, near_candidates, same_pixels
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.entries import VERSIONS, entry, signature
@@ -114,7 +114,7 @@ def test_a_ranked_group_holds_no_features(store: SqliteStore) -> None:
 
 
 def candidates(*entries: IndexEntry) -> set[str]:
-    return {file.stat.path.stem for file in near_candidates(entries, lambda _: None)}
+    return {file.stat.path.stem for some in near_candidates(entries, lambda _: None) for file in some}
 
 
 def test_of_one_format_only_equal_signatures_can_have_equal_pixels() -> None:
@@ -141,9 +141,10 @@ def test_files_that_are_not_near_are_no_candidates() -> None:
 def test_each_content_is_looked_at_once_and_known_ones_not_at_all() -> None:
     known = [entry("/a.jpg", "x", pixel_digest=b"p"), entry("/b.jpg", "x")]
     fresh = [entry("/c.jpg", "y"), entry("/d.jpg", "y")]
-    digests, unknown = known_pixels([*known, *fresh])
+    decoded: list[Copies] = []
+    digests = same_pixels([[*known, *fresh]], lambda copies: decoded.extend(copies) or {})
     assert list(digests.values()) == [b"p"]
-    assert unknown == [fresh[0]]
+    assert decoded == [(fresh[0],)]
 
 
 def analysed(path: Path, content: str, signed: Signature, form: str = "JPEG") -> IndexEntry:

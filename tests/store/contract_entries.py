@@ -94,7 +94,7 @@ class EntriesContract(OneStore):
         store.put([])
         assert store.count(None) == 0
 
-    @pytest.mark.parametrize("field", ["facts", "signature", "pixel_digest", "features", "words"])
+    @pytest.mark.parametrize("field", ["facts", "signature", "pixel_digest", "image_data_digest", "features", "words"])
     def test_what_describes_a_picture_needs_a_digest(self, store: Store, field: str) -> None:
         full = replace(full_entry("/a/x.jpg"), features=b"points", words=b"words")
         wrong = replace(failed_entry("/a/x.jpg"), **{field: getattr(full, field)})

@@ -49,7 +49,7 @@ def entry_of(path: str | Path, content: object = None, signature: Int8Array | Si
 def full_entry(path: str) -> IndexEntry:
     """A photo of which everything is known."""
     entry = entry_of(path, signature=random_signatures(1, 1)[0])
-    return replace(entry, pixel_digest=digest_of("pixels"))
+    return replace(entry, pixel_digest=digest_of("pixels"), image_data_digest=digest_of("data"))
 
 
 def failed_entry(path: str, reason: FailureReason = FailureReason.NO_PERMISSION, content: object = None) -> IndexEntry:

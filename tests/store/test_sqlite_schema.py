@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,23 @@ def test_an_index_from_before_verified_matches_has_all_its_entries_and_room_for_
         assert [entry.stat.path for entry in store.entries(None)] == [Path("/a/x.jpg")]
         store.put([featured("/a/y.jpg", vocabulary(1))])
         assert len(store.unverified(1, None)) == 1
+
+
+def test_an_index_from_before_image_data_digests_has_all_its_entries_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, MIGRATIONS[:4])
+        connection.execute("INSERT INTO versions VALUES (1, 1, 1, 0)")
+        connection.execute(
+            "INSERT INTO contents VALUES (1, ?, 1, 'PNG', 4, 3, 0, NULL, NULL, 0, 1, NULL, ?, NULL, NULL, NULL)",
+            (b"d" * 32, b"p" * 32),
+        )
+        connection.execute("INSERT INTO files VALUES (CAST('/a/x.png' AS BLOB), 1, 2, 3, 4, 1, 1, NULL, NULL, NULL)")
+    with SqliteStore(path) as store:
+        [entry] = store.entries(None)
+        assert (entry.digest, entry.pixel_digest, entry.image_data_digest) == (b"d" * 32, b"p" * 32, None)
+        store.put([replace(entry, image_data_digest=b"i" * 32)])
+        assert [entry.image_data_digest for entry in store.entries(None)] == [b"i" * 32]
 
 
 def test_a_migration_that_fails_leaves_the_index_as_it_was(tmp_path: Path) -> None:

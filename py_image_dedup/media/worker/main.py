@@ -23,6 +23,7 @@ from PIL import Image
 
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
 from py_image_dedup.media.worker.decode import decode
+from py_image_dedup.media.worker.image_data import image_data_digest
 from py_image_dedup.media.worker.open import has_more_pictures, open_picture, webp_bytes, webp_size
 from py_image_dedup.media.worker.pixel_digest import digest_pixels
 from py_image_dedup.media.worker.protocol import Closed, Message, receive, receive_file, send
@@ -113,6 +114,7 @@ def _decode(
     reserve = _prepare(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
         decoded = decode(picture, kind, limits, reserve)
+        image_data = image_data_digest(stream, picture, kind)
     facts = {field.name: getattr(decoded.facts, field.name) for field in fields(decoded.facts)}
     facts["captured"] = decoded.facts.captured and decoded.facts.captured.isoformat()
     extras: Sequence[bytes] = ()
@@ -123,6 +125,8 @@ def _decode(
             extras = make_extras(decoded.width, decoded.height, decoded.pixels)
     lengths = [len(part) for part in extras]
     message = {"facts": facts, "width": decoded.width, "height": decoded.height, "extras": lengths}
+    if image_data is not None:
+        message["image_data"] = image_data.hex()
     return message, b"".join((decoded.pixels, *extras))
 
 

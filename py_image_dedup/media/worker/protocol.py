@@ -39,6 +39,8 @@ class DecodedPicture:
         height: Height of the canonical image, pixels.
         pixels: The canonical image, one byte a pixel, row by row.
         extras: What the worker computed from the canonical image; empty by default, see ``media.worker.main``.
+        image_data_digest: Digest of the compressed image data, 32 bytes, if the format has one; see
+            ``media.worker.image_data``.
     """
 
     facts: PhotoFacts
@@ -46,6 +48,7 @@ class DecodedPicture:
     height: int
     pixels: bytes
     extras: tuple[bytes, ...] = ()
+    image_data_digest: bytes | None = None
 
     @property
     def canonical(self) -> npt.NDArray[np.uint8]:

@@ -168,7 +168,7 @@ def check_entry(entry: IndexEntry) -> None:
     Raises:
         ValueError: The entry describes a picture and has no digest.
     """
-    if entry.digest is None and (entry.facts or entry.signature or entry.pixel_digest or entry.features or entry.words):
+    if entry.digest is None and entry.describes_picture:
         raise ValueError(f"the entry of {entry.stat.path} describes a picture and has no digest")
 
 
@@ -231,6 +231,8 @@ def _extra(entry: IndexEntry) -> dict[str, Any]:
         extra["failure"] = [entry.failure.phase.value, entry.failure.reason.value, entry.failure.message]
     if entry.pixel_digest is not None:
         extra["pixels"] = entry.pixel_digest.hex()
+    if entry.image_data_digest is not None:
+        extra["image_data"] = entry.image_data_digest.hex()
     return extra
 
 
@@ -303,6 +305,7 @@ def _entry_of(fields: Mapping[str, Any], versions: dict[tuple[int, int, int], Ve
         features=_bytes(fields, "features"),
         words=_bytes(fields, "words"),
         failure=failure,
+        image_data_digest=bytes.fromhex(extra["image_data"]) if "image_data" in extra else None,
     )
 
 

@@ -164,7 +164,9 @@ _INSPECTED = (
     """,
 )
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT, _INSPECTED)
+_IMAGE_DATA = ("ALTER TABLE contents ADD COLUMN image_data_digest BLOB",)
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT, _INSPECTED, _IMAGE_DATA)
 """Element ``n`` holds the statements that make an index of version ``n`` one of version ``n + 1``; 0 is an empty file.
 
 A published migration is never edited: a change of the tables is a new element.

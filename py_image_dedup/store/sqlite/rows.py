@@ -21,7 +21,7 @@ WORD: Final = 2**64
 
 _CONTENT = """
     c.digest, c.format, c.width, c.height, c.exif_fields, c.captured, c.camera, c.has_gps, c.frames,
-    c.signature, c.pixel_digest
+    c.signature, c.pixel_digest, c.image_data_digest
 """
 _OF_FILE = f"""
     SELECT f.path, f.content, f.size, f.mtime_ns, f.device, f.inode, f.versions,
@@ -90,6 +90,7 @@ def _entry_of(row: Row, versions: VersionTable) -> IndexEntry:
     (
         raw_path, _, size, mtime_ns, device, inode, version_id, phase, reason, message,
         digest, form, width, height, exif_fields, captured, camera, has_gps, frames, signature, pixel_digest,
+        image_data_digest,
     ) = row  # fmt: skip
     stat = FileStat(Path(os.fsdecode(raw_path)), size, mtime_ns, device % WORD, inode % WORD)
     facts = None
@@ -115,6 +116,7 @@ def _entry_of(row: Row, versions: VersionTable) -> IndexEntry:
         signature=None if signature is None else Signature(signature),
         pixel_digest=pixel_digest,
         failure=failure,
+        image_data_digest=image_data_digest,
     )
 
 
@@ -138,7 +140,8 @@ def content_row(entry: IndexEntry, version_id: int, content_id: int) -> Row:
             _stored_text(facts.format), facts.width, facts.height, facts.exif_fields, captured, camera,
             facts.has_gps, facts.frames,
         )  # fmt: skip
-    return (content_id, entry.digest, version_id, *described, signature, entry.pixel_digest, *_failure_row(entry))
+    digests = (entry.pixel_digest, *_failure_row(entry), entry.image_data_digest)
+    return (content_id, entry.digest, version_id, *described, signature, *digests)
 
 
 def damaged(path: Path, cause: str) -> StoreError:
@@ -179,13 +182,14 @@ MAX_CONTENT_ID: Final = 2**32 - 1
 """Content ids have 32 bits in the stored pairs; exceeding this raises ``StoreError``."""
 
 _PUT_CONTENT = """
-    INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET
         versions = excluded.versions, format = excluded.format, width = excluded.width, height = excluded.height,
         exif_fields = excluded.exif_fields, captured = excluded.captured, camera = excluded.camera,
         has_gps = excluded.has_gps, frames = excluded.frames, signature = excluded.signature,
         pixel_digest = excluded.pixel_digest, failure_phase = excluded.failure_phase,
-        failure_reason = excluded.failure_reason, failure_message = excluded.failure_message
+        failure_reason = excluded.failure_reason, failure_message = excluded.failure_message,
+        image_data_digest = excluded.image_data_digest
 """
 _PUT_FILE = """
     INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -246,7 +250,7 @@ def put_entries(database: Database, versions: VersionTable, entries: Mapping[byt
 def _content_id_of(entry: IndexEntry, content_ids: Mapping[bytes, int]) -> int | None:
     if entry.digest is not None:
         return content_ids[entry.digest]
-    if entry.facts or entry.signature or entry.pixel_digest or entry.features or entry.words:
+    if entry.describes_picture:
         raise ValueError(f"the entry of {entry.stat.path} describes a picture and has no digest")
     return None
 
