@@ -86,7 +86,7 @@ def test_trash_and_system_folders_are_skipped_and_counted(tmp_path: Path, folder
 def test_a_folder_set_apart_is_not_entered(tmp_path: Path) -> None:
     kept = make(tmp_path / "a.jpg")
     make(tmp_path / "duplicates" / "b.jpg")
-    selector = Selector(frozenset({"jpg"}), apart=frozenset({os.fsencode(tmp_path / "duplicates")}))
+    selector = Selector(frozenset({"jpg"}), set_apart=frozenset({os.fsencode(tmp_path / "duplicates")}))
     inventory = walk([Root(tmp_path)], selector)
     assert found(inventory) == {kept}
     assert inventory.skipped == {"set-apart": 1}

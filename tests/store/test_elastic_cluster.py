@@ -116,7 +116,7 @@ def test_an_index_that_has_no_node_for_its_replicas_is_made_and_said_to_be_at_ri
         assert store.count(None) == 0
     (said,) = caplog.messages
     assert "not every shard has its 2 replicas after 2 seconds" in said
-    assert "the cluster needs 3 nodes" in said
+    assert "the cluster needs 3 data nodes" in said
 
 
 def test_a_run_goes_on_or_stops_clean_when_a_node_is_killed(cluster_site: ClusterSite, cluster_index: str) -> None:
