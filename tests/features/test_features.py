@@ -149,7 +149,7 @@ def test_bytes_that_were_cut_off_are_refused(grey: Grey) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (40, 40), (30, 4000), (9, 9)])
-def test_flat_small_and_long_pictures_have_features_or_none(shape: tuple[int, int]) -> None:
+def test_featureless_small_and_long_pictures_have_features_or_none(shape: tuple[int, int]) -> None:
     flat = np.full(shape, 200, dtype=np.uint8)
 
     features = unpack(pack(extract(flat)))

@@ -62,7 +62,7 @@ def test_a_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
     assert list(walk([Root(tmp_path)], JPG).stamps) == [raw]
 
 
-def test_sub_folders_count_only_if_asked_for(tmp_path: Path) -> None:
+def test_sub_folders_are_walked_only_if_recursive(tmp_path: Path) -> None:
     top, below = make(tmp_path / "a.jpg"), make(tmp_path / "b" / "c" / "d.jpg")
     assert found(walk([Root(tmp_path)], JPG)) == {top, below}
     assert found(walk([Root(tmp_path)], Selector(frozenset({"jpg"}), recursive=False))) == {top}
@@ -259,7 +259,7 @@ def test_a_folder_that_vanishes_during_the_walk_is_no_failure(tmp_path: Path, mo
     assert inventory.skipped == {"vanished": 1}
 
 
-def test_a_stopped_walk_knows_nothing_for_sure(tmp_path: Path) -> None:
+def test_every_root_of_a_stopped_walk_is_incomplete(tmp_path: Path) -> None:
     make(tmp_path / "a.jpg")
     make(tmp_path / "b" / "c.jpg")
     answers = iter([False, True])

@@ -1,4 +1,4 @@
-"""A server that is slow, full, closed, gone, or not what it seems: each is said in words, in bounded time."""
+"""A server that is slow, full, closed, gone, or not what it seems: each gives an explained error in bounded time."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class TestBehindABadLine:
         with pytest.raises(StoreUnavailable, match="Data too large"):
             impatient.similar(QUERY * 2, 0.1, None)
 
-    def test_a_restarted_server_has_lost_the_search_and_it_is_said(self, proxy: Proxy, store: Store) -> None:
+    def test_a_search_that_a_restarted_server_has_lost_is_an_explained_error(self, proxy: Proxy, store: Store) -> None:
         lost = {"root_cause": [{"type": "search_context_missing_exception", "reason": "No search context found"}]}
         body = json.dumps({"error": {"type": "search_phase_execution_exception", "reason": "all shards failed"} | lost})
         proxy.script = always("_search", Trouble(status=404, body=body))
