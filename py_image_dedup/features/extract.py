@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.features.codebook import DIMENSIONS, FEATURES_VERSION, LARGEST, codebook
 from py_image_dedup.features.keypoints import (
@@ -36,7 +35,7 @@ _MIN_VARIANCE = 144.0
 _MIN_PATCHES = 6
 
 
-def document_score(grey: npt.NDArray[np.uint8] | Float32Array, valid: Float32Array | None = None) -> float:
+def document_score(grey: UInt8Array | Float32Array, valid: Float32Array | None = None) -> float:
     """Return the similarity of a picture to a document.
 
     Args:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.features.visual_words import WordArray
-from py_image_dedup.signature.arrays import Int64Array
+from py_image_dedup.signature.arrays import Int64Array, UInt32Array
 
 MAX_CANDIDATES: Final = 50
 """The largest number of candidates of a query."""
@@ -77,7 +77,7 @@ class _Segment:
 
     pictures: int
     words: WordArray
-    offsets: npt.NDArray[np.uint32]
+    offsets: UInt32Array
     rows: npt.NDArray[np.uint16]
 
     @classmethod
@@ -98,7 +98,7 @@ class _Segment:
         size = sum(len(segment.rows) for segment in segments)
         rows = np.empty(size, dtype=np.uint16)
         words: list[WordArray] = []
-        offsets: list[npt.NDArray[np.uint32]] = []
+        offsets: list[UInt32Array] = []
         filled = 0
         for low, high in _ranges(max(segments, key=lambda segment: len(segment.rows)), size):
             keys = np.concatenate([segment.keys(low, high) for segment in segments])

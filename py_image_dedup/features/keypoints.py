@@ -18,9 +18,8 @@ from functools import cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int64Array, UInt8Array, row_slices
+from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array, row_slices
 
 LEVELS_PER_OCTAVE = 3
 """Levels per octave (a doubling of the size)."""
@@ -144,7 +143,7 @@ def _extrema(smoothed: list[Float32Array], step: int, levels_before: int) -> Key
     return Keypoints(x * step, y * step, BASE_SIGMA * _STEP**scale * step, contrast, level)
 
 
-def _is_extremum(difference: Float32Array) -> npt.NDArray[np.bool_]:
+def _is_extremum(difference: Float32Array) -> BoolArray:
     """Return the mask of the points that are extrema among their 26 neighbours; never on the border."""
     highest = [cv2.dilate(layer, _SQUARE) for layer in difference]
     lowest = [cv2.erode(layer, _SQUARE) for layer in difference]

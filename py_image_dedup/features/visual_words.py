@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.features.codebook import CENTRES, DIMENSIONS, HALVES, codebook
-from py_image_dedup.signature.arrays import Int8Array, Int64Array
+from py_image_dedup.signature.arrays import Int8Array, Int64Array, UInt32Array
 
 if TYPE_CHECKING:
     from py_image_dedup.features.extract import Features
 
-WordArray = npt.NDArray[np.uint32]
+WordArray = UInt32Array
 
 MAX_REPEATS = 2
 """The largest number of occurrences of a word in a picture: a more frequent word is part of a pattern and is not
