@@ -158,10 +158,12 @@ def test_a_file_that_is_no_database_is_named_and_can_be_discarded(path: Path, co
 
 @pytest.mark.parametrize("garbage", [b"\x00", b"\xff", b"\x5a"])
 def test_damaged_pages_are_no_answer(path: Path, garbage: bytes) -> None:
+    SqliteStore(path).close()
+    schema = path.stat().st_size  # the pages of an empty index: it can be opened as long as they are whole
     with SqliteStore(path) as store:
         store.put(library_of(1000))
     whole = path.read_bytes()
-    path.write_bytes(whole[:4096] + garbage * (len(whole) - 4096))
+    path.write_bytes(whole[:schema] + garbage * (len(whole) - schema))
     with SqliteStore(path) as store:
         for ask in (
             lambda: list(store.stamps(None)),
@@ -177,6 +179,14 @@ def test_damaged_pages_are_no_answer(path: Path, garbage: bytes) -> None:
     SqliteStore.discard(path)
     with SqliteStore(path) as store:
         assert store.count(None) == 0
+
+
+def test_a_damaged_schema_is_an_error_when_the_index_is_opened(path: Path) -> None:
+    SqliteStore(path).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(StoreError, match=r"damaged.*py-image-dedup clear"):
+        SqliteStore(path)
 
 
 def test_a_file_that_was_cut_off_is_no_answer(path: Path) -> None:
