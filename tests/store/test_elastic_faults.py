@@ -111,6 +111,18 @@ class TestBehindABadLine:
         sent = [request.body.count(b'{"index"') for request in proxy.seen if "_bulk" in request.path]
         assert sent == [50, 25]
 
+    def test_operations_that_an_answer_leaves_out_are_sent_again(self, proxy: Proxy, store: Store) -> None:
+        def shorten(answer: bytes) -> bytes:
+            return json.dumps({"items": json.loads(answer)["items"][:20]}).encode()
+
+        more = [entry_of(f"/more/{number}.jpg") for number in range(50)]
+        proxy.script = first(1, "_bulk", Trouble(edit=shorten))
+        proxy.seen.clear()
+        store.put(more)
+        sent = [request.body.count(b'{"index"') for request in proxy.seen if "_bulk" in request.path]
+        assert sent == [50, 30]
+        assert list(store.entries([Path("/more")])) == sorted(more, key=lambda entry: entry.stat.raw_path)
+
     def test_a_server_that_stays_busy_ends_in_words_and_in_bounded_time(self, proxy: Proxy, impatient: Store) -> None:
         proxy.script = always("_bulk", BUSY)
         with at_most(8), pytest.raises(StoreUnavailable, match=r"cannot write to .*429"):
