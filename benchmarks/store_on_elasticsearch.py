@@ -202,10 +202,10 @@ def featured(clock: Clock, elastic: Store, sqlite: Store, library: list[IndexEnt
         clock.time(f"unverified, {name}", lambda store=store: len(store.unverified(1, [ROOT])))
         numbers = list(store.content_ids(digests).values())
         clock.time(f"features of 1000, {name}", lambda store=store, n=numbers: len(store.features(n[:1000])))
-        clock.time(f"suspects, the first, {name}", lambda store=store, n=numbers: len(list(store.candidates(n[:1]))))
-        clock.time(f"suspects, one more, {name}", lambda store=store, n=numbers: len(list(store.candidates(n[1:2]))))
+        clock.time(f"candidates, the first, {name}", lambda store=store, n=numbers: len(list(store.candidates(n[:1]))))
+        clock.time(f"candidates, one more, {name}", lambda store=store, n=numbers: len(list(store.candidates(n[1:2]))))
         clock.time(
-            f"suspects, of all, each, {name}",
+            f"candidates, of all, each, {name}",
             lambda store=store, n=numbers: sum(map(len, store.candidates(n))),
             len(numbers),
         )

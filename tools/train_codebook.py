@@ -156,7 +156,7 @@ def _describe(grey: Grey) -> tuple[Floats, Floats]:
     keypoints, levels = detect_keypoints(grey)
     if not len(keypoints):
         return np.zeros((0, 4)), np.zeros((0, descriptor.LENGTH))
-    keypoints = keypoints.at(features.spread(keypoints, max(grey.shape), KEYPOINTS))
+    keypoints = keypoints.at(features.select_spatially(keypoints, max(grey.shape), KEYPOINTS))
     surroundings = GradientSampler(levels, keypoints)
     rows, angles = assign_orientations(surroundings, len(keypoints))
     points = np.stack([keypoints.x[rows], keypoints.y[rows], keypoints.sigma[rows], angles], axis=1)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from py_image_dedup.features.codebook import codebook
 from py_image_dedup.features.extract import Features, extract, pack
-from py_image_dedup.features.visual_words import MOST_REPEATED, quantise
+from py_image_dedup.features.visual_words import MAX_REPEATS, quantise
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.pipeline.options import AnalyseOptions
 from py_image_dedup.store.base import Store
@@ -79,7 +79,7 @@ class Crowd:
 
 def _once(words: WordArray) -> WordArray:
     found, counts = np.unique(words, return_counts=True)
-    return found[counts <= MOST_REPEATED]
+    return found[counts <= MAX_REPEATS]
 
 
 def _batches(entries: Iterator[IndexEntry]) -> Iterator[list[IndexEntry]]:

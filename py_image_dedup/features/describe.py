@@ -1,7 +1,7 @@
-"""A guarded decoder that describes each picture where it was decoded.
+"""The image features of a picture, and a decoder process that computes them where it decodes.
 
-Started as ``python -m py_image_dedup.features.describe``, one for each thread of the analysis: local features are
-many short steps in the interpreter, and in threads of one process they would wait for one another.
+Started as ``python -m py_image_dedup.features.describe``, one process for each thread of the analysis: local features
+are many short steps in the interpreter, and threads of one process would wait for one another.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from py_image_dedup.signature.compute import compute
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """What is kept of the looks of a picture; nothing of one without structure.
+    """The signature, features and visual words of a picture; all ``None`` for a featureless one.
 
     Attributes:
-        signature: Of the whole.
-        features: Packed, see ``features.pack``.
-        words: Packed, see ``words.pack_words``.
+        signature: Signature of the whole picture.
+        features: Packed features; see ``extract.pack``.
+        words: Packed visual words; see ``visual_words.pack_words``.
     """
 
     signature: Signature | None = None
@@ -38,25 +38,25 @@ class ImageFeatures:
 
     @property
     def parts(self) -> tuple[bytes, ...]:
-        """As bytes for another process."""
+        """The fields as bytes, for another process."""
         return (self.signature.values if self.signature else b"", self.features or b"", self.words or b"")
 
     @classmethod
     def of_parts(cls, parts: Sequence[bytes]) -> Self:
-        """Undo ``parts``.
+        """Return the image features of ``parts``.
 
         Raises:
-            ValueError: These are not the parts of a description.
+            ValueError: The number of parts or their content is wrong.
         """
         values, features, words = parts
         return cls(Signature(values), features, words) if values else cls()
 
 
 def image_features(grey: UInt8Array) -> ImageFeatures:
-    """Describe a picture: signature, local features, visual words.
+    """Compute signature, local features and visual words of a picture.
 
     Args:
-        grey: The canonical grey picture, uint8, shape ``(height, width)``.
+        grey: Canonical grey picture, uint8, shape ``(height, width)``.
 
     Raises:
         ValueError: As ``compute`` and ``extract``.
@@ -71,12 +71,12 @@ def image_features(grey: UInt8Array) -> ImageFeatures:
 
 
 def make(width: int, height: int, grey: bytes) -> tuple[bytes, ...]:
-    """Describe a picture that was just decoded: what ``media.worker.main`` is given."""
+    """Return the image features of a picture that was just decoded, for ``media.worker.main``."""
     return image_features(np.frombuffer(grey, dtype=np.uint8).reshape(height, width)).parts
 
 
 def main() -> int:
-    """Serve, with one thread: there is a process for each core already."""
+    """Serve requests on one thread: there is a process for each core already."""
     with single_threaded_blas:
         return worker.main(make)
 

@@ -1,8 +1,7 @@
-"""The local features of a picture: what crops, insets, turned and mirrored copies still have in common with it.
+"""The local features of a picture, which crops, insets, rotated and mirrored copies share with it.
 
-Up to 200 points, spread over the picture, each with a short descriptor of its surroundings, and a grey thumbnail:
-everything that finding and proving a match needs, in about 8 kB (18 kB for a document), so that no second decode is
-ever needed.
+Up to 200 keypoints, spread over the picture, each with a short descriptor, and a grey thumbnail: everything that
+finding and verifying a match needs, in about 8 kB (18 kB for a document), so that no second decode is ever needed.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.features.codebook import DIMENSIONS, FEATURES_VERSION, LARGEST, codebook
 from py_image_dedup.features.keypoints import (
@@ -26,31 +24,31 @@ from py_image_dedup.features.keypoints import (
 from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array, UInt8Array
 
 DOCUMENT = 0.75
-"""From here on a picture counts as a document: scanned receipts have 0.9 to 2.2, 99 photos in 100 less than 0.55."""
+"""Least document score of a document: scanned receipts have 0.9 to 2.2, 99 photos in 100 less than 0.55."""
 
-PERHAPS_DOCUMENT = 0.6
-"""From here on more is kept of a picture, in case it is one."""
+POSSIBLE_DOCUMENT = 0.6
+"""Least document score of a picture that may be a document, of which more is stored."""
 
-_SIDE = 16
-_STEP = 8
-_LEAST_VARIANCE = 144.0
-_FEWEST = 6
+_PATCH_SIDE = 16
+_PATCH_STEP = 8
+_MIN_VARIANCE = 144.0
+_MIN_PATCHES = 6
 
 
-def document_score(grey: npt.NDArray[np.uint8] | Float32Array, valid: Float32Array | None = None) -> float:
-    """Tell how much a picture looks like a document.
+def document_score(grey: UInt8Array | Float32Array, valid: Float32Array | None = None) -> float:
+    """Return the similarity of a picture to a document.
 
     Args:
         grey: Shape ``(height, width)``, 0 to 255.
-        valid: float32 of the same shape: 1 where the picture is to be looked at, 0 elsewhere; everywhere if not given.
+        valid: float32 of the same shape: 1 where the picture counts, 0 elsewhere; ``None`` for everywhere.
 
     Returns:
         The skewness of grey values that three of four textured patches exceed, towards dark or towards light ink;
-        0 where there is too little to tell. See ``DOCUMENT``.
+        0 where there are too few such patches. See ``DOCUMENT``.
 
     Thread-safety: any number of threads.
     """
-    if min(grey.shape) < 2 * _SIDE:
+    if min(grey.shape) < 2 * _PATCH_SIDE:
         return 0.0
     values = grey.astype(np.float32)
     weight = np.ones_like(values) if valid is None else valid
@@ -59,8 +57,8 @@ def document_score(grey: npt.NDArray[np.uint8] | Float32Array, valid: Float32Arr
     powers = (masked, masked * values, masked * values * values)
     first, second, third = (_patches(power) / np.maximum(share, 1e-3) for power in powers)
     variance = second - first * first
-    textured = (share > 0.8) & (variance > _LEAST_VARIANCE)
-    if textured.sum() < _FEWEST:
+    textured = (share > 0.8) & (variance > _MIN_VARIANCE)
+    if textured.sum() < _MIN_PATCHES:
         return 0.0
     mean = first[textured]
     moment = third[textured] - 3 * mean * second[textured] + 2 * mean**3
@@ -69,21 +67,21 @@ def document_score(grey: npt.NDArray[np.uint8] | Float32Array, valid: Float32Arr
 
 
 def _patches(values: Float32Array) -> Float64Array:
-    means = cv2.boxFilter(values, -1, (_SIDE, _SIDE), borderType=cv2.BORDER_REFLECT)
-    return means[_STEP:-_STEP:_STEP, _STEP:-_STEP:_STEP].astype(np.float64)
+    means = cv2.boxFilter(values, -1, (_PATCH_SIDE, _PATCH_SIDE), borderType=cv2.BORDER_REFLECT)
+    return means[_PATCH_STEP:-_PATCH_STEP:_PATCH_STEP, _PATCH_STEP:-_PATCH_STEP:_PATCH_STEP].astype(np.float64)
 
 
 SHORT_SIDE = 160
-"""Pixels, of a photo; a smaller picture stays as it is."""
+"""Short side of a photo's thumbnail, in pixels; smaller pictures are not enlarged."""
 DOCUMENT_SHORT_SIDE = 256
-"""Pixels, of what looks like a document: there the difference may be one figure of a sum."""
+"""Short side of a document's thumbnail, in pixels: two documents may differ in one digit of a sum."""
 LONG_SIDE = 512
-"""Bound for strips, which become thinner instead; half as much again for a document."""
+"""Longest long side of a thumbnail, in pixels, for panoramas; half as much again for a document."""
 QUALITY = 60
-"""Of the JPEG encoder: 5 kB for a photo, and greys that are wrong by 5 or 6 levels on average. WebP would need 3 kB for
-the same, and fifteen times as long."""
+"""JPEG quality of a photo's thumbnail: 5 kB, with a mean error of 5 or 6 grey levels. WebP would need 3 kB for the
+same, and fifteen times as long."""
 DOCUMENT_QUALITY = 40
-"""Of the WebP encoder, which keeps writing better: 12 kB for a document, where JPEG would need 24."""
+"""WebP quality of a document's thumbnail: 12 kB, where JPEG would need 24 kB for equally legible text."""
 
 
 def make_thumbnail(grey: UInt8Array, *, fine: bool) -> bytes:
@@ -91,13 +89,13 @@ def make_thumbnail(grey: UInt8Array, *, fine: bool) -> bytes:
 
     Args:
         grey: uint8, shape ``(height, width)``.
-        fine: It may be a document: keep as much as there is.
+        fine: Whether the picture may be a document.
 
     Returns:
-        A JPEG file, of what may be a document a WebP file.
+        A JPEG file, or a WebP file if the picture may be a document.
 
     Raises:
-        ValueError: The encoder refused it.
+        ValueError: The encoder refused the picture.
     """
     height, width = grey.shape
     short, long = (DOCUMENT_SHORT_SIDE, LONG_SIDE * 3 // 2) if fine else (SHORT_SIDE, LONG_SIDE)
@@ -122,23 +120,23 @@ def open_thumbnail(encoded: bytes) -> UInt8Array:
         uint8, shape ``(height, width)``.
 
     Raises:
-        ValueError: These are not the bytes of a thumbnail.
+        ValueError: The bytes are not a thumbnail.
     """
     picture = cv2.imdecode(np.frombuffer(encoded, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     if picture is None:
-        raise ValueError(f"{len(encoded)} bytes are no thumbnail: the index entry is damaged")
+        raise ValueError(f"{len(encoded)} bytes are not a thumbnail: the index entry is damaged")
     return picture.astype(np.uint8, copy=False)
 
 
 FRAME = 256
-"""Points are measured as if the picture's short side had this many pixels."""
-MOST = 200
-"""Features kept of one photo."""
-MOST_OF_DOCUMENT = 400
-"""Features kept of a document: a photo that is printed on the page shall have its share of them."""
+"""Short side of the frame that keypoints are measured in, in pixels."""
+MAX_FEATURES = 200
+"""The largest number of features of a photo."""
+MAX_DOCUMENT_FEATURES = 400
+"""The largest number of features of a document: a photo printed on the page needs its share of them."""
 
-_LARGEST_SIDE = 768
-_SMALLEST_SIDE = 200
+_MAX_SIDE = 768
+_MIN_SIDE = 200
 _CELLS_ALONG = 6
 _HEADER = struct.Struct("<BHHH")
 _POINT_UNIT = 32.0
@@ -151,15 +149,15 @@ _RECORD = np.dtype(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """The local features of one picture. Arrays are not to be written to.
+    """The local features of one picture. The arrays are read-only.
 
     Attributes:
-        width: Of the frame that the points are in: the picture scaled to a short side of 256.
-        height: Of the frame.
+        width: Width of the frame of the points: the picture scaled to a short side of 256 pixels.
+        height: Height of the frame.
         points: float32, shape ``(n, 4)``: x, y (0 is the left or upper edge) and size (sigma) in pixels of the frame,
             angle in radians, y downwards.
         descriptors: int8, shape ``(n, 16)``, compressed.
-        thumbnail: A small grey picture, encoded.
+        thumbnail: Small grey picture, encoded.
     """
 
     width: float
@@ -169,13 +167,13 @@ class Features:
     thumbnail: bytes
 
     def __len__(self) -> int:
-        """How many features."""
+        """Return the number of features."""
         return len(self.points)
 
     def mirrored(self) -> Features:
-        """Return the features of the picture as a mirror shows it, left and right exchanged.
+        """Return the features of the mirrored picture, left and right exchanged.
 
-        The thumbnail stays as it is.
+        The thumbnail is not mirrored.
         """
         points = self.points.copy()
         points[:, 0] = self.width - points[:, 0]
@@ -184,13 +182,13 @@ class Features:
 
 
 def extract(grey: UInt8Array) -> Features:
-    """Find and describe the local features of a picture.
+    """Return the local features of a picture.
 
     Args:
-        grey: The canonical grey picture, uint8, shape ``(height, width)``.
+        grey: Canonical grey picture, uint8, shape ``(height, width)``.
 
     Returns:
-        The features; none in a picture without structure. Those of the same array are the same anywhere.
+        The features; none of a featureless picture. The same array gives the same features on every machine.
 
     Raises:
         ValueError: Not uint8, not two-dimensional, or empty.
@@ -199,9 +197,9 @@ def extract(grey: UInt8Array) -> Features:
     """
     if grey.dtype != np.uint8 or grey.ndim != 2 or not grey.size:
         raise ValueError(f"a grey picture is uint8 of shape (height, width), not {grey.dtype} {grey.shape}")
-    may_be_document = document_score(grey) > PERHAPS_DOCUMENT
+    may_be_document = document_score(grey) > POSSIBLE_DOCUMENT
     thumbnail = make_thumbnail(grey, fine=may_be_document)
-    most = MOST_OF_DOCUMENT if may_be_document else MOST
+    most = MAX_DOCUMENT_FEATURES if may_be_document else MAX_FEATURES
     height, width = grey.shape
     frame_scale = FRAME / min(height, width)
     frame = (width * frame_scale, height * frame_scale)
@@ -211,11 +209,11 @@ def extract(grey: UInt8Array) -> Features:
     keypoints, levels = detect_keypoints(working)
     if not len(keypoints):
         return _without_points(frame, thumbnail)
-    keypoints = keypoints.at(spread(keypoints, max(working.shape), most))
-    surroundings = GradientSampler(levels, keypoints)
-    rows, angles = assign_orientations(surroundings, len(keypoints))
+    keypoints = keypoints.at(select_spatially(keypoints, max(working.shape), most))
+    sampler = GradientSampler(levels, keypoints)
+    rows, angles = assign_orientations(sampler, len(keypoints))
     rows, angles = rows[:most], angles[:most]
-    descriptors = codebook().compress(compute_descriptors(surroundings, rows, angles))
+    descriptors = codebook().compress(compute_descriptors(sampler, rows, angles))
     scale = FRAME / min(working.shape)
     columns = (
         (keypoints.x[rows] + 0.5) * scale,
@@ -227,14 +225,14 @@ def extract(grey: UInt8Array) -> Features:
 
 
 def pack(features: Features) -> bytes:
-    """Turn features into bytes for the index: 18 a feature, and the thumbnail."""
+    """Return features as bytes for the index: 18 per feature, and the thumbnail."""
     records = np.zeros(len(features), dtype=_RECORD)
     x, y, size, angle = features.points.astype(np.float64).T
     records["x"] = np.clip(np.rint(x * _POINT_UNIT), 0, 65535)
     records["y"] = np.clip(np.rint(y * _POINT_UNIT), 0, 65535)
     records["size"] = np.clip(np.rint(np.log2(np.maximum(size, 1e-3)) * _SIZE_UNIT), 0, 255)
     records["angle"] = np.rint(angle * _ANGLE_UNIT).astype(np.int64) % 256
-    records["descriptor"] = _squeeze(features.descriptors)
+    records["descriptor"] = _pack_six_bits(features.descriptors)
     sides = (min(round(side * _POINT_UNIT), 65535) for side in (features.width, features.height))
     return _HEADER.pack(FEATURES_VERSION, *sides, len(features)) + records.tobytes() + features.thumbnail
 
@@ -243,10 +241,10 @@ def unpack(packed: bytes) -> Features:
     """Turn the bytes from the index into features: within half a step of what ``pack`` was given.
 
     Raises:
-        ValueError: These are not the bytes of features of this version.
+        ValueError: The bytes are not features of this version.
     """
     if len(packed) < _HEADER.size or packed[0] != FEATURES_VERSION:
-        raise ValueError(f"{len(packed)} bytes are no features of version {FEATURES_VERSION}: analyse the file again")
+        raise ValueError(f"{len(packed)} bytes are not features of version {FEATURES_VERSION}: analyse the file again")
     _, width, height, count = _HEADER.unpack_from(packed)
     end = _HEADER.size + count * _RECORD.itemsize
     if len(packed) < end:
@@ -254,13 +252,13 @@ def unpack(packed: bytes) -> Features:
     records = np.frombuffer(packed, dtype=_RECORD, count=count, offset=_HEADER.size)
     size = np.exp2(records["size"] / _SIZE_UNIT)
     columns = (records["x"] / _POINT_UNIT, records["y"] / _POINT_UNIT, size, records["angle"] / _ANGLE_UNIT)
-    descriptors = _stretch(records["descriptor"])
+    descriptors = _unpack_six_bits(records["descriptor"])
     points = np.stack(columns, axis=1).astype(np.float32)
     return Features(width / _POINT_UNIT, height / _POINT_UNIT, points, descriptors, packed[end:])
 
 
-def _squeeze(descriptors: Int8Array) -> UInt8Array:
-    """Put every four values, of 6 bits, into three bytes."""
+def _pack_six_bits(descriptors: Int8Array) -> UInt8Array:
+    """Pack every four values of 6 bits into three bytes."""
     a, b, c, d = (
         (descriptors + np.int8(LARGEST + 1)).astype(np.uint8).reshape(-1, DIMENSIONS // 4, 4).transpose(2, 0, 1)
     )
@@ -268,8 +266,8 @@ def _squeeze(descriptors: Int8Array) -> UInt8Array:
     return packed.reshape(len(descriptors), DIMENSIONS * 3 // 4)
 
 
-def _stretch(squeezed: UInt8Array) -> Int8Array:
-    """Undo ``_squeeze``."""
+def _unpack_six_bits(squeezed: UInt8Array) -> Int8Array:
+    """Unpack ``_pack_six_bits``."""
     a, b, c = squeezed.reshape(-1, DIMENSIONS // 4, 3).transpose(2, 0, 1)
     values = np.stack([a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63], axis=2)
     return values.reshape(len(squeezed), DIMENSIONS).astype(np.int8) - np.int8(LARGEST + 1)
@@ -280,9 +278,9 @@ def _without_points(frame: tuple[float, float], thumbnail: bytes) -> Features:
 
 
 def _working_size(grey: UInt8Array) -> UInt8Array:
-    """Enlarge small pictures, so that they have features of the same sizes as their large originals; bound strips."""
+    """Enlarge small pictures, so that their features have the sizes of large originals; shrink panoramas."""
     short, long = sorted(grey.shape)
-    scale = min(1.0 if short >= _SMALLEST_SIDE else FRAME / short, _LARGEST_SIDE / long)
+    scale = min(1.0 if short >= _MIN_SIDE else FRAME / short, _MAX_SIDE / long)
     if scale == 1.0:
         return grey
     size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
@@ -290,15 +288,15 @@ def _working_size(grey: UInt8Array) -> UInt8Array:
     return cv2.resize(grey, size, interpolation=kind).astype(np.uint8, copy=False)
 
 
-def spread(keypoints: Keypoints, side: int, most: int) -> Int64Array:
-    """Choose the keypoints to keep: the best of every cell of a grid, then the second best of every cell, and so on.
+def select_spatially(keypoints: Keypoints, side: int, most: int) -> Int64Array:
+    """Select keypoints evenly: the best of every cell of a grid, then the second best of every cell, and so on.
 
-    Large blobs outlive blurs and small copies, so size counts beside contrast. A crop keeps its share of the features.
+    Large blobs survive blurs and small copies, so size counts beside contrast. A crop keeps its share of the features.
 
     Args:
-        keypoints: All that were found.
-        side: The picture's long side in pixels; a cell is a sixth of it.
-        most: How many to keep.
+        keypoints: All keypoints.
+        side: Long side of the picture in pixels; a cell is a sixth of it.
+        most: Number of keypoints to select.
 
     Returns:
         Rows of keypoints, best first.
@@ -311,6 +309,6 @@ def spread(keypoints: Keypoints, side: int, most: int) -> Int64Array:
     number = row * (_CELLS_ALONG + 1) + column
     by_cell = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[by_cell], prepend=-1))
-    place = np.empty(len(number), dtype=np.int64)
-    place[by_cell] = np.arange(len(number)) - np.repeat(starts, np.diff(starts, append=len(number)))
-    return best_first[np.argsort(place, kind="stable")[:most]]
+    rank_in_cell = np.empty(len(number), dtype=np.int64)
+    rank_in_cell[by_cell] = np.arange(len(number)) - np.repeat(starts, np.diff(starts, append=len(number)))
+    return best_first[np.argsort(rank_in_cell, kind="stable")[:most]]

@@ -1,12 +1,13 @@
-"""Which pictures share visual words: an inverted index in memory.
+"""An inverted index of visual words in memory, which generates the candidates of a picture.
 
-J. Sivic and A. Zisserman: "Video Google", ICCV 2003, without the vector model: a picture is a suspect when it shares a
-handful of words, and rare words count for more. Words sorted into unique words, offsets and rows; a query is a
-concatenation of slices and a count.
+J. Sivic and A. Zisserman: "Video Google", ICCV 2003, without the vector model: a picture is a candidate when it shares
+a handful of words, and rare words count for more. The postings are sorted into unique words, offsets and rows; a query
+concatenates slices of them and counts.
 
-Pictures are kept in blocks of 65,536, so that the row of a picture in its block has 16 bits: a library of 100,000 needs
-60 to 75 MB. What is added makes a small segment of its block, and sixteen segments of one size become one: a picture is
-sorted in a handful of times, however they come (P. O'Neil and others: "The log-structured merge-tree", 1996).
+Pictures are stored in blocks of 65,536, so that the row of a picture in its block has 16 bits: a library of 100,000
+needs 60 to 75 MB. Added pictures form a small segment of a block, and sixteen segments of one size are merged into one:
+each picture is sorted a few times, in whatever batches pictures arrive (P. O'Neil and others: "The log-structured
+merge-tree", 1996).
 """
 
 from __future__ import annotations
@@ -20,30 +21,33 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.features.visual_words import WordArray
-from py_image_dedup.signature.arrays import Int64Array
+from py_image_dedup.signature.arrays import Int64Array, UInt32Array
 
-MOST_SUSPECTS: Final = 50
-"""The longest answer to a query."""
+MAX_CANDIDATES: Final = 50
+"""The largest number of candidates of a query."""
 
 NOT_INDEXED: Final = -1
-"""The number of a picture that is not in the index."""
+"""The content id of a picture that is not in the index."""
 
-COMMON: Final = 1_000
-"""A word that more pictures have says nothing: 20,000 screenshots of one program share their words with all others.
+MAX_FREQUENCY: Final = 1_000
+"""The largest number of pictures of a discriminative word: 20,000 screenshots of one program share all their words.
 
-A constant and not a share of the library, because it bounds what a query costs and lies above the copies of one photo.
+A constant and not a share of the library, because it bounds the cost of a query and exceeds the copies of one photo.
 """
 
-LARGE: Final = 100_000
-"""From so many pictures on, words are shared by chance so often that one more is asked for."""
+LARGE_INDEX: Final = 100_000
+"""The number of pictures from which on words are shared by chance so often that one more is required."""
 
-MOST_DOUBTFUL: Final = 8
-"""So many pictures are suspects although they share fewer words: a photo that fills a tenth of a page of print has
-little in common with its original, and that little is rare. In a library of some thousand pictures it is among the
-first of these; in a large one chance has more to say, and the answer is no longer for it."""
+MAX_DOUBTFUL: Final = 8
+"""The largest number of candidates that share fewer words than required.
 
-_FEWEST: Final = 5
-_FEWEST_DOUBTFUL: Final = 2
+A photo that fills a tenth of a printed page shares few words with its original, but rare ones. In a library of a few
+thousand pictures it is among the first of these; in a large one chance matches outnumber it, and the list is not longer
+for it.
+"""
+
+_MIN_SHARED: Final = 5
+_MIN_SHARED_DOUBTFUL: Final = 2
 _WEIGHT_UNIT: Final = 1024
 
 _ROW_BITS: Final = 16
@@ -55,46 +59,46 @@ _MERGED_AT_ONCE: Final = 1 << 18
 _Keys: TypeAlias = npt.NDArray[np.uint64]
 
 
-def fewest_shared(pictures: int) -> int:
-    """Return how many words two pictures must share at least, in an index of this size."""
-    return _FEWEST if pictures <= LARGE else _FEWEST + 1
+def min_shared_words(pictures: int) -> int:
+    """Return the least number of words that two pictures must share in an index of this size."""
+    return _MIN_SHARED if pictures <= LARGE_INDEX else _MIN_SHARED + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Segment:
-    """Some pictures of a block.
+    """The postings of some pictures of a block.
 
     Attributes:
-        pictures: How many.
-        words: uint32, ascending, each once.
-        offsets: uint32, one longer: where each word's rows begin.
-        rows: uint16, in the block, of the pictures that have the word.
+        pictures: Number of pictures.
+        words: uint32, shape ``(n,)``, ascending, each once.
+        offsets: uint32, shape ``(n + 1,)``: the start of each word's rows.
+        rows: uint16, rows in the block of the pictures that have the word.
     """
 
     pictures: int
     words: WordArray
-    offsets: npt.NDArray[np.uint32]
+    offsets: UInt32Array
     rows: npt.NDArray[np.uint16]
 
     @classmethod
     def of(cls, first_row: int, words: Sequence[WordArray]) -> _Segment:
-        """Make one of neighbouring rows."""
+        """Return a segment of consecutive rows, given the words of each."""
         keys = np.concatenate(words).astype(np.uint64)
         keys <<= np.uint64(_ROW_BITS)
         rows = np.arange(first_row, first_row + len(words), dtype=np.uint64)
         keys |= np.repeat(rows, [len(some) for some in words])
         keys.sort()
         found, starts = _distinct(keys)
-        # The lower bits of a number are what a conversion keeps.
+        # A conversion keeps the lower bits of a number: the row.
         return cls(len(words), found, np.append(starts, len(keys)).astype(np.uint32), keys.astype(np.uint16))
 
     @classmethod
     def merged(cls, segments: Sequence[_Segment]) -> _Segment:
-        """Make one of several, a range of words at a time: beside them and the new one it needs little memory."""
+        """Return several segments merged into one, a range of words at a time, which needs little extra memory."""
         size = sum(len(segment.rows) for segment in segments)
         rows = np.empty(size, dtype=np.uint16)
         words: list[WordArray] = []
-        offsets: list[npt.NDArray[np.uint32]] = []
+        offsets: list[UInt32Array] = []
         filled = 0
         for low, high in _ranges(max(segments, key=lambda segment: len(segment.rows)), size):
             keys = np.concatenate([segment.keys(low, high) for segment in segments])
@@ -109,11 +113,11 @@ class _Segment:
 
     @property
     def level(self) -> int:
-        """Segments of one level are of about the same size."""
+        """The order of magnitude of the segment's size; segments of one level are merged."""
         return (self.pictures.bit_length() - 1) // _FAN_BITS
 
     def keys(self, low: int, high: int) -> _Keys:
-        """Return word and row, the word in the upper part, for the words from ``low`` to below ``high``."""
+        """Return word and row as one number, the word in the upper bits, for words from ``low`` to below ``high``."""
         first, last = np.searchsorted(self.words, [low, high])
         offsets = self.offsets[first : last + 1]
         keys = np.repeat(self.words[first:last].astype(np.uint64), np.diff(offsets))
@@ -122,18 +126,18 @@ class _Segment:
         return keys
 
     def find(self, words: WordArray) -> tuple[Int64Array, Int64Array]:
-        """Return for each word where its rows begin and how many there are."""
+        """Return the start and the number of the rows of each word."""
         if not len(self.words):
             nothing = np.zeros(len(words), dtype=np.int64)
             return nothing, nothing
-        place = np.minimum(np.searchsorted(self.words, words), len(self.words) - 1)
-        begin = self.offsets[place].astype(np.int64)
-        length = np.where(self.words[place] == words, self.offsets[place + 1] - begin, 0)
+        index = np.minimum(np.searchsorted(self.words, words), len(self.words) - 1)
+        begin = self.offsets[index].astype(np.int64)
+        length = np.where(self.words[index] == words, self.offsets[index + 1] - begin, 0)
         return begin, length
 
 
 def _distinct(keys: _Keys) -> tuple[WordArray, Int64Array]:
-    """Return the words of sorted keys, each once, and where they begin."""
+    """Return the words of sorted keys, each once, and the index of the first key of each."""
     named = (keys >> np.uint64(_ROW_BITS)).astype(np.uint32)
     begins = np.ones(len(named), dtype=np.bool_)
     np.not_equal(named[1:], named[:-1], out=begins[1:])
@@ -142,47 +146,50 @@ def _distinct(keys: _Keys) -> tuple[WordArray, Int64Array]:
 
 
 def _ranges(largest: _Segment, size: int) -> Iterator[tuple[int, int]]:
-    """Cut all words into ranges of about as many rows, if all segments are like the largest one."""
+    """Split all words into ranges with about the same number of rows, as far as the largest segment is typical."""
     cuts = np.linspace(0, len(largest.rows), size // _MERGED_AT_ONCE + 2)[1:-1]
-    edges = largest.words[np.searchsorted(largest.offsets, cuts)] if len(largest.words) else largest.words
+    edges = largest.words
+    if len(edges):
+        # A cut inside the rows of a word becomes a cut before the word; there is no word after the last one.
+        edges = edges[np.searchsorted(largest.offsets[:-1], cuts, side="right") - 1]
     yield from pairwise([0, *np.unique(edges).tolist(), 1 << 32])
 
 
 class InvertedIndex:
-    """Pictures by their words, 0.7 kB a picture in a large library and up to 2 kB in a small one.
+    """An index of pictures by their words: 0.7 kB per picture in a large library and up to 2 kB in a small one.
 
-    While segments are merged, for a moment, half as much again. One thread at a time.
+    Merging segments needs half as much again for a moment. One thread at a time.
     """
 
     def __init__(self) -> None:
-        self._numbers = np.empty(0, dtype=np.int64)
+        self._content_ids = np.empty(0, dtype=np.int64)
         self._blocks: list[list[_Segment]] = []
 
     def __len__(self) -> int:
-        """How many pictures were added."""
-        return len(self._numbers)
+        """Return the number of pictures that were added."""
+        return len(self._content_ids)
 
-    def add(self, numbers: Sequence[int], words: Sequence[WordArray]) -> None:
+    def add(self, content_ids: Sequence[int], words: Sequence[WordArray]) -> None:
         """Add pictures.
 
         Args:
-            numbers: Of the pictures. A picture whose words changed is added again.
-            words: Of each of them, each word once.
+            content_ids: Content ids of the pictures. A picture whose words changed is added again.
+            words: The words of each picture, each word once.
         """
-        place = len(self._numbers)
-        self._numbers = np.concatenate([self._numbers, np.asarray(numbers, dtype=np.int64)])
+        count = len(self._content_ids)
+        self._content_ids = np.concatenate([self._content_ids, np.asarray(content_ids, dtype=np.int64)])
         start = 0
         while start < len(words):
-            row = place % _BLOCK
+            row = count % _BLOCK
             some = words[start : start + min(_ADDED_AT_ONCE, _BLOCK - row)]
             if row == 0:
                 self._blocks.append([])
             self._append(_Segment.of(row, some), full=row + len(some) == _BLOCK)
-            place += len(some)
+            count += len(some)
             start += len(some)
 
     def _append(self, segment: _Segment, *, full: bool) -> None:
-        """Add a segment to the last block; when the block is full one is left of it."""
+        """Add a segment to the last block; the segments of a full block are merged into one."""
         segments = self._blocks[-1]
         segments.append(segment)
         if full:
@@ -192,65 +199,65 @@ class InvertedIndex:
             segment = _Segment.merged(same)
             segments[:] = [*(other for other in segments if other not in same), segment]
 
-    def candidates(self, number: int, plain: WordArray, mirrored: WordArray) -> list[int]:
+    def candidates(self, content_id: int, plain: WordArray, mirrored: WordArray) -> list[int]:
         """Return the pictures that share enough words with a picture or with its mirror image.
 
         Args:
-            number: Of the picture itself, which is no suspect.
-            plain: Its words, each once.
-            mirrored: Those of its mirror image.
+            content_id: Content id of the picture itself, which is not among its candidates.
+            plain: Words of the picture, each once.
+            mirrored: Words of its mirror image.
 
         Returns:
-            At most ``MOST_SUSPECTS`` numbers, the most suspicious first: by the sum of the shared words' weights, which
-            are the logarithms of how rare they are; ties by number. At their end up to ``MOST_DOUBTFUL`` that share
-            fewer words than it takes, in the same order.
+            At most ``MAX_CANDIDATES`` content ids, the best first: by the sum of the inverse document frequencies of
+            the shared words; ties by content id. The last ones, up to ``MAX_DOUBTFUL``, share fewer words than
+            required, in the same order.
         """
         weights, counts = zip(self._shared(plain), self._shared(mirrored), strict=True)
         weight, shared = np.maximum(*weights), np.maximum(*counts)
-        enough = fewest_shared(len(self._numbers))
-        others = self._numbers != number
-        sure = self._heaviest(np.flatnonzero(others & (shared >= enough)), weight, MOST_SUSPECTS)
-        few = others & (shared >= _FEWEST_DOUBTFUL) & (shared < enough)
-        doubtful = self._heaviest(np.flatnonzero(few), weight, MOST_DOUBTFUL)
-        return list(dict.fromkeys(sure + doubtful))[:MOST_SUSPECTS]
+        enough = min_shared_words(len(self._content_ids))
+        others = self._content_ids != content_id
+        sure = self._heaviest(np.flatnonzero(others & (shared >= enough)), weight, MAX_CANDIDATES)
+        few = others & (shared >= _MIN_SHARED_DOUBTFUL) & (shared < enough)
+        doubtful = self._heaviest(np.flatnonzero(few), weight, MAX_DOUBTFUL)
+        return list(dict.fromkeys(sure + doubtful))[:MAX_CANDIDATES]
 
     def _heaviest(self, rows: Int64Array, weight: Int64Array, most: int) -> list[int]:
-        """Return the numbers of some rows, the greatest weight first, each once."""
-        if len(rows) > 4 * most:  # sorting the few heaviest is enough; twice as many, for a picture that came twice
+        """Return the content ids of some rows, the greatest weight first, each once."""
+        if len(rows) > 4 * most:  # sort only the heaviest; twice as many, because a picture may have been added twice
             rows = rows[weight[rows] >= np.partition(weight[rows], -2 * most)[-2 * most]]
-        found = self._numbers[rows]
+        found = self._content_ids[rows]
         distinct = dict.fromkeys(found[np.lexsort((found, -weight[rows]))].tolist())
         return list(distinct)[:most]
 
     def _shared(self, words: WordArray) -> tuple[Int64Array, Int64Array]:
-        """Return for each row the weight of the words that it shares, and how many they are."""
-        pictures = len(self._numbers)
+        """Return the weight and the number of the shared words of each row."""
+        pictures = len(self._content_ids)
         found = [[(segment, *segment.find(words)) for segment in block] for block in self._blocks]
         frequency = np.zeros(len(words), dtype=np.int64)
         for _, _, length in chain.from_iterable(found):
             frequency += length
-        useful = frequency <= COMMON
-        # Whole numbers, so that the sum does not depend on the order in which pictures came.
+        useful = frequency <= MAX_FREQUENCY
+        # Whole numbers, so that the sum does not depend on the order in which pictures were added.
         weight = np.rint(_WEIGHT_UNIT * np.log2(1 + pictures / np.maximum(frequency, 1)))
         weighed, shared = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        for place, block in enumerate(found):
+        for number, block in enumerate(found):
             rows = [np.empty(0, dtype=np.uint16)]
             weights = [np.empty(0)]
             for segment, begin, length in block:
                 some = np.flatnonzero(useful & (length > 0))
-                rows.append(segment.rows[_slices(begin[some], length[some])])
+                rows.append(segment.rows[_indices_of_slices(begin[some], length[some])])
                 weights.append(np.repeat(weight[some], length[some]))
             row = np.concatenate(rows)
-            size = min(_BLOCK, pictures - place * _BLOCK)
+            size = min(_BLOCK, pictures - number * _BLOCK)
             shared.append(np.bincount(row, minlength=size))
             weighed.append(np.bincount(row, np.concatenate(weights), minlength=size).astype(np.int64))
         return np.concatenate(weighed), np.concatenate(shared)
 
 
-def _slices(begin: Int64Array, length: Int64Array) -> Int64Array:
-    """Return the indices of many slices, one after the other."""
+def _indices_of_slices(begin: Int64Array, length: Int64Array) -> Int64Array:
+    """Return the concatenated indices of many slices."""
     ends = np.cumsum(length)
     if not len(ends):
         return np.empty(0, dtype=np.int64)
-    places: Int64Array = np.arange(ends[-1]) + np.repeat(begin - (ends - length), length)
-    return places
+    indices: Int64Array = np.arange(ends[-1]) + np.repeat(begin - (ends - length), length)
+    return indices

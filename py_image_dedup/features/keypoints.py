@@ -1,12 +1,12 @@
-"""Where a picture has something to recognise: blobs of every size, found as extremes in scale space.
+"""Keypoints and their descriptors (SIFT): blobs of every size, found as extrema in scale space.
 
 D. G. Lowe: "Distinctive image features from scale-invariant keypoints", IJCV 2004: the picture is smoothed step by
-step, and a point that is the lightest or darkest among its 26 neighbours in the differences of successive steps (8
-beside it, 9 a step finer, 9 a step coarser) is a keypoint; how much it is smoothed there is its size.
+step, and a point that is the lightest or darkest among its 26 neighbours in the differences of successive levels (8
+beside it, 9 on the finer level, 9 on the coarser one) is a keypoint; the smoothing of that level is its size.
 
-Written with whole-array operations instead of OpenCV's own SIFT, for time: 3 ms instead of 17 for a photo. Nothing is
-enlarged before (the smallest blobs do not survive a messenger anyway), and only the points that will be kept are
-described.
+Written with whole-array operations instead of OpenCV's own SIFT, for time: 3 ms instead of 17 for a photo. The picture
+is not enlarged first (the smallest blobs do not survive a messenger anyway), and descriptors are computed for the
+selected keypoints only.
 """
 
 from __future__ import annotations
@@ -18,25 +18,24 @@ from functools import cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int64Array, UInt8Array
+from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array, row_slices
 
-STEPS = 3
-"""Sizes looked at per octave (a doubling of the size)."""
+LEVELS_PER_OCTAVE = 3
+"""Levels per octave (a doubling of the size)."""
 BASE_SIGMA = 1.3
-"""Smoothing of the first level, in pixels; blobs below 1.6 pixels are not looked for."""
+"""Smoothing of the first level, in pixels; blobs below 1.6 pixels are not detected."""
 NATIVE_SIGMA = 0.5
-"""Smoothing that any picture is taken to have already."""
-LEAST_CONTRAST = 2.0
-"""Of a blob against its surroundings, in grey levels of the difference picture."""
-MOST_ELONGATED = 10.0
-"""Ratio of the principal curvatures: a point on an edge can slide along it and is of no use."""
-SMALLEST_OCTAVE = 20
-"""Pixels; no octave has a side below."""
+"""Smoothing that any picture is assumed to have, in pixels."""
+MIN_CONTRAST = 2.0
+"""Least contrast of a blob against its neighbourhood, in grey levels of the difference picture."""
+MAX_ELONGATION = 10.0
+"""Largest ratio of the principal curvatures: the position of a point along an edge is not defined."""
+MIN_OCTAVE_SIDE = 20
+"""Shortest side of an octave, in pixels."""
 
 _BORDER = 3
-_STEP = 2.0 ** (1.0 / STEPS)
+_STEP = 2.0 ** (1.0 / LEVELS_PER_OCTAVE)
 _SQUARE = np.ones((3, 3), dtype=np.uint8)
 
 
@@ -46,7 +45,7 @@ class Level:
 
     Attributes:
         pixels: float32, shape ``(height, width)``.
-        step: Pixels of the base picture per pixel.
+        step: Pixels of the base picture per pixel of this level.
     """
 
     pixels: Float32Array
@@ -55,14 +54,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keypoints:
-    """Points of a picture, as columns of equal length.
+    """The keypoints of a picture, as columns of equal length.
 
     Attributes:
-        x: float64, pixels of the base picture; the middle of the first pixel is 0.
-        y: float64.
+        x: float64, pixels of the base picture; the centre of the first pixel is 0.
+        y: float64, as ``x``.
         sigma: float64, size: the smoothing at which the blob stands out most, in pixels of the base picture.
         contrast: float64, grey levels.
-        level: int64, index of the level (of ``Levels``) with the nearest smoothing.
+        level: int64, index of the level with the nearest smoothing.
     """
 
     x: Float64Array
@@ -72,22 +71,23 @@ class Keypoints:
     level: Int64Array
 
     def __len__(self) -> int:
-        """How many points."""
+        """Return the number of keypoints."""
         return len(self.x)
 
     def at(self, rows: Int64Array) -> Keypoints:
-        """Return these rows, in this order."""
+        """Return the keypoints of some rows, in the order of the rows."""
         return Keypoints(self.x[rows], self.y[rows], self.sigma[rows], self.contrast[rows], self.level[rows])
 
 
 def detect_keypoints(grey: UInt8Array) -> tuple[Keypoints, tuple[Level, ...]]:
-    """Find the keypoints of a grey picture.
+    """Detect the keypoints of a grey picture.
 
     Args:
         grey: uint8, shape ``(height, width)``.
 
     Returns:
-        The points, in the order of octaves, levels, rows, columns; and the levels that ``Keypoints.level`` counts.
+        The keypoints, in the order of octaves, levels, rows and columns; and the levels, which ``Keypoints.level``
+        indexes.
 
     Thread-safety: any number of threads; OpenCV and numpy release the interpreter lock.
     """
@@ -96,18 +96,18 @@ def detect_keypoints(grey: UInt8Array) -> tuple[Keypoints, tuple[Level, ...]]:
     first = math.sqrt(BASE_SIGMA**2 - NATIVE_SIGMA**2)
     base = _smooth(grey.astype(np.float32), first)
     step = 1
-    while min(base.shape) >= SMALLEST_OCTAVE:
+    while min(base.shape) >= MIN_OCTAVE_SIDE:
         smoothed = [base]
-        for number in range(STEPS + 2):
+        for number in range(LEVELS_PER_OCTAVE + 2):
             smoothed.append(_smooth(smoothed[-1], BASE_SIGMA * _STEP**number * math.sqrt(_STEP**2 - 1)))
-        found.append(_extremes(smoothed, step, len(levels)))
-        levels += [Level(pixels, step) for pixels in smoothed[1 : STEPS + 1]]
-        base = np.ascontiguousarray(smoothed[STEPS][::2, ::2])
+        found.append(_extrema(smoothed, step, len(levels)))
+        levels += [Level(pixels, step) for pixels in smoothed[1 : LEVELS_PER_OCTAVE + 1]]
+        base = np.ascontiguousarray(smoothed[LEVELS_PER_OCTAVE][::2, ::2])
         step *= 2
-    return _joined(found), tuple(levels)
+    return _concatenate(found), tuple(levels)
 
 
-def _joined(parts: list[Keypoints]) -> Keypoints:
+def _concatenate(parts: list[Keypoints]) -> Keypoints:
     if not parts:
         nothing = np.zeros(0)
         return Keypoints(nothing, nothing, nothing, nothing, nothing.astype(np.int64))
@@ -132,27 +132,26 @@ def _gaussian(sigma: float) -> Float32Array:
     return kernel.astype(np.float32, copy=False)
 
 
-def _extremes(smoothed: list[Float32Array], step: int, levels_before: int) -> Keypoints:
-    """Find the points of one octave."""
+def _extrema(smoothed: list[Float32Array], step: int, levels_before: int) -> Keypoints:
+    """Return the keypoints of one octave."""
     height, width = smoothed[0].shape
-    difference = np.empty((STEPS + 2, height, width), dtype=np.float32)
-    for number in range(STEPS + 2):
+    difference = np.empty((LEVELS_PER_OCTAVE + 2, height, width), dtype=np.float32)
+    for number in range(LEVELS_PER_OCTAVE + 2):
         cv2.subtract(smoothed[number + 1], smoothed[number], difference[number])
-    extreme = _is_extreme(difference)
-    x, y, place, contrast = _refine(difference, np.flatnonzero(extreme))
-    level = np.clip(np.rint(place), 1, STEPS).astype(np.int64) - 1 + levels_before
-    return Keypoints(x * step, y * step, BASE_SIGMA * _STEP**place * step, contrast, level)
+    x, y, scale, contrast = _refine(difference, np.flatnonzero(_is_extremum(difference)))
+    level = np.clip(np.rint(scale), 1, LEVELS_PER_OCTAVE).astype(np.int64) - 1 + levels_before
+    return Keypoints(x * step, y * step, BASE_SIGMA * _STEP**scale * step, contrast, level)
 
 
-def _is_extreme(difference: Float32Array) -> npt.NDArray[np.bool_]:
-    """Mark what is at least as extreme as its 26 neighbours; never the outermost levels, rows and columns."""
+def _is_extremum(difference: Float32Array) -> BoolArray:
+    """Return the mask of the points that are extrema among their 26 neighbours; never on the border."""
     highest = [cv2.dilate(layer, _SQUARE) for layer in difference]
     lowest = [cv2.erode(layer, _SQUARE) for layer in difference]
-    # Refining a point adds to its contrast: what is below now may be above then.
-    least = 0.6 * LEAST_CONTRAST
+    # Refinement adds to the contrast of a point, so the threshold is lower here.
+    least = 0.6 * MIN_CONTRAST
     marked = np.zeros(difference.shape, dtype=np.bool_)
     inner = (slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
-    for number in range(1, STEPS + 1):
+    for number in range(1, LEVELS_PER_OCTAVE + 1):
         above = cv2.max(cv2.max(highest[number - 1], highest[number]), highest[number + 1])
         below = cv2.min(cv2.min(lowest[number - 1], lowest[number]), lowest[number + 1])
         layer = difference[number][inner]
@@ -163,9 +162,13 @@ def _is_extreme(difference: Float32Array) -> npt.NDArray[np.bool_]:
 
 
 def _refine(
-    difference: Float32Array, places: Int64Array
+    difference: Float32Array, indices: Int64Array
 ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-    """Move each point to the top of the parabola through its neighbours; drop weak and edge-like ones.
+    """Move each point to the extremum of the parabola through its neighbours; drop weak and edge-like points.
+
+    Args:
+        difference: float32, shape ``(levels, height, width)``.
+        indices: Flat indices of the points.
 
     Returns:
         x, y, level (fractional) and contrast.
@@ -175,7 +178,7 @@ def _refine(
     steps = np.array([1, width, layer])
     diagonals = [width + 1, width - 1, layer + 1, layer - 1, layer + width, layer - width]
     offsets = np.concatenate([[0], steps, -steps, diagonals, np.negative(diagonals)])
-    value = difference.reshape(-1)[places[:, None] + offsets].astype(np.float64).T
+    value = difference.reshape(-1)[indices[:, None] + offsets].astype(np.float64).T
     centre, ahead, behind, same, opposite = value[0], value[1:4], value[4:7], value[7:13:2], value[8:13:2]
     slope = (ahead - behind) / 2
     xx, yy, zz = ahead + behind - 2 * centre
@@ -193,9 +196,9 @@ def _refine(
     shift = np.clip(-np.einsum("ijn,jn->in", cofactors, slope) / safe, -0.6, 0.6)
     contrast = np.abs(centre + 0.5 * np.einsum("in,in->n", slope, shift))
     curvature = cofactors[2, 2]
-    elongated = (xx + yy) ** 2 * MOST_ELONGATED >= (MOST_ELONGATED + 1) ** 2 * curvature
-    good = (contrast > LEAST_CONTRAST) & (curvature > 0) & ~elongated
-    number, rest = np.divmod(places[good], layer)
+    elongated = (xx + yy) ** 2 * MAX_ELONGATION >= (MAX_ELONGATION + 1) ** 2 * curvature
+    good = (contrast > MIN_CONTRAST) & (curvature > 0) & ~elongated
+    number, rest = np.divmod(indices[good], layer)
     row, column = np.divmod(rest, width)
     dx, dy, dz = shift[:, good]
     return column + dx, row + dy, number + dz, contrast[good]
@@ -208,7 +211,7 @@ DIRECTIONS = 8
 MIRROR: Int64Array = (
     np.arange(LENGTH).reshape(CELLS, CELLS, DIRECTIONS)[::-1][:, :, -np.arange(DIRECTIONS) % DIRECTIONS].ravel()
 )
-"""``descriptors[:, MIRROR]`` are those of the mirrored picture, where a keypoint's angle ``a`` is ``pi - a``."""
+"""``descriptors[:, MIRROR]`` are the descriptors of the mirrored picture, where an angle ``a`` becomes ``pi - a``."""
 
 _SAMPLES = 16
 _CELL_SIGMAS = 3.0
@@ -222,11 +225,13 @@ _EMPTY = np.float32(1e-9)
 
 
 class GradientSampler:
-    """The levels of a scale space in one array, so that patches of all sizes are taken in one call.
+    """A sampler of the gradients around keypoints, with all levels of the scale space in one array.
+
+    Patches of all sizes are sampled in one call.
 
     Args:
-        levels: As ``scale_space.detect`` returns them; at least one.
-        keypoints: Whose surroundings are asked for.
+        levels: Levels as ``detect_keypoints`` returns them; at least one.
+        keypoints: The keypoints.
     """
 
     def __init__(self, levels: Sequence[Level], keypoints: Keypoints) -> None:
@@ -248,16 +253,16 @@ class GradientSampler:
     def gradients(
         self, rows: Int64Array, angles: Float64Array, reach: float, count: int
     ) -> tuple[Float32Array, Float32Array]:
-        """Return length and direction of the gradients around keypoints, in frames that turn and scale with them.
+        """Return length and direction of the gradients around keypoints, in frames rotated and scaled with them.
 
         Args:
-            rows: Which keypoints.
-            angles: Of the frames, radians.
+            rows: int64, shape ``(n,)``, rows of the keypoints.
+            angles: float64, shape ``(n,)``, rotations of the frames in radians.
             reach: Distance of the outermost samples from the keypoint, in sigmas.
-            count: Samples along each side.
+            count: Number of samples along each side.
 
         Returns:
-            Two float32 arrays of shape ``(len(rows), count * count)``; directions from 0 to two pi.
+            Two float32 arrays of shape ``(n, count * count)``; directions from 0 to two pi.
         """
         spacing = 2 * reach / (count - 1)
         along = ((np.arange(count + 2) - (count + 1) / 2) * spacing).astype(np.float32)
@@ -270,13 +275,13 @@ class GradientSampler:
         np.clip(x, 0, self._right[rows][:, None, None], out=x)
         np.clip(y, 0, self._bottom[rows][:, None, None], out=y)
         y += self._top[rows][:, None, None]
-        # remap takes pictures of less than 32768 rows only
+        # remap accepts pictures of less than 32768 rows only
         taken = np.concatenate(
             [
                 cv2.remap(
                     self._pixels, x[part].reshape(-1, count + 2), y[part].reshape(-1, count + 2), cv2.INTER_LINEAR
                 )
-                for part in _slices(len(rows), 1024)
+                for part in row_slices(max(1, len(rows)), 1024)
             ]
         ).reshape(-1, count + 2, count + 2)
         horizontal = np.subtract(taken[:, 1:-1, 2:], taken[:, 1:-1, :-2]).reshape(-1, count * count)
@@ -285,28 +290,28 @@ class GradientSampler:
         return length.astype(np.float32, copy=False), direction.astype(np.float32, copy=False)
 
 
-def assign_orientations(surroundings: GradientSampler, count: int) -> tuple[Int64Array, Float64Array]:
-    """Find the main directions of keypoints: one each, and a second one where it is nearly as strong.
+def assign_orientations(sampler: GradientSampler, count: int) -> tuple[Int64Array, Float64Array]:
+    """Return the main direction of each keypoint, and a second one where it is nearly as strong.
 
     Args:
-        surroundings: Of the keypoints.
-        count: How many keypoints there are.
+        sampler: Sampler of the keypoints.
+        count: Number of keypoints.
 
     Returns:
-        Row of the keypoint and angle in radians (0 to two pi), first all the strongest directions in the order of the
-        keypoints, then all second ones.
+        Rows of keypoints and angles in radians (0 to two pi): first the strongest directions in the order of the
+        keypoints, then the second ones.
     """
     rows = np.arange(count)
     samples = 2 * _ANGLE_RADIUS - 1
     reach = _SPACING * (_ANGLE_RADIUS - 1)
-    length, direction = surroundings.gradients(rows, np.zeros(count), reach, samples)
+    length, direction = sampler.gradients(rows, np.zeros(count), reach, samples)
     along = np.linspace(-reach, reach, samples)
     squared = (along[None, :] ** 2 + along[:, None] ** 2).ravel()
     window = np.where(squared <= reach**2, np.exp(-squared / (2 * _ANGLE_SIGMA**2)), 0).astype(np.float32)
     weight = length * window
-    place = direction * np.float32(_BINS / (2 * math.pi))
-    lower = place.astype(np.int64)
-    upper_share = place - lower
+    position = direction * np.float32(_BINS / (2 * math.pi))
+    lower = position.astype(np.int64)
+    upper_share = position - lower
     first = rows[:, None] * _BINS
     bins = np.concatenate([first + lower % _BINS, first + (lower + 1) % _BINS]).ravel()
     shares = np.concatenate([weight * (1 - upper_share), weight * upper_share]).ravel()
@@ -334,23 +339,23 @@ def _peaks(histogram: Float64Array) -> tuple[Int64Array, Float64Array]:
     return row[chosen], angle[chosen]
 
 
-def compute_descriptors(surroundings: GradientSampler, rows: Int64Array, angles: Float64Array) -> Float32Array:
-    """Describe keypoints.
+def compute_descriptors(sampler: GradientSampler, rows: Int64Array, angles: Float64Array) -> Float32Array:
+    """Return the descriptors of keypoints.
 
     Args:
-        surroundings: Of the keypoints.
-        rows: Which keypoints.
-        angles: The direction of each, radians.
+        sampler: Sampler of the keypoints.
+        rows: int64, shape ``(n,)``, rows of the keypoints.
+        angles: float64, shape ``(n,)``, direction of each keypoint in radians.
 
     Returns:
-        float32, shape ``(len(rows), 128)``, each row of length 1.
+        float32, shape ``(n, 128)``, each row of length 1.
     """
     reach = _SPACING * (_SAMPLES - 1) / 2
-    length, direction = surroundings.gradients(rows, angles, reach, _SAMPLES)
-    place = direction * np.float32(DIRECTIONS / (2 * math.pi))
+    length, direction = sampler.gradients(rows, angles, reach, _SAMPLES)
+    position = direction * np.float32(DIRECTIONS / (2 * math.pi))
     shares = np.empty((len(rows), DIRECTIONS, _SAMPLES**2), dtype=np.float32)
     for number in range(DIRECTIONS):
-        share = np.abs(place - number)
+        share = np.abs(position - number)
         np.minimum(share, DIRECTIONS - share, out=share)
         np.subtract(1, share, out=share)
         np.maximum(share, 0, out=share)
@@ -365,16 +370,12 @@ def compute_descriptors(surroundings: GradientSampler, rows: Int64Array, angles:
 
 
 def _pooling() -> Float32Array:
-    """How much each of the 256 samples counts in each of the 16 cells: a tent, under a Gaussian window."""
-    place = (np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * (CELLS / _SAMPLES)
+    """Return the weight of each of the 256 samples in each of the 16 cells: a tent under a Gaussian window."""
+    position = (np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * (CELLS / _SAMPLES)
     middle = np.arange(CELLS) - (CELLS - 1) / 2
-    tent = np.maximum(0, 1 - np.abs(place[None, :] - middle[:, None])) * np.exp(-(place**2) / (CELLS**2 / 2))
+    tent = np.maximum(0, 1 - np.abs(position[None, :] - middle[:, None])) * np.exp(-(position**2) / (CELLS**2 / 2))
     pool = np.einsum("ry,cx->yxrc", tent, tent).reshape(_SAMPLES**2, CELLS**2)
     return np.ascontiguousarray(pool, dtype=np.float32)
-
-
-def _slices(count: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, count)) for start in range(0, max(count, 1), size)]
 
 
 _POOL = _pooling()

@@ -166,7 +166,7 @@ class Options:
         target = self.removal.target_directory
         if target is None:
             return self.selector
-        return replace(self.selector, apart=self.selector.apart | {os.fsencode(os.path.normpath(target))})
+        return replace(self.selector, set_apart=self.selector.set_apart | {os.fsencode(os.path.normpath(target))})
 
 
 Confirm: TypeAlias = Callable[[Plan, Sequence[RankedGroup]], bool]

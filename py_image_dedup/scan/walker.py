@@ -1,4 +1,4 @@
-"""One walk of the roots: every file that counts, once, with its stamp."""
+"""The walk of the roots, which finds every selected file once, with its stamp."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import Inventory, Root, Stamp
-from py_image_dedup.scan.roots import Place, resolve_roots
+from py_image_dedup.scan.roots import FileId, resolve_roots
 from py_image_dedup.scan.selector import Selector, is_system_folder
 
 SYSTEM_FOLDER = "system-folder"
@@ -29,53 +29,45 @@ _REGULAR = stat.S_IFREG
 _LINK = stat.S_IFLNK
 _FOLDER = stat.S_IFDIR
 
-Folders: TypeAlias = list[tuple[bytes, Place]]
-
-
-def _never() -> bool:
-    return False
-
-
-def _pass_by(files: int) -> None:
-    del files
+Folders: TypeAlias = list[tuple[bytes, FileId]]
 
 
 def walk(
     roots: Sequence[Root],
     selector: Selector,
     *,
-    should_stop: Callable[[], bool] = _never,
-    advanced: Callable[[int], None] = _pass_by,
+    should_stop: Callable[[], bool] = lambda: False,
+    advanced: Callable[[int], None] = lambda files: None,  # noqa: ARG005
 ) -> Inventory:
-    """Find every file below the roots that counts.
+    """Return the inventory of all selected files below the roots.
 
     A file is found once: roots may overlap, nest, or lead to the same folder by a link or a bind mount. It belongs to
-    the most specific root above it, and is protected if any protected root is above it. A root that is itself a
-    symbolic link to a folder is followed, because the user named it; below the roots no link is followed.
+    the most specific root above it, and is protected if any root above it is protected. A root that is itself a
+    symbolic link to a folder is followed, because the user named it; links below the roots are not followed.
 
-    What cannot be read is a failure and leaves its folder in ``Inventory.incomplete``; the walk goes on. So does a
-    root without a single entry: an unmounted disk looks like that. When ``should_stop`` says so, the walk ends early
-    and every root is incomplete.
+    A file or folder that cannot be read is a failure and is listed in ``Inventory.incomplete``; the walk continues. A
+    root without a single entry is incomplete too: an unmounted disk looks like that. When ``should_stop`` returns true,
+    the walk ends early and every root is incomplete.
 
     Args:
-        roots: The folders; their order does not matter.
-        selector: Which files count.
-        should_stop: Polled once a folder.
-        advanced: Told after each folder how many files of it count.
+        roots: Root folders, in any order.
+        selector: Selection of files.
+        should_stop: Called once for each folder; true ends the walk.
+        advanced: Called after each folder with the number of its selected files.
     """
-    places, failures = resolve_roots(roots)
-    walked = _Walk(selector, {place: root for root, place in places}, advanced)
+    resolved, failures = resolve_roots(roots)
+    walked = _Walk(selector, {file_id: root for root, file_id in resolved}, advanced)
     walked.failures.extend(failures)
     walked.incomplete.extend(failure.path for failure in failures)
     stopped = False
-    for root, place in places:
-        stopped = stopped or not walked.root(root, place, should_stop)
+    for root, file_id in resolved:
+        stopped = stopped or not walked.root(root, file_id, should_stop)
     if stopped:
         walked.incomplete[:] = [root.path for root in roots]
-    settled = tuple(root for root, _ in places)
-    aliases = walked.take_aliases(settled)
+    distinct = tuple(root for root, _ in resolved)
+    aliases = walked.take_aliases(distinct)
     return Inventory(
-        roots=settled,
+        roots=distinct,
         stamps=walked.stamps,
         aliases=aliases,
         linked=walked.linked_paths(),
@@ -87,22 +79,22 @@ def walk(
 
 @dataclass(slots=True)
 class _Walk:
-    """What is gathered on the way."""
+    """The state of a walk."""
 
     selector: Selector
-    root_places: dict[Place, Root]
+    root_ids: dict[FileId, Root]
     advanced: Callable[[int], None]
     stamps: dict[bytes, Stamp] = field(default_factory=dict)
-    linked: dict[Place, list[bytes]] = field(default_factory=dict)
+    linked: dict[FileId, list[bytes]] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     incomplete: list[Path] = field(default_factory=list)
-    visited: set[Place] = field(default_factory=set)
+    visited: set[FileId] = field(default_factory=set)
 
-    def root(self, root: Root, place: Place, should_stop: Callable[[], bool]) -> bool:
-        """Walk one root; tell whether it was walked to its end."""
+    def root(self, root: Root, file_id: FileId, should_stop: Callable[[], bool]) -> bool:
+        """Walk one root; return whether the walk was not stopped."""
         top = os.fsencode(root.path)
-        pending: Folders = [(top, place)]
+        pending: Folders = [(top, file_id)]
         while pending:
             if should_stop():
                 return False
@@ -122,17 +114,17 @@ class _Walk:
                 self.incomplete.append(root.path)
             self.advanced(len(self.stamps) - before)
             if self.selector.recursive:
-                # Sorted, so that of two ways to one folder the same one is taken every time.
+                # Sorted, so that the same one of two paths to a folder is taken every time.
                 pending.extend(sorted(self.enter(subfolders), reverse=True))
         return True
 
     def folder(self, entries: Iterable[os.DirEntry[bytes]]) -> tuple[list[os.DirEntry[bytes]], bool]:
-        """Take the files of one folder; return its sub-folders, and whether there was anything at all.
+        """Record the files of one folder; return its sub-folders, and whether the folder has any entry.
 
-        The hot loop of a run over an unchanged library: a few microseconds a file, most of them in ``lstat``.
+        The hot loop of a run over an unchanged library: a few microseconds per file, most of them in ``lstat``.
         """
         extensions = self.selector.raw_extensions
-        usual = self.selector.usual_ends
+        common = self.selector.common_suffixes
         excluding = bool(self.selector.exclusions) or self.selector.listed is not None
         stamps = self.stamps
         subfolders: list[os.DirEntry[bytes]] = []
@@ -141,7 +133,7 @@ class _Walk:
         for entry in entries:
             seen = True
             name = entry.name
-            if name[-4:] not in usual and name[name.rfind(b".") :].lower() not in extensions:
+            if name[-4:] not in common and name[name.rfind(b".") :].lower() not in extensions:
                 if entry.is_dir(follow_symlinks=False):
                     subfolders.append(entry)
                 else:
@@ -154,7 +146,7 @@ class _Walk:
                 continue
             path = entry.path
             if status.st_mode & _TYPE != _REGULAR:
-                if status.st_mode & _TYPE == _FOLDER:  # a folder that is named like a picture
+                if status.st_mode & _TYPE == _FOLDER:  # a folder with the name of a picture
                     subfolders.append(entry)
                 else:
                     self.skipped[SYMBOLIC_LINK if status.st_mode & _TYPE == _LINK else SPECIAL_FILE] += 1
@@ -170,13 +162,13 @@ class _Walk:
         return subfolders, seen
 
     def enter(self, subfolders: list[os.DirEntry[bytes]]) -> Folders:
-        """Choose the sub-folders that are walked next."""
+        """Return the sub-folders to walk next."""
         entered: Folders = []
         for entry in subfolders:
             path = entry.path
             if is_system_folder(entry.name):
                 self.skipped[SYSTEM_FOLDER] += 1
-            elif path in self.selector.apart:
+            elif path in self.selector.set_apart:
                 self.skipped[SET_APART] += 1
             elif self.selector.excludes_all_below(path):
                 self.skipped[EXCLUDED] += 1
@@ -186,13 +178,13 @@ class _Walk:
                 except OSError as error:
                     self.fail(path, error)
                     continue
-                place = (status.st_dev, status.st_ino)
-                if place not in self.root_places:  # a root of its own is walked as such
-                    entered.append((path, place))
+                file_id = (status.st_dev, status.st_ino)
+                if file_id not in self.root_ids:  # a root is walked as such
+                    entered.append((path, file_id))
         return entered
 
     def fail(self, raw_path: bytes, error: OSError) -> None:
-        """Note that something could not be looked at; what the index knows below it is kept."""
+        """Record a file or folder that cannot be read; the entries of the index below it are kept."""
         path = Path(os.fsdecode(raw_path))
         self.incomplete.append(path)
         if isinstance(error, FileNotFoundError):
@@ -201,7 +193,7 @@ class _Walk:
         self.failures.append(failure_of(path, error))
 
     def take_aliases(self, roots: Sequence[Root]) -> dict[bytes, bytes]:
-        """Leave one name of each inode in ``stamps``, and return the others."""
+        """Keep one name of each inode in ``stamps``, and return the other names."""
         protected = tuple(os.fsencode(root.path).rstrip(b"/") + b"/" for root in roots if root.protected)
         aliases: dict[bytes, bytes] = {}
         for paths in self.linked.values():
@@ -217,9 +209,9 @@ class _Walk:
 
 
 def failure_of(path: Path, error: OSError) -> Failure:
-    """Put into words why a folder or a file could not be looked at."""
+    """Return the failure for a folder or file that cannot be read."""
     if isinstance(error, PermissionError):
-        reason, advice = FailureReason.NO_PERMISSION, "give this user the right to read it, or exclude it"
+        reason, advice = FailureReason.NO_PERMISSION, "grant this user read permission, or exclude it"
     else:
         reason, advice = FailureReason.IO_ERROR, "check the disk or the network share"
     return Failure(path, Phase.COUNT, reason, f"{path} cannot be read: {error.strerror or error}; {advice}")

@@ -19,11 +19,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array
+from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array, Int8Array, IntpArray, UInt8Array
 from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES, compose, orient_signature
 
 E_PART = 4
@@ -47,9 +46,9 @@ class Basis:
         part: uint8, shape ``(272,)``: the part of the group's representation that a direction lies in.
     """
 
-    directions: npt.NDArray[np.float32]
+    directions: Float32Array
     strength: Float64Array
-    part: npt.NDArray[np.uint8]
+    part: UInt8Array
 
 
 def sign_of(part: int, orientation: Orientation) -> int:
@@ -92,7 +91,7 @@ def fit(sample: Int8Array, *, orientations: bool) -> Basis:
     return Basis(whole, np.concatenate(strengths), np.concatenate(parts))
 
 
-def unit(values: Int8Array) -> npt.NDArray[np.float32]:
+def unit(values: Int8Array) -> Float32Array:
     """Return signatures scaled to length 1, float32; that of a featureless picture stays zero."""
     floats = values.astype(np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
@@ -154,9 +153,9 @@ class Plan:
     """
 
     basis: Basis | None
-    even: npt.NDArray[np.intp]
-    odd: npt.NDArray[np.intp]
-    residuals: tuple[npt.NDArray[np.intp], ...]
+    even: IntpArray
+    odd: IntpArray
+    residuals: tuple[IntpArray, ...]
     products: tuple[BoundProduct, ...]
 
     def columns(self, values: Int8Array) -> tuple[Float32Array, Float32Array]:
@@ -175,7 +174,7 @@ class Plan:
         return np.ascontiguousarray(even), np.ascontiguousarray(coordinates[:, self.odd])
 
 
-_NONE: npt.NDArray[np.intp] = np.zeros(0, dtype=np.intp)
+_NONE: IntpArray = np.zeros(0, dtype=np.intp)
 FULL = Plan(None, _NONE, _NONE, (), ())
 """The plan without a bound: every pair is evaluated."""
 
@@ -245,9 +244,7 @@ def _opposites() -> Iterator[BoundProduct]:
         yield BoundProduct(turned, (turned, compose(turned, Orientation.ROTATE_180)))
 
 
-def _plan(
-    basis: Basis, chosen: npt.NDArray[np.intp], products: tuple[BoundProduct, ...], *, by_part: bool = True
-) -> Plan:
+def _plan(basis: Basis, chosen: IntpArray, products: tuple[BoundProduct, ...], *, by_part: bool = True) -> Plan:
     """Make a plan of the chosen columns; the others are bounded by one length, or by one for each part.
 
     Lengths by part are for products that bound more than the orientations of one coset of the half turn: those mix
@@ -264,9 +261,9 @@ def _plan(
     return Plan(basis, chosen[~odd], chosen[odd], tuple(residual for residual in residuals if len(residual)), products)
 
 
-def _strongest(basis: Basis, parts: range | tuple[int, ...], count: int) -> npt.NDArray[np.intp]:
+def _strongest(basis: Basis, parts: range | tuple[int, ...], count: int) -> IntpArray:
     columns = np.flatnonzero(np.isin(basis.part, np.array(list(parts))))
-    strongest: npt.NDArray[np.intp] = columns[np.argsort(-basis.strength[columns], kind="stable")[:count]]
+    strongest: IntpArray = columns[np.argsort(-basis.strength[columns], kind="stable")[:count]]
     return strongest
 
 
@@ -282,7 +279,7 @@ def _share_left(
     lefts: Mapping[Orientation, Float32Array],
     rights: Float32Array,
     least: np.float32,
-    apart: npt.NDArray[np.bool_],
+    apart: BoolArray,
 ) -> float:
     """Return the mean number of exact products that a pair which is not near needs after the plan."""
     if not apart.size:

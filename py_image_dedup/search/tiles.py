@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.search.plan import SLACK, BoundProduct, Plan, least_cosine
@@ -19,6 +18,7 @@ from py_image_dedup.signature.arrays import (
     Float32Array,
     Float64Array,
     Int8Array,
+    Int32Array,
     Int64Array,
     PairBlock,
     UInt8Array,
@@ -57,7 +57,7 @@ class RightSide:
     """
 
     values: Int8Array
-    squared: npt.NDArray[np.int32]
+    squared: Int32Array
     even: Float32Array
     odd: Float32Array
 
@@ -85,7 +85,7 @@ class LeftBlock:
     first: int
     values: Int8Array
     columns: tuple[tuple[Float32Array, Float32Array], ...]
-    squared: npt.NDArray[np.int32]
+    squared: Int32Array
     _turned: dict[Orientation, Float32Array] = field(default_factory=dict)
 
     @classmethod
@@ -265,7 +265,7 @@ class Tiles:
         return PairBlock(left.first + rows[row], columns[column], distances[near], which[row, column])
 
 
-def _inverse(squared: npt.NDArray[np.int32]) -> Float32Array:
+def _inverse(squared: Int32Array) -> Float32Array:
     """Return 1 over each length; 0 for length 0, so that its cosine to anything is 0."""
     lengths = np.sqrt(squared.astype(np.float32))
     inverse: Float32Array = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)

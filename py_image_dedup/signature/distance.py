@@ -7,11 +7,10 @@ The distance of a featureless picture (all values zero) to any picture, itself i
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
 from py_image_dedup.signature import blas
-from py_image_dedup.signature.arrays import Float64Array, Int8Array, UInt8Array, row_slices
+from py_image_dedup.signature.arrays import Float64Array, Int8Array, Int32Array, UInt8Array, row_slices
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 
 _ROWS_AT_ONCE = 4096
@@ -87,7 +86,7 @@ def check_signatures(array: Int8Array) -> Int8Array:
     return array
 
 
-def squared_lengths(many: Int8Array) -> npt.NDArray[np.int32]:
+def squared_lengths(many: Int8Array) -> Int32Array:
     """Return the squared length of each signature, shape ``(n,)``: at most 1088."""
     squared = np.empty(len(many), dtype=np.int32)
     for rows in row_slices(len(many), _ROWS_AT_ONCE):

@@ -12,11 +12,10 @@ the sizes at which nothing is rounded and both agree.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.arrays import Int8Array, UInt8Array
+from py_image_dedup.signature.arrays import Int8Array, IntpArray, UInt8Array
 
 GRID = 9
 """Grid points per side."""
@@ -38,7 +37,7 @@ def _forward_pairs() -> tuple[tuple[int, int, int, int], ...]:
     return tuple(pairs)
 
 
-def _columns() -> tuple[npt.NDArray[np.intp], ...]:
+def _columns() -> tuple[IntpArray, ...]:
     columns = tuple(np.array(column, dtype=np.intp) for column in zip(*_forward_pairs(), strict=True))
     for column in columns:
         column.setflags(write=False)
@@ -96,7 +95,7 @@ def orient_picture(grey: UInt8Array, orientation: Orientation) -> UInt8Array:
     return grey[:, ::-1].swapaxes(0, 1)
 
 
-def _tables() -> tuple[npt.NDArray[np.intp], Int8Array]:
+def _tables() -> tuple[IntpArray, Int8Array]:
     """Return for each orientation, by its value, the source index and the sign of each value."""
     place = np.zeros((GRID * GRID, GRID * GRID), dtype=np.intp)
     sign = np.zeros((GRID * GRID, GRID * GRID), dtype=np.int8)

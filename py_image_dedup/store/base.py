@@ -11,13 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.match import Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
+
+DigestPair: TypeAlias = tuple[bytes, bytes]
+"""The digests of a keeper and of the file that is redundant beside it."""
 
 
 class StoreError(Exception):
@@ -257,23 +260,23 @@ class Store(Closing, ABC):
         """
 
     @abstractmethod
-    def keep_inspections(self, version: int, found: Mapping[tuple[bytes, bytes], bytes]) -> None:
-        """Remember what comparing pairs of files in full found.
+    def keep_inspections(self, version: int, found: Mapping[DigestPair, bytes]) -> None:
+        """Store the results of comparing pairs of files in full.
 
-        As with verdicts, a store may keep it on this machine only.
+        As with verdicts, a store may keep them on this machine only.
 
         Args:
-            version: Of the method; what was found with another one is forgotten now or later.
-            found: By the digests of the keeper and of the other file; what a value says is opaque to the store.
+            version: Version of the inspection; results of another version are dropped now or later.
+            found: Results by pair; their format is opaque to the store.
         """
 
     @abstractmethod
-    def inspections(self, version: int, pairs: Collection[tuple[bytes, bytes]]) -> Mapping[tuple[bytes, bytes], bytes]:
-        """Return what is remembered of these pairs; a pair that was never compared is not in the answer.
+    def inspections(self, version: int, pairs: Collection[DigestPair]) -> Mapping[DigestPair, bytes]:
+        """Return the stored results of pairs; pairs that were never compared are not in the answer.
 
         Args:
-            version: Of the method.
-            pairs: The digests of a keeper and of another file, in this order.
+            version: Version of the inspection.
+            pairs: Pairs of digests.
         """
 
     def size(self) -> int | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from py_image_dedup.features.codebook import DIMENSIONS, LARGEST, codebook
-from py_image_dedup.features.extract import MOST, Features, extract, open_thumbnail, pack, unpack
+from py_image_dedup.features.extract import MAX_FEATURES, Features, extract, open_thumbnail, pack, unpack
 from tests.support.photographs import grey as grey_of
 from tests.support.photographs import photograph
 
@@ -40,7 +40,7 @@ def grey() -> Grey:
 def test_a_photo_has_many_features_spread_over_it(grey: Grey) -> None:
     features = extract(grey)
 
-    assert 150 <= len(features) <= MOST
+    assert 150 <= len(features) <= MAX_FEATURES
     for half in (features.points[:, 0] < features.width / 2, features.points[:, 1] < features.height / 2):
         assert 0.25 < half.mean() < 0.75
 
@@ -139,7 +139,7 @@ def test_packed_features_are_compact(grey: Grey) -> None:
 def test_bytes_of_another_version_are_refused(grey: Grey) -> None:
     packed = pack(extract(grey))
 
-    with pytest.raises(ValueError, match="no features of version"):
+    with pytest.raises(ValueError, match="not features of version"):
         unpack(b"\x00" + packed[1:])
 
 
@@ -149,7 +149,7 @@ def test_bytes_that_were_cut_off_are_refused(grey: Grey) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (40, 40), (30, 4000), (9, 9)])
-def test_flat_small_and_long_pictures_have_features_or_none(shape: tuple[int, int]) -> None:
+def test_featureless_small_and_long_pictures_have_features_or_none(shape: tuple[int, int]) -> None:
     flat = np.full(shape, 200, dtype=np.uint8)
 
     features = unpack(pack(extract(flat)))

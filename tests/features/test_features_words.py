@@ -8,7 +8,7 @@ from PIL import Image
 from py_image_dedup.features.codebook import CENTRES, DIMENSIONS, codebook
 from py_image_dedup.features.extract import Features, extract
 from py_image_dedup.features.keypoints import LENGTH, MIRROR
-from py_image_dedup.features.visual_words import MOST_REPEATED, quantise, words
+from py_image_dedup.features.visual_words import MAX_REPEATS, quantise, words
 from tests.support.photographs import grey, photograph
 
 
@@ -52,7 +52,7 @@ def test_words_are_distinct_ascending_and_in_range() -> None:
 
 def test_what_a_picture_repeats_is_no_word_of_it() -> None:
     once = features_of(photograph(6)).descriptors[:20]
-    repeated = np.concatenate([once[:1]] * (MOST_REPEATED + 1) + [once[1:]])
+    repeated = np.concatenate([once[:1]] * (MAX_REPEATS + 1) + [once[1:]])
 
     assert quantise(once[:1])[0] in words(once)
     assert quantise(once[:1])[0] not in words(repeated)

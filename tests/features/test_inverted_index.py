@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from py_image_dedup.features import inverted_index
-from py_image_dedup.features.inverted_index import COMMON, MOST_DOUBTFUL, MOST_SUSPECTS, InvertedIndex, fewest_shared
+from py_image_dedup.features.inverted_index import (
+    MAX_CANDIDATES,
+    MAX_DOUBTFUL,
+    MAX_FREQUENCY,
+    InvertedIndex,
+    min_shared_words,
+)
 from py_image_dedup.features.visual_words import WordArray
 
 NOTHING: WordArray = np.empty(0, dtype=np.uint32)
@@ -29,7 +35,7 @@ def index_of(pictures: Sequence[set[int]], first: int = 1) -> InvertedIndex:
 
 @settings(max_examples=60, deadline=None)
 @given(pictures=pictures, query=st.sets(st.integers(0, 30)), mirrored=st.sets(st.integers(0, 30)))
-def test_suspects_are_those_that_share_enough_words(
+def test_candidates_are_those_that_share_enough_words(
     pictures: list[set[int]], query: set[int], mirrored: set[int]
 ) -> None:
     found = index_of(pictures).candidates(0, as_words(query), as_words(mirrored))
@@ -38,7 +44,7 @@ def test_suspects_are_those_that_share_enough_words(
     doubtful = {number for number, count in shared.items() if 2 <= count < 5}
     assert set(found[: len(sure)]) == sure
     assert set(found[len(sure) :]) <= doubtful
-    assert len(found) == len(sure) + min(len(doubtful), MOST_DOUBTFUL)
+    assert len(found) == len(sure) + min(len(doubtful), MAX_DOUBTFUL)
 
 
 @settings(max_examples=40, deadline=None)
@@ -48,7 +54,7 @@ def test_suspects_are_those_that_share_enough_words(
     block=st.sampled_from([4, 16, 1 << 16]),
     at_once=st.integers(1, 5),
 )
-def test_it_does_not_matter_in_how_many_steps_pictures_came(
+def test_the_result_does_not_depend_on_the_batches_in_which_pictures_were_added(
     pictures: list[set[int]], cuts: list[int], block: int, at_once: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -63,6 +69,13 @@ def test_it_does_not_matter_in_how_many_steps_pictures_came(
         found = [index.candidates(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
     plain = index_of(pictures)
     assert found == [plain.candidates(number, as_words(words), NOTHING) for number, words in enumerate(pictures, 1)]
+
+
+def test_segments_are_merged_whose_last_word_has_many_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inverted_index, "_BLOCK", 16)
+    monkeypatch.setattr(inverted_index, "_MERGED_AT_ONCE", 7)
+    index = index_of([set(range(6))] * 32)
+    assert index.candidates(1, as_words(range(6)), NOTHING) == list(range(2, 33))
 
 
 def test_memory_is_bounded_also_while_segments_are_merged() -> None:
@@ -80,43 +93,43 @@ def test_memory_is_bounded_also_while_segments_are_merged() -> None:
     assert peak < 2_000 * len(index)
 
 
-def test_a_picture_is_not_its_own_suspect_and_rare_words_count_for_more() -> None:
+def test_a_picture_is_not_its_own_candidate_and_rare_words_count_for_more() -> None:
     common, rare = set(range(5)), set(range(100, 105))
     index = index_of([common | rare, common, rare, common, common])
     assert index.candidates(1, as_words(common | rare), NOTHING) == [3, 2, 4, 5]
 
 
-def test_of_those_that_share_few_words_the_rarest_are_suspects_too_after_the_others() -> None:
+def test_of_those_that_share_few_words_the_rarest_are_candidates_too_after_the_others() -> None:
     many = [set(range(100, 110)) for _ in range(20)]
     rare = [{number, number + 1000} for number in range(12)]
     index = index_of([set(range(100, 105)), *many, *rare])
     query = as_words(set(range(100, 103)) | {0, 1000, 1, 1001, 2, 1002})
     assert index.candidates(0, query, NOTHING)[:3] == [22, 23, 24]
-    assert len(index.candidates(0, query, NOTHING)) == MOST_DOUBTFUL
+    assert len(index.candidates(0, query, NOTHING)) == MAX_DOUBTFUL
     sure = as_words(set(range(100, 105)) | {7, 1007})
     assert index.candidates(0, sure, NOTHING) == [*range(1, 22), 29]
 
 
-def test_a_picture_whose_words_changed_is_told_once() -> None:
+def test_a_picture_whose_words_changed_is_returned_once() -> None:
     index = index_of([set(range(9)), set(range(9))])
     index.add([2], [as_words(range(7))])
     assert index.candidates(1, as_words(range(9)), NOTHING) == [2]
 
 
-def test_words_that_everything_shares_say_nothing_and_the_answer_is_bounded() -> None:
+def test_words_that_all_pictures_share_are_ignored_and_the_result_is_bounded() -> None:
     shared = set(range(50))
-    crowd = [shared | {1000 + number, 9000 + number % 20} for number in range(COMMON + 1)]
+    crowd = [shared | {1000 + number, 9000 + number % 20} for number in range(MAX_FREQUENCY + 1)]
     index = index_of(crowd)
     assert index.candidates(1, as_words(crowd[0]), NOTHING) == []
-    few = index_of(crowd[:COMMON])
-    assert len(few.candidates(1, as_words(crowd[0]), NOTHING)) == MOST_SUSPECTS
+    few = index_of(crowd[:MAX_FREQUENCY])
+    assert len(few.candidates(1, as_words(crowd[0]), NOTHING)) == MAX_CANDIDATES
     assert set(few.candidates(1, as_words(crowd[0]), NOTHING)) >= {21, 41, 61}
 
 
-def test_a_large_library_asks_for_one_word_more() -> None:
-    assert (fewest_shared(100_000), fewest_shared(100_001)) == (5, 6)
+def test_a_large_library_requires_one_more_shared_word() -> None:
+    assert (min_shared_words(100_000), min_shared_words(100_001)) == (5, 6)
 
 
-def test_an_empty_index_has_no_suspects() -> None:
+def test_an_empty_index_has_no_candidates() -> None:
     assert InvertedIndex().candidates(1, as_words(range(9)), as_words(range(9))) == []
     assert index_of([set(), set(range(9))]).candidates(1, NOTHING, NOTHING) == []

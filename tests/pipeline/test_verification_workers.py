@@ -94,7 +94,7 @@ def test_without_a_process_that_starts_everything_is_verified_here(command: tupl
 
 def test_damage_in_the_index_is_told_as_it_is_without_processes(processes: InProcesses) -> None:
     features = replace(original(1).features, thumbnail=b"no picture")
-    with pytest.raises(ValueError, match="no thumbnail"):
+    with pytest.raises(ValueError, match="not a thumbnail"):
         processes.begin([(0, 1), (1, 11)], PACKED | {1: pack(features)})()
     assert processes.begin(PAIRS, PACKED)() == alone()
 

@@ -62,7 +62,7 @@ def test_a_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
     assert list(walk([Root(tmp_path)], JPG).stamps) == [raw]
 
 
-def test_sub_folders_count_only_if_asked_for(tmp_path: Path) -> None:
+def test_sub_folders_are_walked_only_if_recursive(tmp_path: Path) -> None:
     top, below = make(tmp_path / "a.jpg"), make(tmp_path / "b" / "c" / "d.jpg")
     assert found(walk([Root(tmp_path)], JPG)) == {top, below}
     assert found(walk([Root(tmp_path)], Selector(frozenset({"jpg"}), recursive=False))) == {top}
@@ -86,7 +86,7 @@ def test_trash_and_system_folders_are_skipped_and_counted(tmp_path: Path, folder
 def test_a_folder_set_apart_is_not_entered(tmp_path: Path) -> None:
     kept = make(tmp_path / "a.jpg")
     make(tmp_path / "duplicates" / "b.jpg")
-    selector = Selector(frozenset({"jpg"}), apart=frozenset({os.fsencode(tmp_path / "duplicates")}))
+    selector = Selector(frozenset({"jpg"}), set_apart=frozenset({os.fsencode(tmp_path / "duplicates")}))
     inventory = walk([Root(tmp_path)], selector)
     assert found(inventory) == {kept}
     assert inventory.skipped == {"set-apart": 1}
@@ -259,7 +259,7 @@ def test_a_folder_that_vanishes_during_the_walk_is_no_failure(tmp_path: Path, mo
     assert inventory.skipped == {"vanished": 1}
 
 
-def test_a_stopped_walk_knows_nothing_for_sure(tmp_path: Path) -> None:
+def test_every_root_of_a_stopped_walk_is_incomplete(tmp_path: Path) -> None:
     make(tmp_path / "a.jpg")
     make(tmp_path / "b" / "c.jpg")
     answers = iter([False, True])

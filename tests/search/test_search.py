@@ -275,7 +275,7 @@ def test_many_nearly_equal_rows_do_not_change_the_plan_for_the_others() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
-def test_what_is_no_distance_is_refused_at_once(wrong: float) -> None:
+def test_a_value_that_is_not_a_distance_is_refused_at_once(wrong: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         join(np.zeros((2, 272), np.int8), wrong)
     with pytest.raises(ValueError, match="between 0 and 1"):

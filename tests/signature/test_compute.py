@@ -45,7 +45,7 @@ def test_generated_pictures_have_the_golden_values() -> None:
     assert values == golden
 
 
-def test_a_flat_picture_has_no_signature() -> None:
+def test_a_featureless_picture_has_no_signature() -> None:
     assert compute(np.full((256, 341), 128, np.uint8)) is None
     assert compute(np.zeros((1, 1), np.uint8)) is None
     faint = random_grey("faint", 256, 256) // 128 + 100

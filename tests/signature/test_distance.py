@@ -29,7 +29,7 @@ def test_it_is_the_distance_between_over_the_sum_of_lengths(a: Int8Array, b: Int
     assert expected == pytest.approx(of_all_648, rel=1e-15)
 
 
-def test_the_same_is_0_the_opposite_1_and_flat_pictures_are_like_nothing() -> None:
+def test_the_distance_of_equal_signatures_is_0_of_opposite_ones_1_and_to_a_featureless_picture_1() -> None:
     values = compute_values(scene("one", 256, 341))
     nothing = np.zeros_like(values)
     assert distance(values, values) == 0.0

@@ -9,10 +9,10 @@ from __future__ import annotations
 from tests.store.contract_entries import EntriesContract, StoreOpener
 from tests.store.contract_inspections import InspectionContract
 from tests.store.contract_search import SearchContract
-from tests.store.contract_verified import VerifiedContract
+from tests.store.contract_verdicts import VerdictsContract
 
 __all__ = ["StoreContract", "StoreOpener"]
 
 
-class StoreContract(EntriesContract, SearchContract, VerifiedContract, InspectionContract):
+class StoreContract(EntriesContract, SearchContract, VerdictsContract, InspectionContract):
     """What every store does; set ``examples`` to try the properties with fewer or more random cases."""

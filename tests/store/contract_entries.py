@@ -128,7 +128,7 @@ class EntriesContract(OneStore):
         store.put([copies[0]])
         assert found_pairs(store, 0.2, None) == {}
 
-    def test_the_size_is_told_in_bytes_or_not_at_all(self, store: Store) -> None:
+    def test_the_size_is_in_bytes_or_unknown(self, store: Store) -> None:
         store.put([entry_of("/a/x.jpg")])
         size = store.size()
         assert size is None or size > 0
@@ -262,7 +262,7 @@ class EntriesContract(OneStore):
         store.put([entry_of("/a/unread.jpg")])
         assert list(store.failed([Path("/a")])) == [corrupt[0]]
 
-    def test_flat_pictures_are_whole_and_have_no_signature(self, store: Store) -> None:
+    def test_unsigned_entries_are_decoded_whole_and_have_no_signature(self, store: Store) -> None:
         flat = [entry_of(f"/{root}/flat.jpg", 1) for root in "ab"]
         signed = entry_of("/a/signed.jpg", 2, random_signatures(1, 1)[0])
         corrupt = failed_entry("/a/corrupt.jpg", FailureReason.CORRUPT, content=3)
@@ -286,7 +286,7 @@ class EntriesContract(OneStore):
         store.remove([two[0].stat.path])
         assert list(store.identical([Path("/a")])) == [(one[2], one[0])]
 
-    def test_contents_are_told_by_number(self, store: Store) -> None:
+    def test_contents_have_content_ids(self, store: Store) -> None:
         signatures = random_signatures(1, 2)
         copies = [entry_of(f"/{root}/x.jpg", 1, signatures[0]) for root in ("b", "a", "a/c")]
         other = entry_of("/a/y.jpg", 2, signatures[1])

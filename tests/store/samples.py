@@ -27,7 +27,7 @@ VERSIONS = Versions(media=1, signature=1)
 FACTS = PhotoFacts("JPEG", 4000, 3000, exif_fields=31, captured=datetime(2019, 7, 1, 12, 30, 5), camera="Maker Model")  # noqa: DTZ001
 
 FoundPairs: TypeAlias = dict[tuple[bytes, bytes], tuple[float, int]]
-"""Distance and orientation by the two digests, the content with the lesser number first."""
+"""Distance and orientation by the two digests, the content with the lesser content id first."""
 
 
 def digest_of(content: object) -> bytes:
@@ -59,7 +59,7 @@ def failed_entry(path: str, reason: FailureReason = FailureReason.NO_PERMISSION,
 
 
 def random_signatures(seed: int, count: int) -> Int8Array:
-    """Unlike photos: none is within 0.5 of another."""
+    """Dissimilar photos: none is within 0.5 of another."""
     return np.random.default_rng(seed).integers(-2, 3, (count, SIGNATURE_LENGTH), dtype=np.int8)
 
 

@@ -38,7 +38,7 @@ def test_everything_that_is_known_arrives(tmp_path: Path) -> None:
         check()
 
 
-def test_what_the_target_knows_besides_stays(tmp_path: Path) -> None:
+def test_other_entries_of_the_target_stay(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "one") as source, SqliteStore(tmp_path / "two") as target:
         source.put([entry_of("/a/x.jpg", content=1)])
         target.put([entry_of("/a/x.jpg", content=2), entry_of("/b/y.jpg")])
@@ -79,25 +79,25 @@ def test_features_and_words_are_copied(tmp_path: Path) -> None:
         assert list(map(list, target.candidates([first]))) == [[third]]
 
 
-MARK = 7
+VERSION = 7
 SEEN = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
 
 
-def put_proofs(store: Store, names: list[str]) -> None:
+def put_verdicts(store: Store, names: list[str]) -> None:
     """Each content matches the one after it, and all but the last are verified."""
     digests = [samples.digest_of(name) for name in names]
     numbers = store.content_ids(digests)
     own = [numbers[digest] for digest in digests]
     similar = [PairVerdict(*pair, Verdict(MatchClass.PARTIAL, Orientation.ROTATE_90, SEEN)) for pair in pairwise(own)]
-    store.keep_verdicts(MARK, [*similar, PairVerdict(own[0], own[-1], None)], own[:-1])
+    store.keep_verdicts(VERSION, [*similar, PairVerdict(own[0], own[-1], None)], own[:-1])
 
 
-def proofs_by_name(store: Store, names: list[str]) -> tuple[list[object], list[str]]:
-    """The proofs and what is not verified, with names instead of the numbers of this index."""
+def verdicts_by_name(store: Store, names: list[str]) -> tuple[list[object], list[str]]:
+    """The verdicts and the unverified contents, by name instead of content id."""
     numbers = store.content_ids([samples.digest_of(name) for name in names])
     named = {numbers[samples.digest_of(name)]: name for name in names}
-    proofs = [(named[p.left], named[p.right], p.verdict) for p in store.verdicts(MARK)]
-    return sorted(proofs, key=repr), sorted(named[number] for number in store.unverified(MARK, None))
+    proofs = [(named[p.left], named[p.right], p.verdict) for p in store.verdicts(VERSION)]
+    return sorted(proofs, key=repr), sorted(named[number] for number in store.unverified(VERSION, None))
 
 
 def entry_with_features(name: str) -> IndexEntry:
@@ -107,33 +107,33 @@ def entry_with_features(name: str) -> IndexEntry:
     return replace(entry, versions=made_with, features=pack(features), words=pack_words(features))
 
 
-def test_what_verification_found_out_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "ENTRIES_AT_ONCE", 2)
     names = [f"/a/{number}.jpg" for number in range(5)]
     library = [*map(entry_with_features, names), entry_of("/a/bare.jpg")]
     with SqliteStore(tmp_path / "one") as source, SqliteStore(tmp_path / "two") as target:
         source.put(library)
-        put_proofs(source, names)
+        put_verdicts(source, names)
         target.put([entry_of("/b/first.jpg")])  # so that numbers differ
         copy_entries(source, target)
-        assert target.unverified(MARK, None) == sorted(target.content_ids(map(samples.digest_of, names)).values())
-        assert copy_verdicts(source, target, MARK) == 5
-        assert proofs_by_name(target, names) == proofs_by_name(source, names)
-        assert copy_verdicts(source, target, MARK + 1) == 0
+        assert target.unverified(VERSION, None) == sorted(target.content_ids(map(samples.digest_of, names)).values())
+        assert copy_verdicts(source, target, VERSION) == 5
+        assert verdicts_by_name(target, names) == verdicts_by_name(source, names)
+        assert copy_verdicts(source, target, VERSION + 1) == 0
 
 
 def test_a_pair_of_which_the_target_lacks_one_is_not_copied(tmp_path: Path) -> None:
     names = [f"/a/{number}.jpg" for number in range(3)]
     with SqliteStore(tmp_path / "one") as source, SqliteStore(tmp_path / "two") as target:
         source.put(list(map(entry_with_features, names)))
-        put_proofs(source, names)
+        put_verdicts(source, names)
         target.put(list(map(entry_with_features, names[:2])))
-        assert copy_verdicts(source, target, MARK) == 1
-        assert proofs_by_name(target, names[:2])[0] == proofs_by_name(source, names)[0][:1]
+        assert copy_verdicts(source, target, VERSION) == 1
+        assert verdicts_by_name(target, names[:2])[0] == verdicts_by_name(source, names)[0][:1]
 
 
 @pytest.mark.elasticsearch
-def test_features_words_and_proofs_go_to_a_server_and_come_back(
+def test_features_words_and_verdicts_go_to_a_server_and_come_back(
     tmp_path: Path, newest_site: Site, newest_emptied_index: str
 ) -> None:
     names = [f"/a/{number}.jpg" for number in range(4)]
@@ -141,12 +141,12 @@ def test_features_words_and_proofs_go_to_a_server_and_come_back(
     with SqliteStore(tmp_path / "one") as source, ElasticStore(options) as server, SqliteStore(tmp_path / "two") as end:
         copy = replace(entry_with_features(names[0]), stat=entry_of("/a/copy.jpg").stat)
         source.put([*map(entry_with_features, names), entry_of("/a/bare.jpg"), copy])
-        put_proofs(source, names)
+        put_verdicts(source, names)
         for one, other in ((source, server), (server, end)):
             assert copy_entries(one, other) == 6
-            assert copy_verdicts(one, other, MARK) == 4
+            assert copy_verdicts(one, other, VERSION) == 4
         assert list(end.entries(None)) == list(source.entries(None))
-        assert proofs_by_name(end, names) == proofs_by_name(server, names) == proofs_by_name(source, names)
+        assert verdicts_by_name(end, names) == verdicts_by_name(server, names) == verdicts_by_name(source, names)
         for store in (source, end):
             numbers = store.content_ids(map(samples.digest_of, names))
             assert len(store.features(numbers.values())) == 4

@@ -18,7 +18,7 @@ from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.cluster import ClusterSite
 from tests.servers.node import Node
-from tests.store.contract_verified import featured, vocabulary
+from tests.store.contract_verdicts import featured, vocabulary
 from tests.store.samples import entry_of, failed_entry, family, found_pairs
 from tests.support.whole_runs import Side, make_library
 
@@ -71,7 +71,7 @@ def test_two_shards_with_replicas_give_the_answers_of_one_file(
         assert near == [[n.distance for n in some] for some in one.similar(query, 0.3, None)]
 
 
-def test_two_shards_give_the_suspects_of_one_file_also_after_more_was_written(
+def test_two_shards_give_the_candidates_of_one_file_also_after_more_was_written(
     cluster_site: ClusterSite, cluster_index: str, tmp_path: Path
 ) -> None:
     words = [vocabulary(seed) for seed in range(6)]
@@ -93,7 +93,7 @@ def test_two_shards_give_the_suspects_of_one_file_also_after_more_was_written(
 
 
 def by_path(store: Store, photos: Sequence[IndexEntry]) -> list[list[bytes]]:
-    """Names the suspects of some photos."""
+    """The candidates of some photos, by name."""
     digests = [photo.digest for photo in photos if photo.digest is not None]
     numbers = store.content_ids(digests)
     names = {number: digest for digest, number in numbers.items()}
@@ -109,14 +109,14 @@ def test_a_new_index_has_its_replicas_before_anything_is_written(
     assert caplog.messages == []
 
 
-def test_an_index_that_has_no_node_for_its_replicas_is_made_and_said_to_be_at_risk(
+def test_an_index_without_nodes_for_its_replicas_is_created_with_a_warning(
     cluster_site: ClusterSite, cluster_index: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ElasticStore(replace(cluster_site.options(cluster_index), replicas=2, request_seconds=4)) as store:
         assert store.count(None) == 0
     (said,) = caplog.messages
     assert "not every shard has its 2 replicas after 2 seconds" in said
-    assert "the cluster needs 3 nodes" in said
+    assert "the cluster needs 3 data nodes" in said
 
 
 def test_a_run_goes_on_or_stops_clean_when_a_node_is_killed(cluster_site: ClusterSite, cluster_index: str) -> None:

@@ -1,4 +1,4 @@
-"""A server that is slow, full, closed, gone, or not what it seems: each is said in words, in bounded time."""
+"""A server that is slow, full, closed, gone, or not what it seems: each gives an explained error in bounded time."""
 
 from __future__ import annotations
 
@@ -111,6 +111,18 @@ class TestBehindABadLine:
         sent = [request.body.count(b'{"index"') for request in proxy.seen if "_bulk" in request.path]
         assert sent == [50, 25]
 
+    def test_operations_that_an_answer_leaves_out_are_sent_again(self, proxy: Proxy, store: Store) -> None:
+        def shorten(answer: bytes) -> bytes:
+            return json.dumps({"items": json.loads(answer)["items"][:20]}).encode()
+
+        more = [entry_of(f"/more/{number}.jpg") for number in range(50)]
+        proxy.script = first(1, "_bulk", Trouble(edit=shorten))
+        proxy.seen.clear()
+        store.put(more)
+        sent = [request.body.count(b'{"index"') for request in proxy.seen if "_bulk" in request.path]
+        assert sent == [50, 30]
+        assert list(store.entries([Path("/more")])) == sorted(more, key=lambda entry: entry.stat.raw_path)
+
     def test_a_server_that_stays_busy_ends_in_words_and_in_bounded_time(self, proxy: Proxy, impatient: Store) -> None:
         proxy.script = always("_bulk", BUSY)
         with at_most(8), pytest.raises(StoreUnavailable, match=r"cannot write to .*429"):
@@ -156,7 +168,7 @@ class TestBehindABadLine:
         with pytest.raises(StoreUnavailable, match="Data too large"):
             impatient.similar(QUERY * 2, 0.1, None)
 
-    def test_a_restarted_server_has_lost_the_search_and_it_is_said(self, proxy: Proxy, store: Store) -> None:
+    def test_a_search_that_a_restarted_server_has_lost_is_an_explained_error(self, proxy: Proxy, store: Store) -> None:
         lost = {"root_cause": [{"type": "search_context_missing_exception", "reason": "No search context found"}]}
         body = json.dumps({"error": {"type": "search_phase_execution_exception", "reason": "all shards failed"} | lost})
         proxy.script = always("_search", Trouble(status=404, body=body))

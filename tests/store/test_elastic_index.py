@@ -18,7 +18,7 @@ from py_image_dedup.store.elastic.index import SCHEMA_VERSION, concrete_name, de
 from py_image_dedup.store.elastic.orientation_invariants import DIMENSIONS
 from py_image_dedup.store.elastic.reader import Hit, Reading
 from tests.servers.sites import Site
-from tests.store.contract_verified import featured, vocabulary
+from tests.store.contract_verdicts import featured, vocabulary
 from tests.store.samples import digest_of, entry_of, failed_entry, found_pairs, random_signatures
 
 pytestmark = pytest.mark.elasticsearch
@@ -108,7 +108,7 @@ def test_an_index_that_lost_its_alias_gets_it_back(newest_site: Site, newest_ind
         assert store.count(None) == 1
 
 
-def test_the_mark_of_signatures_moves_up_with_the_program(
+def test_the_recorded_signature_version_grows_with_the_program(
     newest_site: Site, newest_index: str, client: Elasticsearch
 ) -> None:
     make(client, f"{newest_index}-v{SCHEMA_VERSION}", newest_index, signature=SIGNATURE_VERSION - 1)
@@ -269,7 +269,7 @@ class TestWords:
             assert len(next(iter(store.candidates([new])))) == 1
             assert read == 2  # its words for the index, and its words to ask with
 
-    def test_the_words_of_an_index_that_was_made_anew_are_read_anew(
+    def test_the_words_of_a_recreated_index_are_read_again(
         self, newest_site: Site, newest_index: str, client: Elasticsearch
     ) -> None:
         with ElasticStore(newest_site.options(newest_index)) as store:

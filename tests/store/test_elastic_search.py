@@ -66,7 +66,7 @@ def test_no_turn_changes_the_invariants() -> None:
 
 
 @pytest.mark.parametrize("max_distance", [0.1, 0.2, 0.3])
-def test_invariants_tell_unlike_pictures_apart(max_distance: float) -> None:
+def test_invariants_distinguish_dissimilar_pictures(max_distance: float) -> None:
     compact = invariants(random_signatures(7, 200)).astype(np.int64)
     apart = np.linalg.norm(compact[:, None] - compact[None], axis=2)[np.triu_indices(200, 1)]
     assert (apart > invariant_radius(max_distance)).mean() > 0.999

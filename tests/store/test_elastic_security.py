@@ -85,7 +85,7 @@ class TestSecuredServer:
         assert no_secret(str(caught.value))
         assert no_secret(repr(caught.value.__cause__))
 
-    def test_a_user_who_may_only_read_is_told_what_is_missing(
+    def test_the_error_of_a_read_only_user_names_the_missing_privilege(
         self, secured_site: SecuredSite, secured_index: str
     ) -> None:
         with pytest.raises(StoreError, match="the user may not do that"):

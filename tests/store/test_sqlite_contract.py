@@ -21,7 +21,7 @@ class TestSqliteStore(StoreContract):
 
 
 class TestSqliteStoreWithSmallLimits(SearchContract):
-    """The same answers when few pictures are a crowd, a search takes many steps, and a row holds few pairs."""
+    """The same results with small limits: of pairs per hub, of a step of the search, and of pairs per row."""
 
     examples = 30
 

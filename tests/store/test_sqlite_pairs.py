@@ -1,4 +1,4 @@
-"""The SQLite index searches each content once, and what it remembers is right whoever else is at work."""
+"""The SQLite index searches each content once, and its stored pairs stay right while other processes write."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_what_is_new_is_searched_against_all_and_nothing_else_is(path: Path, com
         assert sum(compared) == 4 * 3 // 2 + 4 * 30
 
 
-def test_folders_that_nobody_asked_for_are_not_searched(path: Path, compared: list[int]) -> None:
+def test_only_the_wanted_folders_are_searched(path: Path, compared: list[int]) -> None:
     library, other = library_of(30), library_of(10, "/b", seed=4)
     with SqliteStore(path) as store:
         store.put([*library, *other])
@@ -174,7 +174,7 @@ def test_two_processes_may_search_at_the_same_time(
             exact(store, [*library, *other], 0.2)
 
 
-def test_a_crowd_of_near_identical_pictures_is_found_whole_and_not_kept(path: Path, compared: list[int]) -> None:
+def test_all_pairs_of_near_identical_pictures_are_found_and_not_stored(path: Path, compared: list[int]) -> None:
     library = [*crowd(200), *library_of(20, "/b")]
     with SqliteStore(path) as store:
         store.put(library)
@@ -190,7 +190,7 @@ def test_a_crowd_of_near_identical_pictures_is_found_whole_and_not_kept(path: Pa
         assert compared == []
 
 
-def test_what_is_kept_grows_with_the_contents_and_not_with_the_pairs(path: Path) -> None:
+def test_stored_pairs_grow_with_the_contents_and_not_with_the_pairs(path: Path) -> None:
     groups = [
         entry_of(f"/a/{group}-{number}.jpg", (group, number), altered(photo, number, 3))
         for group, photo in enumerate(random_signatures(1, 6))

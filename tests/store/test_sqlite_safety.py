@@ -76,7 +76,7 @@ def pair_count(store: SqliteStore) -> set[tuple[bytes, bytes]]:
 
 
 def from_scratch(store: SqliteStore) -> set[tuple[bytes, bytes]]:
-    """The pairs that a search finds that knows of no earlier one."""
+    """The pairs that a search without stored pairs finds."""
     entries = list(store.entries(None))
     matrix = matrix_of([entry.signature for entry in entries if entry.signature is not None])
     numbers = np.arange(len(entries), dtype=np.int64)
@@ -158,10 +158,12 @@ def test_a_file_that_is_no_database_is_named_and_can_be_discarded(path: Path, co
 
 @pytest.mark.parametrize("garbage", [b"\x00", b"\xff", b"\x5a"])
 def test_damaged_pages_are_no_answer(path: Path, garbage: bytes) -> None:
+    SqliteStore(path).close()
+    schema = path.stat().st_size  # the pages of an empty index: it can be opened as long as they are whole
     with SqliteStore(path) as store:
         store.put(library_of(1000))
     whole = path.read_bytes()
-    path.write_bytes(whole[:4096] + garbage * (len(whole) - 4096))
+    path.write_bytes(whole[:schema] + garbage * (len(whole) - schema))
     with SqliteStore(path) as store:
         for ask in (
             lambda: list(store.stamps(None)),
@@ -177,6 +179,14 @@ def test_damaged_pages_are_no_answer(path: Path, garbage: bytes) -> None:
     SqliteStore.discard(path)
     with SqliteStore(path) as store:
         assert store.count(None) == 0
+
+
+def test_a_damaged_schema_is_an_error_when_the_index_is_opened(path: Path) -> None:
+    SqliteStore(path).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(StoreError, match=r"damaged.*py-image-dedup clear"):
+        SqliteStore(path)
 
 
 def test_a_file_that_was_cut_off_is_no_answer(path: Path) -> None:
@@ -212,7 +222,7 @@ def test_a_signature_of_another_length_is_not_searched(path: Path) -> None:
             list(store.pairs(0.1, None))
 
 
-def test_contents_without_a_number_are_no_answer(path: Path) -> None:
+def test_a_content_without_an_id_is_an_error(path: Path) -> None:
     with SqliteStore(path) as store:
         store.put([full_entry("/a/x.jpg")])
         store._database.execute("UPDATE files SET content = '1x'")
@@ -230,7 +240,7 @@ def test_pairs_of_another_length_are_no_answer(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mark", [0, 0x47504B47])
-def test_a_database_of_another_program_is_left_as_it_is(path: Path, mark: int) -> None:
+def test_a_database_of_another_program_is_left_unchanged(path: Path, mark: int) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE songs (title TEXT)")
         other.execute(f"PRAGMA application_id = {mark}")
@@ -308,7 +318,7 @@ def test_a_time_after_2262_looks_changed_and_harms_nothing(path: Path) -> None:
         assert stamp == (1000, 2**63 - 1, 66, 1)
 
 
-def test_numbers_that_have_run_out_are_an_error_before_anything_is_put(path: Path) -> None:
+def test_used_up_content_ids_are_an_error_before_anything_is_put(path: Path) -> None:
     with SqliteStore(path) as store:
         store._database.set_index_value("next_number", MAX_CONTENT_ID - 1)
         with pytest.raises(StoreError, match="used up its content ids"):

@@ -11,7 +11,7 @@ import pytest
 
 from py_image_dedup.store.sqlite.database import APPLICATION_ID, MIGRATIONS, migrate
 from py_image_dedup.store.sqlite.store import SqliteStore
-from tests.store.contract_verified import featured, vocabulary
+from tests.store.contract_verdicts import featured, vocabulary
 from tests.store.samples import full_entry
 
 NEXT = (*MIGRATIONS, ("ALTER TABLE files ADD COLUMN mood", "UPDATE files SET mood = 'good'"))
@@ -22,7 +22,7 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def test_a_new_index_has_the_version_and_the_mark_of_today(tmp_path: Path) -> None:
+def test_a_new_index_has_the_current_version_and_the_application_id(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite3"
     SqliteStore(path).close()
     with closing(sqlite3.connect(path)) as connection:

@@ -1,4 +1,4 @@
-"""Fills an index until somebody kills it: ``python -m tests.store.writer_process INDEX``.
+"""Fills an index until it is killed: ``python -m tests.store.writer_process INDEX``.
 
 Batch after batch is put and searched. After each step a line says what is safe now: ``put N`` or ``searched N``.
 """

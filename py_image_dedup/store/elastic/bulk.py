@@ -126,7 +126,8 @@ def _write_batch(
         problem: Exception | None = None
         answered = 0
         try:
-            for operation, item in zip(pending, _results(connection, index, pending, alias=alias), strict=True):
+            for item in _results(connection, index, pending, alias=alias):
+                operation = pending[answered]
                 answered += 1
                 if _is_busy(item):
                     turned_down.append(operation)
@@ -139,6 +140,11 @@ def _write_batch(
             if not is_transient(error):
                 raise explain(error, connection.options, "write to") from error
             problem = error
+        if problem is None and answered < len(pending):
+            problem = StoreUnavailable(
+                f"cannot write to {connection.options.place}: the server answered {answered} of {len(pending)} "
+                "operations; run again"
+            )
         pending = [*turned_down, *pending[answered:]]
         if problem is not None and not retry.wait(problem):
             if isinstance(problem, StoreError):

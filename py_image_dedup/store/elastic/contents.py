@@ -17,7 +17,16 @@ import numpy.typing as npt
 from blake3 import blake3
 
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.arrays import BoolArray, Int8Array, Int64Array, PairBlock, UInt8Array, row_slices
+from py_image_dedup.signature.arrays import (
+    BoolArray,
+    Int8Array,
+    Int64Array,
+    IntpArray,
+    PairBlock,
+    UInt8Array,
+    UInt32Array,
+    row_slices,
+)
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
 from py_image_dedup.store.elastic.client import Connection
 from py_image_dedup.store.elastic.document import DIGEST_LENGTH, unpack_content, unpack_values
@@ -103,7 +112,7 @@ def read_contents(connection: Connection, index: str, query: Query, expected: in
     return Contents.of(digests[chosen], values[chosen])
 
 
-def _newest(digests: ByteStrings, versions: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+def _newest(digests: ByteStrings, versions: UInt32Array) -> IntpArray:
     """Return the row with the newest version of each digest."""
     order = np.lexsort((versions, digests))
     last = np.ones(len(order), dtype=np.bool_)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.arrays import Int8Array, Int64Array, row_slices
+from py_image_dedup.signature.arrays import BoolArray, Float64Array, Int8Array, Int32Array, Int64Array, row_slices
 from py_image_dedup.signature.orientation import ORIENTATIONS, SIGNS, SOURCES
 
 DIMENSIONS: Final = 288
@@ -63,7 +63,7 @@ def _orbits() -> tuple[Int64Array, Int64Array]:
 _FIRST, _LENGTHS = _orbits()
 
 
-def _transformed(values: npt.NDArray[np.integer]) -> list[npt.NDArray[np.int32]]:
+def _transformed(values: npt.NDArray[np.integer]) -> list[Int32Array]:
     """Return the unnormalised transform: for each part one number per orbit. In whole numbers, so it is exact."""
     oriented = [
         values[:, SOURCES[orientation][_FIRST]] * SIGNS[orientation][_FIRST].astype(np.int32)
@@ -79,7 +79,7 @@ def _transformed(values: npt.NDArray[np.integer]) -> list[npt.NDArray[np.int32]]
     return parts
 
 
-def _weights() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+def _weights() -> tuple[BoolArray, Float64Array]:
     """Return the mask of the numbers that can differ from zero (fixed points have no share in some parts), and weights.
 
     An index stands for all of its orbit, in eight orientations; the transform of eight numbers is divided by the root
@@ -109,7 +109,7 @@ def invariants(values: Int8Array) -> Int8Array:
     return found
 
 
-def _folded(values: Int8Array) -> npt.NDArray[np.float64]:
+def _folded(values: Int8Array) -> Float64Array:
     parts = _transformed(values)
     for moved in parts[1:]:
         np.abs(moved, out=moved)
@@ -120,7 +120,7 @@ def _folded(values: Int8Array) -> npt.NDArray[np.float64]:
     whole = values.astype(np.int32)
     lengths = np.sqrt(np.einsum("ij,ij->i", whole, whole))
     scaled = np.hstack(parts)[:, _THERE] * _WEIGHTS / np.maximum(lengths, 1.0)[:, None]
-    folded: npt.NDArray[np.float64] = np.clip(np.rint(scaled), -128, 127)
+    folded: Float64Array = np.clip(np.rint(scaled), -128, 127)
     return folded
 
 

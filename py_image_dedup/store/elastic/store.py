@@ -15,7 +15,7 @@ from py_image_dedup.model.match import Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.signature.distance import check_distance
-from py_image_dedup.store.base import Neighbour, Store, StoreError
+from py_image_dedup.store.base import DigestPair, Neighbour, Store, StoreError
 from py_image_dedup.store.elastic import bulk
 from py_image_dedup.store.elastic.client import Connection, ElasticOptions
 from py_image_dedup.store.elastic.contents import ContentIds
@@ -35,8 +35,7 @@ from py_image_dedup.store.elastic.reader import DIGESTS_A_QUERY, EntryReader, Re
 from py_image_dedup.store.elastic.search import FoundContents, NeighbourSearch
 from py_image_dedup.store.elastic.words import WITH_WORDS, WordSearch
 from py_image_dedup.store.sqlite.database import Database
-from py_image_dedup.store.sqlite.inspections import InspectionCache
-from py_image_dedup.store.sqlite.verdicts import VerdictCache
+from py_image_dedup.store.sqlite.verdicts import InspectionCache, VerdictCache
 
 VERDICTS_NAME = "proofs.sqlite3"
 """The name of the file of verdicts in the cache directory."""
@@ -217,11 +216,11 @@ class ElasticStore(Store):
         """See ``Store.verdicts``."""
         return self._verdicts.verdicts(version, content_ids)
 
-    def keep_inspections(self, version: int, found: Mapping[tuple[bytes, bytes], bytes]) -> None:
+    def keep_inspections(self, version: int, found: Mapping[DigestPair, bytes]) -> None:
         """See ``Store.keep_inspections``."""
         self._inspections.keep(version, found)
 
-    def inspections(self, version: int, pairs: Collection[tuple[bytes, bytes]]) -> Mapping[tuple[bytes, bytes], bytes]:
+    def inspections(self, version: int, pairs: Collection[DigestPair]) -> Mapping[DigestPair, bytes]:
         """See ``Store.inspections``."""
         return self._inspections.inspections(version, pairs)
 

@@ -31,7 +31,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.signature.arrays import BoolArray, Int64Array, PairBlock, row_slices
+from py_image_dedup.signature.arrays import BoolArray, Int32Array, Int64Array, PairBlock, row_slices
 from py_image_dedup.store.content_search import BLOCK_PAIRS, cross_contents, join_contents
 from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.sqlite.caches import SignatureTable
@@ -88,7 +88,7 @@ class PairCollector:
         hubs: bool, mask of the known hubs, by content id; updated in place.
     """
 
-    def __init__(self, degrees: npt.NDArray[np.int32], hubs: BoolArray) -> None:
+    def __init__(self, degrees: Int32Array, hubs: BoolArray) -> None:
         self._degrees = degrees
         self._hubs = hubs
         self._kept: list[PairArray] = []
@@ -121,7 +121,7 @@ class PairCollector:
         return others
 
 
-def count_degrees(degrees: npt.NDArray[np.int32], rows: PairArray) -> None:
+def count_degrees(degrees: Int32Array, rows: PairArray) -> None:
     """Add the pairs of each content to its degree, in place."""
     for side in ("left", "right"):
         counted = np.bincount(rows[side], minlength=len(degrees))
@@ -211,7 +211,7 @@ class _State:
     inside: BoolArray
     unsearched: BoolArray
     hubs: BoolArray
-    degrees: npt.NDArray[np.int32]
+    degrees: Int32Array
     stored: PairArray
 
     @property

@@ -17,12 +17,11 @@ from py_image_dedup.model.match import PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.signature.distance import check_distance
-from py_image_dedup.store.base import Neighbour, Store, StoreError, StoreUnavailable
+from py_image_dedup.store.base import DigestPair, Neighbour, Store, StoreError, StoreUnavailable
 from py_image_dedup.store.content_search import matrix_of, neighbours
 from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.sqlite.caches import SignatureTable, WordTable
 from py_image_dedup.store.sqlite.database import MAX_PARAMETERS, Database, Row, refuse_foreign
-from py_image_dedup.store.sqlite.inspections import InspectionCache
 from py_image_dedup.store.sqlite.pairs import PairSearch
 from py_image_dedup.store.sqlite.rows import (
     DEPARTED_ENTRY,
@@ -34,7 +33,7 @@ from py_image_dedup.store.sqlite.rows import (
     put_entries,
 )
 from py_image_dedup.store.sqlite.upkeep import count_changes, drop_orphans
-from py_image_dedup.store.sqlite.verdicts import VerdictCache, invalidate_departed
+from py_image_dedup.store.sqlite.verdicts import InspectionCache, VerdictCache, invalidate_departed
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 _STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
@@ -243,11 +242,11 @@ class SqliteStore(Store):
         """See ``Store.verdicts``."""
         return self._verdicts.verdicts(version, content_ids)
 
-    def keep_inspections(self, version: int, found: Mapping[tuple[bytes, bytes], bytes]) -> None:
+    def keep_inspections(self, version: int, found: Mapping[DigestPair, bytes]) -> None:
         """See ``Store.keep_inspections``."""
         self._inspections.keep(version, found)
 
-    def inspections(self, version: int, pairs: Collection[tuple[bytes, bytes]]) -> Mapping[tuple[bytes, bytes], bytes]:
+    def inspections(self, version: int, pairs: Collection[DigestPair]) -> Mapping[DigestPair, bytes]:
         """See ``Store.inspections``."""
         return self._inspections.inspections(version, pairs)
 

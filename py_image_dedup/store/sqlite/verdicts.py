@@ -1,22 +1,26 @@
-"""The cache of verdicts in an SQLite file: the results of verifying pairs of contents, by digest.
+"""The caches of verdicts and inspections in an SQLite file: what is known about pairs of contents, by digest.
 
-A verdict depends only on the bytes of two files and on the version of the verification, so it outlives the content ids
-of an index. An index on a server keeps its verdicts in such a file beside the other state of this machine.
+A result depends only on the bytes of two files and on the version of the method, so it outlives the content ids of an
+index. An index on a server keeps its results in such a file beside the other state of this machine.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict
+from py_image_dedup.store.base import DigestPair
 from py_image_dedup.store.sqlite.database import Database, Row
 from py_image_dedup.store.sqlite.rows import damaged
 
 _PUT: Final = "INSERT OR REPLACE INTO proofs VALUES (?, ?, ?, ?, ?, ?)"
 _READ: Final = "SELECT left, right, class, orientation, evidence FROM proofs"
 _VERDICTS_A_PAGE: Final = 10_000
+
+
+_PUT_INSPECTION: Final = "INSERT OR REPLACE INTO inspections VALUES (?, ?, ?, ?)"
 
 
 class VerdictCache:
@@ -136,8 +140,35 @@ def _evidence_of(stored: dict[str, Any]) -> Evidence:
     return Evidence(words, inliers, bad_share, coverage_left, coverage_right, reversed_words, drawn_over)
 
 
+class InspectionCache:
+    """Results of inspections, stored by the digests of both files. One thread at a time.
+
+    Args:
+        database: The file with the table ``inspections``.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, version: int, found: Mapping[DigestPair, bytes]) -> None:
+        """See ``Store.keep_inspections``."""
+        with self._database.transaction():
+            self._database.execute_many(_PUT_INSPECTION, ((*pair, version, data) for pair, data in found.items()))
+
+    def inspections(self, version: int, pairs: Collection[DigestPair]) -> dict[DigestPair, bytes]:
+        """See ``Store.inspections``."""
+        wanted = set(pairs)
+        query = f"SELECT keeper, other, data FROM inspections WHERE version = {int(version)} AND keeper IN (?)"  # noqa: S608 - a number
+        rows = self._database.rows_in(query, sorted({keeper for keeper, _ in wanted}))
+        return {(keeper, other): data for keeper, other, data in rows if (keeper, other) in wanted}
+
+    def clear(self) -> None:
+        """Delete all inspections, inside a transaction of the caller."""
+        self._database.execute("DELETE FROM inspections")
+
+
 def drop_unknown(database: Database) -> None:
-    """Delete the verdicts of contents that are not in the index any more, inside a transaction of the caller."""
+    """Delete the results for contents that are not in the index any more, inside a transaction of the caller."""
     known = "SELECT digest FROM contents"
     database.execute(f"DELETE FROM proofs WHERE left NOT IN ({known}) OR right NOT IN ({known})")  # noqa: S608 - constant
     database.execute(f"DELETE FROM verified WHERE digest NOT IN ({known})")  # noqa: S608 - constant
@@ -154,12 +185,12 @@ def invalidate_departed(database: Database) -> None:
         database.execute(f"DELETE FROM verified WHERE digest IN ({departed})")  # noqa: S608 - constant
 
 
-def _row(left: bytes, right: bytes, version: int, proof: PairVerdict) -> Row:
-    verdict = proof.verdict
+def _row(left: bytes, right: bytes, version: int, pair: PairVerdict) -> Row:
+    verdict = pair.verdict
     if verdict is None:
         return (left, right, version, None, int(Orientation.UPRIGHT), None)
-    seen = verdict.evidence
-    figures = [seen.inliers, seen.bad_share, seen.coverage_left, seen.coverage_right]
-    known = {"words": seen.words, "reversed": seen.words_reversed, "numbers": figures}
-    evidence = json.dumps(known | {"drawn": seen.right_is_drawn_over})
-    return (left, right, version, verdict.match_class.value, int(verdict.orientation), evidence)
+    evidence = verdict.evidence
+    figures = [evidence.inliers, evidence.bad_share, evidence.coverage_left, evidence.coverage_right]
+    fields = {"words": evidence.words, "reversed": evidence.words_reversed, "numbers": figures}
+    stored = json.dumps(fields | {"drawn": evidence.right_is_drawn_over})
+    return (left, right, version, verdict.match_class.value, int(verdict.orientation), stored)

@@ -1,4 +1,4 @@
-"""Searching in parts gives to the last bit what searching in one go gives, orientations included."""
+"""A search in parts finds exactly what one search finds, orientations included."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows(blocks: list[PairBlock]) -> set[tuple[int, int, float, int]]:
 
 
 def symmetric(seed: int, count: int) -> Int8Array:
-    """Pictures that some turns leave as they are, so that several orientations are equally near."""
+    """Pictures that some orientations leave unchanged, so that several orientations are equally near."""
     plain = random_signatures(seed, count).astype(np.int16)
     turns = (Orientation.UPRIGHT, Orientation.TRANSPOSE), (Orientation.UPRIGHT, Orientation.MIRROR)
     pictures = [

@@ -1,4 +1,4 @@
-"""What every index must do with features, visual words and what verification finds out."""
+"""The contract of features, visual words and verdicts, for every index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.store.contract_entries import StoreOpener
 from tests.store.samples import digest_of, entry_of, random_signatures
 
 MADE_WITH = Versions(media=1, signature=1, features=1)
-MARK = 7
+VERSION = 7
 
 
 def packed(plain: WordArray, mirrored: WordArray) -> bytes:
@@ -40,8 +40,8 @@ def number_of(store: Store, path: str) -> int:
     return store.content_ids([digest])[digest]
 
 
-class VerifiedContract:
-    """Features, words and proofs; mixed into the suite of each store."""
+class VerdictsContract:
+    """Features, words and verdicts; mixed into the suite of each store."""
 
     def test_features_are_kept_by_content_and_do_not_come_with_entries(self, store: Store) -> None:
         entry = featured("/a/x.jpg", vocabulary(1))
@@ -62,16 +62,16 @@ class VerifiedContract:
         store.remove([Path("/a/x.jpg")])
         number = number_of(store, "/a/x.jpg")
         assert store.features([number]) == {number: b"/a/x.jpg"}
-        assert store.unverified(MARK, [Path("/b")]) == [number]
+        assert store.unverified(VERSION, [Path("/b")]) == [number]
 
     def test_an_entry_of_other_versions_without_features_has_none(self, store: Store) -> None:
         entry = featured("/a/x.jpg", vocabulary(1))
         store.put([entry])
         store.put([replace(entry, versions=Versions(1, 1, 0), features=None, words=None)])
         assert store.features([number_of(store, "/a/x.jpg")]) == {}
-        assert store.unverified(MARK, None) == []
+        assert store.unverified(VERSION, None) == []
 
-    def test_suspects_share_words_or_mirrored_words_the_most_alike_first(self, store: Store) -> None:
+    def test_candidates_share_words_or_mirrored_words_the_best_first(self, store: Store) -> None:
         words = vocabulary(1)
         half = np.union1d(words[:40], vocabulary(2))
         few = np.union1d(words[:4], vocabulary(3))
@@ -101,86 +101,88 @@ class VerifiedContract:
         with pytest.raises(ValueError, match="words"):
             list(store.candidates_for([b"no words"]))
 
-    def test_suspects_know_what_was_put_since_they_were_asked_last(self, store: Store) -> None:
+    def test_candidates_include_what_was_put_since_the_last_call(self, store: Store) -> None:
         store.put([featured("/a/x.jpg", vocabulary(1))])
         first = number_of(store, "/a/x.jpg")
         assert list(map(list, store.candidates([first]))) == [[]]
         store.put([featured("/a/y.jpg", vocabulary(1))])
         assert list(map(list, store.candidates([first]))) == [[number_of(store, "/a/y.jpg")]]
 
-    def test_what_is_verified_is_remembered_with_its_proofs(self, open_store: StoreOpener) -> None:
+    def test_verified_contents_and_their_verdicts_are_stored(self, open_store: StoreOpener) -> None:
         seen = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
         with open_store() as store:
             store.put([featured(f"/{folder}/x.jpg", vocabulary(place)) for place, folder in enumerate("abc")])
             numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
-            assert store.unverified(MARK, None) == sorted(numbers)
-            assert store.unverified(MARK, [Path("/b")]) == [numbers[1]]
+            assert store.unverified(VERSION, None) == sorted(numbers)
+            assert store.unverified(VERSION, [Path("/b")]) == [numbers[1]]
             proof = PairVerdict(numbers[0], numbers[1], Verdict(MatchClass.PARTIAL, Orientation.ROTATE_90, seen))
             nothing = PairVerdict(numbers[1], numbers[2], None)
-            store.keep_verdicts(MARK, [proof, nothing], numbers[:2])
-            assert store.unverified(MARK, None) == [numbers[2]]
-            assert store.unverified(MARK + 1, None) == sorted(numbers)
+            store.keep_verdicts(VERSION, [proof, nothing], numbers[:2])
+            assert store.unverified(VERSION, None) == [numbers[2]]
+            assert store.unverified(VERSION + 1, None) == sorted(numbers)
         with open_store() as store:
             numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
             proof = PairVerdict(numbers[0], numbers[1], Verdict(MatchClass.PARTIAL, Orientation.ROTATE_90, seen))
             nothing = PairVerdict(numbers[1], numbers[2], None)
-            assert {p.left: p for p in store.verdicts(MARK)} == {proof.left: proof, nothing.left: nothing}
-            assert list(store.verdicts(MARK, [numbers[0]])) == [proof]
-            assert list(store.verdicts(MARK + 1)) == []
-            assert store.unverified(MARK, None) == [numbers[2]]
+            assert {p.left: p for p in store.verdicts(VERSION)} == {proof.left: proof, nothing.left: nothing}
+            assert list(store.verdicts(VERSION, [numbers[0]])) == [proof]
+            assert list(store.verdicts(VERSION + 1)) == []
+            assert store.unverified(VERSION, None) == [numbers[2]]
 
-    def test_some_contents_are_asked_whether_they_are_marked(self, store: Store) -> None:
+    def test_those_of_some_contents_that_are_not_verified_are_returned(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(3)] + [entry_of("/a/bare.jpg")])
         numbers = [number_of(store, f"/a/{name}.jpg") for name in (0, 1, 2, "bare")]
-        store.keep_verdicts(MARK, [], numbers[:1])
-        assert store.unverified_among(MARK, numbers[::-1]) == sorted(numbers[1:3])
-        assert store.unverified_among(MARK, numbers[2:]) == numbers[2:3]
-        assert store.unverified_among(MARK + 1, numbers[:1]) == numbers[:1]
-        assert store.unverified_among(MARK, [10**6]) == []
-        assert store.unverified_among(MARK, []) == []
+        store.keep_verdicts(VERSION, [], numbers[:1])
+        assert store.unverified_among(VERSION, numbers[::-1]) == sorted(numbers[1:3])
+        assert store.unverified_among(VERSION, numbers[2:]) == numbers[2:3]
+        assert store.unverified_among(VERSION + 1, numbers[:1]) == numbers[:1]
+        assert store.unverified_among(VERSION, [10**6]) == []
+        assert store.unverified_among(VERSION, []) == []
 
-    def test_what_was_away_while_others_were_verified_has_to_be_verified_again(self, store: Store) -> None:
+    def test_a_content_that_was_absent_while_others_were_verified_is_not_verified(self, store: Store) -> None:
         moved, away, copied = (featured(f"/a/{name}.jpg", vocabulary(place)) for place, name in enumerate("xyz"))
         twin = replace(copied, stat=replace(copied.stat, path=Path("/a/twin.jpg")))
         store.put([moved, away, copied, twin])
         numbers = {name: number_of(store, f"/a/{name}.jpg") for name in "xyz"}
         proof = PairVerdict(numbers["x"], numbers["y"], Verdict(MatchClass.SIMILAR))
-        store.keep_verdicts(MARK, [proof], list(numbers.values()))
+        store.keep_verdicts(VERSION, [proof], list(numbers.values()))
         store.remove([Path("/a/x.jpg"), Path("/a/y.jpg"), Path("/a/z.jpg")])
         elsewhere = replace(moved, stat=replace(moved.stat, path=Path("/b/x.jpg")))
         store.put([elsewhere])
         store.invalidate_orphans()
         store.put([away])
         found = [number_of(store, f"/a/{name}.jpg") for name in "xyz"]
-        assert store.unverified_among(MARK, found) == [found[1]]
-        assert store.unverified(MARK, None) == [found[1]]
-        assert [{p.left, p.right} for p in store.verdicts(MARK)] == [set(found[:2])]
+        assert store.unverified_among(VERSION, found) == [found[1]]
+        assert store.unverified(VERSION, None) == [found[1]]
+        assert [{p.left, p.right} for p in store.verdicts(VERSION)] == [set(found[:2])]
 
-    def test_what_was_away_and_is_back_before_others_are_verified_keeps_its_mark(self, store: Store) -> None:
+    def test_a_content_that_was_absent_and_is_back_before_others_are_verified_stays_verified(
+        self, store: Store
+    ) -> None:
         photo = featured("/a/x.jpg", vocabulary(1))
         store.put([photo])
-        store.keep_verdicts(MARK, [], [number_of(store, "/a/x.jpg")])
+        store.keep_verdicts(VERSION, [], [number_of(store, "/a/x.jpg")])
         store.remove([Path("/a/x.jpg")])
         store.put([photo])
         store.invalidate_orphans()
-        assert store.unverified(MARK, None) == []
+        assert store.unverified(VERSION, None) == []
 
-    def test_of_a_pair_the_last_proof_stays_whichever_side_it_is_told_from(self, store: Store) -> None:
+    def test_the_last_verdict_of_a_pair_stays_in_either_order_of_the_pair(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(2)])
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
-        store.keep_verdicts(MARK, [PairVerdict(one, two, Verdict(MatchClass.SIMILAR))])
-        store.keep_verdicts(MARK, [PairVerdict(two, one, Verdict(MatchClass.PARTIAL))])
-        assert list(store.verdicts(MARK)) == [PairVerdict(two, one, Verdict(MatchClass.PARTIAL))]
+        store.keep_verdicts(VERSION, [PairVerdict(one, two, Verdict(MatchClass.SIMILAR))])
+        store.keep_verdicts(VERSION, [PairVerdict(two, one, Verdict(MatchClass.PARTIAL))])
+        assert list(store.verdicts(VERSION)) == [PairVerdict(two, one, Verdict(MatchClass.PARTIAL))]
 
-    def test_clearing_forgets_words_and_proofs(self, store: Store) -> None:
+    def test_clearing_removes_words_and_verdicts(self, store: Store) -> None:
         library = [featured(f"/a/{name}.jpg", vocabulary(1)) for name in range(2)]
         store.put(library)
         one, two = (number_of(store, f"/a/{name}.jpg") for name in range(2))
         assert list(map(list, store.candidates([one]))) == [[two]]
-        store.keep_verdicts(MARK, [PairVerdict(one, two, Verdict(MatchClass.SIMILAR))], [one, two])
+        store.keep_verdicts(VERSION, [PairVerdict(one, two, Verdict(MatchClass.SIMILAR))], [one, two])
         store.clear()
-        assert list(store.verdicts(MARK)) == []
+        assert list(store.verdicts(VERSION)) == []
         store.put(library[:1])
         one = number_of(store, "/a/0.jpg")
-        assert store.unverified(MARK, None) == [one]
+        assert store.unverified(VERSION, None) == [one]
         assert list(map(list, store.candidates([one]))) == [[]]

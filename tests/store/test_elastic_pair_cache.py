@@ -43,7 +43,7 @@ def gathered(some: Contents) -> CachedPairs:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.data())
-def test_what_is_recalled_is_what_a_search_would_find(seed: int, data: st.DataObject) -> None:
+def test_reusable_pairs_are_what_a_search_would_find(seed: int, data: st.DataObject) -> None:
     whole = contents(seed, 40)
     before = data.draw(st.lists(st.integers(0, 39), unique=True, min_size=1).map(sorted))
     after = data.draw(st.lists(st.integers(0, 39), unique=True, min_size=1).map(sorted))
@@ -55,7 +55,7 @@ def test_what_is_recalled_is_what_a_search_would_find(seed: int, data: st.DataOb
     assert rows(pairs) == sorted(expected)
 
 
-def test_nothing_is_recalled_of_an_empty_pass() -> None:
+def test_nothing_of_an_empty_search_is_reusable() -> None:
     none = contents(1, 12)
     pairs, known = reusable_pairs(gathered(Contents(none.keys[:0], none.digests[:0], none.values[:0])), none.keys)
     assert len(pairs) == 0
@@ -74,7 +74,7 @@ def test_a_content_with_another_signature_was_not_searched() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.randoms(use_true_random=False))
-def test_rows_are_told_by_number_as_a_search_by_number_would(seed: int, random: Random) -> None:
+def test_rows_get_content_ids_as_a_search_by_content_id_would_give(seed: int, random: Random) -> None:
     some = contents(seed, 30)
     digests = [row.tobytes() for row in some.digests.view("V32")]
     numbers = ContentIds()
@@ -113,7 +113,7 @@ def test_a_damaged_file_counts_as_nothing_searched(tmp_path: Path) -> None:
         assert folder.load([b"images"]) is None
 
 
-def test_nothing_is_kept_without_a_folder() -> None:
+def test_nothing_is_cached_without_a_folder() -> None:
     folder = PairCache(None)
     folder.save([b"images"], gathered(contents(1, 12)))
     assert folder.load([b"images"]) is None
@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written_costs_no_run(tmp_path: Path) -> None:
     assert folder.load([b"images"]) is None
 
 
-def test_only_so_many_sets_of_folders_are_remembered(tmp_path: Path) -> None:
+def test_the_number_of_cached_sets_of_folders_is_bounded(tmp_path: Path) -> None:
     kept = gathered(contents(1, 6))
     folder = PairCache(tmp_path)
     for number in range(MAX_FILES + 3):
@@ -134,7 +134,7 @@ def test_only_so_many_sets_of_folders_are_remembered(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == MAX_FILES
 
 
-def test_too_many_pairs_are_not_kept() -> None:
+def test_too_many_pairs_are_not_cached() -> None:
     values = np.repeat(family(1, 1), 200, axis=0)
     some = Contents.of(byte_strings([digest_of(n) for n in range(200)], 32), values)
     gathering = PairCollector(200)
