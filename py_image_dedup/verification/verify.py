@@ -4,6 +4,7 @@ The steps are those of a photographer who compares two prints:
 
 1. **Where?** Matching keypoints determine a transform from one picture to the other (``correspondence``). If there are
    too few (a smooth sky), whole pictures are laid on each other in the orientation that fits best.
+   Documents that cannot match there are refused at once (``screen``).
 2. **Exactly there?** The thumbnails are registered to a fraction of a pixel (``registration``).
 3. **The same?** Block by block (``compare``). A copy fits everywhere, to a tenth of a pixel; an overlay differs there
    and only there. Another photo of the same scene fits nowhere exactly, because a camera that moved sees near things
@@ -30,6 +31,7 @@ from py_image_dedup.verification.correspondence import Fit, fit, match_descripto
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
 from py_image_dedup.verification.picture import Picture, best_orientation
 from py_image_dedup.verification.registration import Overlap, register
+from py_image_dedup.verification.screen import is_refused
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
 from py_image_dedup.verification.transform import Transform, estimate_homography, reflection
 
@@ -118,12 +120,11 @@ def _search(left: Picture, right: Picture) -> _Accepted | None:
         start = _between_thumbnails(left, right, found.transform, mirrored=mirrored)
         if not _is_plausible(start):
             continue
-        starts = [start]
-        # A copy of the whole picture lies exactly on it: a better start than keypoints that nearly say so.
-        if _is_nearly_whole(left, right, start):
-            starts.insert(0, Transform.whole(start.orientation, left.size, right.size))
+        starts = _passed(left, right, start)
         accepted = _first_accepted(left, right, starts, found.inliers)
-        accepted = accepted or _with_perspective(left, right, found, mirrored=mirrored)
+        # Where no affine map passes and the keypoints are on one, a homography near it does not pass either.
+        if accepted is None and (starts or not found.is_affine):
+            accepted = _with_perspective(left, right, found, mirrored=mirrored)
         if accepted is not None:
             return accepted
     if min(len(left.features), len(right.features)) > T.max_smooth_keypoints:
@@ -132,6 +133,26 @@ def _search(left: Picture, right: Picture) -> _Accepted | None:
     if orientation is None:
         return None
     return _first_accepted(left, right, [Transform.whole(orientation, left.size, right.size)], 0)
+
+
+def _passed(left: Picture, right: Picture, start: Transform) -> list[Transform]:
+    """Return the transforms to register from: those near a start that the quick test of documents does not refuse."""
+    # A copy of the whole picture lies exactly on it: a better start than keypoints that nearly say so.
+    whole = Transform.whole(start.orientation, left.size, right.size)
+    offset = _offset(left, start, whole)
+    if np.abs(offset / right.size).max() >= T.nearly_whole:
+        return [] if is_refused(left, right, start) else [start]
+    if not is_refused(left, right, whole):
+        return [whole, start]
+    if np.abs(offset).max() <= T.screen_same or is_refused(left, right, start):
+        return []
+    return [start]
+
+
+def _offset(left: Picture, one: Transform, other: Transform) -> Float64Array:
+    """Return how far apart two transforms move the corners of the left picture, shape ``(4, 2)``, pixels."""
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64) * left.size
+    return one.apply(corners) - other.apply(corners)
 
 
 def _first_accepted(left: Picture, right: Picture, starts: Sequence[Transform], inliers: int) -> _Accepted | None:
@@ -144,7 +165,9 @@ def _with_perspective(left: Picture, right: Picture, found: Fit, *, mirrored: bo
         return None
     homography = estimate_homography(found.left, found.right, T.perspective_distance)
     start = _between_thumbnails(left, right, homography or found.transform, mirrored=mirrored)
-    return _check(left, right, start, found.inliers, perspective=True) if _is_plausible(start) else None
+    if not _is_plausible(start) or is_refused(left, right, start):
+        return None
+    return _check(left, right, start, found.inliers, perspective=True)
 
 
 def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
@@ -153,7 +176,11 @@ def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
     certain = plain is not None and plain.inliers >= T.certain_inliers
     if plain is not None and certain:
         yield plain, False
-    mirrored = fit(match_descriptors(left.mirrored_keypoints, right.keypoints))
+    # In a document, a dozen upright keypoints that agree are those of a template or of a copy. Where the caller asks
+    # for more, it was no copy; a mirrored one would have more mirrored keypoints than that.
+    document = min(left.document_score, right.document_score) >= DOCUMENT
+    support = T.certain_inliers if certain and document else T.min_matches
+    mirrored = fit(match_descriptors(left.mirrored_keypoints, right.keypoints), support)
     both = [] if plain is None or certain else [(plain, False)]
     if mirrored is not None:
         both.append((mirrored, True))
@@ -169,13 +196,6 @@ def _between_thumbnails(left: Picture, right: Picture, transform: Transform, *, 
 
 def _is_plausible(transform: Transform) -> bool:
     return T.min_scale < transform.scale < T.max_scale and transform.anisotropy < T.max_stretch
-
-
-def _is_nearly_whole(left: Picture, right: Picture, transform: Transform) -> bool:
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float64) * left.size
-    whole = Transform.whole(transform.orientation, left.size, right.size)
-    offsets = (transform.apply(corners) - whole.apply(corners)) / right.size
-    return bool(np.abs(offsets).max() < T.nearly_whole)
 
 
 def _check(
