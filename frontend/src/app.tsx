@@ -18,7 +18,7 @@ type Tab = "groups" | "graph" | "numbers";
 const TABS: Readonly<Record<Tab, string>> = { groups: "Groups", graph: "Graph", numbers: "Numbers" };
 const MOST_FOLDERS = 300;
 const MOST_UNDO = 200;
-const POLL_MILLISECONDS = 300;
+const POLL_MILLISECONDS = 250;
 
 interface AppProps {
   readonly content: PageContent;
@@ -63,7 +63,7 @@ function App({ content }: AppProps): JSX.Element {
   const groups = useMemo(() => chosen(index, filter, decisions), [index, filter]);
   const totals = useMemo(() => decide.totals(content, groups, decisions), [content, groups, decisions]);
   const all = useMemo(() => decide.totals(content, content.groups, decisions), [content, decisions]);
-  const applied = useMemo(() => appliedGroups(state), [state]);
+  const applied = useMemo(() => appliedGroups(state, decisions), [state, decisions]);
 
   const latest = useRef({ decisions, groups, cursor, applied });
   latest.current = { decisions, groups, cursor, applied };
@@ -152,7 +152,7 @@ function App({ content }: AppProps): JSX.Element {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
       const target = event.target as HTMLElement;
-      if (target.closest("input[type=search], select, textarea, dialog") || event.altKey) {
+      if (target.closest("input[type=search], select, textarea, dialog[open]") || event.altKey) {
         if (event.key === "Escape" && target === search.current) search.current?.blur();
         return;
       }
@@ -275,7 +275,7 @@ function App({ content }: AppProps): JSX.Element {
           </button>
           {served ? (
             <button type="button" class="primary" disabled={busy !== null || pending.length === 0} onClick={() => setAsking(true)}>
-              {busy ? `${busy.verb === "apply" ? "Removing" : "Bringing back"} ${busy.done} of ${busy.total}` : `Apply ${countWords(waiting.decidedGroups, "group")}`}
+              {busy ? `${busy.verb === "apply" ? "Removing" : "Bringing back"} ${busy.done} of ${busy.total}` : pending.length > 0 ? `Apply ${countWords(waiting.decidedGroups, "group")}` : "Apply"}
             </button>
           ) : (
             <button type="button" class="primary" disabled={all.decidedGroups === 0} onClick={save}>
@@ -298,7 +298,7 @@ function App({ content }: AppProps): JSX.Element {
               </label>
               <label>
                 Sort
-                <select value={filter.sort} onChange={(event) => setFilter({ ...filter, sort: event.currentTarget.value as Sort })}>
+                <select aria-label="Sort" value={filter.sort} onChange={(event) => setFilter({ ...filter, sort: event.currentTarget.value as Sort })}>
                   {Object.entries(SORTS).map(([value, words]) => (
                     <option key={value} value={value}>
                       {words}
@@ -320,7 +320,7 @@ function App({ content }: AppProps): JSX.Element {
               <Choice words="Reason" value={filter.rule} options={found.rules} label={(name) => name.replaceAll("-", " ")} choose={(rule) => setFilter({ ...filter, rule })} />
               <label>
                 State
-                <select value={filter.state} onChange={(event) => setFilter({ ...filter, state: event.currentTarget.value as State })}>
+                <select aria-label="State" value={filter.state} onChange={(event) => setFilter({ ...filter, state: event.currentTarget.value as State })}>
                   <option value="all">all</option>
                   <option value="open">not decided</option>
                   <option value="decided">decided</option>
@@ -400,12 +400,14 @@ function shorten(content: PageContent, name: string): string {
   return content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name;
 }
 
-function appliedGroups(state: server.Status | null): Map<number, string> {
+/** Return the groups that are done with, each with what became of it. */
+function appliedGroups(state: server.Status | null, decisions: Decisions): Map<number, string> {
   const found = new Map<number, string>();
-  for (const one of state?.applied ?? []) {
-    if (one.undone) for (const id of one.groups) found.delete(id);
-    else for (const id of one.groups) found.set(id, one.failed > 0 ? "partly removed" : "removed");
-  }
+  for (const one of state?.applied ?? [])
+    for (const id of one.groups)
+      if (one.undone) found.delete(id);
+      else if (decisions.get(id)?.remove.length === 0) found.set(id, "kept");
+      else found.set(id, one.failed > 0 ? "partly removed" : "removed");
   return found;
 }
 
@@ -421,7 +423,7 @@ function Choice({ words, value, options, label = (name) => name, choose }: Choic
   return (
     <label>
       {words}
-      <select value={value} onChange={(event) => choose(event.currentTarget.value)}>
+      <select aria-label={words} value={value} onChange={(event) => choose(event.currentTarget.value)}>
         <option value="">all</option>
         {value !== "" && !options.some(([name]) => name === value) && <option value={value}>{label(value)}</option>}
         {options.map(([name, count]) => (

@@ -54,7 +54,8 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
     setId(others[(others.indexOf(id) + by + others.length) % others.length] as number);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
     const picked = MODES.find(([, , key]) => key === event.key);
     if (picked) setMode(picked[0]);
     else if (event.key === "d") setMode(mode === "difference" ? "side" : "difference");
@@ -251,6 +252,8 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
   const sliding = useRef(false);
   const onPointerDown = (event: PointerEvent): void => {
     const target = event.target as HTMLElement;
+    // A captured pointer would take the click away from a button.
+    if (target.closest("button")) return;
     sliding.current = target.closest(".handle") !== null;
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
     pointers.current.set(event.pointerId, place(event));

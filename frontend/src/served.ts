@@ -12,8 +12,6 @@ export interface Applied {
   readonly undone: boolean;
   /** What could not be done, in sentences. */
   readonly messages: readonly string[];
-  /** Files that were removed. */
-  readonly removed: readonly number[];
 }
 
 export interface Status {

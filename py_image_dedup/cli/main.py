@@ -43,6 +43,7 @@ COMPLETION_VARIABLE = "_PY_IMAGE_DEDUP_COMPLETE"
 COMMANDS: Mapping[str, str] = {
     "analyse": "analyse",
     "deduplicate": "deduplicate",
+    "review": "review",
     "daemon": "daemon",
     "known": "known",
     "apply": "apply",

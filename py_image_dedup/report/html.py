@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,14 @@ class PageTemplate:
         """
         head = self.head.replace("@PICTURES@", pictures).replace("@PROGRAM@", program)
         return PageTemplate(head, self.middle, self.tail)
+
+    @property
+    def policy(self) -> str:
+        """The content security policy that the page declares."""
+        found = re.search('Content-Security-Policy" content="([^"]*)"', self.head)
+        if found is None:
+            raise ValueError("the built page declares no content security policy")
+        return found.group(1)
 
 
 @cache

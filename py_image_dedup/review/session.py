@@ -1,0 +1,272 @@
+"""A review: the result of a run, and the steps that a person applies and takes back.
+
+Each step is a run of its own, with plan, checks, journal and undo: what the page removes is removed exactly as
+``deduplicate`` removes it, and ``py-image-dedup undo`` brings it back as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from py_image_dedup.model.events import ActionFinished, Event, PhaseAdvanced
+from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.result import RunResult
+from py_image_dedup.pipeline.remove import prune, remove
+from py_image_dedup.removal.plan import RemovalOptions, for_run
+from py_image_dedup.removal.runs import RUNS_NAME, RunLock, free_run_name
+from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
+from py_image_dedup.removal.undo import undo
+from py_image_dedup.report.page_content import PageFiles, page_content
+from py_image_dedup.report.result_json import write_result
+from py_image_dedup.report.text import readable
+from py_image_dedup.review.decisions import DecidedPlan, Decisions, decided_plan
+
+_RESULT_NAME: Final = "result.json"
+_MOST_MESSAGES: Final = 20
+
+_log = logging.getLogger(__name__)
+
+
+class BusyError(Exception):
+    """Another step is still being applied or taken back."""
+
+
+@dataclass(slots=True)
+class Step:
+    """Something that was applied.
+
+    Attributes:
+        run: Its name, which ``undo`` takes.
+        groups: Groups of the page, by number.
+        done: Files that were removed.
+        size: Their bytes.
+        failed: Files that were to go and did not.
+        messages: Why not, in sentences.
+        undone: Everything was brought back.
+    """
+
+    run: str
+    groups: tuple[int, ...]
+    done: int = 0
+    size: int = 0
+    failed: int = 0
+    messages: tuple[str, ...] = ()
+    undone: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the page reads."""
+        return {
+            "run": self.run,
+            "groups": list(self.groups),
+            "done": self.done,
+            "bytes": self.size,
+            "failed": self.failed,
+            "messages": list(self.messages[:_MOST_MESSAGES]),
+            "undone": self.undone,
+        }
+
+
+@dataclass(slots=True)
+class _Job:
+    verb: str
+    total: int
+    done: int = 0
+
+
+@dataclass(slots=True)
+class _State:
+    steps: list[Step] = field(default_factory=list)
+    job: _Job | None = None
+    error: str = ""
+
+
+class ReviewSession:
+    """One review. Methods may be called from any thread; one step is carried out at a time, in a thread of its own.
+
+    Args:
+        plan: Of the dry run.
+        result: Of the same run.
+        removal: How files are removed where the plan does not show it.
+        state_directory: Where runs leave their plans and journals.
+        forget: Drops the index entries of files that are gone.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        result: RunResult,
+        removal: RemovalOptions,
+        state_directory: Path,
+        forget: Callable[[Sequence[Path]], None] = lambda paths: None,  # noqa: ARG005 - nothing to forget
+    ) -> None:
+        self._plan = plan
+        self._result = result
+        self._removal = removal
+        self._state_directory = state_directory
+        self._forget = forget
+        content, files = page_content(result)
+        self.content: Mapping[str, Any] = content
+        self.files: PageFiles = files
+        self._groups = _numbers_of_groups(content, files)
+        self._lock = threading.Lock()
+        self._state = _State()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def status(self) -> dict[str, Any]:
+        """Return what the page shows: the job in hand, the steps so far, and the last error."""
+        with self._lock:
+            job = self._state.job
+            return {
+                "job": None if job is None else {"verb": job.verb, "done": job.done, "total": job.total},
+                "applied": [step.as_json() for step in self._state.steps],
+                "error": self._state.error,
+            }
+
+    def apply(self, decisions: Decisions) -> None:
+        """Start to carry out decisions; nothing else of the plan is done.
+
+        Raises:
+            BusyError: Another step is in hand.
+            DecisionsError: As ``decided_plan``; nothing was done.
+            PlanError: As ``decided_plan``; nothing was done.
+        """
+        decided = decided_plan(self._plan, self._result, decisions, self._removal)
+        groups = tuple(number for number in map(self._number_of, decisions.groups) if number is not None)
+        self._start("apply", len(decided.plan.actions), lambda: self._apply(decided, groups))
+
+    def undo(self, run: str) -> None:
+        """Start to bring back what a step removed.
+
+        Raises:
+            BusyError: Another step is in hand.
+            KeyError: There is no such step, or it was taken back.
+        """
+        with self._lock:
+            step = next((step for step in self._state.steps if step.run == run and not step.undone), None)
+        if step is None:
+            raise KeyError(run)
+        self._start("undo", step.done, lambda: self._undo(step))
+
+    def close(self) -> None:
+        """Stop after the file in hand, and wait for it."""
+        self._stopping.set()
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    @property
+    def _runs(self) -> Path:
+        return self._state_directory / RUNS_NAME
+
+    def _number_of(self, group: Any) -> int | None:
+        paths = frozenset(file.path for file in (group.keeper, *group.remove, *group.keep))
+        return self._groups.get(paths)
+
+    def _start(self, verb: str, total: int, work: Callable[[], None]) -> None:
+        with self._lock:
+            if self._state.job is not None:
+                raise BusyError("another step is still in hand; wait until it is over")
+            self._state.job = _Job(verb, total)
+            self._state.error = ""
+        self._thread = threading.Thread(target=self._carry_out, args=(work,), name=f"review-{verb}")
+        self._thread.start()
+
+    def _carry_out(self, work: Callable[[], None]) -> None:
+        error = ""
+        try:
+            work()
+        except Exception as caught:  # noqa: BLE001 - logged, and shown on the page
+            _log.exception("a step of the review failed")
+            error = readable(str(caught) or type(caught).__name__)
+        with self._lock:
+            self._state.job = None
+            self._state.error = error
+
+    def _advance(self, event: Event) -> None:
+        if isinstance(event, PhaseAdvanced):
+            with self._lock:
+                if self._state.job is not None:
+                    self._state.job.done += event.steps
+
+    def _apply(self, decided: DecidedPlan, groups: tuple[int, ...]) -> None:
+        started = datetime.now(UTC)
+        step = Step(free_run_name(started, self._runs), groups)
+        outcomes: dict[int, Outcome] = {}
+
+        def observe(event: Event) -> None:
+            self._advance(event)
+            if isinstance(event, ActionFinished):
+                outcomes[event.outcome.action.number] = event.outcome
+
+        try:
+            if decided.plan.actions:
+                self._remove(for_run(decided.plan, step.run), started, observe)
+        finally:
+            # Whatever ended it, what was removed can be taken back from the page.
+            self._record(step, decided, list(outcomes.values()))
+
+    def _record(self, step: Step, decided: DecidedPlan, outcomes: Sequence[Outcome]) -> None:
+        done = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.DONE]
+        messages = [outcome.message for outcome in outcomes if outcome.message]
+        messages += [f"{path} stays: {why}" for path, why in decided.left]
+        step.done = len(done)
+        step.size = sum(outcome.action.source.size for outcome in done)
+        step.failed = len(decided.plan.actions) - len(done) + len(decided.left)
+        step.messages = tuple(readable(message) for message in messages)
+        with self._lock:
+            self._state.steps.append(step)
+        gone = [outcome.action.source.path for outcome in done]
+        if gone:
+            self._forget(gone)
+
+    def _remove(self, plan: Plan, started: datetime, observe: Callable[[Event], None]) -> None:
+        folder = self._runs / plan.run
+        with RunLock(self._state_directory):
+            save_plan(plan, folder / PLAN_NAME)
+            removed = remove(plan, folder, dry_run=False, observer=observe, should_stop=self._stopping.is_set)
+            pruned = prune(plan, removed.outcomes, folder, dry_run=False)
+        sources = {action.source.path for action in plan.actions}
+        result = replace(
+            self._result,
+            run=plan.run,
+            started=started,
+            dry_run=False,
+            groups=tuple(
+                group
+                for group in self._result.groups
+                if any(each.entry.stat.path in sources for each in group.redundant)
+            ),
+            reported=(),
+            failures=(),
+            outcomes=removed.outcomes,
+            phases=(removed.summary, pruned.summary),
+            pruned_folders=pruned.folders,
+            interrupted=self._stopping.is_set(),
+        )
+        write_result(result, folder / _RESULT_NAME)
+
+    def _undo(self, step: Step) -> None:
+        with RunLock(self._state_directory):
+            outcomes = undo(self._runs / step.run, observer=self._advance, should_stop=self._stopping.is_set)
+        failed = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.FAILED]
+        back = sum(outcome.status is OutcomeStatus.DONE for outcome in outcomes)
+        with self._lock:
+            step.messages = tuple(readable(outcome.message) for outcome in failed)
+            step.undone = not failed and back == step.done
+
+
+def _numbers_of_groups(content: Mapping[str, Any], files: PageFiles) -> dict[frozenset[Path], int]:
+    return {
+        frozenset(
+            files.entries[number].stat.path
+            for number in (group["keeper"], *(member["file"] for member in group["members"]))
+        ): group["id"]
+        for group in content["groups"]
+    }
