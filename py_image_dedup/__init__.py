@@ -1,1 +1,43 @@
-"""Find the duplicates of a photo library, rank them, and remove the redundant ones so that nothing can be lost."""
+"""Find the duplicates of a photo library, rank them, and remove the redundant ones so that nothing can be lost.
+
+Example:
+    >>> from py_image_dedup import find_duplicates
+    >>> result = find_duplicates(pictures)
+    >>> [group.keeper.stat.path.name for group in result.groups]
+    ['beach.jpg']
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from py_image_dedup.api import Deduplicator, FindOptions, Options, SqliteStore, find_duplicates
+    from py_image_dedup.model.file import Root
+    from py_image_dedup.model.result import RunResult
+
+__all__ = ["Deduplicator", "FindOptions", "Options", "Root", "RunResult", "SqliteStore", "find_duplicates"]
+
+_MODULES = {
+    "Deduplicator": "py_image_dedup.api",
+    "FindOptions": "py_image_dedup.api",
+    "Options": "py_image_dedup.api",
+    "Root": "py_image_dedup.model.file",
+    "RunResult": "py_image_dedup.model.result",
+    "SqliteStore": "py_image_dedup.api",
+    "find_duplicates": "py_image_dedup.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command line starts without all of it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

@@ -3,7 +3,7 @@
 Example:
     What is there twice, without changing anything:
 
-    >>> from py_image_dedup.api import find_duplicates
+    >>> from py_image_dedup import find_duplicates
     >>> result = find_duplicates(pictures)
     >>> for group in result.groups:
     ...     for redundant in group.redundant:
@@ -12,8 +12,7 @@ Example:
 
     With an index that is kept, a real run:
 
-    >>> from py_image_dedup.api import Deduplicator, Options, SqliteStore
-    >>> from py_image_dedup.model.file import Root
+    >>> from py_image_dedup import Deduplicator, Options, Root, SqliteStore
     >>> with SqliteStore(state / "index.sqlite3") as store:
     ...     work = Deduplicator(store, Options(state_directory=state))
     ...     result = work.deduplicate([Root(pictures)], dry_run=False)
@@ -32,13 +31,14 @@ from pathlib import Path
 from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
+from py_image_dedup.model.plan import Outcome, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.options import Confirm, FindOptions, Options, RunContext
 from py_image_dedup.pipeline.run import analyse_only, deduplicate, deduplicate_batch
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite.store import SqliteStore
 
-__all__ = ["INDEX_NAME", "Confirm", "Deduplicator", "Options", "SqliteStore", "find_duplicates", "never"]
+__all__ = ["INDEX_NAME", "Confirm", "Deduplicator", "FindOptions", "Options", "SqliteStore", "find_duplicates", "never"]
 
 INDEX_NAME = "index.sqlite3"
 """Of the embedded index in the state directory."""
@@ -131,6 +131,53 @@ class Deduplicator:
         """
         self._check_journal(dry_run)
         return deduplicate_batch(self._context, roots, ready, gone, dry_run=dry_run)
+
+    def apply(self, plan: Plan) -> RunResult:
+        """Carry out a saved plan; see ``removal.serialization.load_plan``.
+
+        Every file is checked again, and what is not the same by bytes is compared in full with its keeper once more or
+        looked up in the index: a file that changed, or that has something of its own, is skipped with the reason.
+
+        Args:
+            plan: The plan of an earlier run; actions may have been deleted from it.
+
+        Returns:
+            The outcomes, in the order of the plan.
+
+        Raises:
+            StoreError: The index cannot be used; nothing was removed.
+            PlanError: The plan breaks what is true of every plan; nothing was removed.
+            JournalError: The journal cannot be written.
+            RunLockedError: Another run is going on.
+            ValueError: There is no state directory to keep the journal in.
+        """
+        from py_image_dedup.pipeline.remove import apply_plan
+
+        return apply_plan(self._context, plan)
+
+    def undo(self, run: str) -> tuple[Outcome, ...]:
+        """Bring back what a run removed, the last file first.
+
+        Args:
+            run: The name of the run, as ``RunResult.run`` has it.
+
+        Returns:
+            One outcome for each action that was begun: ``done`` with the path as target, ``skipped``, or ``failed``
+            with the reason.
+
+        Raises:
+            JournalError: There is no such run, or its journal cannot be read or written.
+            RunLockedError: Another run is going on.
+            ValueError: There is no state directory.
+        """
+        from py_image_dedup.removal.runs import RUNS_NAME, RunLock
+        from py_image_dedup.removal.undo import undo
+
+        state = self._context.options.state_directory
+        if state is None:
+            raise ValueError("a run is undone by its journal, which is kept in a state directory only")
+        with RunLock(state):
+            return undo(state / RUNS_NAME / run, observer=self._context.observer, should_stop=self._context.should_stop)
 
     def prepare(self, roots: Sequence[Root]) -> None:
         """Load what ``process`` searches, so that its first call does not wait for it.

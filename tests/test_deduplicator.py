@@ -4,11 +4,12 @@ import doctest
 import os
 import re
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from py_image_dedup import api as deduplicator
 from py_image_dedup.api import Deduplicator, Options, find_duplicates
@@ -21,6 +22,7 @@ from py_image_dedup.model.plan import ActionKind, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
 from py_image_dedup.removal.runs import RunLock, run_name
+from py_image_dedup.removal.serialization import load_plan
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.store.base import StoreError
 from py_image_dedup.store.sqlite.store import SqliteStore
@@ -587,3 +589,48 @@ def test_groups_hold_no_local_features(library: Library) -> None:
         return any(entry.features for entry in (group.keeper, *(r.entry for r in group.redundant)))
 
     assert not any(map(has_features, library.run().groups))
+
+
+def test_the_public_names_are_at_the_root_of_the_package() -> None:
+    import py_image_dedup
+
+    assert set(py_image_dedup.__all__) <= set(dir(py_image_dedup))
+    assert py_image_dedup.Deduplicator is Deduplicator
+    assert [getattr(py_image_dedup, name).__name__ for name in py_image_dedup.__all__] == py_image_dedup.__all__
+    with pytest.raises(AttributeError, match="no attribute 'Persistence'"):
+        py_image_dedup.Persistence  # noqa: B018 - the access is the test
+
+
+def test_a_saved_plan_is_applied_and_undone(library: Library) -> None:
+    kept = library.add("a.jpg", 1, quality=95)
+    library.add("b.jpg", 1, quality=60)
+    library.copy(kept, "c.jpg")
+    before = library.files()
+    planned = library.run()
+    plan = load_plan(library.state / "runs" / planned.run / "plan.json")
+    with SqliteStore(library.state / "index.sqlite3") as store:
+        work = Deduplicator(store, library.options())
+        applied = work.apply(plan)
+        assert [str(outcome.status) for outcome in applied.outcomes] == ["done", "done"]
+        assert [entry.stat.path for entry in store.entries(None)] == [kept]
+        undone = work.undo(applied.run)
+    assert {str(outcome.status) for outcome in undone} == {"done"}
+    assert library.files() == before
+
+
+def test_a_plan_is_not_applied_where_the_keeper_lacks_something(library: Library) -> None:
+    kept = library.add("a.png", 1)
+    shown = library.photos / "b.png"
+    image = Image.open(kept).convert("RGB")
+    ImageDraw.Draw(image).rectangle((40, 40, 70, 60), fill="black")
+    image.save(shown)
+    planned = library.run(options=replace(library.options(), inspect=False))
+    plan = load_plan(library.state / "runs" / planned.run / "plan.json")
+    assert len(plan.actions) == 1
+    with SqliteStore(library.state / "index.sqlite3") as store:
+        applied = Deduplicator(store, library.options()).apply(plan)
+    (outcome,) = applied.outcomes
+    assert outcome.status is OutcomeStatus.SKIPPED
+    assert outcome.message
+    assert kept.exists()
+    assert shown.exists()

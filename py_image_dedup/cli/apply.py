@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ from py_image_dedup.cli.output import (
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
     from py_image_dedup.model.match import RankedGroup
-    from py_image_dedup.model.plan import Outcome, Plan
+    from py_image_dedup.model.plan import Plan
     from py_image_dedup.model.result import RunResult
 
 
@@ -144,31 +143,9 @@ def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
 
 
 def _carry_out(plan: Plan, settings: Settings, session: Session) -> RunResult:
-    """Carry the plan out under the lock, then drop the index entries of removed files."""
-    from py_image_dedup.pipeline.remove import prune, remove
-    from py_image_dedup.removal.runs import RunLock
-    from py_image_dedup.wiring import runs_directory
+    """Carry the plan out, and add the groups that it was made from if they are known."""
+    from py_image_dedup.wiring import build, build_store
 
-    folder = runs_directory(settings) / plan.run
-    with RunLock(settings.state_directory):
-        removed = remove(plan, folder, dry_run=False, observer=session.observer, should_stop=session.interrupt)
-        _forget(removed.outcomes, settings)
-        pruned = prune(plan, removed.outcomes, folder, dry_run=False, observer=session.observer)
-    return replace(
-        _result(plan, settings, dry_run=False),
-        outcomes=removed.outcomes,
-        phases=(removed.summary, pruned.summary),
-        pruned_folders=pruned.folders,
-        interrupted=session.interrupt(),
-    )
-
-
-def _forget(outcomes: Sequence[Outcome], settings: Settings) -> None:
-    """Drop the index entries of removed files; otherwise the next run does."""
-    from py_image_dedup.wiring import build_store, index_place
-
-    place = index_place(settings)
-    gone = [outcome.action.source.path for outcome in outcomes if outcome.status == "done"]
-    if gone and not (isinstance(place, Path) and not place.exists()):
-        with build_store(settings) as store:
-            store.remove(gone)
+    with build_store(settings) as store:
+        work = build(settings, store, observer=session.observer, should_stop=session.interrupt)
+        return replace(work.apply(plan), groups=_groups(plan, settings))

@@ -47,14 +47,14 @@ class Question:
     Attributes:
         keeper: The file that stays, as it was when it was analysed.
         other: The file that would go.
-        orientation: The turn that makes the keeper look like the other file.
+        orientation: The turn that makes the keeper look like the other file; ``None`` if it is not known.
         transform: 3 x 3, row by row, from the keeper's pixels to the other's; ``None`` if each shows the whole of the
             other.
     """
 
     keeper: FileStat
     other: FileStat
-    orientation: Orientation = Orientation.UPRIGHT
+    orientation: Orientation | None = None
     transform: tuple[tuple[float, ...], ...] | None = None
 
 
@@ -179,7 +179,7 @@ class _Process:
             "max_pixels": min(MAX_PIXELS, limits.max_pixels),
             "memory_bytes": MEMORY_BYTES,
             "timeout_seconds": seconds,
-            "orientation": int(question.orientation),
+            "orientation": None if question.orientation is None else int(question.orientation),
             "transform": question.transform,
         }
         try:

@@ -116,7 +116,7 @@ def may_go(match: Match) -> bool:
     A copy may be removed. A part may be removed if the keeper shows all of it and more, in no fewer pixels: a photo is
     not removed for a collage that contains a small version of it, nor a shot for the next one of the same scene.
     """
-    if match.inspection is not None and not _is_kept_by(match.inspection):
+    if match.inspection is not None and not leaves_nothing(match.inspection):
         return False
     if match.match_class is not MatchClass.PARTIAL:
         return True
@@ -127,8 +127,12 @@ def may_go(match: Match) -> bool:
     return is_part and keeper.pixels * seen.coverage_left >= AS_MANY_PIXELS * part.pixels
 
 
-def _is_kept_by(found: Inspection) -> bool:
-    """Whether a comparison in full leaves the right file nothing of its own, apart from what its class stands for."""
+def leaves_nothing(found: Inspection) -> bool:
+    """Return whether a comparison in full leaves the right file nothing of its own but what its class stands for.
+
+    Args:
+        found: The comparison of a keeper and a file that would go for it.
+    """
     if found.outcome in {Outcome.EDITED, Outcome.PARTIAL}:
         return not found.lacks and not (found.original.side is Side.RIGHT and found.original.sure)
     return found.is_removable

@@ -13,18 +13,20 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from py_image_dedup.inspection.client import VERSION, InspectionPool, Question, decode, encode
-from py_image_dedup.matching.groups import KeeperGroups
+from py_image_dedup.matching.groups import KeeperGroups, leaves_nothing
 from py_image_dedup.matching.matcher import Matcher
 from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.inspection import Inspection, Original, Outcome, Side
+from py_image_dedup.model.inspection import Inspection, Original, Side
+from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.match import WHOLE, Group, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
+from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ordering, Ranked, RankedCandidates, collect, counts_of
@@ -49,22 +51,22 @@ Locate: TypeAlias = Callable[[Match], tuple[tuple[float, ...], ...] | None]
 
 DigestPair: TypeAlias = tuple[bytes, bytes]
 
-_CLASSES: Final[Mapping[Outcome, MatchClass]] = {
-    Outcome.EDITED: MatchClass.EDITED,
-    Outcome.ANOTHER_SHOT: MatchClass.ANOTHER_SHOT,
-    Outcome.DIFFERENT: MatchClass.NOT_THE_SAME,
-    Outcome.PARTIAL: MatchClass.PARTIAL,
+_CLASSES: Final[Mapping[Finding, MatchClass]] = {
+    Finding.EDITED: MatchClass.EDITED,
+    Finding.ANOTHER_SHOT: MatchClass.ANOTHER_SHOT,
+    Finding.DIFFERENT: MatchClass.NOT_THE_SAME,
+    Finding.PARTIAL: MatchClass.PARTIAL,
 }
 """The classes of matches that are not what small copies of the pictures made of them."""
 
-_SAME_PHOTO: Final = frozenset({Outcome.COVERED, Outcome.EDITED, Outcome.MORE, Outcome.BOTH_HAVE_MORE})
+_SAME_PHOTO: Final = frozenset({Finding.COVERED, Finding.EDITED, Finding.MORE, Finding.BOTH_HAVE_MORE})
 """Outcomes of which the evidence for an original counts: another shot was not made from this one."""
 
 _TOO_MANY: Final = Inspection(
-    Outcome.UNDECIDED,
+    Finding.UNDECIDED,
     "Too many pictures are nearly the same; this file was compared in full with those that are nearest to it only.",
 )
-_NOT_REACHED: Final = Inspection(Outcome.UNDECIDED, "It was not compared in full, because the run was stopped.")
+_NOT_REACHED: Final = Inspection(Finding.UNDECIDED, "It was not compared in full, because the run was stopped.")
 
 
 @dataclass(slots=True)
@@ -116,13 +118,38 @@ class Inspector:
     def inspect(self, matches: Sequence[Match]) -> None:
         """Compare the files of matches, unless the index knows already what comes of it."""
         wanted = {_pair(match): match for match in matches if _pair(match) not in self._known}
+        self._recall(wanted)
+        self._compare({self._question(match): pair for pair, match in wanted.items()})
+
+    def decide(self, action: Action) -> Inspection | None:
+        """Return what is known about the files of an action; ``None`` if they were not compared."""
+        return self._known.get((action.keeper_digest, action.source_digest))
+
+    def inspect_actions(self, actions: Sequence[Action]) -> None:
+        """Compare the files of actions, unless the index knows already what comes of it."""
+        wanted = {(action.keeper_digest, action.source_digest): action for action in actions}
+        self._recall(wanted)
+        self._compare({self._question_of(action): pair for pair, action in wanted.items()})
+
+    def _question_of(self, action: Action) -> Question:
+        keeper, source = self.store.get(action.keeper.path), self.store.get(action.source.path)
+        if action.match_class is not MatchClass.PARTIAL or keeper is None or source is None:
+            return Question(action.keeper, action.source)
+        if (keeper.digest, source.digest) != (action.keeper_digest, action.source_digest):
+            return Question(action.keeper, action.source)
+        transform = self.locate(Match(keeper, source, action.match_class))
+        return Question(action.keeper, action.source, transform=transform)
+
+    def _recall(self, wanted: dict[DigestPair, Any]) -> None:
+        """Take what the index knows already, and leave the other pairs in ``wanted``."""
         for pair, data in self.store.inspections(VERSION, wanted.keys()).items():
             inspection = decode(data)
             if inspection is not None:
                 self._remember(pair, inspection)
                 del wanted[pair]
                 self.observer(PhaseAdvanced(Phase.INSPECT))
-        questions = {self._question(match): pair for pair, match in wanted.items()}
+
+    def _compare(self, questions: Mapping[Question, DigestPair]) -> None:
         fresh: dict[DigestPair, bytes] = {}
         try:
             for question, answer in self.pool.ask(questions, self.should_stop):
@@ -142,7 +169,7 @@ class Inspector:
     def _remember(self, pair: DigestPair, inspection: Inspection) -> None:
         self._known[pair] = inspection
         self._failures[pair[1]] += not inspection.is_removable
-        is_placed = inspection.outcome is not Outcome.EDITED or inspection.original.side is not Side.UNKNOWN
+        is_placed = inspection.outcome is not Finding.EDITED or inspection.original.side is not Side.UNKNOWN
         if inspection.outcome in _SAME_PHOTO and is_placed:
             self._placed.update(pair)
 
@@ -228,6 +255,61 @@ def inspect_groups(ranked: Ranked, group_ranker: GroupRanker, context: RunContex
         return inspect(
             ranked, replace(group_ranker, ranker=ranker), inspector, observer=observer, should_stop=should_stop
         )
+
+
+def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, ...]]:
+    """Compare the files of a saved plan in full with their keepers before it is carried out.
+
+    Args:
+        plan: The plan, perhaps edited by hand.
+        context: The index, the options, and whom to report to.
+
+    Returns:
+        The plan with the actions that may be carried out, and the outcomes of the others.
+
+    Raises:
+        StoreError: The index cannot be used; nothing was removed.
+    """
+    find = context.options.find
+    in_doubt = [
+        action
+        for action in plan.actions
+        if action.match_class is not MatchClass.IDENTICAL and action.kind is not ActionKind.EXPIRE
+    ]
+    if not in_doubt:
+        return plan, ()
+    begin = perf_counter()
+    context.observer(PhaseStarted(Phase.INSPECT, len(in_doubt), "pairs"))
+    with InspectionPool(find.threads, find.limits) as pool:
+        inspector = Inspector(
+            context.store, pool, partial(_locate, context.store), context.observer, context.should_stop
+        )
+        inspector.inspect_actions(in_doubt)
+        refused = {
+            action.number: _refusal(inspector.decide(action))
+            for action in in_doubt
+            if not _may_be_carried_out(action, inspector.decide(action))
+        }
+    summary = PhaseSummary(Phase.INSPECT, perf_counter() - begin, {"compared": inspector.compared})
+    context.observer(PhaseFinished(summary))
+    allowed = tuple(action for action in plan.actions if action.number not in refused)
+    skipped = tuple(
+        Outcome(action, OutcomeStatus.SKIPPED, message=refused[action.number])
+        for action in plan.actions
+        if action.number in refused
+    )
+    return replace(plan, actions=allowed), skipped
+
+
+def _may_be_carried_out(action: Action, found: Inspection | None) -> bool:
+    """Whether an action is of the class that its files have when they are compared in full."""
+    if found is None or not leaves_nothing(found):
+        return False
+    return found.is_removable or _CLASSES[found.outcome] is action.match_class
+
+
+def _refusal(found: Inspection | None) -> str:
+    return (_NOT_REACHED if found is None else found).reason
 
 
 def _locate(store: Store, match: Match) -> tuple[tuple[float, ...], ...] | None:
@@ -361,12 +443,12 @@ class _Stage:
         """Return the digests of a file that should stay instead of its keeper, and of that keeper."""
         for match in cut.reported:
             found = match.inspection
-            if found is None or found.outcome is not Outcome.MORE or not self._may_change(match.left, match.right):
+            if found is None or found.outcome is not Finding.MORE or not self._may_change(match.left, match.right):
                 continue
             keeper, other = _pair(match)
             reverse = self.inspector.found(replace(match, left=match.right, right=match.left))
             is_new = (other, keeper) not in self.better and (keeper, other) not in self.better
-            if is_new and (reverse is None or reverse.outcome is not Outcome.MORE):
+            if is_new and (reverse is None or reverse.outcome is not Finding.MORE):
                 return other, keeper
         return None
 

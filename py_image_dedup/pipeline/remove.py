@@ -1,4 +1,4 @@
-"""Phase 6: ranked groups become a plan, and the plan is carried out or shown."""
+"""The stage that removes: ranked groups become a plan, and a plan is carried out or shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore
@@ -15,9 +15,10 @@ from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
-from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.removal.executor import show
-from py_image_dedup.removal.plan import RemovalOptions, make_plan
+from py_image_dedup.removal.plan import RemovalOptions, check_plan, make_plan
 from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
 from py_image_dedup.store.base import Store
 
@@ -193,3 +194,50 @@ def prune(
     summary = PhaseSummary(Phase.PRUNE, time.perf_counter() - begun, {"pruned": len(folders)})
     observer(PhaseFinished(summary))
     return Pruned(folders, summary)
+
+
+def apply_plan(context: RunContext, plan: Plan) -> RunResult:
+    """Carry out a saved plan: compare what is not the same by bytes, remove, drop the index entries, prune.
+
+    Args:
+        context: The index, the options, and whom to report to.
+        plan: The plan; actions may have been deleted from it.
+
+    Returns:
+        The outcomes, in the order of the plan; ``interrupted`` if it was stopped.
+
+    Raises:
+        StoreError: The index cannot be used; nothing was removed.
+        PlanError: The plan breaks what is true of every plan; nothing was removed.
+        JournalError: The journal cannot be written.
+        RunLockedError: Another run is going on.
+        ValueError: There is no state directory to keep the journal in.
+    """
+    # Not at the top: few runs carry out a saved plan.
+    from py_image_dedup.pipeline.inspection import inspect_plan
+    from py_image_dedup.removal.runs import RUNS_NAME, RunLock
+
+    state = context.options.state_directory
+    if state is None:
+        raise ValueError("files are removed only with a state directory, where the journal of the run is kept")
+    started, folder = datetime.now(UTC), state / RUNS_NAME / plan.run
+    with RunLock(state):
+        check_plan(plan)
+        allowed, refused = inspect_plan(plan, context)
+        observer, should_stop = context.observer, context.should_stop
+        removed = remove(allowed, folder, dry_run=False, observer=observer, should_stop=should_stop)
+        gone = [outcome.action.source.path for outcome in removed.outcomes if outcome.status is OutcomeStatus.DONE]
+        context.store.remove(gone)
+        pruned = prune(allowed, removed.outcomes, folder, dry_run=False, observer=observer)
+    return RunResult(
+        run=plan.run,
+        started=started,
+        dry_run=False,
+        roots=plan.roots,
+        max_distance=context.options.find.distance_bound,
+        outcomes=tuple(sorted((*removed.outcomes, *refused), key=lambda outcome: outcome.action.number)),
+        phases=(removed.summary, pruned.summary),
+        files=len(plan.actions),
+        pruned_folders=pruned.folders,
+        interrupted=context.should_stop(),
+    )
