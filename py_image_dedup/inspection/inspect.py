@@ -18,7 +18,7 @@ from py_image_dedup.inspection.difference import difference
 from py_image_dedup.inspection.extras import has_other_alpha, lacking
 from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
-from py_image_dedup.inspection.regions import describe
+from py_image_dedup.inspection.regions import describe, missing
 from py_image_dedup.inspection.shots import Noise, is_on_one_scale, measure_noise, other_moment
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
@@ -152,22 +152,23 @@ class _Question:
             return self._said(Outcome.UNDECIDED, "There is too little in the pictures to tell.")
         if pair.correlation < THRESHOLDS.same_correlation:
             said = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
-            return self._said(Outcome.DIFFERENT, said)
+            return self._said(Outcome.DIFFERENT, said, missing(pair))
         noise = measure_noise(pair)
         edited = self._edited()
-        if edited is not None and edited.original.side is not Side.UNKNOWN and edited.original != self.facts:
+        if edited is not None and edited.original.sure and edited.original != self.facts:
             return edited  # damage says more than noise does
         return self._another_shot(noise) or edited or self._view() or self._rest(noise)
 
     def _said(self, outcome: Outcome, reason: str, original: Original | None = None) -> Inspection:
-        return Inspection(outcome, reason, lacks=self.lacks, original=original or self.facts)
+        known = original if original is not None and original.side is not Side.UNKNOWN else self.facts
+        return Inspection(outcome, reason, lacks=self.lacks, original=known)
 
     def _another_shot(self, noise: Noise) -> Inspection | None:
         moment = other_moment(self.keeper.shot, self.other.shot)
         suspicious = is_on_one_scale(self.pair) and noise.is_independent
         if not (moment or suspicious) or self._is_derived():
             return None
-        if suspicious and (self._shows_all() or noise.is_strong):
+        if suspicious and (self._shows_all() or (noise.is_strong and self.keeper.format == self.other.format)):
             said = (
                 f"Each file has noise of its own, {noise.keeper:.1f} and {noise.other:.1f} grey levels: "
                 "they are two exposures."
@@ -178,7 +179,10 @@ class _Question:
         return None
 
     def _shows_all(self) -> bool:
-        """Whether each file would show that it was made from the other one: by its coefficients, or without loss."""
+        """Whether each file would show that it was made from the other one: by its coefficients, or without loss.
+
+        WebP and AVIF smooth away what the coefficients of the other file would repeat.
+        """
         measured = zip(self._lattices(), (self.keeper, self.other), strict=True)
         return any(self._lattices()) and all(
             one is not None or file.format in origin.LOSSLESS for one, file in measured
@@ -211,7 +215,8 @@ class _Question:
         if not found.spots:
             return None
         if found.share > THRESHOLDS.most_changed:
-            return self._said(Outcome.DIFFERENT, f"The pictures differ in {100 * found.share:.0f} % of their area.")
+            said = f"The pictures differ in {100 * found.share:.0f} % of their area."
+            return self._said(Outcome.DIFFERENT, said, missing(self.pair))
         regions, whole = describe(self.pair, found)
         count = len(found.spots)
         first = regions[0]
@@ -248,14 +253,17 @@ class _Question:
 
     def _rest(self, noise: Noise) -> Inspection:
         lacks = list(self.lacks)
-        lost = lost_levels(self.pair.keeper, self.pair.other)
+        lost = lost_levels(self.pair.keeper, self.pair.other, self.pair.valid)
         gain = self._gain()
         original = self.facts if self.facts.side is not Side.UNKNOWN else self._made_from(noise, lost, gain)
         if has_other_alpha(self.keeper, self.other):
             lacks.append("transparency")
         is_larger = self.pair.scale > THRESHOLDS.larger
         # What was made from the keeper has nothing more, however rounding changed it; facts alone do not prove that.
-        is_made = original.side is Side.LEFT and original.sure and self.facts.side is Side.UNKNOWN
+        first = self._lattices()[0]
+        is_made = (original.side is Side.LEFT and original.sure and self.facts.side is Side.UNKNOWN) or (
+            first is not None and first.is_within
+        )
         if is_larger and not is_made and origin.has_resolution(self._lattices()[1], gain):
             lacks.append("resolution")
         if not is_made and (has_less_detail(self.pair) or self._is_poor()):
@@ -281,7 +289,7 @@ class _Question:
             outside(self.keeper, pair.to_keeper, pair.valid)[1],
             outside(self.other, pair.to_other, pair.valid)[1],
         )
-        cut = (lost, lost_levels(pair.other, pair.keeper))
+        cut = (lost, lost_levels(pair.other, pair.keeper, pair.valid))
         return origin.judge(origin.Evidence(self.keeper, self.other, pair, one, two, noise, gain, bordered, cut))
 
     @property

@@ -52,6 +52,11 @@ class Lattice:
         return self.miss < 0.14 and self.wide < 0.10
 
     @property
+    def is_within(self) -> bool:
+        """Whether the other file holds all coefficients of this one more exactly than rounding would."""
+        return self.miss < 0.235 and self.wide < 0.16
+
+    @property
     def is_rounding(self) -> bool:
         """Whether all that this file lacks of the other one is lost in its own rounding."""
         return 0.2 < self.miss < 0.32 and self.wide < 0.10

@@ -19,7 +19,9 @@ class Thresholds:
             heavy tails, and 2 million pixels have many chances.
         least_difference: Grey levels of a smoothed difference that can be seen.
         least_area: Pixels of the compared grid that a difference covers at least; a stroke of small print.
-        least_energy: Sum of the differences' excess, in thresholds, over a connected region.
+        least_energy: Sum of the differences' excess, in thresholds, over a connected region, if the forecast leaves
+            one threshold at its worst places; less in proportion where it leaves less, down to a quarter. A figure of
+            10 pixels on a reduced page has 8 where 0.35 is left; a median filter makes 15 where it leaves 1.3.
         most_changed: Share of the picture from which on it is another picture and no edit.
         chroma_difference: Grey levels of chroma; less is what subsampling and white balance leave.
         noise_measurable: Standard deviation in grey levels of noise that each of two exposures has of its own at
