@@ -174,11 +174,11 @@ def earlier_quality(picture: FullPicture) -> int:
     best, found = _ON_LATTICE, 0
     for wanted in _QUALITIES:
         steps = table_of(wanted)
-        told = (steps >= _COARSER * own) & (steps >= _SMALLEST_STEP)
-        told[0, 0] = False
-        if not told.any():
+        visible = (steps >= _COARSER * own) & (steps >= _SMALLEST_STEP)
+        visible[0, 0] = False
+        if not visible.any():
             continue
-        ratio = np.abs(blocks[:, told]) / steps[told]
+        ratio = np.abs(blocks[:, visible]) / steps[visible]
         ratio = ratio[ratio > 0.7]
         if len(ratio) < _FEWEST_COEFFICIENTS:
             continue

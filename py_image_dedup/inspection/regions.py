@@ -22,7 +22,7 @@ _RIMS = (11, 7)
 _BUSIER = 1.35
 """Ratio of edges from which on one side has something more."""
 _MOST = 12
-"""Regions that are told; the rest are small."""
+"""Regions that are described; the rest are small."""
 
 
 def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Original]:
