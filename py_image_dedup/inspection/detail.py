@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +12,7 @@ import numpy.typing as npt
 from py_image_dedup.inspection.align import Aligned, Mask, Matrix, Pixels, luma, scaling, shrunk
 from py_image_dedup.inspection.difference import foresee, windows
 from py_image_dedup.inspection.thresholds import THRESHOLDS
+from py_image_dedup.inspection.tone import fit, sample
 from py_image_dedup.model.full_picture import FullPicture
 
 _BLOCK = 8
@@ -30,34 +34,41 @@ _PLAIN = 0.93
 """Share of a border's pixels that are of one level."""
 
 
-def lost_levels(keeper: Pixels, other: Pixels) -> tuple[str, ...]:
+def lost_levels(keeper: Pixels, other: Pixels, valid: Mask) -> tuple[str, ...]:
     """Say which levels are cut off in the keeper and there in the other picture.
 
     Args:
         keeper: uint8, grey or BGR.
         other: The same height and width.
+        valid: Where both pictures are.
 
     Returns:
         ``highlights``, ``shadows``.
     """
-    found = []
-    ours, theirs = shrunk(keeper, _BLOCK), shrunk(other, _BLOCK)
-    if ours.ndim != theirs.ndim:
-        ours, theirs = luma(ours), luma(theirs)
-    for name, clipped in (("highlights", ours >= _BURNT), ("shadows", ours <= _BLACK)):
-        planes = [(clipped, theirs)] if ours.ndim == 2 else [(clipped[..., i], theirs[..., i]) for i in range(3)]
-        if any(_is_lost(mask, levels) for mask, levels in planes):
-            found.append(name)
-    return tuple(found)
+    ours = shrunk(keeper, _BLOCK)
+    cut = {"highlights": _inner(ours >= _BURNT), "shadows": _inner(ours <= _BLACK)}
+    least = max(4, _LOST_SHARE * ours.shape[0] * ours.shape[1])
+    if not any(np.count_nonzero(mask) >= least for masks in cut.values() for mask in masks):
+        return ()
+    # What a map of colours makes of the other channels there was not lost.
+    toned = fit(sample(keeper, other, valid)).apply(keeper)
+    theirs = shrunk(other, _BLOCK).astype(np.float32) - shrunk(toned, _BLOCK)
+    planes = [theirs] if theirs.ndim == 2 else list(cv2.split(theirs))
+    return tuple(
+        name
+        for name, masks in cut.items()
+        if any(np.count_nonzero(mask) >= least and _varies(planes, mask) for mask in masks)
+    )
 
 
-def _is_lost(clipped: Mask, levels: Pixels) -> bool:
-    """Whether something is seen where all of the neighbourhood is clipped."""
-    inner = cv2.erode(clipped.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    if np.count_nonzero(inner) < max(4, _LOST_SHARE * inner.size):
-        return False
-    low, high = np.percentile(levels[inner], (5, 95))
-    return float(high - low) > _LOST_LEVELS
+def _inner(clipped: Mask) -> list[Mask]:
+    """Return where all of the neighbourhood is clipped, for each channel."""
+    planes = [clipped] if clipped.ndim == 2 else [clipped[..., channel] for channel in range(3)]
+    return [cv2.erode(plane.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0 for plane in planes]
+
+
+def _varies(planes: Sequence[npt.NDArray[Any]], mask: Mask) -> bool:
+    return any(float(np.subtract(*np.percentile(plane[mask], (95, 5)))) > _LOST_LEVELS for plane in planes)
 
 
 def has_less_detail(pair: Aligned) -> bool:

@@ -31,6 +31,9 @@ _TEXTURED = 10.0
 """Grey levels of local deviation from which on a place is textured."""
 _MOST_PROPORTION = 0.2
 """Share of the activity that a smoothed difference may reach by encoding: JPEG at quality 10."""
+_TAIL = 0.998
+"""Quantile of the textured pixels' differences that says how well the forecast holds at its worst."""
+_FEWEST_TEXTURED = 500
 _FEW = 300
 """Rows and columns in which the usual difference is measured."""
 
@@ -86,14 +89,14 @@ def difference(pair: Aligned) -> Difference:
         pair.valid.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
     outside = inside == 0
-    excess, chroma = _forecast(pair.keeper, pair.other, samples, pair.valid)
-    found = _spots(_joined(excess, chroma, outside))
+    excess, chroma, tail = _forecast(pair.keeper, pair.other, samples, pair.valid)
+    found = _spots(_joined(excess, chroma, outside), tail)
     if found[0]:
         backward = _forecast(pair.other, pair.keeper, samples.reversed(), pair.valid)
         np.minimum(excess, backward[0], out=excess)
         if chroma is not None and backward[1] is not None:
             np.minimum(chroma, backward[1], out=chroma)
-        found = _spots(_joined(excess, chroma, outside))
+        found = _spots(_joined(excess, chroma, outside), min(tail, backward[2]))
     spots, mask = found
     share = float(np.count_nonzero(mask)) / max(1, int(np.count_nonzero(pair.valid)))
     return Difference(spots, mask, share)
@@ -108,14 +111,14 @@ def _joined(excess: Plane, chroma: Plane | None, outside: Mask) -> Plane:
     return joined
 
 
-def _forecast(source: Pixels, target: Pixels, samples: Samples, valid: Mask) -> tuple[Plane, Plane | None]:
-    """Return how many thresholds each pixel of the target differs by: in luma, and in chroma by blocks."""
+def _forecast(source: Pixels, target: Pixels, samples: Samples, valid: Mask) -> tuple[Plane, Plane | None, float]:
+    """Return how many thresholds each pixel of the target differs by, in luma and in chroma by blocks, and the tail."""
     toned = fit(samples).apply(source)
     seen = luma(target)
-    excess = _excess(_filtered(luma(toned), seen, valid), seen, valid)
+    excess, tail = _excess(_filtered(luma(toned), seen, valid), seen, valid)
     if source.ndim == 2 or target.ndim == 2:
-        return excess, None
-    return excess, _chroma_excess(toned, target, valid)
+        return excess, None, tail
+    return excess, _chroma_excess(toned, target, valid), tail
 
 
 def foresee(source: Pixels, target: Pixels, valid: Mask) -> Plane:
@@ -212,8 +215,8 @@ def _activity(*planes: Plane | Pixels) -> Plane:
     return np.asarray(np.sqrt(largest), dtype=np.float32)
 
 
-def _excess(foreseen: Plane, seen: Pixels, valid: Mask) -> Plane:
-    """Return how many thresholds each pixel differs by."""
+def _excess(foreseen: Plane, seen: Pixels, valid: Mask) -> tuple[Plane, float]:
+    """Return how many thresholds each pixel differs by, and by how many the worst of the textured ones usually do."""
     height, width = seen.shape
     error = np.asarray(cv2.subtract(seen, foreseen, dtype=cv2.CV_32F), dtype=np.float32)
     blocks = _activity(foreseen, seen)
@@ -236,7 +239,10 @@ def _excess(foreseen: Plane, seen: Pixels, valid: Mask) -> Plane:
         bound += np.float32(THRESHOLDS.least_difference / sigma**0.5)
         ratio = np.divide(np.abs(smooth, out=smooth), bound, out=bound)
         excess = ratio if excess is None else np.maximum(excess, ratio, out=excess)
-    return np.zeros_like(foreseen) if excess is None else excess
+    if excess is None:
+        return np.zeros_like(foreseen), 0.0
+    worst = excess[part][inside][textured]
+    return excess, float(np.quantile(worst, _TAIL)) if len(worst) > _FEWEST_TEXTURED else 1.0
 
 
 def _smoothed(error: Plane, sigma: float) -> Plane:
@@ -264,8 +270,11 @@ def _chroma_excess(foreseen: Pixels, target: Pixels, valid: Mask) -> Plane:
     return np.asarray(smooth / (bound + np.float32(0.1) * spread), dtype=np.float32)
 
 
-def _spots(excess: Plane) -> tuple[tuple[Spot, ...], Mask]:
-    """Join the pixels that differ to regions, across gaps as between the letters of a word."""
+def _spots(excess: Plane, tail: float) -> tuple[tuple[Spot, ...], Mask]:
+    """Join the pixels that differ to regions, across gaps as between the letters of a word.
+
+    Where the forecast holds well even at its worst, as on a printed page, a smaller region is enough.
+    """
     over = excess > 1
     mask = np.zeros(excess.shape, dtype=np.bool_)
     if not over.any():
@@ -275,7 +284,7 @@ def _spots(excess: Plane) -> tuple[tuple[Spot, ...], Mask]:
     labels = labels * over
     areas = np.bincount(labels.ravel(), minlength=count)
     energies = np.bincount(labels.ravel(), weights=(excess - 1).ravel(), minlength=count)
-    kept = (areas >= THRESHOLDS.least_area) & (energies >= THRESHOLDS.least_energy)
+    kept = (areas >= THRESHOLDS.least_area) & (energies >= THRESHOLDS.least_energy * min(1.0, max(0.25, tail)))
     kept[0] = False
     if not kept.any():
         return (), mask

@@ -42,7 +42,7 @@ def lacking(keeper: FullPicture, other: FullPicture) -> tuple[str, ...]:
 
 
 def has_other_alpha(keeper: FullPicture, other: FullPicture) -> bool:
-    """Whether both are transparent, and not at the same places; the same height and width are asked for."""
+    """Whether both are transparent, and not at the same places; both have the same proportions."""
     if keeper.alpha is None or other.alpha is None:
         return False
     height, width = min(keeper.alpha.shape, other.alpha.shape)

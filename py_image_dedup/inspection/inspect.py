@@ -18,8 +18,8 @@ from py_image_dedup.inspection.difference import difference
 from py_image_dedup.inspection.extras import has_other_alpha, lacking
 from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
-from py_image_dedup.inspection.regions import describe
-from py_image_dedup.inspection.shots import Noise, is_on_one_scale, measure_noise, other_moment
+from py_image_dedup.inspection.regions import describe, missing
+from py_image_dedup.inspection.shots import Noise, is_on_one_scale, is_reduced, measure_noise, other_moment
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Inspection, Original, Outcome, Side
@@ -40,7 +40,7 @@ def inspect(
     """Compare two files in full.
 
     Args:
-        keeper: The file that stays; A in what is said of the original.
+        keeper: The file that stays; A in what is reason of the original.
         other: The file that would go; B.
         transform: 2 x 3 or 3 x 3, from the keeper's pixels to the other's, whose centres are whole numbers; ``None``
             if the whole of one is the whole of the other.
@@ -95,11 +95,11 @@ def _of_equal(lacks: tuple[str, ...], has_more: tuple[str, ...], facts: Original
 def _more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) -> Inspection:
     missing = ", ".join(lacks)
     if has_more:
-        said = (
+        reason = (
             "Each file has something that the other lacks: "
             f"the keeper lacks {missing}, the other {', '.join(has_more)}."
         )
-        return Inspection(Outcome.BOTH_HAVE_MORE, said, lacks=lacks, original=original)
+        return Inspection(Outcome.BOTH_HAVE_MORE, reason, lacks=lacks, original=original)
     return Inspection(
         Outcome.MORE, f"The keeper lacks what the other file has: {missing}.", lacks=lacks, original=original
     )
@@ -149,47 +149,70 @@ class _Question:
         pair = self.pair
         spread = min(float(luma(pixels)[::3, ::3].std()) for pixels in (pair.keeper, pair.other))
         if spread < _LEAST_STRUCTURE or pair.valid.mean() < 0.02:
-            return self._said(Outcome.UNDECIDED, "There is too little in the pictures to tell.")
+            return self._result(Outcome.UNDECIDED, "There is too little in the pictures to tell.")
         if pair.correlation < THRESHOLDS.same_correlation:
-            said = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
-            return self._said(Outcome.DIFFERENT, said)
+            reason = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
+            return self._result(Outcome.DIFFERENT, reason, missing(pair))
         noise = measure_noise(pair)
         edited = self._edited()
-        if edited is not None and edited.original.side is not Side.UNKNOWN and edited.original != self.facts:
+        if edited is not None and edited.original.sure and edited.original != self.facts:
             return edited  # damage says more than noise does
         return self._another_shot(noise) or edited or self._view() or self._rest(noise)
 
-    def _said(self, outcome: Outcome, reason: str, original: Original | None = None) -> Inspection:
-        return Inspection(outcome, reason, lacks=self.lacks, original=original or self.facts)
+    def _result(self, outcome: Outcome, reason: str, original: Original | None = None) -> Inspection:
+        known = original if original is not None and original.side is not Side.UNKNOWN else self.facts
+        return Inspection(outcome, reason, lacks=self.lacks, original=known)
 
     def _another_shot(self, noise: Noise) -> Inspection | None:
         moment = other_moment(self.keeper.shot, self.other.shot)
-        suspicious = is_on_one_scale(self.pair) and noise.is_independent
-        if not (moment or suspicious) or self._is_derived():
+        scaled = is_reduced(self.pair)
+        suspicious = noise.is_independent and (scaled or is_on_one_scale(self.pair))
+        alike = is_on_one_scale(self.pair) and noise.is_on_both and self._are_alike()
+        if not (moment or suspicious or alike) or self._is_derived(reduced=scaled and not moment):
             return None
-        if suspicious and (self._shows_all() or noise.is_strong):
-            said = (
+        same_kind = noise.is_strong and self.keeper.format == self.other.format and not scaled
+        if alike or (suspicious and (self._shows_all() or same_kind)):
+            reason = (
                 f"Each file has noise of its own, {noise.keeper:.1f} and {noise.other:.1f} grey levels: "
                 "they are two exposures."
             )
-            return self._said(Outcome.ANOTHER_SHOT, said)
+            return self._result(Outcome.ANOTHER_SHOT, reason)
         if moment:
-            return self._said(Outcome.ANOTHER_SHOT, f"The camera says that they are two exposures: {moment}.")
+            return self._result(Outcome.ANOTHER_SHOT, f"The camera says that they are two exposures: {moment}.")
         return None
 
+    def _are_alike(self) -> bool:
+        """Whether two files with one table of steps are foreseen equally badly, as two exposures of one camera are."""
+        if not self.keeper.quantisation or self.keeper.quantisation[0] != (self.other.quantisation or ((),))[0]:
+            return False
+        one, two = self._lattices()
+        if one is None or two is None:
+            return False
+        better, worse = sorted((one.wide, two.wide))
+        return better > THRESHOLDS.foreseen_by_neither and better > THRESHOLDS.foreseen_alike * worse
+
     def _shows_all(self) -> bool:
-        """Whether each file would show that it was made from the other one: by its coefficients, or without loss."""
+        """Whether each file would show that it was made from the other one: by its coefficients, or without loss.
+
+        WebP and AVIF smooth away what the coefficients of the other file would repeat.
+        """
         measured = zip(self._lattices(), (self.keeper, self.other), strict=True)
         return any(self._lattices()) and all(
             one is not None or file.format in origin.LOSSLESS for one, file in measured
         )
 
-    def _is_derived(self) -> bool:
-        """Whether the coefficients of one JPEG are foreseen from the other file to within rounding."""
-        found = [one for one in self._lattices() if one is not None]
+    def _is_derived(self, *, reduced: bool) -> bool:
+        """Whether the coefficients of one JPEG are foreseen from the other file to within rounding.
+
+        Args:
+            reduced: The other file is smaller: noise averages out in it, and its coefficients alone tell, more finely.
+        """
+        lattices = self._lattices()[1:] if reduced else self._lattices()
+        found = [one for one in lattices if one is not None]
         if not found:
-            return False
-        return min(one.wide for one in found) < THRESHOLDS.foreseen or self._was_derived()
+            return reduced
+        bound = THRESHOLDS.foreseen_reduced if reduced else THRESHOLDS.foreseen
+        return min(one.wide for one in found) < bound or self._was_derived()
 
     def _was_derived(self) -> bool:
         """Whether one JPEG was derived from the other file in two steps: foreseen in the steps of an earlier save."""
@@ -211,17 +234,18 @@ class _Question:
         if not found.spots:
             return None
         if found.share > THRESHOLDS.most_changed:
-            return self._said(Outcome.DIFFERENT, f"The pictures differ in {100 * found.share:.0f} % of their area.")
+            reason = f"The pictures differ in {100 * found.share:.0f} % of their area."
+            return self._result(Outcome.DIFFERENT, reason, missing(self.pair))
         regions, whole = describe(self.pair, found)
         count = len(found.spots)
         first = regions[0]
         places = "1 region" if count == 1 else f"{count} regions"
-        said = (
+        reason = (
             f"Something differs in {places}; the largest, {first.kind.value}, is {first.width} x {first.height} pixels "
             f"at {first.x}, {first.y}."
         )
         best = whole if whole.side is not Side.UNKNOWN else self.facts
-        return replace(self._said(Outcome.EDITED, said, best), regions=regions)
+        return replace(self._result(Outcome.EDITED, reason, best), regions=regions)
 
     def _view(self) -> Inspection | None:
         """Compare what lies outside of the common area."""
@@ -234,12 +258,12 @@ class _Question:
                 sure=beyond_other < 0.3 * beyond_keeper,
                 reason=f"A is a part of B, {100 * beyond_keeper:.0f} % cut off",
             )
-            said = f"The other file shows {100 * beyond_keeper:.0f} % more than the keeper."
-            found = self._said(Outcome.PARTIAL, said, part if part.sure else None)
+            reason = f"The other file shows {100 * beyond_keeper:.0f} % more than the keeper."
+            found = self._result(Outcome.PARTIAL, reason, part if part.sure else None)
             return replace(found, lacks=(*self.lacks, "field of view"))
         if beyond_other > _CROPPED:
             part = Original(Side.LEFT, sure=True, reason=f"B is a part of A, {100 * beyond_other:.0f} % cut off")
-            return self._said(
+            return self._result(
                 Outcome.PARTIAL,
                 f"The other file is a part of the keeper, {100 * beyond_other:.0f} % are cut off.",
                 part,
@@ -248,14 +272,17 @@ class _Question:
 
     def _rest(self, noise: Noise) -> Inspection:
         lacks = list(self.lacks)
-        lost = lost_levels(self.pair.keeper, self.pair.other)
+        lost = lost_levels(self.pair.keeper, self.pair.other, self.pair.valid)
         gain = self._gain()
         original = self.facts if self.facts.side is not Side.UNKNOWN else self._made_from(noise, lost, gain)
         if has_other_alpha(self.keeper, self.other):
             lacks.append("transparency")
         is_larger = self.pair.scale > THRESHOLDS.larger
         # What was made from the keeper has nothing more, however rounding changed it; facts alone do not prove that.
-        is_made = original.side is Side.LEFT and original.sure and self.facts.side is Side.UNKNOWN
+        first = self._lattices()[0]
+        is_made = (original.side is Side.LEFT and original.sure and self.facts.side is Side.UNKNOWN) or (
+            first is not None and first.is_within
+        )
         if is_larger and not is_made and origin.has_resolution(self._lattices()[1], gain):
             lacks.append("resolution")
         if not is_made and (has_less_detail(self.pair) or self._is_poor()):
@@ -265,8 +292,8 @@ class _Question:
         if lacks:
             return _more(tuple(lacks), self.has_more, original)
         height, width = self.pair.valid.shape
-        said = f"The keeper has everything that is in the other file, compared at {width} x {height} pixels."
-        return Inspection(Outcome.COVERED, said, original=original)
+        reason = f"The keeper has everything that is in the other file, compared at {width} x {height} pixels."
+        return Inspection(Outcome.COVERED, reason, original=original)
 
     def _is_poor(self) -> bool:
         """Whether the keeper was saved so small that the other file must have more."""
@@ -281,7 +308,7 @@ class _Question:
             outside(self.keeper, pair.to_keeper, pair.valid)[1],
             outside(self.other, pair.to_other, pair.valid)[1],
         )
-        cut = (lost, lost_levels(pair.other, pair.keeper))
+        cut = (lost, lost_levels(pair.other, pair.keeper, pair.valid))
         return origin.judge(origin.Evidence(self.keeper, self.other, pair, one, two, noise, gain, bordered, cut))
 
     @property

@@ -52,6 +52,11 @@ class Lattice:
         return self.miss < 0.14 and self.wide < 0.10
 
     @property
+    def is_within(self) -> bool:
+        """Whether the other file holds all coefficients of this one more exactly than rounding would."""
+        return self.miss < 0.235 and self.wide < 0.16
+
+    @property
     def is_rounding(self) -> bool:
         """Whether all that this file lacks of the other one is lost in its own rounding."""
         return 0.2 < self.miss < 0.32 and self.wide < 0.10
@@ -169,11 +174,11 @@ def earlier_quality(picture: FullPicture) -> int:
     best, found = _ON_LATTICE, 0
     for wanted in _QUALITIES:
         steps = table_of(wanted)
-        told = (steps >= _COARSER * own) & (steps >= _SMALLEST_STEP)
-        told[0, 0] = False
-        if not told.any():
+        visible = (steps >= _COARSER * own) & (steps >= _SMALLEST_STEP)
+        visible[0, 0] = False
+        if not visible.any():
             continue
-        ratio = np.abs(blocks[:, told]) / steps[told]
+        ratio = np.abs(blocks[:, visible]) / steps[visible]
         ratio = ratio[ratio > 0.7]
         if len(ratio) < _FEWEST_COEFFICIENTS:
             continue

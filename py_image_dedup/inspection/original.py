@@ -125,7 +125,7 @@ def _by_weak_lattice(evidence: Evidence) -> Original:
     if one is None or two is None:
         return Original()
     for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
-        if first.miss < 0.235 and first.miss < 0.8 * later.miss and first.wide < 0.16:
+        if first.is_within and first.miss < 0.8 * later.miss:
             return _is(side, "{1} holds compression noise of {0}", sure=False)
     for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
         if later.wide < 0.35 and first.wide > 1.8 * later.wide and first.wide > 0.16:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from py_image_dedup.inspection.align import Aligned, luma
+from py_image_dedup.inspection.align import Aligned, Mask, luma
 from py_image_dedup.inspection.difference import Difference, Spot
 from py_image_dedup.model.inspection import Original, Region, RegionKind, Side
 
@@ -15,10 +15,14 @@ _LARGE = 0.02
 """Share of the picture from which on a fill at its edge is damage and no bar."""
 _STEP = 10.0
 """Grey levels that a fill differs from what is around it by."""
+_FEWEST = 24
+"""Pixels of a region that tell what is in it."""
+_RIMS = (11, 7)
+"""Pixels: smoothing the differences widens a region by some 5 on each side."""
 _BUSIER = 1.35
 """Ratio of edges from which on one side has something more."""
 _MOST = 12
-"""Regions that are told; the rest are small."""
+"""Regions that are described; the rest are small."""
 
 
 def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Original]:
@@ -33,18 +37,15 @@ def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Orig
     """
     keeper, other = luma(pair.keeper), luma(pair.other)
     regions = []
-    for whole in (Side.LEFT, Side.RIGHT):
-        box = _missing(*((keeper, other) if whole is Side.LEFT else (other, keeper)))
-        if box is not None:
-            region = _in_keeper(pair, box, RegionKind.CUT_OFF)
-            lost = "B" if whole is Side.LEFT else "A"
-            return (region,), Original(whole, sure=True, reason=_damage(region.kind, region, lost))
+    cut = _cut_off(pair)
+    if cut is not None:
+        return (cut[0],), cut[1]
     votes = {Side.LEFT: 0.0, Side.RIGHT: 0.0}
     words = {Side.LEFT: "", Side.RIGHT: ""}
     for spot in found.spots[:_MOST]:
         part = np.s_[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width]
         around = _around(keeper, spot), _around(other, spot)
-        kind, whole = _kind(keeper[part], other[part], spot, pair.valid.shape, around)
+        kind, whole = _kind(keeper[part], other[part], spot, found.mask, around)
         region = _in_keeper(pair, spot, kind)
         regions.append(region)
         if whole is not Side.UNKNOWN:
@@ -54,7 +55,36 @@ def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Orig
     for side, against in ((Side.LEFT, Side.RIGHT), (Side.RIGHT, Side.LEFT)):
         if votes[side] > 10 * votes[against] and votes[side] > 0:
             return tuple(regions), Original(side, sure=True, reason=words[side])
-    return tuple(regions), Original()
+    return tuple(regions), _drawn(regions)
+
+
+def _drawn(regions: list[Region]) -> Original:
+    """Propose the file that less is drawn on: text and marks have edges that what they cover has not."""
+    added = sum(region.share for region in regions if region.kind is RegionKind.ADDED)
+    removed = sum(region.share for region in regions if region.kind is RegionKind.REMOVED)
+    other = sum(region.share for region in regions) - added - removed
+    for side, mine, its in ((Side.LEFT, added, removed), (Side.RIGHT, removed, added)):
+        if mine > 4 * its and mine > other:
+            return Original(side, reason=f"{'B' if side is Side.LEFT else 'A'} has text or a mark drawn on it")
+    return Original()
+
+
+def missing(pair: Aligned) -> Original:
+    """Return the file that is whole, if the other one ends in a fill."""
+    cut = _cut_off(pair)
+    return Original() if cut is None else cut[1]
+
+
+def _cut_off(pair: Aligned) -> tuple[Region, Original] | None:
+    """Return the part of one file that was never decoded, and that the other one is whole."""
+    keeper, other = luma(pair.keeper), luma(pair.other)
+    for whole in (Side.LEFT, Side.RIGHT):
+        box = _missing(*((keeper, other) if whole is Side.LEFT else (other, keeper)))
+        if box is not None:
+            region = _in_keeper(pair, box, RegionKind.CUT_OFF)
+            lost = "B" if whole is Side.LEFT else "A"
+            return region, Original(whole, sure=True, reason=_damage(region.kind, region, lost))
+    return None
 
 
 def _damage(kind: RegionKind, region: Region, lost: str) -> str:
@@ -68,14 +98,12 @@ def _kind(
     ours: np.typing.NDArray[np.uint8],
     theirs: np.typing.NDArray[np.uint8],
     spot: Spot,
-    shape: tuple[int, ...],
+    mask: Mask,
     around: tuple[float, float],
 ) -> tuple[RegionKind, Side]:
     """Return what happened, and which side is whole."""
-    inner = np.s_[
-        spot.height // 8 : max(1, spot.height - spot.height // 8),
-        spot.width // 8 : max(1, spot.width - spot.width // 8),
-    ]
+    shape = mask.shape
+    inner = _core(mask, spot)
     spread = [float(np.subtract(*np.percentile(part[inner], (90, 10)))) for part in (ours, theirs)]
     share = spot.width * spot.height / (shape[0] * shape[1])
     at_edge = spot.height > 0.9 * shape[0] or spot.width > 0.9 * shape[1]
@@ -100,6 +128,21 @@ def _kind(
             else (RegionKind.REMOVED, Side.UNKNOWN)
         )
     return RegionKind.REPLACED, Side.UNKNOWN
+
+
+def _core(mask: Mask, spot: Spot) -> Mask:
+    """Return the pixels of a region's rectangle that differ for certain, away from the blur at its rim."""
+    part = mask[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width].astype(np.uint8)
+    core = np.zeros(part.shape, dtype=np.bool_)
+    for reach in _RIMS:
+        core = cv2.erode(part, np.ones((reach, reach), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+        if np.count_nonzero(core) >= _FEWEST:
+            break
+    if np.count_nonzero(core) < _FEWEST:
+        core[spot.height // 8 : max(1, spot.height - spot.height // 8)] = True
+        core[:, : spot.width // 8] = False
+        core[:, max(1, spot.width - spot.width // 8) :] = False
+    return np.asarray(core if core.any() else np.ones_like(core), dtype=np.bool_)
 
 
 def _missing(whole: np.typing.NDArray[np.uint8], damaged: np.typing.NDArray[np.uint8]) -> Spot | None:

@@ -29,6 +29,8 @@ _WINDOW, _WINDOWS = 336, 3
 """Side of the parts that are looked at, in pixels, and how many along a side of the picture."""
 _FEWEST_TILES = 6
 _MOST_SCALED = 1.04
+_SMALLEST_SCALE = 0.45
+"""Ratio of sides below which the noise of a reduction was averaged out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class Noise:
         weaker, stronger = sorted((self.keeper, self.other))
         measured = self.tiles >= _FEWEST_TILES and weaker >= THRESHOLDS.noise_measurable
         return measured and weaker > THRESHOLDS.noise_alike * stronger
+
+    @property
+    def is_on_both(self) -> bool:
+        """Whether each file has some noise of its own."""
+        return self.tiles >= _FEWEST_TILES and min(self.keeper, self.other) >= THRESHOLDS.noise_measurable
 
     @property
     def is_strong(self) -> bool:
@@ -114,6 +121,11 @@ def _tiles(plane: npt.NDArray[Any], rows: int, columns: int) -> npt.NDArray[Any]
 def is_on_one_scale(pair: Aligned) -> bool:
     """Whether both have nearly the same size, so that noise was not averaged out in one of them."""
     return 1 / _MOST_SCALED < pair.scale < _MOST_SCALED
+
+
+def is_reduced(pair: Aligned) -> bool:
+    """Whether the other picture is smaller, and not so small that averaging has left no noise."""
+    return _SMALLEST_SCALE < pair.scale <= 1 / _MOST_SCALED
 
 
 def other_moment(left: ShotFacts, right: ShotFacts) -> str:
