@@ -238,7 +238,7 @@ def pack(features: Features) -> bytes:
 
 
 def unpack(packed: bytes) -> Features:
-    """Turn the bytes from the index into features: within half a step of what ``pack`` was given.
+    """Return the features of packed bytes, within half a quantisation step of those that were packed.
 
     Raises:
         ValueError: The bytes are not features of this version.

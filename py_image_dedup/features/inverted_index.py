@@ -42,8 +42,8 @@ MAX_DOUBTFUL: Final = 8
 """The largest number of candidates that share fewer words than required.
 
 A photo that fills a tenth of a printed page shares few words with its original, but rare ones. In a library of a few
-thousand pictures it is among the first of these; in a large one chance matches outnumber it, and the list is not longer
-for it.
+thousand pictures it is among the first of these; in a large one matches by chance outnumber it, and this limit keeps
+the list short.
 """
 
 _MIN_SHARED: Final = 5

@@ -1,1 +1,1 @@
-"""Which files count, and one walk that finds them."""
+"""The roots of a run, the selection of files, and the walk that finds them."""

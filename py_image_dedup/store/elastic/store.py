@@ -180,7 +180,7 @@ class ElasticStore(Store):
         return {self._content_ids.of(digest): entry.features for digest, entry in known.items() if entry.features}
 
     def candidates(self, content_ids: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.candidates``. The words stay in memory for the next call, about 0.7 kB a content."""
+        """See ``Store.candidates``. The words stay in memory for the next call, about 0.7 kB each."""
         return self._words.candidates(content_ids)
 
     def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:

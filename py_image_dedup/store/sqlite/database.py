@@ -155,7 +155,7 @@ _ABSENT = (
 )
 
 _INSPECTED = (
-    # What comparing pairs of files in full found, by the digests of the keeper and of the other file.
+    # Results of comparing pairs of files in full, by the digests of the keeper and of the other file.
     """
     CREATE TABLE inspections (
         keeper BLOB NOT NULL, other BLOB NOT NULL, version INTEGER NOT NULL, data BLOB NOT NULL,
@@ -167,7 +167,7 @@ _INSPECTED = (
 _IMAGE_DATA = ("ALTER TABLE contents ADD COLUMN image_data_digest BLOB",)
 
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT, _INSPECTED, _IMAGE_DATA)
-"""Element ``n`` holds the statements that make an index of version ``n`` one of version ``n + 1``; 0 is an empty file.
+"""Element ``n`` holds the statements that bring an index from version ``n`` to ``n + 1``; version 0 is an empty file.
 
 A published migration is never edited: a change of the tables is a new element.
 """

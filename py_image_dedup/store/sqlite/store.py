@@ -215,7 +215,7 @@ class SqliteStore(Store):
         return dict(self._database.rows_in("SELECT content, data FROM features WHERE content IN (?)", content_ids))
 
     def candidates(self, content_ids: Sequence[int]) -> Iterator[Sequence[int]]:
-        """See ``Store.candidates``. The words stay in memory for the next call, about 0.7 kB a content."""
+        """See ``Store.candidates``. The words stay in memory for the next call, about 0.7 kB each."""
         return self._words.candidates(content_ids)
 
     def candidates_for(self, words: Sequence[bytes]) -> Iterator[Sequence[int]]:
