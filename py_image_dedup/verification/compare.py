@@ -7,6 +7,7 @@ photo of the same scene differs nearly everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ from py_image_dedup.verification.registration import Overlap, box_mean, equalise
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
 
 _TINY = 1e-6
+
+FloatArray: TypeAlias = Float32Array | Float64Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +147,7 @@ def _blocks(overlap: Overlap, side: int) -> Blocks:
     reference_variance = np.maximum(mean(reference * reference) - one * one, 0)
     warped_variance = np.maximum(mean(warped * warped) - other * other, 0)
     covariance = mean(reference * warped) - one * other
-    gain = _gain(reference_variance, warped_variance)
+    gain = contrast_gain(reference_variance, warped_variance)
     warped_variance *= gain * gain
     covariance *= gain
     noise = T.block_noise * max(gain, 1 / gain)
@@ -160,7 +163,7 @@ def _blocks(overlap: Overlap, side: int) -> Blocks:
     )
 
 
-def _gain(reference_variance: Float64Array, warped_variance: Float64Array) -> float:
+def contrast_gain(reference_variance: FloatArray, warped_variance: FloatArray) -> float:
     """Return the ratio of the reference picture's contrast to the warped one's."""
     clear = (reference_variance > T.block_noise) & (warped_variance > T.block_noise)
     if not clear.any():

@@ -15,6 +15,7 @@ import numpy as np
 
 from py_image_dedup.features.extract import DOCUMENT, document_score
 from py_image_dedup.signature.arrays import BoolArray, Float32Array, Int64Array
+from py_image_dedup.verification.compare import contrast_gain
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.registration import Overlap, box_mean, overlap, warp
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
@@ -74,7 +75,11 @@ def _mismatches(found: Overlap) -> BoolArray:
     one_variance = np.maximum(mean(one * one) - one_mean * one_mean, 0)
     other_variance = np.maximum(mean(other * other) - other_mean * other_mean, 0)
     covariance = mean(one * other) - one_mean * other_mean
-    noise = T.block_noise
+    # As in the comparison, a block of print counts with the contrast that it has in the reference picture.
+    gain = contrast_gain(one_variance, other_variance)
+    other_variance *= gain * gain
+    covariance *= gain
+    noise = T.block_noise * max(gain, 1 / gain)
     correlation = (covariance + noise) / np.sqrt((one_variance + noise) * (other_variance + noise))
     printed = np.maximum(one_variance, other_variance) > T.screen_variance
     mismatches: BoolArray = printed & (correlation < T.screen_correlation) & (mean(found.valid) > 0.98)

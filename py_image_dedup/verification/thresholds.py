@@ -85,8 +85,9 @@ class Thresholds:
     """Distance of neighbouring blocks, pixels."""
     screen_reach: int = 3
     """Distance, pixels, within which a block's counterpart is looked for: beyond what registration corrects."""
-    screen_variance: float = 100.0
-    """Variance, grey levels squared, from which on a block counts as printed."""
+    screen_variance: float = 400.0
+    """Variance, grey levels squared, from which on a block counts as printed: more than ``strong_deviation`` asks for,
+    since pale print may vanish in a copy that is made brighter."""
     screen_correlation: float = 0.4
     """Correlation below which a block has no counterpart. Copies of receipts have none below 0.5 except under overlays;
     screenshots of one app have 30 and more below 0.4."""
@@ -249,7 +250,7 @@ _ALGORITHM: Final = 3
 """Changes when the same thresholds may give the same two pictures another verdict."""
 
 _PUBLISHED: Final[Mapping[str, int]] = {
-    "d7879cceb65fafd6": 3,
+    "8f0bd1fbfbac9655": 3,
 }
 """Versions of thresholds under which no stored verdict becomes wrong: those of the first release, with the quick test
 of documents, which refuses only what the full comparison refuses."""
