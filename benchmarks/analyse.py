@@ -1,18 +1,18 @@
-"""How near the first analysis of phone photos is to what merely decoding them costs.
+"""Compares the first analysis of phone photos with merely decoding them.
 
     python benchmarks/analyse.py [PHOTOS]
 
 PHOTOS is a folder with JPEG photos of a phone (12 megapixels and more); without it, ``phone`` of the development
-photographs, which PY_IMAGE_DEDUP_PHOTOS may name. Each photo is copied ten times with other bytes behind its end, so
-that no two files are identical. Compared are
+photographs, whose folder PY_IMAGE_DEDUP_PHOTOS names. Each photo is copied ten times with other bytes behind its end,
+so that no two files are identical. Compared are
 
 - the limit: Pillow opens each file and decodes it at 1/8 DCT scale, in colour and in grey, with as many threads;
-- ours: read, BLAKE3, type, EXIF, decode, canonical grey, signature, and an entry in an SQLite index; the start of the
-  decoder processes included;
-- the same with local features, as by default.
+- the analysis: read, BLAKE3, format, EXIF, decode, image data digest, canonical image, signature, and an entry in an
+  SQLite index; the start of the decoder workers included;
+- the same with local features, the default.
 
-All take turns, each round in another order, and medians are printed; ratios within a round cancel what else the machine
-does, and CPU time says what a ratio cannot. The goals are 1.3 times the colour limit and memory under 200 MB without
+They take turns, each round in another order, and medians are printed. Ratios within a round cancel other load on the
+machine; CPU time is printed besides. The goals are 1.3 times the colour limit and memory under 200 MB without
 features, and 2.6 times the colour limit with them.
 """
 
@@ -50,9 +50,9 @@ def main() -> int:
         return analyse_once(Path(sys.argv[2]))
     source = photos()
     if source is None:
-        print("No photos: say where some are (benchmarks/analyse.py FOLDER), or set PY_IMAGE_DEDUP_PHOTOS.")
+        print("No photos: name a folder (benchmarks/analyse.py FOLDER), or set PY_IMAGE_DEDUP_PHOTOS.")
         return 0
-    # The decoders are processes: let them be started as they are installed, with their modules compiled.
+    # The workers are processes: start them as they are installed, with their modules compiled.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     threads = AnalyseOptions().threads
     with tempfile.TemporaryDirectory(prefix="py-image-dedup-") as name:
@@ -130,7 +130,7 @@ def analyse_all(stale: list[FileStat], folder: Path, *, features: bool) -> None:
 
 
 def peak_of_analysis(folder: Path, *more: str) -> float:
-    """In megabytes, of a process of its own, where nothing but the analysis was ever held, and of its decoders."""
+    """Return the peak memory, MB, of an analysis in a process of its own and of its workers."""
     run = subprocess.run(
         (sys.executable, __file__, ONCE, str(folder), *more), check=True, capture_output=True, text=True
     )

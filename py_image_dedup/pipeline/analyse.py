@@ -51,22 +51,22 @@ def decoder_for(files: int, threads: int, *, features: bool) -> Callable[[Limits
         threads: Number of decoders that share them.
         features: Whether local features are wanted.
     """
-    return _describing if features and files >= MANY * threads else Decoder
+    return _extracting if features and files >= MANY * threads else Decoder
 
 
-def description(decoded: DecodedPicture, *, features: bool) -> ImageFeatures:
-    """Return the description that a worker made of a picture, or make it.
+def features_of(decoded: DecodedPicture, *, local: bool) -> ImageFeatures:
+    """Return the features that a worker extracted from a picture, or extract them here.
 
     Args:
         decoded: The picture.
-        features: Whether local features are wanted.
+        local: Whether local features are wanted beside the signature.
 
     Raises:
-        MediaError: The worker's answer is not a valid description.
+        MediaError: The worker's answer does not contain valid features.
 
     Thread-safety: any number of threads.
     """
-    if not features:
+    if not local:
         return ImageFeatures(compute(decoded.canonical))
     if decoded.extras:
         try:
@@ -79,7 +79,7 @@ def description(decoded: DecodedPicture, *, features: bool) -> ImageFeatures:
     return image_features(decoded.canonical)
 
 
-def _describing(limits: Limits, budget: MemoryBudget) -> Decoder:
+def _extracting(limits: Limits, budget: MemoryBudget) -> Decoder:
     return Decoder(limits, budget, WorkerClient(limits, COMMAND))
 
 
@@ -111,13 +111,13 @@ _Job: TypeAlias = _Read | _Decode
 
 
 @dataclass(frozen=True, slots=True)
-class _Described:
+class _Analysed:
     facts: PhotoFacts
-    description: ImageFeatures
+    features: ImageFeatures
     image_data_digest: bytes | None
 
 
-_Result: TypeAlias = OpenedFile | _Described
+_Result: TypeAlias = OpenedFile | _Analysed
 _Pool: TypeAlias = WorkerPool[_Job, _Result]
 
 
@@ -173,7 +173,7 @@ def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
         return read_file(job.stat.path)
     with job.file:
         decoded = decoder.decode(job.file)
-    return _Described(decoded.facts, description(decoded, features=with_features), decoded.image_data_digest)
+    return _Analysed(decoded.facts, features_of(decoded, local=with_features), decoded.image_data_digest)
 
 
 class _Analysis:
@@ -276,16 +276,16 @@ class _Analysis:
     def _decoded(self, file: OpenedFile, done: Finished[_Job, _Result]) -> None:
         self._bytes_in_progress -= file.stat.size
         (stat, seconds), *same = self._decoding.pop(file.digest)
-        if isinstance(done.result, _Described):
-            facts, described = done.result.facts, done.result.description
+        if isinstance(done.result, _Analysed):
+            facts, extracted = done.result.facts, done.result.features
             entry = IndexEntry(
                 stat,
                 self._versions,
                 file.digest,
                 facts,
-                described.signature,
-                features=described.features,
-                words=described.words,
+                extracted.signature,
+                features=extracted.features,
+                words=extracted.words,
                 image_data_digest=done.result.image_data_digest,
             )
             self._keep(entry)

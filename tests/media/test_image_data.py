@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,9 @@ from tests.support.pictures import picture
 def decoder() -> Iterator[Decoder]:
     with Decoder() as shared:
         yield shared
+
+
+KINDS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "heic": "HEIF", "avif": "AVIF"}
 
 
 def digest(data: bytes, kind: str = "JPEG") -> bytes | None:
@@ -47,7 +51,7 @@ def encoded(ending: str, seed: int = 1, **options: object) -> bytes:
     image = picture(seed, 200, 150)
     if options.pop("alpha", False):
         image.putalpha(Image.linear_gradient("L").resize(image.size))
-    image.save(stream, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}[ending], **options)  # type: ignore[arg-type]
+    image.save(stream, KINDS[ending], **options)  # type: ignore[arg-type]
     return stream.getvalue()
 
 
@@ -100,7 +104,6 @@ WAYS: dict[str, bytes] = {
     "alpha.webp": encoded("webp", alpha=True),
     "lossless-alpha.webp": encoded("webp", alpha=True, lossless=True),
 }
-KINDS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 
 def kind_of(name: str) -> str:
@@ -293,6 +296,49 @@ def mpo(*seeds: int) -> bytes:
     pictures = [picture(seed, 200, 150) for seed in seeds]
     pictures[0].save(stream, "MPO", save_all=True, append_images=pictures[1:])
     return stream.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["heic", "avif"])
+def test_items_of_metadata_do_not_count_in_heif_and_avif(ending: str, decoder: Decoder, tmp_path: Path) -> None:
+    pillow_heif.register_heif_opener()
+    plain = encoded(ending)
+    tagged = encoded(ending, exif=exif(description="tagged"))
+    longer = encoded(ending, exif=exif(description="tagged at length"), xmp=b"<x:xmpmeta/>")
+    found = [digest(data, KINDS[ending]) for data in (plain, tagged, longer, plain + b"behind the last box")]
+    assert len(set(found)) == 1
+    assert None not in found
+    pixels = set()
+    for number, data in enumerate((plain, tagged, longer)):
+        (tmp_path / str(number)).write_bytes(data)
+        pixels.add(decoder.pixel_digest(tmp_path / str(number)))
+    assert len(pixels) == 1
+    others = [encoded(ending, 2), encoded(ending, quality=30), encoded(ending, alpha=True)]
+    assert len({digest(data, KINDS[ending]) for data in (plain, *others)}) == 4
+
+
+@pytest.mark.parametrize("ending", ["heic", "avif"])
+def test_items_that_lie_about_their_place_have_no_digest(ending: str) -> None:
+    pillow_heif.register_heif_opener()
+    plain = encoded(ending)
+    assert structure_digest(plain, KINDS[ending]) is not None
+    iloc = plain.find(b"iloc")
+    for place in range(iloc + 8, iloc - 4 + int.from_bytes(plain[iloc - 4 : iloc], "big")):
+        wrong = plain[:place] + b"\xff" + plain[place + 1 :]
+        assert structure_digest(wrong, KINDS[ending]) != structure_digest(plain, KINDS[ending]), place - iloc
+    assert structure_digest(plain[: len(plain) // 2], KINDS[ending]) is None
+    assert structure_digest(plain.replace(b"infe\2", b"infe\0"), KINDS[ending]) is None
+    assert structure_digest(plain + struct.pack(">I4s", 8, b"moov"), KINDS[ending]) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), ending=st.sampled_from(["heic", "avif"]))
+def test_a_hostile_box_has_a_digest_or_none_and_never_fails(data: st.DataObject, ending: str) -> None:
+    pillow_heif.register_heif_opener()
+    damaged = bytearray(encoded(ending))
+    for _ in range(data.draw(st.integers(1, 5))):
+        damaged[data.draw(st.integers(0, min(len(damaged) - 1, 700)))] = data.draw(st.integers(0, 255))
+    found = structure_digest(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]), KINDS[ending])
+    assert found is None or len(found) == 32
 
 
 def test_further_pictures_of_a_jpeg_count(decoder: Decoder, tmp_path: Path) -> None:

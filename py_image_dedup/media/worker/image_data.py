@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, Final, TypeAlias
 
 from blake3 import blake3
@@ -44,9 +44,11 @@ def image_data_digest(stream: BinaryIO, picture: Image.Image, kind: str) -> byte
         digest_structure(stream, items)
         if kind == "JPEG" and "mp" in picture.info:
             _add_further_pictures(stream, items, picture.info.get("mpoffset"))
-    except (_NotUnderstoodError, struct.error, EOFError):
+    except (_NotUnderstoodError, struct.error, EOFError, OverflowError):
         return None
-    items.add(b"show", f"{kind} {orientation_of(picture, kind)} ".encode() + colour_space(picture.info))
+    # HEIF's own boxes rotate it, and count there; the tag is only compared in case that they are not there.
+    orientation = (orientation_of(picture, kind), picture.info.get("original_orientation"))
+    items.add(b"show", f"{kind} {orientation} ".encode() + colour_space(picture.info))
     return items.digest()
 
 
@@ -240,7 +242,7 @@ def _webp(stream: BinaryIO, items: _Items) -> None:
         name, length = struct.unpack("<4sI", _exactly(stream, 8))
         if stream.tell() + length > end:
             raise _NotUnderstoodError
-        if name in _WEBP_IGNORED or name == b"VP8X":
+        if name in _WEBP_IGNORED or (name == b"VP8X" and stream.tell() == 20):
             _skip(stream, length)
         else:
             items.copy(stream, length)
@@ -250,7 +252,154 @@ def _webp(stream: BinaryIO, items: _Items) -> None:
     raise _NotUnderstoodError
 
 
-_STRUCTURES: dict[str, _Structure] = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}
+# HEIF and AVIF (ISO 14496-12, ISO 23008-12)
+
+_LARGEST_META = 16 << 20
+"""Bytes of the box of all metadata; with more a file has no digest."""
+_METADATA_ITEMS = frozenset({b"Exif", b"mime", b"uri "})
+_ITEM_BOXES = frozenset({b"hdlr", b"iinf", b"iloc", b"idat", b"iref", b"dinf"})
+"""Boxes that change with the metadata items, and count item by item."""
+_DESCRIBES = b"cdsc"
+"""The reference of a metadata item to the image that it describes."""
+
+
+def _heif(stream: BinaryIO, items: _Items) -> None:
+    size = stream.seek(0, os.SEEK_END)
+    tops = [(name, place) for name, place in _top_boxes(stream, size) if name in {b"meta", b"moov"}]
+    if [name for name, _ in tops] != [b"meta"]:
+        raise _NotUnderstoodError  # an image sequence is a video track
+    start, end = tops[0][1]
+    if end - start > _LARGEST_META:
+        raise _NotUnderstoodError
+    stream.seek(start)
+    meta: dict[bytes, bytes] = {}
+    for name, content in _boxes(_exactly(stream, end - start)[4:]):
+        if name in meta:
+            raise _NotUnderstoodError
+        meta[name] = content
+        if name not in _ITEM_BOXES:  # the primary item; the properties of all items, colours and rotation among them
+            items.add(name, content)
+    for name, reference in _boxes(meta.get(b"iref", bytes(4))[4:]):
+        if name != _DESCRIBES:
+            items.add(name, reference)
+    _copy_items(stream, size, meta, items)
+
+
+def _copy_items(stream: BinaryIO, size: int, meta: Mapping[bytes, bytes], items: _Items) -> None:
+    locations = _locations(meta.get(b"iloc", b""))
+    left = size  # items share no bytes, unless the file is hostile
+    for number, kind in _item_kinds(meta.get(b"iinf", b"")):
+        if kind in _METADATA_ITEMS:
+            continue
+        in_idat, extents = locations.get(number, (False, []))
+        for offset, length in extents:
+            left -= length
+            if length == 0 or left < 0:
+                raise _NotUnderstoodError
+            if in_idat:
+                items.extend(_part(meta.get(b"idat", b""), offset, length))
+            else:
+                stream.seek(offset)
+                items.copy(stream, length)
+        items.add(b"item", struct.pack(">I4s", number, kind))
+
+
+def _top_boxes(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """Yield the name, start and end of the content of each box of a file."""
+    at = 0
+    for _ in range(_MOST_SEGMENTS):
+        if at >= size:
+            return
+        stream.seek(at)
+        length, name = struct.unpack(">I4s", _exactly(stream, 8))
+        header = 8
+        if length == 1:
+            length, header = struct.unpack(">Q", _exactly(stream, 8))[0], 16
+        elif length == 0:
+            length = size - at
+        if length < header or at + length > size:
+            # Bytes behind the last box are no box.
+            return
+        yield name, (at + header, at + length)
+        at += length
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and content of each box in the content of another one."""
+    at = 0
+    while at < len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if length < 8 or at + length > len(data):
+            raise _NotUnderstoodError
+        yield name, data[at + 8 : at + length]
+        at += length
+
+
+def _item_kinds(iinf: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and kind of each item."""
+    for name, entry in _boxes(iinf[6 if iinf[:1] == b"\0" else 8 :]):
+        version = entry[0] if entry else 0
+        if name != b"infe" or version not in {2, 3}:
+            raise _NotUnderstoodError
+        number, protection, kind = struct.unpack_from(">HH4s" if version == 2 else ">IH4s", entry, 4)
+        if protection:
+            raise _NotUnderstoodError
+        yield number, kind
+
+
+def _locations(iloc: bytes) -> dict[int, tuple[bool, list[tuple[int, int]]]]:
+    """Return, by item, whether its data is in the box ``idat`` instead of the file, and its ``(offset, length)``s."""
+    fields = _Fields(iloc)
+    version = fields.number(1)
+    fields.number(3)
+    sizes = fields.number(2)
+    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_size = sizes & 15 if version else 0
+    if version > 2:
+        raise _NotUnderstoodError
+    found: dict[int, tuple[bool, list[tuple[int, int]]]] = {}
+    for _ in range(fields.number(4 if version == 2 else 2)):
+        item = fields.number(4 if version == 2 else 2)
+        method = fields.number(2) & 15 if version else 0
+        if fields.number(2) or method > 1:
+            raise _NotUnderstoodError  # the data is in another file or item
+        base = fields.number(base_size)
+        extents = []
+        for _ in range(fields.number(2)):
+            fields.number(index_size)
+            offset = fields.number(offset_size)
+            extents.append((base + offset, fields.number(length_size)))
+        if item in found:
+            raise _NotUnderstoodError
+        found[item] = (method == 1, extents)
+    return found
+
+
+class _Fields:
+    """Reads numbers from bytes, one after another."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def number(self, length: int) -> int:
+        """Return the next big-endian number of so many bytes.
+
+        Raises:
+            EOFError: There are fewer bytes.
+        """
+        value = int.from_bytes(_part(self._data, self._at, length), "big")
+        self._at += length
+        return value
+
+
+def _part(data: bytes, offset: int, length: int) -> bytes:
+    if offset + length > len(data):
+        raise EOFError
+    return data[offset : offset + length]
+
+
+_STRUCTURES: dict[str, _Structure] = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp, "HEIF": _heif, "AVIF": _heif}
 
 
 def _exactly(stream: BinaryIO, length: int) -> bytes:
