@@ -72,6 +72,18 @@ def list_runs(state_directory: Path) -> tuple[RunSummary, ...]:
     return tuple(sorted((one for one in found if one is not None), key=lambda one: (one.when, one.run)))
 
 
+def list_roots(state_directory: Path) -> tuple[Path, ...]:
+    """Return the folders that any run of a state directory searched or moved files to, each once."""
+    from py_image_dedup.removal.journal import read_history
+
+    found: dict[Path, None] = {}
+    runs = state_directory / RUNS_NAME
+    for folder in sorted(runs.iterdir()) if runs.is_dir() else ():
+        with suppress(JournalError):
+            found |= dict.fromkeys(read_history(folder).trusted_roots)
+    return tuple(found)
+
+
 def _summary(directory: Path) -> RunSummary | None:
     # Not at the top: every run imports this module for a name, and few ask what earlier runs did.
     from py_image_dedup.removal.journal import State, read_history
