@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -238,6 +238,26 @@ def make_plan(
     )
     check_plan(plan)
     return plan
+
+
+def for_run(plan: Plan, run: str) -> Plan:
+    """Return the plan as one of another run: a saved plan is carried out under a name, and in a quarantine, of its own.
+
+    Raises:
+        PlanError: The name cannot be one.
+    """
+
+    def moved(action: Action) -> Action:
+        if action.kind is not ActionKind.QUARANTINE or action.target is None:
+            return action
+        name, *below = action.target.relative_to(action.root).parts
+        if not below or below[0] != plan.run:
+            return action
+        return replace(action, target=action.root.joinpath(name, run, *below[1:]))
+
+    renamed = replace(plan, run=run, actions=tuple(moved(action) for action in plan.actions))
+    check_plan(renamed)
+    return renamed
 
 
 def reason_to_stay(

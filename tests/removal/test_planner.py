@@ -15,6 +15,7 @@ from py_image_dedup.removal.plan import (
     PlanError,
     RemovalOptions,
     check_plan,
+    for_run,
     make_plan,
     reason_to_stay,
 )
@@ -205,3 +206,9 @@ def test_two_actions_with_one_target_are_refused() -> None:
 def test_the_same_groups_give_the_same_plan() -> None:
     groups = [group(K, SAME, LIKE), group(entry("/backup/z.jpg", 3), entry("/photos/phone/z.jpg", 3))]
     assert plan(*groups) == plan(*groups)
+
+
+def test_a_plan_for_another_run_uses_a_quarantine_of_its_own() -> None:
+    made = for_run(plan(group(K, SAME, LIKE)), "later")
+    assert made.run == "later"
+    assert made.actions[1].target == Path("/photos/.py-image-dedup-quarantine/later/b/like.jpg")
