@@ -49,6 +49,8 @@ COMMANDS: Mapping[str, str] = {
     "apply": "apply",
     "undo": "runs",
     "runs": "runs",
+    "verify": "runs",
+    "quarantine": "quarantine",
     "status": "index",
     "clear": "index",
     "index": "index",
@@ -94,7 +96,8 @@ class Commands(click.Group):
         for each in (command, *getattr(command, "commands", {}).values()):
             if EXIT_CODE_HELP not in (each.epilog or ""):
                 each.epilog = f"{each.epilog}\n\n{EXIT_CODE_HELP}" if each.epilog else EXIT_CODE_HELP
-            if not isinstance(each, click.Group) and _GLOBAL_OPTIONS[0] not in each.params:
+            is_command = not isinstance(each, click.Group) or each.invoke_without_command
+            if is_command and _GLOBAL_OPTIONS[0] not in each.params:
                 each.params += _GLOBAL_OPTIONS
         return command
 

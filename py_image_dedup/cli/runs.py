@@ -1,9 +1,13 @@
-"""``runs``: list what was done."""
+"""The commands on earlier runs: list them, show one, verify one, and undo one or some of its files."""
 
 from __future__ import annotations
 
 import difflib
+import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,124 +17,338 @@ from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.output import Session, progress_session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from py_image_dedup.model.plan import Outcome
+    from py_image_dedup.removal.journal import Entry
     from py_image_dedup.removal.runs import RunSummary
 
 
-@click.command(name="runs")
-@pass_invocation
-def runs_command(invocation: Invocation, /) -> None:
+@click.group(name="runs", invoke_without_command=True)
+@click.pass_context
+def runs_command(ctx: click.Context, /) -> None:
     """List the runs and what they did, the oldest first.
 
-    A name can be given to the command undo. The folder runs/NAME in the state directory has the plan, the journal and
-    the result of a run.
+    Other commands take the name of a run: runs show, undo and verify. The folder runs/NAME in the state directory has
+    the plan, the journal and the result of a run.
     """
+    if ctx.invoked_subcommand is None:
+        invocation = ctx.find_object(Invocation)
+        if invocation is not None:
+            _list(invocation)
+
+
+def _list(invocation: Invocation) -> None:
     from py_image_dedup.removal.runs import list_runs
     from py_image_dedup.report.text import readable
 
-    settings = invocation.settings()
-    runs = list_runs(settings.state_directory)
+    runs = list_runs(invocation.settings().state_directory)
     if not runs:
-        invocation.say("There was no run yet.")
+        invocation.say("There are no runs yet.")
     with readers_may_leave():
         for run in runs:
             when = run.when.astimezone().strftime("%Y-%m-%d %H:%M")
-            click.echo(f"{readable(run.run)}  {when}  {run_words(run)}")
+            click.echo(f"{readable(run.run)}  {when}  {run_text(run)}")
             if run.problem:
                 click.echo(f"  {readable(run.problem)}")
 
 
-def run_words(run: RunSummary) -> str:
-    """Return what a run did, in words."""
+def run_text(run: RunSummary) -> str:
+    """Return what a run did: ``12 done, 3 of them permanently deleted from quarantine``."""
     from py_image_dedup.report.text import count_words
 
     if run.dry_run:
         return f"dry run, {count_words(run.planned, 'file')} to remove" if run.planned else "dry run, nothing to remove"
-    words = [f"{count:,} {status.value}" for status, count in sorted(run.counts.items())] or ["nothing done"]
+    parts = [f"{count:,} {status.value}" for status, count in sorted(run.counts.items())]
     if run.is_undone:
-        words.append("all brought back")
+        parts.append("all restored")
     elif run.undone:
-        words.append(f"{run.undone:,} brought back")
+        parts.append(f"{run.undone:,} restored")
     if run.expired:
-        words.append(f"{run.expired:,} deleted from quarantine")
+        parts.append(f"{run.expired:,} expired in quarantine since")
+    if run.deleted_from_quarantine:
+        parts.append(f"{count_words(run.deleted_from_quarantine, 'file')} permanently deleted from quarantine")
     if run.interrupted:
-        words.append("not finished")
-    return ", ".join(words)
+        parts.append("not finished")
+    return ", ".join(parts) or "nothing done"
+
+
+@runs_command.command(name="show")
+@click.argument("run", metavar="RUN")
+@pass_invocation
+def show_command(invocation: Invocation, /, run: str) -> None:
+    """Show what a run did, file by file.
+
+    Each file is listed with what was done with it, where it is now, and the keeper that it was removed for. Of a dry
+    run its plan is shown.
+    """
+    from py_image_dedup.removal.journal import read_history
+    from py_image_dedup.removal.runs import list_runs
+    from py_image_dedup.removal.serialization import PLAN_NAME, load_plan
+    from py_image_dedup.report.text import readable
+
+    chosen = _named(list_runs(invocation.settings().state_directory), run)
+    history = read_history(chosen.directory)
+    plan_path = chosen.directory / PLAN_NAME
+    begun = {entry.action.number for entry in history.entries.values()}
+    planned = load_plan(plan_path).actions if plan_path.exists() else ()
+    with readers_may_leave():
+        when = chosen.when.astimezone().strftime("%Y-%m-%d %H:%M")
+        click.echo(f"{readable(chosen.run)}  {when}  {run_text(chosen)}")
+        for _, entry in sorted(history.entries.items()):
+            for line in entry_lines(entry):
+                click.echo(readable(line))
+        for action in planned:
+            if action.number not in begun:
+                status = "planned" if chosen.dry_run else "not done"
+                click.echo(readable(f"  {f'{status}: {action.kind.value}':<22}{action.source.path}"))
+                click.echo(readable(f"{'':<24}keeper {action.keeper.path}"))
+
+
+def entry_lines(entry: Entry) -> Iterator[str]:
+    """Yield the lines about one file of a run: what was done, where it is, its keeper, and why it was not done."""
+    from py_image_dedup.removal.journal import State
+    from py_image_dedup.report.text import PARTICIPLES
+
+    action = entry.action
+    done = PARTICIPLES[action.kind]
+    texts = {
+        State.INTENDED: f"{action.kind.value}: begun",
+        State.DONE: done,
+        State.SKIPPED: f"{action.kind.value}: not done",
+        State.UNDOING: f"{done}, undo begun",
+        State.UNDONE: f"{done}, restored",
+        State.EXPIRING: f"{done}, expiring",
+        State.EXPIRED: f"{done}, expired",
+    }
+    text = f"{done}, expired" if entry.expired else texts[entry.state]
+    yield f"  {text:<22}{action.source.path}"
+    if entry.state is State.DONE and entry.location is not None and not entry.expired:
+        yield f"{'':<24}now {entry.location}"
+    if action.quarantined is not None:
+        yield f"{'':<24}it was {action.quarantined.path}, removed by {action.quarantined.run}"
+    yield f"{'':<24}{action.match_class.value} to the keeper {action.keeper.path}"
+    if entry.message:
+        yield f"{'':<24}{entry.message}"
+
+
+@runs_command.command(name="verify")
+@click.argument("run", metavar="RUN")
+@pass_invocation
+def runs_verify_command(invocation: Invocation, /, run: str) -> int:
+    """Check that the files of a run are where its journal says and that its keepers are whole.
+
+    The same as the command verify.
+    """
+    return _verify(invocation, run)
+
+
+@click.command(name="verify")
+@click.argument("run", metavar="RUN")
+@pass_invocation
+def verify_command(invocation: Invocation, /, run: str) -> int:
+    """Check that the files of a run are where its journal says and that its keepers are whole.
+
+    Every file is read and compared with its digest. Nothing is changed. The exit code is 1 if anything is not as it
+    should be.
+    """
+    return _verify(invocation, run)
+
+
+def _verify(invocation: Invocation, run: str) -> int:
+    from py_image_dedup.model.events import PhaseFinished, PhaseStarted
+    from py_image_dedup.model.failure import Phase
+    from py_image_dedup.model.result import PhaseSummary
+    from py_image_dedup.removal.runs import list_runs
+    from py_image_dedup.removal.verify import verify_run
+    from py_image_dedup.report.text import count_words, readable
+
+    chosen = _real(_named(list_runs(invocation.settings().state_directory), run))
+    with progress_session(invocation) as session:
+        session.observer(PhaseStarted(Phase.REMOVE, sum(chosen.counts.values())))
+        findings = verify_run(chosen.directory, observer=session.observer, should_stop=session.interrupt)
+        session.observer(PhaseFinished(PhaseSummary(Phase.REMOVE, 0.0)))
+    problems = [problem for finding in findings for problem in finding.problems]
+    with readers_may_leave():
+        for problem in problems:
+            click.echo(f"  {readable(problem)}")
+        if not invocation.quiet:
+            checked = count_words(len(findings), "file")
+            click.echo(f"{checked} of the run {readable(chosen.run)} checked, {count_words(len(problems), 'problem')}")
+    if session.interrupt():
+        return session.interrupt.exit_code
+    return ExitCode.FAILED if problems else ExitCode.DONE
 
 
 @click.command(name="undo")
-@click.argument("run", required=False, metavar="[RUN]")
+@click.argument("targets", nargs=-1, metavar="[RUN] [FILE ...]")
+@click.option("--dry-run", "-dr", is_flag=True, help="Show what would be restored.")
 @pass_invocation
-def undo_command(invocation: Invocation, /, run: str | None) -> ExitCode:
-    """Bring back what a run removed.
+def undo_command(invocation: Invocation, /, targets: tuple[str, ...], *, dry_run: bool) -> int:
+    """Restore what a run removed.
 
-    That is the last run that removed anything, or the RUN of that name; the command runs lists them. Each file is
-    put back where it was, with its times. Nothing is overwritten; a file that cannot be brought back is named with
-    the reason.
+    Without arguments that is the last run that removed anything; the command runs lists them. FILEs are paths that
+    files had before a run removed them, or have now in quarantine or in the target directory: only these are
+    restored. Each file is put back where it was, with its times. Nothing is overwritten; a file that cannot be
+    restored is named with the reason. What was deleted from the quarantine cannot be restored.
     """
     from py_image_dedup.removal.runs import RunLock, list_runs
 
     settings = invocation.settings()
-    chosen = _choose(list_runs(settings.state_directory), run)
-    if chosen is None:
-        invocation.say("There is no run that removed anything and was not taken back.")
+    chosen = _choose(list_runs(settings.state_directory), targets)
+    if not chosen:
+        invocation.say("Nothing to undo.")
         return ExitCode.DONE
+    failed = False
+    if dry_run:
+        for each in chosen:
+            outcomes = _preview(each)
+            failed |= _print(each.run, outcomes, invocation)
+        return ExitCode.INCOMPLETE if failed else ExitCode.DONE
     with RunLock(settings.state_directory), progress_session(invocation) as session:
-        outcomes = _undo(chosen, session)
-    if not invocation.quiet:
-        with readers_may_leave():
-            _print(chosen, outcomes)
+        for each in chosen:
+            if not session.interrupt():
+                failed |= _print(each.run, _undo(each, session), invocation)
     if session.interrupt():
-        invocation.say("Stopped. The same command goes on from there.")
-        return ExitCode.FAILED
-    return ExitCode.INCOMPLETE if any(outcome.status == "failed" for outcome in outcomes) else ExitCode.DONE
+        invocation.say("Stopped. Run the same command to continue.")
+        return session.interrupt.exit_code
+    return ExitCode.INCOMPLETE if failed else ExitCode.DONE
 
 
-def _choose(runs: Sequence[RunSummary], name: str | None) -> RunSummary | None:
-    """The run of this name, or the last one that there is something to take back of.
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A run to undo; with ``only``, nothing but some of its files."""
+
+    run: RunSummary
+    only: frozenset[Path] | None = None
+
+
+def _choose(runs: Sequence[RunSummary], targets: Sequence[str]) -> list[_Choice]:
+    """Return the runs to undo: one by name, those of some files, or the last one that can be undone.
 
     Raises:
-        click.UsageError: There is no run of this name, or it was a dry one.
+        click.UsageError: There is no run of this name, it was a dry run, or no run removed a file.
     """
-    if name is None:
+    if not targets:
         real = (run for run in reversed(runs) if not run.dry_run and not run.is_undone)
-        return next((run for run in real if run.interrupted or any(run.counts.values())), None)
+        last = next((run for run in real if run.interrupted or any(run.counts.values())), None)
+        return [] if last is None else [_Choice(last)]
+    named = next((run for run in runs if run.run == targets[0]), None)
+    paths = [Path(os.path.abspath(each)) for each in (targets if named is None else targets[1:])]  # noqa: PTH100 - keeps links
+    if named is not None:
+        named = _real(named)
+        return [_Choice(named, _files_of(named, paths) if paths else None)]
+    if len(targets) == 1 and os.sep not in targets[0] and not _runs_with(runs, paths):
+        _named(runs, targets[0])  # it is no file of a run either: name the nearest run
+    by_run = _runs_with(runs, paths)
+    missing = [path for path in paths if path not in {path for found in by_run.values() for path in found}]
+    if missing:
+        raise click.UsageError(f"No run removed {click.format_filename(missing[0])}.")
+    return [_Choice(run, frozenset(by_run[run.run])) for run in runs if run.run in by_run]
+
+
+def _runs_with(runs: Sequence[RunSummary], paths: Sequence[Path]) -> dict[str, set[Path]]:
+    """Return the files that can be restored, by the last run that removed them."""
+    from py_image_dedup.removal.journal import JournalError, State, read_history
+
+    found: dict[str, set[Path]] = {}
+    left = set(paths)
+    for run in reversed(runs):
+        if run.dry_run or not left:
+            continue
+        try:
+            entries = read_history(run.directory).entries.values()
+        except JournalError:
+            continue
+        for entry in entries:
+            here = left & {entry.action.source.path, entry.location}
+            if here and entry.state not in {State.SKIPPED, State.UNDONE}:
+                found.setdefault(run.run, set()).update(here)
+        left -= found.get(run.run, set())
+    return found
+
+
+def _files_of(run: RunSummary, paths: Sequence[Path]) -> frozenset[Path]:
+    from py_image_dedup.removal.journal import read_history
+
+    entries = read_history(run.directory).entries.values()
+    known = {path for entry in entries for path in (entry.action.source.path, entry.location)}
+    for path in paths:
+        if path not in known:
+            raise click.UsageError(f"The run {run.run} did not remove {click.format_filename(path)}.")
+    return frozenset(paths)
+
+
+def _named(runs: Sequence[RunSummary], name: str) -> RunSummary:
+    """Return the run of this name.
+
+    Raises:
+        click.UsageError: There is none.
+    """
     found = next((run for run in runs if run.run == name), None)
     if found is None:
         near = difflib.get_close_matches(name, [run.run for run in runs], n=1)
         hint = f" Did you mean {near[0]}?" if near else " The command runs lists them."
         raise click.UsageError(f"There is no run {click.format_filename(name)}.{hint}")
-    if found.dry_run:
-        raise click.UsageError(f"The run {found.run} was a dry one and changed nothing.")
     return found
 
 
-def _undo(run: RunSummary, session: Session) -> tuple[Outcome, ...]:
+def _real(run: RunSummary) -> RunSummary:
+    if run.dry_run:
+        raise click.UsageError(f"The run {run.run} was a dry run and changed nothing.")
+    return run
+
+
+def _preview(chosen: _Choice) -> tuple[Outcome, ...]:
+    from py_image_dedup.removal.undo import undo
+
+    return undo(chosen.run.directory, only=chosen.only, dry_run=True)
+
+
+def _undo(chosen: _Choice, session: Session) -> tuple[Outcome, ...]:
     from py_image_dedup.model.events import PhaseFinished, PhaseStarted
     from py_image_dedup.model.failure import Phase
     from py_image_dedup.model.plan import OutcomeStatus
     from py_image_dedup.model.result import PhaseSummary
     from py_image_dedup.removal.undo import undo
 
-    session.observer(PhaseStarted(Phase.REMOVE, run.counts.get(OutcomeStatus.DONE)))
-    outcomes = undo(run.directory, observer=session.observer, should_stop=session.interrupt)
+    total = chosen.run.counts.get(OutcomeStatus.DONE) if chosen.only is None else len(chosen.only)
+    session.observer(PhaseStarted(Phase.REMOVE, total))
+    outcomes = undo(chosen.run.directory, only=chosen.only, observer=session.observer, should_stop=session.interrupt)
     session.observer(PhaseFinished(PhaseSummary(Phase.REMOVE, 0.0)))
     return outcomes
 
 
-def _print(run: RunSummary, outcomes: Sequence[Outcome]) -> None:
+def _print(run: RunSummary, outcomes: Sequence[Outcome], invocation: Invocation) -> bool:
+    """Print what an undo did or would do; return whether something could not be restored."""
+    if not invocation.quiet:
+        with readers_may_leave():
+            print_restored(run.run, outcomes)
+    return any(outcome.status == "failed" for outcome in outcomes)
+
+
+def print_restored(run: str, outcomes: Sequence[Outcome]) -> None:
+    """Print which files of a run were restored, or would be, and why others were not."""
+    from py_image_dedup.model.plan import ActionKind
     from py_image_dedup.report.text import count_words, readable
 
-    back = [outcome for outcome in outcomes if outcome.status == "done"]
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    for outcome in back:
-        click.echo(f"  brought back  {readable(outcome.action.source.path)}")
-    for outcome in failed:
-        click.echo(f"  FAILED        {readable(outcome.action.source.path)}")
-        click.echo(f"                {readable(outcome.message)}")
-    click.echo(f"{count_words(len(back), 'file')} of the run {run.run} brought back")
-    if failed:
-        click.echo(f"{count_words(len(failed), 'file')} could not be brought back")
-    rest = len(outcomes) - len(back) - len(failed)
-    if rest:
-        click.echo(f"{count_words(rest, 'file')} needed nothing")
+    verbs = {"done": "restored", "planned": "to restore", "failed": "FAILED"}
+    for status in ("done", "planned", "failed"):
+        for outcome in outcomes:
+            if outcome.status == status:
+                click.echo(f"  {verbs[status]:<12}{readable(outcome.action.source.path)}")
+                if outcome.message:
+                    click.echo(f"  {'':<12}{readable(outcome.message)}")
+    counts = Counter(outcome.status.value for outcome in outcomes)
+    lost = sum(outcome.action.kind is ActionKind.EXPIRE for outcome in outcomes)
+    of_run = f"of the run {readable(run)}"
+    if counts["planned"]:
+        click.echo(f"{count_words(counts['planned'], 'file')} {of_run} would be restored")
+    if counts["done"] or not counts["planned"]:
+        click.echo(f"{count_words(counts['done'], 'file')} {of_run} restored")
+    if counts["failed"]:
+        click.echo(f"{count_words(counts['failed'], 'file')} could not be restored")
+    if lost:
+        click.echo(f"{count_words(lost, 'file')} permanently deleted from quarantine, which cannot be undone")
+    if counts["skipped"] > lost:
+        click.echo(f"{count_words(counts['skipped'] - lost, 'file')} unchanged")

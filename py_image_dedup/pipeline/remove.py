@@ -140,7 +140,7 @@ def remove(
         # Not at the top: a dry run starts sooner without all that moves and journals files.
         from py_image_dedup.removal.executor import execute
 
-        outcomes = execute(plan, run_directory, dry_run=False, observer=observer, should_stop=should_stop)
+        outcomes = execute(plan, run_directory, observer=observer, should_stop=should_stop)
         if any((root / QUARANTINE_NAME).is_dir() for root in plan.roots):
             from py_image_dedup.removal.manifest import tidy_quarantines
 

@@ -66,7 +66,6 @@ def execute(
     plan: Plan,
     run_directory: Path,
     *,
-    dry_run: bool,
     observer: Observer = ignore,
     should_stop: Callable[[], bool] = never,
     step: Step = no_step,
@@ -80,7 +79,6 @@ def execute(
     Args:
         plan: Checked again first.
         run_directory: Where ``journal.jsonl`` is written; made if it is not there. The caller holds the run lock.
-        dry_run: Nothing is looked at and nothing is done.
         observer: Is told every outcome.
         should_stop: Asked before each file.
         step: Is told each step of each action.
@@ -92,8 +90,6 @@ def execute(
         PlanError: The plan breaks an invariant, or the journal is of another plan.
         JournalError: The journal cannot be opened. If it fails later, the outcomes say so.
     """
-    if dry_run:
-        return show(plan, observer)
     check_plan(plan)
     if not plan.actions:
         return ()

@@ -57,13 +57,19 @@ class Journal:
         run: Its name.
         roots: What is searched, and below what a file's folders may not be links.
         target_directory: The same for what is moved.
+        planned: Number of actions of the plan that is carried out, which may be an edited one.
 
     Raises:
         JournalError: It cannot be opened.
     """
 
     def __init__(
-        self, run_directory: Path, run: str, roots: Sequence[Path] = (), target_directory: Path | None = None
+        self,
+        run_directory: Path,
+        run: str,
+        roots: Sequence[Path] = (),
+        target_directory: Path | None = None,
+        planned: int | None = None,
     ) -> None:
         self.path = run_directory / JOURNAL_NAME
         try:
@@ -81,6 +87,7 @@ class Journal:
                     "at": now(),
                     "roots": [path_to_json(root) for root in roots],
                     "target_directory": None if target_directory is None else path_to_json(target_directory),
+                    **({} if planned is None else {"planned": planned}),
                 }
             )
             self._flush_names(run_directory)
@@ -91,7 +98,7 @@ class Journal:
     @classmethod
     def of(cls, plan: Plan, run_directory: Path) -> Journal:
         """Open the journal of a plan's run."""
-        return cls(run_directory, plan.run, plan.roots, plan.target_directory)
+        return cls(run_directory, plan.run, plan.roots, plan.target_directory, len(plan.actions))
 
     def record_intent(self, action: Action, metadata: FileMetadata, new_folders: Sequence[Path]) -> None:
         """Tell what will be done with a file and what it has besides its bytes.
@@ -297,6 +304,7 @@ class History:
     Attributes:
         run: The name of the run; empty if nothing could be read.
         started: When the journal was begun.
+        planned: Number of actions of the plan that was carried out last, if the journal has it.
         trusted_roots: Roots and target directories: folders that may be reached through links.
         entries: By number of action, those that were begun.
         outcomes: The last outcome of every action that has one, begun or not.
@@ -308,6 +316,7 @@ class History:
 
     run: str = ""
     started: datetime | None = None
+    planned: int | None = None
     trusted_roots: tuple[Path, ...] = ()
     entries: dict[int, Entry] = field(default_factory=dict)
     outcomes: dict[int, OutcomeStatus] = field(default_factory=dict)
@@ -403,6 +412,8 @@ def _opened(history: History, record: Json, where: str, path: Path) -> None:
         raise JournalError(f"{path} is of version {version}, made by a newer py-image-dedup; use that one")
     history.run = field_of(record, "run", str, where)
     history.started = history.started or datetime.fromisoformat(field_of(record, "at", str, where))
+    if "planned" in record:
+        history.planned = field_of(record, "planned", int, where)
     folders = [*field_of(record, "roots", list, where)]
     if record.get("target_directory") is not None:
         folders.append(record["target_directory"])

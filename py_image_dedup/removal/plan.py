@@ -203,8 +203,8 @@ def make_plan(
 ) -> Plan:
     """Say what to do with every redundant file that may be removed.
 
-    The same arguments give the same plan. A moved file keeps its path below its root; where two roots, or a file that
-    is there already, want one name, the later gets `` (2)`` before its extension.
+    The same arguments give the same plan. A moved file keeps its path below its root, and below the root's name if
+    files of several roots may go. Where a file has the name already, the later one gets `` (2)`` before its extension.
 
     Args:
         run: The name of the run; the quarantine has a folder of this name.
@@ -221,7 +221,7 @@ def make_plan(
         raise PlanError("the action 'move' needs a target directory: set deduplication.duplicates_target_directory")
     ownership = Ownership(roots)
     entries = [entry for group in groups for entry in (group.keeper, *(one.entry for one in group.redundant))]
-    targets = _Targets(taken, {entry.stat.path for entry in entries})
+    targets = _Targets(taken, {entry.stat.path for entry in entries}, roots)
     actions: list[Action] = []
     for number, group in enumerate(groups, start=1):
         for redundant in group.redundant:
@@ -303,7 +303,8 @@ def _action(
     kind = _kind(match_class, options)
     target: Path | None = None
     if kind is ActionKind.MOVE and options.target_directory is not None:
-        target = targets.free(options.target_directory / stat.path.relative_to(root.path))
+        folder = options.target_directory / targets.folder_of(root.path)
+        target = targets.free(folder / stat.path.relative_to(root.path))
     elif kind is ActionKind.QUARANTINE:
         target = targets.free(root.path / options.quarantine_name / run / stat.path.relative_to(root.path))
     return Action(
@@ -331,9 +332,14 @@ def _kind(match_class: MatchClass, options: RemovalOptions) -> ActionKind:
 class _Targets:
     """Gives every file a name of its own."""
 
-    def __init__(self, taken: Callable[[Path], bool], given: set[Path]) -> None:
+    def __init__(self, taken: Callable[[Path], bool], given: set[Path], roots: Iterable[Root]) -> None:
         self._taken = taken
         self._given = given
+        self._folders = _folders_of([root.path for root in roots if not root.protected])
+
+    def folder_of(self, root: Path) -> str:
+        """Return the folder of a root below the target directory; empty if there is one root only."""
+        return self._folders.get(root, "")
 
     def free(self, wanted: Path) -> Path:
         for target in _numbered(wanted):
@@ -341,6 +347,19 @@ class _Targets:
                 self._given.add(target)
                 return target
         raise AssertionError("numbers do not end")
+
+
+def _folders_of(roots: Sequence[Path]) -> dict[Path, str]:
+    """Return a folder name for each of several roots: the root's own name, numbered where two have the same."""
+    if len(roots) < 2:
+        return {}
+    folders: dict[Path, str] = {}
+    given: set[str] = set()
+    for root in sorted(roots):
+        name = next(name for name in _numbered(Path(root.name or "root")) if name.name.casefold() not in given).name
+        given.add(name.casefold())
+        folders[root] = name
+    return folders
 
 
 def _numbered(path: Path) -> Iterator[Path]:

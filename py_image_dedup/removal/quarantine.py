@@ -22,9 +22,9 @@ from py_image_dedup.model.plan import (
     Plan,
     Quarantined,
 )
-from py_image_dedup.removal.filesystem import digest_of, is_file
+from py_image_dedup.removal.filesystem import NotAsPlanned, digest_of, is_file, open_in_dir, rename_new
 from py_image_dedup.removal.journal import JOURNAL_NAME, Entry, History, Journal, JournalError, State, read_history
-from py_image_dedup.removal.manifest import files_in, read_manifest, run_folders
+from py_image_dedup.removal.manifest import files_in, read_manifest, run_folders, tidy_run_folder
 from py_image_dedup.removal.plan import check_plan
 from py_image_dedup.removal.restore import CopyLocator
 
@@ -253,6 +253,26 @@ def _digest(path: Path) -> bytes:
         return digest_of(descriptor)
     finally:
         os.close(descriptor)
+
+
+def restore_without_record(one: InQuarantine) -> str | None:
+    """Put a file back of which neither a journal nor a manifest knows more than its path.
+
+    Returns:
+        Why that is impossible, or ``None`` if the file is back.
+    """
+    try:
+        with (
+            open_in_dir(one.path, [one.root]) as place,
+            open_in_dir(one.original, [one.root], make=True) as target,
+        ):
+            rename_new(place, target)
+    except FileExistsError:
+        return f"something else is at {one.original}; the removed file stays at {one.path}"
+    except (OSError, NotAsPlanned) as error:
+        return f"{one.path} could not be restored: {error}"
+    tidy_run_folder(one.root / QUARANTINE_NAME / one.run)
+    return None
 
 
 def adopt(files: Iterable[InQuarantine], runs_directory: Path) -> None:

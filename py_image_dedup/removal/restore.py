@@ -237,19 +237,7 @@ class Restorer:
                 finally:
                     os.close(descriptor)
                 return
-        raise NotAsPlanned(self._lost_words())
-
-    def _lost_words(self) -> str:
-        action, entry = self._action, self._entry
-        if entry.expired:
-            return f"{action.source.path} was deleted from the quarantine when its time was over"
-        if action.kind is ActionKind.TRASH:
-            return f"{action.source.path} was not found in the trash; look for it there"
-        if action.kind is ActionKind.DELETE and action.keeper_digest != action.source_digest:
-            return f"{action.source.path} was deleted at once, as asked for, and no file with its bytes is known"
-        where = entry.location or action.keeper.path
-        name = action.source.path.name
-        return f"{where} is not there any more or was changed; no other file with the bytes of {name} is known"
+        raise NotAsPlanned(lost_message(self._entry))
 
     def _is_whole(self, place: NameInDir) -> bool:
         """Tell whether a name has the bytes that the source had."""
@@ -282,6 +270,20 @@ class Restorer:
     def _occupied(self, place: NameInDir, where: Path | None) -> NotAsPlanned:
         kept = "its keeper has its bytes" if where is None else f"the removed one stays at {where}"
         return NotAsPlanned(f"something else is at {place.path} now; {kept}")
+
+
+def lost_message(entry: Entry) -> str:
+    """Return why the bytes of a removed file are nowhere any more."""
+    action = entry.action
+    if entry.expired:
+        return f"{action.source.path} was deleted from the quarantine when its time was over"
+    if action.kind is ActionKind.TRASH:
+        return f"{action.source.path} was not found in the trash; look for it there"
+    if action.kind is ActionKind.DELETE and action.keeper_digest != action.source_digest:
+        return f"{action.source.path} was deleted at once, as asked for, and no file with its bytes is known"
+    where = entry.location or action.keeper.path
+    name = action.source.path.name
+    return f"{where} is not there any more or was changed; no other file with the bytes of {name} is known"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from filelock import FileLock, Timeout
 
-from py_image_dedup.model.plan import OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, OutcomeStatus
 from py_image_dedup.removal.journal import JournalError
 from py_image_dedup.removal.plan import PlanError
 from py_image_dedup.removal.serialization import PLAN_NAME, load_plan
@@ -32,9 +32,10 @@ class RunSummary:
         directory: Its folder.
         when: Its beginning, with time zone.
         planned: How many actions its plan has.
-        counts: How many of them ended how.
-        undone: How many were brought back.
-        expired: How many were deleted from the quarantine, their days being over.
+        counts: Number of its actions by outcome, without those that delete from the quarantine.
+        undone: Number of files that were restored.
+        expired: Number of its files that a later run deleted from the quarantine.
+        deleted_from_quarantine: Number of files of earlier runs that this run deleted from the quarantine.
         interrupted: It was killed or stopped, or its undoing was, and can be gone on with.
         dry_run: It did nothing to the disk.
         problem: Why more cannot be told: a damaged journal, a plan of a newer version.
@@ -47,6 +48,7 @@ class RunSummary:
     counts: Mapping[OutcomeStatus, int] = field(default_factory=dict)
     undone: int = 0
     expired: int = 0
+    deleted_from_quarantine: int = 0
     interrupted: bool = False
     dry_run: bool = True
     problem: str = ""
@@ -68,6 +70,18 @@ def list_runs(state_directory: Path) -> tuple[RunSummary, ...]:
         return ()
     found = [_summary(folder) for folder in runs.iterdir() if folder.is_dir()]
     return tuple(sorted((one for one in found if one is not None), key=lambda one: (one.when, one.run)))
+
+
+def list_roots(state_directory: Path) -> tuple[Path, ...]:
+    """Return the folders that any run of a state directory searched or moved files to, each once."""
+    from py_image_dedup.removal.journal import read_history
+
+    found: dict[Path, None] = {}
+    runs = state_directory / RUNS_NAME
+    for folder in sorted(runs.iterdir()) if runs.is_dir() else ():
+        with suppress(JournalError):
+            found |= dict.fromkeys(read_history(folder).trusted_roots)
+    return tuple(found)
 
 
 def _summary(directory: Path) -> RunSummary | None:
@@ -93,8 +107,12 @@ def _summary(directory: Path) -> RunSummary | None:
         return None
     if history.damaged:
         problems.append(f"{history.damaged} lines of its journal cannot be read")
-    states = Counter(entry.state for entry in history.entries.values())
-    counts = Counter(history.outcomes.values())
+    entries = history.entries
+    states = Counter(entry.state for entry in entries.values())
+    expiring = {number for number, entry in entries.items() if entry.action.kind is ActionKind.EXPIRE}
+    counts = Counter(status for number, status in history.outcomes.items() if number not in expiring)
+    if history.planned is not None:
+        planned = history.planned
     return RunSummary(
         run=directory.name,
         directory=directory,
@@ -102,8 +120,9 @@ def _summary(directory: Path) -> RunSummary | None:
         planned=max(planned, len(history.outcomes)),
         counts=dict(counts),
         undone=states[State.UNDONE],
-        expired=states[State.EXPIRED],
-        interrupted=bool(history.run) and (bool(history.unfinished) or sum(counts.values()) < planned),
+        expired=sum(entry.expired for entry in entries.values()),
+        deleted_from_quarantine=sum(history.outcomes.get(number) is OutcomeStatus.DONE for number in expiring),
+        interrupted=bool(history.run) and (bool(history.unfinished) or len(history.outcomes) < planned),
         dry_run=not history.run,
         problem="; ".join(problems),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +16,16 @@ from py_image_dedup.removal.filesystem import missing_folders
 from py_image_dedup.removal.folders import remake_folders, remove_if_empty, restore_metadata
 from py_image_dedup.removal.journal import Entry, History, Journal, JournalError, State, Step, no_step, read_history
 from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder
+from py_image_dedup.removal.plan import can_be_undone
 from py_image_dedup.removal.recovery import recover
-from py_image_dedup.removal.restore import CopyLocator, Restorer
+from py_image_dedup.removal.restore import CopyLocator, Restorer, lost_message
 
 
 def undo(
     run_directory: Path,
     *,
+    only: Collection[Path] | None = None,
+    dry_run: bool = False,
     observer: Observer = ignore,
     should_stop: Callable[[], bool] = never,
     step: Step = no_step,
@@ -35,6 +38,8 @@ def undo(
 
     Args:
         run_directory: The folder of the run. The caller holds the run lock.
+        only: Paths that the files had, or have now; ``None``: every file of the run.
+        dry_run: Nothing is done; what would be is ``planned``.
         observer: Is told a ``PhaseAdvanced`` a file.
         should_stop: Asked before each file.
         step: Is told each step.
@@ -47,11 +52,13 @@ def undo(
     Raises:
         JournalError: There is no journal, or it cannot be read or written.
     """
-    recover(run_directory, step=step)
+    if not dry_run:
+        recover(run_directory, step=step)
     history = read_history(run_directory)
     if not history.run:
         raise JournalError(f"{run_directory} has no journal: this run removed nothing that could be brought back")
-    return _Undoing(run_directory, history, observer, should_stop, step).run()
+    undoing = _Undoing(run_directory, history, observer, should_stop, step)
+    return undoing.preview(only) if dry_run else undoing.run(only)
 
 
 class _Undoing:
@@ -68,8 +75,36 @@ class _Undoing:
         self._outcomes: dict[int, Outcome] = {}
         self._made: set[Path] = set(history.pruned)
 
-    def run(self) -> tuple[Outcome, ...]:
+    def preview(self, only: Collection[Path] | None) -> tuple[Outcome, ...]:
+        """Return what an undo would do."""
+        outcomes: list[Outcome] = []
+        for entry in self._chosen(only):
+            reason = _nothing_to_do(entry)
+            if reason is None and (entry.expired or not can_be_undone(entry.action)):
+                outcomes.append(Outcome(entry.action, OutcomeStatus.FAILED, message=lost_message(entry)))
+            elif reason is None:
+                outcomes.append(Outcome(entry.action, OutcomeStatus.PLANNED, entry.action.source.path))
+            else:
+                outcomes.append(Outcome(entry.action, OutcomeStatus.SKIPPED, message=reason))
+        return tuple(outcomes)
+
+    def _chosen(self, only: Collection[Path] | None) -> list[Entry]:
         entries = [self._history.entries[number] for number in sorted(self._history.entries, reverse=True)]
+        if only is None:
+            return entries
+        return [one for one in entries if one.action.source.path in only or one.location in only]
+
+    def _limit(self, entries: Sequence[Entry]) -> None:
+        """Make only those folders again that the chosen files are in."""
+        wanted = {folder for entry in entries for folder in entry.action.source.path.parents}
+        self._history.pruned = {path: each for path, each in self._history.pruned.items() if path in wanted}
+        self._made = set(self._history.pruned)
+
+    def run(self, only: Collection[Path] | None) -> tuple[Outcome, ...]:
+        """Bring the files back."""
+        entries = self._chosen(only)
+        if only is not None:
+            self._limit(entries)
         left: list[Entry] = []
         for entry in entries:
             reason = _nothing_to_do(entry)

@@ -157,7 +157,7 @@ class TerminalReport:
     def print_groups(self, result: RunResult) -> None:
         """Print each group, its keeper first."""
         self._folder = common_folder(result.roots)
-        if not result.groups and not result.outcomes:
+        if not result.groups and not result.outcomes and not result.kept_in_quarantine:
             return
         if self._folder is not None:
             self._line(f"Paths are below {readable(self._folder)}", "dim")

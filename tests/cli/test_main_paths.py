@@ -105,10 +105,10 @@ def test_a_real_run_removes_and_undo_brings_everything_back(program: Program, li
     assert undone.code == 0, undone.err
     assert "2 files of the run" in undone.out
     assert contents(library) == before
-    assert "all brought back" in program.run("runs").out
+    assert "all restored" in program.run("runs").out
     again = program.run("undo")
     assert (again.code, again.out) == (0, "")
-    assert "no run that removed anything" in again.err
+    assert "Nothing to undo." in again.err
 
 
 def test_a_saved_and_edited_plan_is_carried_out(program: Program, library: Path) -> None:

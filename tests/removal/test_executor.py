@@ -16,7 +16,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal import filesystem as durable
 from py_image_dedup.removal import filesystem as rename
-from py_image_dedup.removal.executor import execute
+from py_image_dedup.removal.executor import execute, show
 from py_image_dedup.removal.journal import JOURNAL_NAME, Journal, Step, no_step
 from py_image_dedup.removal.plan import ActionChoice, PlanError
 from py_image_dedup.removal.undo import undo
@@ -42,7 +42,7 @@ class Library:
         return plan([self.root], [group(self.keeper, self.same, self.like)], action, target)
 
     def execute(self, made: Plan, step: Step = no_step) -> tuple[Outcome, ...]:
-        return execute(made, self.run, dry_run=False, step=step)
+        return execute(made, self.run, step=step)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_dry_run_does_nothing_and_shows_everything(lib: Library) -> None:
     before = snapshot(lib.folder)
     told: list[Event] = []
     made = lib.plan()
-    outcomes = execute(made, lib.run, dry_run=True, observer=told.append)
+    outcomes = show(made, told.append)
     assert statuses(outcomes) == ["planned", "planned"]
     assert [outcome.target for outcome in outcomes] == [None, made.actions[1].target]
     assert snapshot(lib.folder) == before
@@ -73,7 +73,7 @@ def test_a_dry_run_does_nothing_and_shows_everything(lib: Library) -> None:
 
 def test_a_run_deletes_what_is_identical_and_quarantines_the_rest(lib: Library) -> None:
     told: list[Event] = []
-    outcomes = execute(lib.plan(), lib.run, dry_run=False, observer=told.append)
+    outcomes = execute(lib.plan(), lib.run, observer=told.append)
     assert statuses(outcomes) == ["done", "done"]
     assert not lib.same.exists()
     assert not lib.like.exists()
@@ -413,7 +413,7 @@ def test_a_read_only_disk_fails_with_advice_and_loses_nothing(full: Path, tmp_pa
     made = lib.plan()
     before = snapshot(lib.root)
     subprocess.run(["mount", "-o", "remount,ro", full], check=True)
-    outcomes = execute(made, tmp_path / "run", dry_run=False)
+    outcomes = execute(made, tmp_path / "run")
     assert statuses(outcomes) == ["failed", "failed"]
     assert "Read-only" in outcomes[0].message
     assert snapshot(lib.root) == before
@@ -442,7 +442,7 @@ def test_nothing_is_done_that_the_journal_could_not_take(lib: Library, room: int
 
 def test_a_stop_ends_after_the_file_in_hand_and_the_run_can_be_gone_on_with(lib: Library) -> None:
     made, answers = lib.plan(), iter([False, False, True])
-    outcomes = execute(made, lib.run, dry_run=False, should_stop=lambda: next(answers, True))
+    outcomes = execute(made, lib.run, should_stop=lambda: next(answers, True))
     assert statuses(outcomes) == ["done", "skipped"]
     assert "not reached" in outcomes[1].message
     assert lib.like.exists()
@@ -513,7 +513,7 @@ def test_more_than_one_batch_is_done_in_the_order_of_the_plan(lib: Library) -> N
     before = snapshot(lib.root)
     told: list[Event] = []
     made = plan([lib.root], [group(lib.keeper, *many)])
-    outcomes = execute(made, lib.run, dry_run=False, observer=told.append)
+    outcomes = execute(made, lib.run, observer=told.append)
     assert [outcome.action.number for outcome in outcomes] == list(range(1, 81))
     assert {outcome.status for outcome in outcomes} == {OutcomeStatus.DONE}
     assert len(undo(lib.run)) == 80

@@ -28,7 +28,7 @@ class Library:
         return plan([self.root], [group(self.keeper, self.deep, *more)], action, prune=True)
 
     def pruned(self, made: Plan, step: object = no_step) -> list[str]:
-        outcomes = execute(made, self.run, dry_run=False)
+        outcomes = execute(made, self.run)
         return [str(one.relative_to(self.root)) for one in prune(made, outcomes, self.run, step=step)]  # type: ignore[arg-type]
 
 
@@ -62,7 +62,7 @@ def test_a_root_never_goes(tmp_path: Path) -> None:
     outer, inner = tmp_path / "photos", tmp_path / "photos" / "phone"
     keeper, same = put(tmp_path / "other" / "keeper.jpg", BEST), put(inner / "same.jpg", BEST)
     made = plan([outer, inner, tmp_path / "other"], [group(keeper, same)], prune=True)
-    outcomes = execute(made, tmp_path / "run", dry_run=False)
+    outcomes = execute(made, tmp_path / "run")
     assert prune(made, outcomes, tmp_path / "run") == ()
     assert inner.is_dir()
 
@@ -72,7 +72,7 @@ def test_a_protected_folder_never_goes(tmp_path: Path) -> None:
     keeper, same = put(root / "keeper.jpg", BEST), put(root / "x" / "same.jpg", BEST)
     guarded.mkdir()
     made = plan([Root(root), Root(guarded, protected=True)], [group(keeper, same)], prune=True)
-    outcomes = execute(made, tmp_path / "run", dry_run=False)
+    outcomes = execute(made, tmp_path / "run")
     assert prune(made, outcomes, tmp_path / "run") == ()
     assert guarded.is_dir()
 
@@ -85,7 +85,7 @@ def test_a_folder_that_fills_up_again_at_the_last_moment_stays(lib: Library) -> 
 
 def test_a_folder_that_became_a_link_is_not_followed(lib: Library) -> None:
     made = lib.plan()
-    outcomes = execute(made, lib.run, dry_run=False)
+    outcomes = execute(made, lib.run)
     aside = lib.root.parent / "elsewhere"
     (lib.root / "x").rename(aside)
     (lib.root / "x").symlink_to(aside)

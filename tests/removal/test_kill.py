@@ -34,7 +34,7 @@ class Library:
     before: dict[str, Seen | None]
 
     def remove(self, step: Step) -> None:
-        outcomes = execute(self.plan, self.run, dry_run=False, step=step)
+        outcomes = execute(self.plan, self.run, step=step)
         prune(self.plan, outcomes, self.run, step=step)
 
     def is_whole(self) -> bool:
@@ -80,7 +80,7 @@ def test_a_removal_killed_at_any_step_is_gone_on_with_and_taken_back(make: Calla
         recover(here.run)
         assert here.is_whole(), f"something is lost by the recovery after a kill at step {number}"
         assert read_history(here.run).unfinished == ()
-        outcomes = execute(here.plan, here.run, dry_run=False)
+        outcomes = execute(here.plan, here.run)
         assert {outcome.status for outcome in outcomes} == {OutcomeStatus.DONE}, (number, outcomes)
         assert_the_journal_is_true(here)
         undone = undo(here.run)
@@ -145,7 +145,7 @@ def test_a_deletion_at_once_killed_at_any_step_keeps_the_file_or_has_deleted_it(
         keeper, like = put(root / "keeper.jpg", b"best" * 30), put(root / "like.jpg", b"like" * 20)
         made = plan([root], [group(keeper, like)], ActionChoice.DELETE)
         run = tmp_path / str(number) / "run"
-        if not killed_at(number, lambda step, made=made, run=run: execute(made, run, dry_run=False, step=step)):
+        if not killed_at(number, lambda step, made=made, run=run: execute(made, run, step=step)):
             break
         recover(run)
         done = State.DONE in {entry.state for entry in read_history(run).entries.values()}
@@ -154,6 +154,6 @@ def test_a_deletion_at_once_killed_at_any_step_keeps_the_file_or_has_deleted_it(
         assert [path.name for path in sorted(root.iterdir())] == (
             ["keeper.jpg"] if done else ["keeper.jpg", "like.jpg"]
         )
-        (outcome,) = execute(made, run, dry_run=False)
+        (outcome,) = execute(made, run)
         assert outcome.status is OutcomeStatus.DONE
     assert number > 5

@@ -113,17 +113,17 @@ def test_what_is_not_json_is_refused_with_its_place(tmp_path: Path) -> None:
 
 def test_every_line_of_a_journal_is_as_its_schema_says(made: Plan, tmp_path: Path) -> None:
     run = tmp_path / "runs" / made.run
-    outcomes = execute(made, run, dry_run=False)
+    outcomes = execute(made, run)
     prune(made, outcomes, run)
     undo(run)
-    execute(made, run, dry_run=False)
+    execute(made, run)
     runs = tmp_path / "runs"
     later = Plan("later", made.roots, (), protected=made.protected)
     waiting = list_quarantine(made.roots, runs)
     expiry = plan_expiry(later, waiting, runs, timedelta(days=30), in_days(31)).plan
     schema("plan.schema.json").validate(json.loads(plan_to_text(expiry)))
     assert plan_from_text(plan_to_text(expiry)) == expiry
-    assert [one.status.value for one in execute(expiry, runs / "later", dry_run=False)] == ["done"]
+    assert [one.status.value for one in execute(expiry, runs / "later")] == ["done"]
     check = schema("journal.schema.json")
     kinds = set()
     for journal in (run / JOURNAL_NAME, runs / "later" / JOURNAL_NAME):

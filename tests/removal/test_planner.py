@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from py_image_dedup.scan.roots import Ownership
 
 ROOTS = (Root(Path("/photos")), Root(Path("/photos/phone")), Root(Path("/backup")), Root(Path("/safe"), protected=True))
 
+ONE_ROOT = (Root(Path("/photos")), Root(Path("/safe"), protected=True))
+
 
 def entry(path: str, content: int = 1, inode: int | None = None) -> IndexEntry:
     stat = FileStat(Path(path), 100 + content, 5, 1, hash(path) & 0xFFFF_FFFF if inode is None else inode)
@@ -36,8 +39,8 @@ def group(keeper: IndexEntry, *others: IndexEntry, match_class: MatchClass | Non
     return RankedGroup(keeper, tuple(redundant))
 
 
-def plan(*groups: RankedGroup, **options: object) -> Plan:
-    return make_plan("run", groups, ROOTS, RemovalOptions(**options))  # type: ignore[arg-type]
+def plan(*groups: RankedGroup, roots: Sequence[Root] = ROOTS, **options: object) -> Plan:
+    return make_plan("run", groups, roots, RemovalOptions(**options))  # type: ignore[arg-type]
 
 
 def kinds(made: Plan) -> list[tuple[str, str, str | None]]:
@@ -61,7 +64,7 @@ def test_same_pixels_in_other_bytes_are_quarantined_too() -> None:
 
 
 def test_auto_moves_with_the_path_below_the_root_if_there_is_a_target() -> None:
-    assert kinds(plan(group(K, SAME, LIKE), target_directory=Path("/out"))) == [
+    assert kinds(plan(group(K, SAME, LIKE), roots=ONE_ROOT, target_directory=Path("/out"))) == [
         ("/photos/b/same.jpg", "move", "/out/b/same.jpg"),
         ("/photos/b/like.jpg", "move", "/out/b/like.jpg"),
     ]
@@ -73,25 +76,41 @@ def test_a_file_belongs_to_the_most_specific_root() -> None:
     assert action.target == Path("/photos/phone/.py-image-dedup-quarantine/run/in/x.jpg")
 
 
-def test_one_name_below_two_roots_gives_two_targets() -> None:
+def test_files_of_several_roots_are_moved_below_the_names_of_their_roots() -> None:
     made = plan(
         group(K, entry("/photos/x/a.jpg"), entry("/backup/x/a.jpg"), entry("/photos/phone/x/a.jpg")),
         target_directory=Path("/out"),
     )
-    assert [str(one.target) for one in made.actions] == ["/out/x/a.jpg", "/out/x/a (2).jpg", "/out/x/a (3).jpg"]
+    assert [str(one.target) for one in made.actions] == [
+        "/out/photos/x/a.jpg", "/out/backup/x/a.jpg", "/out/phone/x/a.jpg",
+    ]  # fmt: skip
+
+
+def test_roots_with_one_name_get_folders_of_their_own() -> None:
+    made = make_plan(
+        "run",
+        [group(K, entry("/a/Pictures/x.jpg"), entry("/b/Pictures/x.jpg"), entry("/c/pictures/x.jpg"))],
+        [Root(Path(path)) for path in ("/c/pictures", "/b/Pictures", "/a/Pictures", "/photos")],
+        RemovalOptions(target_directory=Path("/out")),
+    )
+    assert [str(one.target) for one in made.actions] == [
+        "/out/Pictures/x.jpg", "/out/Pictures (2)/x.jpg", "/out/pictures (3)/x.jpg",
+    ]  # fmt: skip
 
 
 def test_a_name_that_is_taken_gets_a_number() -> None:
     taken = {Path("/out/b/same.jpg"), Path("/out/b/same (2).jpg")}
     options = RemovalOptions(target_directory=Path("/out"))
-    made = make_plan("run", [group(K, SAME)], ROOTS, options, taken=taken.__contains__)
+    made = make_plan("run", [group(K, SAME)], ONE_ROOT, options, taken=taken.__contains__)
     assert made.actions[0].target == Path("/out/b/same (3).jpg")
 
 
 def test_a_number_fits_into_the_longest_name() -> None:
     name = "ä" * 125 + ".jpg"
-    made = plan(group(K, entry(f"/photos/{name}"), entry(f"/backup/{name}")), target_directory=Path("/out"))
-    second = made.actions[1].target
+    options = RemovalOptions(target_directory=Path("/out"))
+    taken = {Path("/out") / name}
+    made = make_plan("run", [group(K, entry(f"/photos/{name}"))], ONE_ROOT, options, taken=taken.__contains__)
+    second = made.actions[0].target
     assert second is not None
     assert len(second.name.encode("utf-8", "surrogateescape")) <= 255
     assert second.name.endswith(" (2).jpg")
@@ -172,7 +191,8 @@ def test_a_target_directory_in_a_protected_folder_is_refused() -> None:
 
 
 def test_a_target_is_never_the_place_of_a_file_of_the_run() -> None:
-    made = plan(group(entry("/photos/out/b/same.jpg"), SAME), target_directory=Path("/photos/out"))
+    keeper = entry("/photos/out/b/same.jpg")
+    made = plan(group(keeper, SAME), roots=ONE_ROOT, target_directory=Path("/photos/out"))
     assert made.actions[0].target == Path("/photos/out/b/same (2).jpg")
 
 

@@ -70,7 +70,7 @@ def build(drawn: Drawn, top: Path) -> Plan:
 
 
 def remove(plan: Plan, run: Path, step: Step) -> None:
-    outcomes = execute(plan, run, dry_run=False, step=step)
+    outcomes = execute(plan, run, step=step)
     if plan.prune:
         prune(plan, outcomes, run, step=step)
 
@@ -90,7 +90,7 @@ def test_a_run_keeps_every_picture_and_an_undo_gives_the_tree_back(drawn: Drawn)
         before = snapshot(top)
         check_plan(plan)
         assert plan_from_text(plan_to_text(plan)) == plan
-        outcomes = execute(plan, run, dry_run=False)
+        outcomes = execute(plan, run)
         assert {one.status for one in outcomes} <= {OutcomeStatus.DONE}
         assert contents(top) == {seen.content for seen in before.values() if seen}
         for outcome in outcomes:

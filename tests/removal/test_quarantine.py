@@ -33,7 +33,7 @@ class Library:
         self.before = snapshot(self.root)
         made = plan([self.root], [group(self.keeper, self.like)])
         self.run = self.runs / made.run
-        (outcome,) = execute(made, self.run, dry_run=False)
+        (outcome,) = execute(made, self.run)
         assert outcome.target is not None
         self.waits: Path = outcome.target
         self.quarantine = self.root / ".py-image-dedup-quarantine"
@@ -46,7 +46,7 @@ class Library:
         return plan_expiry(base, waiting, self.runs, timedelta(days=30), in_days(days), copies_in_index=copies_in_index)
 
     def execute(self, made: Plan, step: Step = no_step) -> tuple[Outcome, ...]:
-        return execute(made, self.runs / made.run, dry_run=False, step=step)
+        return execute(made, self.runs / made.run, step=step)
 
     def expire(self, days: float) -> list[tuple[str, str]]:
         return [(one.status.value, one.message) for one in self.execute(self.plan(days).plan)]
@@ -171,7 +171,7 @@ def test_a_copy_of_the_file_itself_counts_where_the_keeper_is_gone(lib: Library)
 def test_a_keeper_that_a_later_run_deleted_for_an_identical_one_counts(lib: Library) -> None:
     better = put(lib.root / "z" / "keeper.jpg", BEST)
     later = plan([lib.root], [group(better, lib.keeper)])
-    execute(replace(later, run="later"), lib.runs / "later", dry_run=False)
+    execute(replace(later, run="later"), lib.runs / "later")
     assert not lib.keeper.exists()
     assert lib.expire(31) == [("done", "")]
 
@@ -195,7 +195,7 @@ def test_an_identical_keeper_of_the_same_plan_takes_the_place_of_one_that_it_rem
 def test_a_keeper_that_waits_in_quarantine_itself_does_not_count(lib: Library) -> None:
     better = put(lib.root / "z" / "better.jpg", b"better still" * 40)
     later = replace(plan([lib.root], [group(better, lib.keeper)]), run="later")
-    execute(later, lib.runs / "later", dry_run=False)
+    execute(later, lib.runs / "later")
     expiry = lib.plan(31)
     kept = [one.path for one in expiry.kept]
     assert lib.waits in kept
@@ -339,7 +339,7 @@ def test_a_manifest_that_cannot_be_written_keeps_the_file(tmp_path: Path) -> Non
     made = plan([root], [group(keeper, like)])
     (root / ".py-image-dedup-quarantine").mkdir()
     (root / ".py-image-dedup-quarantine" / RUN).symlink_to(tmp_path)
-    (outcome,) = execute(made, tmp_path / "runs" / RUN, dry_run=False)
+    (outcome,) = execute(made, tmp_path / "runs" / RUN)
     assert outcome.status is OutcomeStatus.SKIPPED
     assert like.read_bytes() == LIKE
     assert not (tmp_path / MANIFEST_NAME).exists()

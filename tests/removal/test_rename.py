@@ -108,7 +108,7 @@ def test_a_kill_in_the_middle_of_a_move_is_put_right(tmp_path: Path, state: str)
     if state != "moved":
         assert list(out.iterdir()) == []
         assert snapshot(root) == before
-    (outcome,) = execute(made, run, dry_run=False)
+    (outcome,) = execute(made, run)
     assert outcome.status is OutcomeStatus.DONE
     assert (out / "like.jpg").read_bytes() == b"like" * 20
 
@@ -124,7 +124,7 @@ def test_a_file_of_somebody_else_at_the_target_survives_a_recovery(tmp_path: Pat
                 put(out / "like.jpg", b"theirs")
                 step(name)
 
-        execute(made, run, dry_run=False, step=both)
+        execute(made, run, step=both)
 
     assert killed_at(1, theirs_then_killed)
     (outcome,) = recover(run)

@@ -35,17 +35,17 @@ def test_every_run_tells_what_became_of_it(tmp_path: Path) -> None:
         )
         save_plan(made, runs / name / "plan.json")
         if number:
-            execute(made, runs / name, dry_run=False)
+            execute(made, runs / name)
         return runs / name, made
 
     run("1-dry", 0)
     run("2-done", 1)
     undo(run("3-undone", 1)[0])
     folder, made = run("4-killed", 0)
-    assert killed_at(4, lambda step: execute(made, folder, dry_run=False, step=step))  # type: ignore[arg-type]
+    assert killed_at(4, lambda step: execute(made, folder, step=step))  # type: ignore[arg-type]
     folder, made = run("5-stopped", 0)
     answers = iter([False, False, True])
-    execute(made, folder, dry_run=False, should_stop=lambda: next(answers, True))  # type: ignore[arg-type]
+    execute(made, folder, should_stop=lambda: next(answers, True))  # type: ignore[arg-type]
     (runs / "6-broken").mkdir()
     (runs / "6-broken" / "plan.json").write_text("{")
     (runs / "7-nothing").mkdir()
@@ -63,5 +63,29 @@ def test_every_run_tells_what_became_of_it(tmp_path: Path) -> None:
     later = Plan("8-later", (root,), ())
     expiry = plan_expiry(later, list_quarantine([root], runs), runs, timedelta(days=30), in_days(31)).plan
     expiry = replace(expiry, actions=tuple(one for one in expiry.actions if "2-done" in one.source.path.parts))
-    execute(expiry, runs / "8-later", dry_run=False)
+    execute(expiry, runs / "8-later")
     assert {one.run: one.expired for one in list_runs(tmp_path)}["2-done"] == 1
+
+
+def test_a_run_that_deleted_from_the_quarantine_says_so(tmp_path: Path) -> None:
+    root, runs = tmp_path / "photos", tmp_path / "runs"
+    keeper, like = put(root / "keeper.jpg", b"best" * 30), put(root / "like.jpg", b"like" * 20)
+    made = plan([root], [group(keeper, like)])
+    execute(made, runs / made.run)
+    later = Plan("later", (root,), ())
+    expiry = plan_expiry(later, list_quarantine([root], runs), runs, timedelta(days=30), in_days(31)).plan
+    execute(expiry, runs / "later")
+    first, second = list_runs(tmp_path)
+    assert (first.counts, first.expired, first.deleted_from_quarantine) == ({OutcomeStatus.DONE: 1}, 1, 0)
+    assert (second.counts, second.expired, second.deleted_from_quarantine) == ({}, 0, 1)
+
+
+def test_a_run_of_an_edited_plan_is_finished_when_all_that_was_left_in_it_is_done(tmp_path: Path) -> None:
+    root, runs = tmp_path / "photos", tmp_path / "runs"
+    keeper = put(root / "keeper.jpg", b"best" * 30)
+    same, like = put(root / "same.jpg", b"best" * 30), put(root / "like.jpg", b"like" * 20)
+    made = plan([root], [group(keeper, same, like)])
+    save_plan(made, runs / made.run / "plan.json")
+    execute(replace(made, actions=made.actions[1:]), runs / made.run)
+    (summary,) = list_runs(tmp_path)
+    assert (summary.planned, summary.interrupted) == (1, False)

@@ -50,7 +50,7 @@ def test_files_go_to_the_trash_and_come_back(tmp_path: Path, home: Path) -> None
     trash = home / ".local" / "share" / "Trash"
 
     def there(_: object) -> None:
-        outcomes = execute(lib.plan, lib.run, dry_run=False)
+        outcomes = execute(lib.plan, lib.run)
         assert {one.status for one in outcomes} == {OutcomeStatus.DONE}
         assert [one.target and one.target.parent for one in outcomes] == [trash / "files"] * 3
         assert len({one.target for one in outcomes}) == 3
@@ -66,7 +66,7 @@ def test_files_go_to_the_trash_and_come_back(tmp_path: Path, home: Path) -> None
 
 def test_an_emptied_trash_is_told_and_identical_files_come_from_their_keeper(tmp_path: Path, home: Path) -> None:
     lib = Library(tmp_path)
-    assert killed_at(0, lambda _: execute(lib.plan, lib.run, dry_run=False)) is False
+    assert killed_at(0, lambda _: execute(lib.plan, lib.run)) is False
     for path in (home / ".local" / "share" / "Trash" / "files").iterdir():
         path.unlink()
     undone = {one.action.source.path: one for one in undo(lib.run)}
@@ -77,7 +77,7 @@ def test_an_emptied_trash_is_told_and_identical_files_come_from_their_keeper(tmp
 
 def test_a_file_is_found_in_a_trash_that_lost_others_of_its_name(tmp_path: Path, home: Path) -> None:
     lib = Library(tmp_path)
-    assert killed_at(0, lambda _: execute(lib.plan, lib.run, dry_run=False)) is False
+    assert killed_at(0, lambda _: execute(lib.plan, lib.run)) is False
     trash = home / ".local" / "share" / "Trash"
     (trash / "files" / "same.jpg").unlink()
     (trash / "info" / "same.jpg.trashinfo").unlink()
@@ -91,7 +91,7 @@ def test_a_kill_at_any_step_is_put_right(tmp_path: Path, monkeypatch: pytest.Mon
     for number in range(1, 60):
         lib = Library(tmp_path / str(number))
         monkeypatch.setenv("HOME", str(lib.home))
-        killed = killed_at(number, lambda step, lib=lib: execute(lib.plan, lib.run, dry_run=False, step=step))
+        killed = killed_at(number, lambda step, lib=lib: execute(lib.plan, lib.run, step=step))
         recover(lib.run)
         assert {seen.content for seen in lib.before.values() if seen} <= contents(lib.root, lib.home)
         assert State.INTENDED not in {entry.state for entry in read_history(lib.run).entries.values()}
@@ -107,7 +107,7 @@ def test_an_undo_killed_at_any_step_is_put_right(tmp_path: Path, monkeypatch: py
     for number in range(1, 60):
         lib = Library(tmp_path / str(number))
         monkeypatch.setenv("HOME", str(lib.home))
-        assert killed_at(0, lambda _, lib=lib: execute(lib.plan, lib.run, dry_run=False)) is False
+        assert killed_at(0, lambda _, lib=lib: execute(lib.plan, lib.run)) is False
         killed = killed_at(number, lambda step, lib=lib: undo(lib.run, step=step))
         undo(lib.run)
         assert snapshot(lib.root) == lib.before

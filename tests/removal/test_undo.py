@@ -31,7 +31,7 @@ class Library:
 
     def remove(self, action: ActionChoice = ActionChoice.AUTO, target: Path | None = None) -> tuple[Outcome, ...]:
         made = plan([self.root], [group(self.keeper, self.same, self.like)], action, target, prune=True)
-        outcomes = execute(made, self.run, dry_run=False)
+        outcomes = execute(made, self.run)
         assert {one.status for one in outcomes} == {OutcomeStatus.DONE}
         prune(made, outcomes, self.run)
         return outcomes
@@ -69,7 +69,7 @@ def test_a_run_that_was_undone_can_be_done_again(lib: Library) -> None:
     lib.remove()
     undo(lib.run)
     made = plan([lib.root], [group(lib.keeper, lib.same, lib.like)])
-    assert {one.status for one in execute(made, lib.run, dry_run=False)} == {OutcomeStatus.DONE}
+    assert {one.status for one in execute(made, lib.run)} == {OutcomeStatus.DONE}
     undo(lib.run)
     assert snapshot(lib.root) == lib.before
 
@@ -77,7 +77,7 @@ def test_a_run_that_was_undone_can_be_done_again(lib: Library) -> None:
 def test_what_was_skipped_is_not_undone(lib: Library) -> None:
     made = plan([lib.root], [group(lib.keeper, lib.same, lib.like)])
     lib.same.write_bytes(b"edited")
-    execute(made, lib.run, dry_run=False)
+    execute(made, lib.run)
     assert ends(undo(lib.run)) == [("like.jpg", "done")]
     assert lib.same.read_bytes() == b"edited"
 
@@ -159,7 +159,7 @@ def test_a_deleted_file_is_copied_from_where_a_later_run_put_its_keeper(lib: Lib
     lib.remove()
     best = put(lib.root / "best.jpg", b"better still" * 50)
     later = plan([lib.root], [group(best, lib.keeper)])
-    execute(replace(later, run="2"), lib.run.parent / "2", dry_run=False)
+    execute(replace(later, run="2"), lib.run.parent / "2")
     assert not lib.keeper.exists()
     assert ends(undo(lib.run)) == [("like.jpg", "done"), ("same.jpg", "done")]
     assert lib.same.read_bytes() == BEST
@@ -192,7 +192,7 @@ def test_what_was_deleted_at_once_cannot_come_back_and_says_so(lib: Library) -> 
 
 def test_a_hard_link_becomes_a_file_of_its_own_again(lib: Library) -> None:
     made = plan([lib.root], [group(lib.keeper, lib.same)], ActionChoice.HARDLINK)
-    execute(made, lib.run, dry_run=False)
+    execute(made, lib.run)
     assert lib.same.samefile(lib.keeper)
     keeper = lib.keeper.stat()
     assert ends(undo(lib.run)) == [("same.jpg", "done")]
@@ -205,7 +205,7 @@ def test_a_hard_link_becomes_a_file_of_its_own_again(lib: Library) -> None:
 def test_a_hard_link_that_outlived_its_keeper_gets_its_own_times_and_mode(lib: Library, mtime_ns: int) -> None:
     put(lib.keeper, BEST, mtime_ns)
     made = plan([lib.root], [group(lib.keeper, lib.same)], ActionChoice.HARDLINK)
-    execute(made, lib.run, dry_run=False)
+    execute(made, lib.run)
     lib.keeper.unlink()
     assert ends(undo(lib.run)) == [("same.jpg", "done")]
     after = snapshot(lib.root)
@@ -214,7 +214,7 @@ def test_a_hard_link_that_outlived_its_keeper_gets_its_own_times_and_mode(lib: L
 
 def test_a_hard_link_that_was_edited_stays_as_it_is(lib: Library) -> None:
     made = plan([lib.root], [group(lib.keeper, lib.same)], ActionChoice.HARDLINK)
-    execute(made, lib.run, dry_run=False)
+    execute(made, lib.run)
     lib.keeper.write_bytes(b"edited")
     undone = undo(lib.run)
     assert ends(undone) == [("same.jpg", "failed")]
@@ -224,7 +224,7 @@ def test_a_hard_link_that_was_edited_stays_as_it_is(lib: Library) -> None:
 
 def test_a_hard_link_that_is_gone_is_copied_from_its_keeper(lib: Library) -> None:
     made = plan([lib.root], [group(lib.keeper, lib.same)], ActionChoice.HARDLINK)
-    execute(made, lib.run, dry_run=False)
+    execute(made, lib.run)
     lib.same.unlink()
     assert ends(undo(lib.run)) == [("same.jpg", "done")]
     assert snapshot(lib.root) == lib.before
@@ -304,3 +304,38 @@ def test_owners_come_back_too(lib: Library) -> None:
     lib.remove()
     undo(lib.run)
     assert (lib.same.stat().st_uid, lib.same.stat().st_gid) == (1234, 4321)
+
+
+def test_only_the_chosen_files_are_restored(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    keeper = put(root / "keeper.jpg", b"best" * 30)
+    first, second = put(root / "a" / "1.jpg", b"one" * 20), put(root / "b" / "2.jpg", b"two" * 20)
+    made = plan([root], [group(keeper, first, second)], prune=True)
+    run = tmp_path / "runs" / made.run
+    outcomes = execute(made, run)
+    prune(made, outcomes, run)
+    assert not first.parent.exists()
+    (shown,) = undo(run, only={first}, dry_run=True)
+    assert (shown.status.value, shown.target) == ("planned", first)
+    assert not first.exists()
+    (outcome,) = undo(run, only={first})
+    assert outcome.status.value == "done"
+    assert first.read_bytes() == b"one" * 20
+    assert not second.parent.exists()
+    waits = outcomes[1].target
+    assert waits is not None
+    assert waits.exists()
+    assert [one.status.value for one in undo(run, only={waits})] == ["done"], "by its path in quarantine"
+    assert second.read_bytes() == b"two" * 20
+    assert sorted(path.name for path in root.iterdir()) == ["a", "b", "keeper.jpg"]
+
+
+def test_a_shown_undo_changes_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    keeper, like = put(root / "keeper.jpg", b"best" * 30), put(root / "like.jpg", b"like" * 20)
+    made = plan([root], [group(keeper, like)])
+    run = tmp_path / "runs" / made.run
+    execute(made, run)
+    before = snapshot(tmp_path)
+    assert [one.status.value for one in undo(run, dry_run=True)] == ["planned"]
+    assert snapshot(tmp_path) == before

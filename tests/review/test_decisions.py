@@ -182,7 +182,7 @@ def test_two_decisions_never_get_one_target(case: Case, tmp_path: Path) -> None:
 def test_a_decided_plan_is_carried_out_as_any_other(case: Case, tmp_path: Path) -> None:
     decided = case.decide(case.group("small.jpg", {"keeper.jpg": "remove"}), case.group("other.jpg", {}))
     put(case.photos / "small.jpg", b"changed in between")
-    outcomes = execute(decided.plan, tmp_path / "run", dry_run=False)
+    outcomes = execute(decided.plan, tmp_path / "run")
     assert [outcome.status for outcome in outcomes] == [OutcomeStatus.SKIPPED]
     assert (case.photos / "keeper.jpg").exists()
 
