@@ -32,6 +32,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     PY_IMAGE_DEDUP_DEFAULTS_FILE=/opt/py-image-dedup/defaults.yaml
 VOLUME ["/data/in", "/data/out", "/state"]
 EXPOSE 8000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "/opt/py-image-dedup/healthcheck.py"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python", "/opt/py-image-dedup/healthcheck.py"]
 ENTRYPOINT ["/opt/venv/bin/dumb-init", "--", "/opt/py-image-dedup/entrypoint.sh"]
 CMD ["daemon"]

@@ -9,7 +9,16 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.file_list import file_list_options, read_file_list, searched_paths
-from py_image_dedup.cli.options import FORMAT, REPORTS, ROOTS, SUMMARY, search_options, search_settings, searched
+from py_image_dedup.cli.options import (
+    FORMAT,
+    REPORTS,
+    ROOTS,
+    SUMMARY,
+    folders_to_search,
+    search_options,
+    search_settings,
+    searched,
+)
 from py_image_dedup.cli.output import Output, emit_result, exit_code, print_result, progress_session
 from py_image_dedup.report.text import readable
 
@@ -44,15 +53,13 @@ def analyse_command(
     Later runs then have less to do. ROOTs are searched instead of the configured folders. No picture is changed.
     Unreadable pictures are listed with the reason; they are not a failure of the run.
     """
-    from py_image_dedup.wiring import build, build_store, roots_of
+    from py_image_dedup.wiring import build, build_store
 
     files = read_file_list(invocation, roots, files_from, null=null)
     roots = roots if files is None else files.folders
     settings = invocation.settings({**roots_on_the_command_line(roots, None), **search_settings(options)})
     settings = searched(settings, options)
-    folders = roots_of(settings)
-    if not folders:
-        raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
+    folders = folders_to_search(settings)
     output = Output(output_format, reports, summary=summary)
     with build_store(settings) as store, progress_session(invocation) as session:
         deduplicator = build(

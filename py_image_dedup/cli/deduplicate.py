@@ -14,6 +14,7 @@ from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the
 from py_image_dedup.cli.file_list import file_list_options, read_file_list, searched_paths
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
+    ACTION,
     DRY_RUN,
     FOLDER,
     FORMAT,
@@ -22,13 +23,17 @@ from py_image_dedup.cli.options import (
     PROTECT,
     REPORTS,
     ROOTS,
+    SCOPE,
     SUMMARY,
+    TARGET,
     YES,
     check_classes,
     check_rules,
+    folders_to_search,
     search_options,
     search_settings,
     searched,
+    with_protected,
 )
 from py_image_dedup.cli.output import (
     Output,
@@ -72,11 +77,7 @@ Examples:
 @search_options
 @MATCHING
 @MAX_DISTANCE
-@click.option(
-    "--scope",
-    type=click.Choice(["all", "root", "folder"]),
-    help="Which files may match: all, those of one root, or those of one folder.  [default: all with ROOTs]",
-)
+@SCOPE
 @PROTECT
 @click.option(
     "--prefer",
@@ -109,17 +110,8 @@ Examples:
     help="Compare each redundant file in full with the file that stays, or show the quick answer of a dry run.  "
     "[default: --inspect]",
 )
-@click.option(
-    "--action",
-    type=click.Choice(["auto", "move", "delete", "trash", "hardlink"]),
-    help="What happens to redundant files.  [default: auto]",
-)
-@click.option(
-    "--target",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to move redundant files to, each with its path relative to its root.",
-)
+@ACTION
+@TARGET
 @click.option(
     "--quarantine-days",
     type=click.IntRange(0),
@@ -158,13 +150,11 @@ def deduplicate_command(
 
     The command undo brings removed files back.
     """
-    from py_image_dedup.wiring import build, build_store, roots_of
+    from py_image_dedup.wiring import build, build_store
 
     files = read_file_list(invocation, roots, files_from, null=null)
     settings = _settings(invocation, roots if files is None else files.folders, options)
-    folders = roots_of(settings)
-    if not folders:
-        raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
+    folders = folders_to_search(settings)
     stays = _why_it_stays(settings)
     asks = not settings.dry_run and should_confirm(yes=yes)
     output = Output(output_format, reports, summary=summary)
@@ -215,8 +205,7 @@ def _with_additions(settings: Settings, options: Mapping[str, Any]) -> Settings:
     from py_image_dedup.config.settings import with_classes
     from py_image_dedup.config.value_types import DIRECTORY
 
-    analysis, deduplication = settings.analysis, settings.deduplication
-    protected = (DIRECTORY.read(str(path)) for path in options["protect"])
+    deduplication = settings.deduplication
     preferred = [str(DIRECTORY.read(str(path))) for path in options["prefer"]]
     rules = deduplication.prioritization_rules
     classes = deduplication.remove
@@ -226,11 +215,7 @@ def _with_additions(settings: Settings, options: Mapping[str, Any]) -> Settings:
         except ValueError as error:
             raise click.UsageError(f"--remove: {error}") from None
     return replace(
-        settings,
-        # Folders that the configuration protects always stay protected.
-        analysis=replace(
-            analysis, protected_directories=tuple(dict.fromkeys((*analysis.protected_directories, *protected)))
-        ),
+        with_protected(settings, options["protect"]),
         deduplication=replace(
             deduplication,
             prioritization_rules=({"folder-order": preferred}, *rules) if preferred else rules,

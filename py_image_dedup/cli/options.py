@@ -14,6 +14,7 @@ from py_image_dedup.cli.output import check_reports
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
+    from py_image_dedup.model.file import Root
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +63,22 @@ FORMAT = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     help="Format of standard output.  [default: text]",
+)
+SCOPE = click.option(
+    "--scope",
+    type=click.Choice(["all", "root", "folder"]),
+    help="Which files may match: all, those of one root, or those of one folder.  [default: all with ROOTs]",
+)
+ACTION = click.option(
+    "--action",
+    type=click.Choice(["auto", "move", "delete", "trash", "hardlink"]),
+    help="What happens to redundant files.  [default: auto]",
+)
+TARGET = click.option(
+    "--target",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to move redundant files to, each with its path relative to its root.",
 )
 SUMMARY = click.option("--summary", is_flag=True, help="Print only the totals, without the groups.")
 YES = click.option("--yes", is_flag=True, help="Do not ask before files are removed.")
@@ -112,6 +129,29 @@ def searched(settings: Settings, options: Mapping[str, Any]) -> Settings:
     """Return the settings with the exclusions of the command line added."""
     exclusions = tuple(dict.fromkeys((*settings.analysis.exclusions, *options["exclude"])))
     return replace(settings, analysis=replace(settings.analysis, exclusions=exclusions))
+
+
+def with_protected(settings: Settings, folders: Sequence[Path]) -> Settings:
+    """Return the settings with more protected folders; those of the configuration stay protected."""
+    from py_image_dedup.config.value_types import DIRECTORY
+
+    given = (DIRECTORY.read(str(path)) for path in folders)
+    protected = tuple(dict.fromkeys((*settings.analysis.protected_directories, *given)))
+    return replace(settings, analysis=replace(settings.analysis, protected_directories=protected))
+
+
+def folders_to_search(settings: Settings) -> tuple[Root, ...]:
+    """Return the roots of a run.
+
+    Raises:
+        click.UsageError: There is no folder to search.
+    """
+    from py_image_dedup.wiring import roots_of
+
+    folders = roots_of(settings)
+    if not folders:
+        raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
+    return folders
 
 
 def check_classes(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:

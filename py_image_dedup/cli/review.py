@@ -1,9 +1,8 @@
-"""``review``: a page to look at the groups, decide, apply and take back."""
+"""The command ``review``: a page on which the user compares, decides, applies and undoes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,17 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import MATCHING, MAX_DISTANCE, PROTECT, ROOTS
+from py_image_dedup.cli.options import (
+    ACTION,
+    MATCHING,
+    MAX_DISTANCE,
+    PROTECT,
+    ROOTS,
+    SCOPE,
+    TARGET,
+    folders_to_search,
+    with_protected,
+)
 from py_image_dedup.cli.output import progress_session, save_result
 
 if TYPE_CHECKING:
@@ -19,50 +28,47 @@ if TYPE_CHECKING:
     from py_image_dedup.model.result import RunResult
 
 
-@click.command(name="review")
+_EXAMPLES = """\b
+Examples:
+  py-image-dedup review ~/Pictures
+  py-image-dedup review ~/Pictures --no-browser --port 8080"""
+
+
+@click.command(name="review", epilog=_EXAMPLES)
 @ROOTS
 @MATCHING
 @MAX_DISTANCE
-@click.option(
-    "--action",
-    type=click.Choice(["auto", "move", "delete", "trash", "hardlink"]),
-    help="What happens to files that you remove.  [default: auto]",
-)
-@click.option(
-    "--target",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Move removed files there, each with its path below its root.",
-)
+@SCOPE
 @PROTECT
-@click.option(
-    "--scope", type=click.Choice(["all", "root", "folder"]), help="Among which files duplicates are looked for."
-)
+@ACTION
+@TARGET
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page.  [default: a free one]")
-@click.option("--browser/--no-browser", default=True, help="Open the page in the browser, or print its address only.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser, or only print its address.")
 @pass_invocation
 def review_command(
     invocation: Invocation, /, roots: tuple[Path, ...], *, port: int, browser: bool, **options: Any
-) -> ExitCode:
-    """Look at the duplicates on a page, decide, apply, and take back.
+) -> int:
+    """Compare duplicates on a page and decide which to remove.
 
-    Finds the duplicates as a dry run of deduplicate does, then serves a page on this machine only. Nothing is removed
-    that you did not decide and apply there, and every step can be taken back from the page or with the command undo.
-    Ends with Ctrl-C or with a button of the page.
+    The duplicates are found as in a dry run of deduplicate; then a page is served on this machine only. Only files
+    that you select and apply there are removed, and every step can be undone on the page or with the command undo.
+    The command ends with Ctrl-C or with a button on the page.
     """
-    from py_image_dedup.wiring import build, build_store, roots_of
+    from py_image_dedup.report.text import readable
+    from py_image_dedup.wiring import build, build_store
 
     settings = _settings(invocation, roots, options)
-    folders = roots_of(settings)
-    if not folders:
-        raise click.UsageError("There is no folder to search: give one, or set analysis.source_directories.")
+    folders = folders_to_search(settings)
     with build_store(settings) as store, progress_session(invocation) as session:
         deduplicator = build(settings, store, observer=session.observer, should_stop=session.interrupt)
         result = deduplicator.deduplicate(folders, dry_run=True)
     save_result(result, settings)
-    if result.error or result.interrupted:
-        click.echo(f"Error: {result.error}" if result.error else "Stopped.", err=True)
+    if result.error:
+        click.echo(f"Error: {readable(result.error)}", err=True)
         return ExitCode.FAILED
+    if result.interrupted:
+        click.echo("Stopped.", err=True)
+        return session.interrupt.exit_code
     if not result.groups and not result.reported:
         invocation.say("There are no duplicates to review.")
         return ExitCode.DONE
@@ -71,8 +77,6 @@ def review_command(
 
 
 def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, Any]) -> Settings:
-    from py_image_dedup.config.value_types import DIRECTORY
-
     settings = invocation.settings(
         {
             **roots_on_the_command_line(roots, options["scope"]),
@@ -83,9 +87,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
             "deduplication.duplicates_target_directory": options["target"],
         }
     )
-    given = (DIRECTORY.read(str(path)) for path in options["protect"])
-    protected = (*settings.analysis.protected_directories, *given)
-    return replace(settings, analysis=replace(settings.analysis, protected_directories=tuple(dict.fromkeys(protected))))
+    return with_protected(settings, options["protect"])
 
 
 def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: int, *, browser: bool) -> None:
@@ -101,9 +103,9 @@ def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: 
     plan = load_plan(runs_directory(settings) / result.run / PLAN_NAME)
     review = ReviewSession(plan, result, removal_of(settings), settings.state_directory, forget)
     server = ReviewServer(review, limits_of(settings), settings.analysis.threads, port)
-    # On standard output, whatever -q says: without the address the page cannot be reached.
+    # To standard output, even with -q: without the address the page cannot be reached.
     click.echo(server.address)
-    invocation.say("The review runs until you end it there, or press Ctrl-C.")
+    invocation.say("The review runs until you end it on the page or press Ctrl-C.")
     if browser:
         import webbrowser
 

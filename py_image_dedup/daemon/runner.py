@@ -16,7 +16,7 @@ from py_image_dedup.daemon.service import IndexAway, Postponed
 from py_image_dedup.model import events
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Redundant
-from py_image_dedup.model.plan import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.terminal import match_words, reason_words, totals_lines
 from py_image_dedup.report.text import PARTICIPLES, readable
@@ -157,7 +157,7 @@ class LibraryRunner:
             _LOG.debug("the index could not be closed after an error: %s", error)
 
     def _finish(self, result: RunResult, store: Store, kind: str) -> Collection[bytes]:
-        _log_result(result, kind)
+        log_result(result, kind)
         folder = self._runs_directory / result.run
         if result.outcomes:
             self._keep(result)
@@ -171,7 +171,7 @@ class LibraryRunner:
         return {file.raw_path for action in skipped for file in (action.source, action.keeper)}
 
 
-def _log_result(result: RunResult, kind: str) -> None:
+def log_result(result: RunResult, kind: str) -> None:
     """Log each unreadable file, each action with its reason, and a summary of the run.
 
     Args:
@@ -193,6 +193,8 @@ def _action_line(outcome: Outcome, redundant: Redundant | None) -> str:
     if outcome.status not in (OutcomeStatus.PLANNED, OutcomeStatus.DONE):
         return f"{source} was not removed: {readable(outcome.message)}"
     tense = "would be" if outcome.status is OutcomeStatus.PLANNED else "was"
+    if action.kind is ActionKind.EXPIRE:
+        return f"{source} {tense} permanently deleted from quarantine (its content is kept in {keeper})"
     target = outcome.target or action.target
     to = f" to {readable(target)}" if target is not None else ""
     match = match_words(redundant.match) if redundant is not None else action.match_class.value

@@ -11,7 +11,7 @@ from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.model import events
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.plan import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
 _DONE: Final = OutcomeStatus.DONE
@@ -96,7 +96,11 @@ class MetricsObserver:
 
     def _library(self, result: RunResult) -> None:
         """Set the gauges of the library to its state after the run: without the files that the run removed."""
-        removed = {each.action.source.path for each in result.outcomes if each.status is _DONE}
+        removed = {
+            each.action.source.path
+            for each in result.outcomes
+            if each.status is _DONE and each.action.kind is not ActionKind.EXPIRE  # a quarantine is no part of it
+        }
         files: Tally[MatchClass] = Tally()
         size: Tally[MatchClass] = Tally()
         groups = 0

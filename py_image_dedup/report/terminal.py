@@ -183,17 +183,17 @@ class TerminalReport:
             self._line()
 
     def _print_expiring(self, outcomes: Sequence[Outcome], kept: Sequence[Kept]) -> None:
-        """Print the files that are deleted from the quarantine for ever, and those that must stay there."""
+        """Print the files that are permanently deleted from the quarantine, and those that must stay there."""
         if outcomes:
-            self._line("Quarantine: permanently deleted, because their time there is over", "bold")
+            self._line("Quarantine: files that are permanently deleted because of their age", "bold")
         for outcome in outcomes:
             action = outcome.action
             self._file(_verb(outcome), action.source.path, _STYLES[outcome.status])
             if action.quarantined is not None:
                 since = action.quarantined.since.astimezone()
                 was = below(action.quarantined.path, self._folder)
-                self._detail(f"there since {since:%Y-%m-%d}; {size_words(action.source.size)}; it was {was}")
-            self._detail(f"what is in it is kept in {below(action.keeper.path, self._folder)}")
+                self._detail(f"in quarantine since {since:%Y-%m-%d}; {size_words(action.source.size)}; formerly {was}")
+            self._detail(f"Its content is kept in {below(action.keeper.path, self._folder)}")
             self._print_what_happened(outcome)
         if outcomes:
             self._line()
@@ -373,7 +373,7 @@ def _removal_lines(result: RunResult, totals: Totals, quarantine_days: float | N
 
 
 def _quarantine_lines(result: RunResult, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
-    """Yield what came into quarantine, what is deleted from it, and what must stay there."""
+    """Yield the totals of the quarantine: where it is, files deleted from it, and files that must stay there."""
     if any(each.action.kind is ActionKind.QUARANTINE for each in result.outcomes):
         yield "Quarantine", f"{QUARANTINE_NAME}/{readable(result.run)} in each root"
     age = "" if quarantine_days is None else f" older than {count_words(round(quarantine_days), 'day')}"

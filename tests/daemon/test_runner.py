@@ -6,19 +6,22 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from py_image_dedup.api import Deduplicator, Options
-from py_image_dedup.daemon.runner import LibraryRunner
+from py_image_dedup.daemon.runner import LibraryRunner, log_result
 from py_image_dedup.model.events import Event, PhaseStarted, ignore
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
+from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite.store import SqliteStore
+from tests.report.results import EXPIRED, result
 from tests.support.pictures import picture, write
 
 
@@ -104,3 +107,12 @@ def test_every_action_has_its_reason_and_every_run_a_summary_in_the_log(
     assert second.startswith(f"{library.photos}/photo of\\nb.jpg was moved to ")
     assert batch.startswith("batch ")
     assert "\n" not in second + batch
+
+
+def test_a_file_that_leaves_the_quarantine_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    run = replace(result(groups=(), failures=()), outcomes=(Outcome(EXPIRED, OutcomeStatus.DONE),), dry_run=False)
+    with caplog.at_level(logging.INFO, "py_image_dedup.daemon.runner"):
+        log_result(run, "full run")
+    assert caplog.records[0].getMessage() == (
+        f"{EXPIRED.source.path} was permanently deleted from quarantine (its content is kept in {EXPIRED.keeper.path})"
+    )

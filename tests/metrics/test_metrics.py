@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def test_after_a_real_run_the_gauges_are_without_what_it_removed(
         assert value(instruments, "py_image_dedup_groups") == left
         assert value(instruments, "py_image_dedup_redundant_files", **{"class": "similar"}) == left
         assert value(instruments, "py_image_dedup_reclaimable_bytes", **{"class": "similar"}) == size
+
+
+def test_a_file_that_leaves_the_quarantine_was_no_file_of_the_library(
+    instruments: Instruments, observe: MetricsObserver
+) -> None:
+    done = outcome(OutcomeStatus.DONE)
+    expired = replace(done, action=replace(done.action, kind=ActionKind.EXPIRE))
+    observe(events.RunStarted("run", dry_run=False))
+    observe(events.RunFinished(result(outcomes=(expired,))))
+    assert value(instruments, "py_image_dedup_files") == 12
 
 
 def test_a_batch_leaves_the_library_figures_of_the_full_run(instruments: Instruments, observe: MetricsObserver) -> None:

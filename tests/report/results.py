@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
-from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Outcome, OutcomeStatus, Quarantined
 from py_image_dedup.model.result import PhaseSummary, RunResult
 
 ROOT = Path("/home/ann/Pictures")
@@ -116,3 +117,11 @@ def result(
 PARTIAL = Match(
     KEEPER, entry("crop.jpg"), MatchClass.PARTIAL, 0.4, Orientation.UPRIGHT, Evidence(("crop: 43 % of it",), 31, 0.01)
 )
+
+EXPIRED = replace(
+    outcome(3, TURNED, ActionKind.EXPIRE, OutcomeStatus.PLANNED).action,
+    group=0,
+    source=entry(f"{QUARANTINE_NAME}/old/b/x.jpg", 310_000).stat,
+    quarantined=Quarantined("old", 1, ROOT / "b" / "x.jpg", datetime(2024, 11, 2, 12, tzinfo=UTC)),
+)
+"""An action that deletes a file from the quarantine."""

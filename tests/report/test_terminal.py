@@ -10,10 +10,10 @@ from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.inspection import Inspection, Region, RegionKind
 from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
-from py_image_dedup.model.plan import OutcomeStatus
+from py_image_dedup.model.plan import Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.report.terminal import TerminalReport, WhyItStays
-from tests.report.results import GROUP, KEEPER, PARTIAL, ROOT, entry, result
+from tests.report.results import EXPIRED, GROUP, KEEPER, PARTIAL, ROOT, entry, result
 
 PLANNED, DONE, SKIPPED, FAILED = OutcomeStatus
 
@@ -194,3 +194,18 @@ def test_a_quick_answer_says_that_it_is_one() -> None:
     assert "Quick answer  similar files were not compared in full (--no-inspect)" in printed(ranked)
     inspected = replace(ranked, phases=(*ranked.phases, PhaseSummary(Phase.INSPECT, 0.1)))
     assert not any("Quick answer" in line for line in printed(inspected))
+
+
+def test_files_that_leave_the_quarantine_and_those_that_stay_there_are_listed() -> None:
+    kept = (Kept(ROOT / "kept.jpg", "Its keeper does not exist any more."),)
+    run = replace(result(groups=(), failures=()), outcomes=(Outcome(EXPIRED, PLANNED),), kept_in_quarantine=kept)
+    lines = printed(run)
+    start = lines.index("Quarantine: files that are permanently deleted because of their age")
+    assert lines[start + 1 : start + 4] == [
+        "  expire      .py-image-dedup-quarantine/old/b/x.jpg",
+        "              in quarantine since 2024-11-02; 303 KiB; formerly b/x.jpg",
+        "              Its content is kept in 2019/IMG_0001.jpg",
+    ]
+    start = lines.index("Kept in quarantine: 1 file")
+    assert lines[start + 1] == "    kept.jpg: Its keeper does not exist any more."
+    assert "Quarantine    1 file to be permanently deleted" in lines
