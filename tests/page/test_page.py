@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 from PIL import Image, ImageStat
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 LARGE_OPENS_WITHIN_SECONDS = 3.0
+SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/decisions.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,7 @@ def saved(page: Page, target: Path) -> dict[str, Any]:
     assert download.value.suggested_filename == "decisions.json"
     download.value.save_as(target)
     value: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    jsonschema.validate(value, SCHEMA)
     return value
 
 
