@@ -17,18 +17,13 @@ from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.serialization import load_plan
 from py_image_dedup.review.decisions import decided_plan, load_decisions
 from tests.page.conftest import PHONE, Open
-from tests.page.reports import HOSTILE_NAMES, Report, make_large_report, make_report
+from tests.page.reports import HOSTILE_NAMES, Report, make_large_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 LARGE_OPENS_WITHIN_SECONDS = 3.0
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/decisions.schema.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return make_report(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture
