@@ -200,6 +200,23 @@ def test_a_turned_copy_lies_on_its_keeper_in_every_mode(page: Page) -> None:
     }
 
 
+def test_a_crop_lies_where_it_was_cut_out(page: Page) -> None:
+    card = group_with(page, "crop.jpg")
+    card.get_by_role("button", name="Compare").click()
+    dialog = page.get_by_role("dialog", name="Compare pictures")
+    button = dialog.locator('.others button[title="crop.jpg"]')
+    if button.count():
+        button.click()
+    page.keyboard.press("3")
+    keeper, crop = (dialog.locator(".layer").nth(number).bounding_box() for number in range(2))
+    assert keeper is not None
+    assert crop is not None
+    scale = keeper["width"] / 640
+    assert (crop["x"] - keeper["x"]) / scale == pytest.approx(90, abs=3)
+    assert (crop["y"] - keeper["y"]) / scale == pytest.approx(60, abs=3)
+    assert crop["width"] / scale == pytest.approx(470, abs=4)
+
+
 def test_both_pictures_zoom_and_move_together(page: Page) -> None:
     card = group_with(page, "photo 4")
     card.get_by_role("button", name="Compare").click()
