@@ -71,7 +71,5 @@ tables: $(VENV)/dev.stamp  ## regenerate the tables and the example in README.md
 bench: $(VENV)/dev.stamp  ## run every benchmark; prints what docs/benchmarks.md records
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
-clean:
-	rm -rf $(VENV) frontend/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 clean:  ## remove the virtual environment, caches and built packages
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) frontend/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

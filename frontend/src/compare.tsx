@@ -8,6 +8,7 @@ import { cssOf, fitView, multiply, wholeMatrix, zoomAt, type ViewBox } from "./g
 import { whatWasDone, type Actions } from "./groups.tsx";
 import { filesOf, memberOf, OTHERS, type Group, type Matrix, type PageContent, type PageFile } from "./model.ts";
 import { large, original, Thumb, thumbnail } from "./pictures.tsx";
+import { placement } from "./served.ts";
 import { CLASS_WORDS, pixelWords, sizeWords } from "./text.ts";
 
 type Mode = "side" | "blink" | "slider" | "difference";
@@ -43,7 +44,21 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
   const member = memberOf(group, id);
   const keeper = content.files[group.keeper] as PageFile;
   const other = content.files[id] as PageFile;
-  const aligned = (member?.class !== "partial" && !(member && OTHERS.has(member.class))) || member?.matrix !== undefined;
+  const isWhole = member?.class !== "partial" && !(member && OTHERS.has(member.class));
+  const [placed, setPlaced] = useState<{ file: number; matrix: Matrix | null } | null>(null);
+  useEffect(() => {
+    if (isWhole || member?.matrix || !content.served || member?.class !== "partial") return;
+    let wanted = true;
+    placement(content.served, group.keeper, id).then(
+      (matrix) => wanted && setPlaced({ file: id, matrix }),
+      () => wanted && setPlaced({ file: id, matrix: null }),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [id, isWhole]);
+  const found = member?.matrix ?? (placed?.file === id ? placed.matrix : null);
+  const aligned = isWhole || found !== null;
   const shown: Mode = aligned ? mode : "side";
   useEffect(() => {
     const element = dialog.current as HTMLDialogElement;
@@ -110,7 +125,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
         content={content}
         keeper={keeper}
         other={other}
-        matrix={aligned ? (member?.matrix ?? wholeMatrix(member?.orientation ?? 1, keeper, other)) : null}
+        matrix={aligned ? (found ?? wholeMatrix(member?.orientation ?? 1, keeper, other)) : null}
         mode={shown}
         amplified={amplified}
         originals={originals}

@@ -181,6 +181,7 @@ function Tile({ content, group, decision, file: id, selected, actions, locked }:
   const member = memberOf(group, id);
   const why = obstacle(group, decision.keeper, id);
   const path = pathOf(content, file);
+  const verdict = isKeeper ? "keep" : goes ? "remove" : "stays";
   return (
     <div class={`tile ${isKeeper ? "keeper" : goes ? "goes" : "stays"} ${selected ? "selected" : ""}`} data-file={id}>
       <button
@@ -188,10 +189,10 @@ function Tile({ content, group, decision, file: id, selected, actions, locked }:
         class="picture"
         onClick={() => actions.select(group, id)}
         onDblClick={() => actions.compare(group, id)}
-        aria-label={`${file.name}: ${isKeeper ? "the keeper" : goes ? "to be removed" : "stays"}`}
+        aria-label={`${file.name}: ${verdict}${file.frames > 1 ? `, ${file.frames} frames` : ""}`}
       >
         <Thumb content={content} file={file} alt="" />
-        <span class="verdict">{isKeeper ? "keep" : goes ? "remove" : "stays"}</span>
+        <span class="verdict">{verdict}</span>
         {file.frames > 1 && <span class="frames">{file.frames} frames</span>}
       </button>
       <div class="name" title={path}>

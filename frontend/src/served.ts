@@ -1,6 +1,6 @@
 /** The program behind a served page: apply, progress, undo, end. */
 
-import type { Served } from "./model.ts";
+import type { Matrix, Served } from "./model.ts";
 
 /** One step that was applied: a run of its own, which can be taken back. */
 export interface Applied {
@@ -31,6 +31,12 @@ async function call(served: Served, method: "GET" | "POST", name: string, body?:
   const text = await answer.text();
   if (!answer.ok) throw new Error(text || `The program answered ${answer.status}.`);
   return JSON.parse(text) as Status;
+}
+
+/** Ask where a file lies in its keeper; `null` if that cannot be found out. */
+export async function placement(served: Served, keeper: number, file: number): Promise<Matrix | null> {
+  const answer = await fetch(`${served.base}placement/${keeper}/${file}`);
+  return answer.ok ? ((await answer.json()) as Matrix | null) : null;
 }
 
 export const status = (served: Served): Promise<Status> => call(served, "GET", "status");

@@ -11,22 +11,26 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.media.rendering import RenderedSize, Renderer
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.report.page_content import as_script, page_content
+from py_image_dedup.report.page_content import PageFiles, as_script, page_content
+from py_image_dedup.report.placement import Placer, placeable
 
+_MOST_PLACED: Final = 300
+"""Parts that are placed in their keepers; others are shown beside them."""
 _AHEAD: Final = 32
 """Thumbnails that may wait to be written, for each thread."""
 
@@ -103,6 +107,7 @@ def write_page(
         OSError: It could not be written.
     """
     content, listed = page_content(result)
+    _place_parts(content, listed, limits or Limits())
     folder = path.with_name(f"{path.name}.pictures")
     sources = "data: file:"
     if thumbnails is Thumbnails.BESIDE:
@@ -120,6 +125,18 @@ def write_page(
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _place_parts(content: Mapping[str, Any], listed: PageFiles, limits: Limits) -> None:
+    """Add where parts lie in their keepers, for the first of them: each costs the decoding of two files."""
+    parts = list(islice(placeable(content, listed), _MOST_PLACED))
+    if not parts:
+        return
+    with Placer(limits) as placer:
+        for member, keeper, other in parts:
+            matrix = placer.place(keeper, other)
+            if matrix is not None:
+                member["matrix"] = [round(value, 9) for value in matrix]
 
 
 def _put(number: int, thumbnail: bytes, stream: TextIO, folder: Path | None) -> None:

@@ -16,58 +16,24 @@ from urllib.parse import quote
 
 from py_image_dedup.media.formats import EXTENSIONS
 from py_image_dedup.model.inspection import Inspection
-from py_image_dedup.model.match import Match, RankedGroup, Redundant
+from py_image_dedup.model.match import Match, RankedGroup, Reason
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.result_json import path_fields
-from py_image_dedup.report.text import common_folder, outcomes_by_source, readable, size_words
+from py_image_dedup.report.text import common_folder, outcomes_by_source, readable
 
 VERSION: Final = 1
 """Of the content. The page that reads it is part of the same release."""
 
 _NANOSECONDS: Final = 1_000_000_000
 
-_SENTENCES: Final[Mapping[str, str]] = {
-    "higher-pixel-count": "It has more pixels: {keeper} against {redundant}.",
-    "lower-pixel-count": "It has fewer pixels: {keeper} against {redundant}.",
-    "more-exif-data": "It has more EXIF data: {keeper} against {redundant}.",
-    "less-exif-data": "It has less EXIF data: {keeper} against {redundant}.",
-    "bigger-file-size": "Its file is larger: {keeper} against {redundant}.",
-    "smaller-file-size": "Its file is smaller: {keeper} against {redundant}.",
-    "newer-file-modification-date": "Its file is newer: {keeper} against {redundant}.",
-    "older-file-modification-date": "Its file is older: {keeper} against {redundant}.",
-    "smaller-distance": "It is nearest to the others: {keeper} against {redundant}.",
-    "bigger-distance": "It is farthest from the others: {keeper} against {redundant}.",
-    "doesnt-contain-copy-in-file-name": "Its name does not call it a copy: {keeper}, the other {redundant}.",
-    "contains-copy-in-file-name": "Its name calls it a copy: {keeper}, the other {redundant}.",
-    "longer-file-name": "Its name is longer: {keeper} against {redundant}.",
-    "shorter-file-name": "Its name is shorter: {keeper} against {redundant}.",
-    "longer-folder-path": "Its folder's path is longer: {keeper} against {redundant}.",
-    "shorter-folder-path": "Its folder's path is shorter: {keeper} against {redundant}.",
-    "higher-score": "It matches more files of the group: {keeper} against {redundant}.",
-    "lower-score": "It matches fewer files of the group: {keeper} against {redundant}.",
-    "oldest-capture-date": "It was taken first: {keeper} against {redundant}.",
-    "newest-capture-date": "It was taken last: {keeper} against {redundant}.",
-    "has-gps": "Only it says where it was taken.",
-    "has-no-gps": "It does not say where it was taken.",
-    "whole-picture": "It is the whole picture, the other a part of it.",
-    "without-border": "It has no border, the other has one around it.",
-    "without-overlay": "Nothing is drawn over it, the other has a caption or the like.",
-    "original": "It is the original. {keeper}",
-    "path": "Both are equally good by every rule, so the path decides.",
-}
 
-
-def keeper_sentence(redundant: Redundant) -> str:
-    """Return the sentence that says why the keeper of a redundant file stays."""
-    reason, keeper, other = redundant.reason, redundant.match.left, redundant.match.right
-    values = (reason.keeper_value, reason.redundant_value)
-    if "file-size" in reason.rule:
-        rounded = (size_words(keeper.stat.size), size_words(other.stat.size))
-        values = rounded if rounded[0] != rounded[1] else values
-    sentence = _SENTENCES.get(reason.rule, "It is better by the rule {rule}: {keeper} against {redundant}.")
-    return sentence.format(rule=reason.rule, keeper=values[0], redundant=values[1])
+def keeper_sentence(reason: Reason) -> str:
+    """Return the sentence that says why a keeper stays."""
+    if reason.sentence:
+        return f"Kept: {reason.sentence}."
+    return f"Kept by the rule {reason.rule}: {reason.keeper_value}, the other {reason.redundant_value}."
 
 
 class PageFiles:
@@ -141,7 +107,7 @@ def _group(number: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], fi
             {
                 **_match(each.match, files),
                 "rule": each.reason.rule,
-                "why": readable(keeper_sentence(each)),
+                "why": readable(keeper_sentence(each.reason)),
                 **_outcome(outcomes.get(each.entry.stat.path)),
             }
             for each in group.redundant

@@ -10,6 +10,7 @@ from typing import Final
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.media.rendering import RenderedSize, Renderer
 from py_image_dedup.report.page_content import PageFiles
+from py_image_dedup.report.placement import Matrix, Placer
 
 _KEPT_BYTES: Final = 64 << 20
 """Rendered thumbnails that are kept: some 7,000."""
@@ -32,6 +33,8 @@ class Pictures:
         self._idle: queue.LifoQueue[Renderer] = queue.LifoQueue()
         for renderer in self._renderers:
             self._idle.put(renderer)
+        self._placer = Placer(limits, budget)
+        self._placing = threading.Lock()
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
@@ -58,6 +61,13 @@ class Pictures:
             self._keep(number, picture)
         return picture
 
+    def placement(self, keeper: int, number: int) -> Matrix | None:
+        """Return where a file lies in its keeper, or ``None`` if there are no such files or it does not."""
+        if not (0 <= keeper < len(self._entries) and 0 <= number < len(self._entries)):
+            return None
+        with self._placing:
+            return self._placer.place(self._entries[keeper], self._entries[number])
+
     def _keep(self, number: int, picture: bytes) -> None:
         with self._lock:
             if number not in self._kept:
@@ -70,3 +80,4 @@ class Pictures:
         """End the worker processes."""
         for renderer in self._renderers:
             renderer.close()
+        self._placer.close()

@@ -169,6 +169,7 @@ class ReviewServer:
             routes=[
                 Route(f"{prefix}/", self._page),
                 Route(f"{prefix}/picture/{{number:int}}/{{size:str}}", self._picture),
+                Route(f"{prefix}/placement/{{keeper:int}}/{{number:int}}", self._placement),
                 Route(f"{prefix}/status", self._status),
                 Route(f"{prefix}/apply", self._posted(self._apply), methods=["POST"]),
                 Route(f"{prefix}/undo", self._posted(self._undo), methods=["POST"]),
@@ -192,6 +193,10 @@ class ReviewServer:
         if picture is None:
             return PlainTextResponse("This picture cannot be shown.", 404)
         return Response(picture, media_type=size.media_type)
+
+    async def _placement(self, request: Request) -> Response:
+        numbers = request.path_params
+        return JSONResponse(await run_in_threadpool(self._pictures.placement, numbers["keeper"], numbers["number"]))
 
     async def _status(self, request: Request) -> Response:  # noqa: ARG002 - as above
         return JSONResponse(self._session.status())

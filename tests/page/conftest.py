@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from tests.conftest import IN_CI
+from tests.page.reports import Report, make_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -79,6 +80,11 @@ def watched(
     foreign = [url for url in seen.requests if not url.startswith((own, "data:", "blob:"))]
     assert [trouble for trouble in seen.troubles if not expected or expected not in trouble] == []
     assert foreign == []
+
+
+@pytest.fixture(scope="session")
+def report(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return make_report(tmp_path_factory.mktemp("report"))
 
 
 Open: TypeAlias = Callable[..., "Page"]

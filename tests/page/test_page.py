@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 from PIL import Image, ImageStat
 
@@ -16,17 +17,13 @@ from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.serialization import load_plan
 from py_image_dedup.review.decisions import decided_plan, load_decisions
 from tests.page.conftest import PHONE, Open
-from tests.page.reports import HOSTILE_NAMES, Report, make_large_report, make_report
+from tests.page.reports import HOSTILE_NAMES, Report, make_large_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 LARGE_OPENS_WITHIN_SECONDS = 3.0
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return make_report(tmp_path_factory.mktemp("report"))
+SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/decisions.schema.json").read_text())
 
 
 @pytest.fixture
@@ -44,9 +41,16 @@ def totals(page: Page) -> str:
     return " ".join(page.get_by_label("Totals").inner_text().split())
 
 
-def verdicts(card: Locator) -> dict[str, str]:
-    names = card.locator(".tile .name").all_inner_texts()
-    return dict(zip(names, card.locator(".tile .verdict").all_inner_texts(), strict=True))
+def verdicts(card: Locator) -> list[str]:
+    return card.locator(".tile .verdict").all_inner_texts()
+
+
+def slowness() -> float:
+    """How much longer than alone a program takes on this machine just now: 1, or more if others use it as well."""
+    wall, own = time.perf_counter(), time.process_time()
+    while time.process_time() - own < 0.3:
+        sum(range(10_000))
+    return max(1.0, (time.perf_counter() - wall) / (time.process_time() - own))
 
 
 def brightness(shot: bytes) -> float:
@@ -59,15 +63,16 @@ def saved(page: Page, target: Path) -> dict[str, Any]:
     assert download.value.suggested_filename == "decisions.json"
     download.value.save_as(target)
     value: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    jsonschema.validate(value, SCHEMA)
     return value
 
 
 def test_every_group_says_which_file_stays_and_why(page: Page, report: Report) -> None:
     assert totals(page).startswith(f"{len(report.result.groups) + len(report.result.reported)} groups")
     card = group_with(page, "turned.png")
-    keeper = card.locator(".tile.keeper .name").inner_text()
-    assert set(verdicts(card).values()) == {"keep", "remove"} or "stays" in verdicts(card).values()
-    assert verdicts(card)[keeper] == "keep"
+    assert verdicts(card)[0] == "keep"
+    assert set(verdicts(card)[1:]) <= {"remove", "stays"}
+    assert card.locator(".tile.keeper").count() == 1
     assert card.locator(".why").inner_text() != ""
     image = card.locator(".tile img").first
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") in {240, 320}
@@ -99,15 +104,15 @@ def test_keys_decide(page: Page) -> None:
     assert cards.nth(0).locator(".state").inner_text() == "decided"
     page.keyboard.press("n")
     assert cards.nth(1).locator(".state").inner_text() == "not duplicates"
-    assert "remove" not in verdicts(cards.nth(1)).values()
+    assert "remove" not in verdicts(cards.nth(1))
     page.keyboard.press("ArrowUp")
     page.keyboard.press("x")
     assert cards.nth(1).locator(".state").inner_text() == "decided"
-    assert "remove" in verdicts(cards.nth(1)).values()
+    assert "remove" in verdicts(cards.nth(1))
     page.keyboard.press("k")
-    assert "remove" not in verdicts(cards.nth(1)).values()
+    assert "remove" not in verdicts(cards.nth(1))
     page.keyboard.press("u")
-    assert "remove" in verdicts(cards.nth(1)).values()
+    assert "remove" in verdicts(cards.nth(1))
     first = cards.nth(1).locator(".tile .name").first.inner_text()
     folders = cards.nth(1).locator(".tile .folder").all_inner_texts()
     page.keyboard.press("ArrowRight")
@@ -193,6 +198,23 @@ def test_a_turned_copy_lies_on_its_keeper_in_every_mode(page: Page) -> None:
         "visible",
         "hidden",
     }
+
+
+def test_a_crop_lies_where_it_was_cut_out(page: Page) -> None:
+    card = group_with(page, "crop.jpg")
+    card.get_by_role("button", name="Compare").click()
+    dialog = page.get_by_role("dialog", name="Compare pictures")
+    button = dialog.locator('.others button[title="crop.jpg"]')
+    if button.count():
+        button.click()
+    page.keyboard.press("3")
+    keeper, crop = (dialog.locator(".layer").nth(number).bounding_box() for number in range(2))
+    assert keeper is not None
+    assert crop is not None
+    scale = keeper["width"] / 640
+    assert (crop["x"] - keeper["x"]) / scale == pytest.approx(90, abs=3)
+    assert (crop["y"] - keeper["y"]) / scale == pytest.approx(60, abs=3)
+    assert crop["width"] / scale == pytest.approx(470, abs=4)
 
 
 def test_both_pictures_zoom_and_move_together(page: Page) -> None:
@@ -377,7 +399,8 @@ def test_five_thousand_groups_open_at_once_and_scroll(open_page: Open, tmp_path:
     page = open_page(large)
     page.locator(".card").first.wait_for()
     opened = time.perf_counter() - begun
-    assert opened < LARGE_OPENS_WITHIN_SECONDS
+    busy = slowness()
+    assert opened < LARGE_OPENS_WITHIN_SECONDS * busy
     assert totals(page).startswith("5,000 groups 10,000 to remove")
     page.locator(".tile img").first.wait_for()
     slowest = page.evaluate(
@@ -396,7 +419,7 @@ def test_five_thousand_groups_open_at_once_and_scroll(open_page: Open, tmp_path:
         }"""
     )
     # The half of all frames: other programs on this machine may take the time of some.
-    assert slowest < 34
+    assert slowest < 34 * busy
     page.keyboard.press("End")
     page.locator('[aria-posinset="5000"]').wait_for()
     assert page.locator(".card").count() < 12

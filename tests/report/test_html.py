@@ -22,7 +22,7 @@ from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.html import Thumbnails, write_page
 from py_image_dedup.report.page_content import as_script, keeper_sentence, page_content
-from tests.report.results import GROUP, IDENTICAL, KEEPER, PARTIAL, TURNED, result
+from tests.report.results import GROUP, KEEPER, PARTIAL, TURNED, result
 from tests.support.pictures import picture, write
 
 HOSTILE = (
@@ -161,21 +161,16 @@ def test_a_group_has_its_keeper_and_the_reasons() -> None:
         ("similar", "quarantine", "planned"),
         ("same-pixels", None, None),
     ]
-    assert group["members"][1]["why"] == "It has more pixels: 4000 x 3000 against 1200 x 1600."
+    assert group["members"][1]["why"] == keeper_sentence(TURNED.reason)
     assert group["members"][1]["orientation"] == 6
     assert content["files"][0]["captured"] == "2020-01-02T03:04:05"
 
 
-def test_sizes_in_reasons_are_rounded_unless_they_would_be_equal() -> None:
-    larger = replace(TURNED, reason=Reason("bigger-file-size", "3,250,000 bytes", "310,000 bytes"))
-    assert keeper_sentence(larger) == "Its file is larger: 3.1 MiB against 303 KiB."
-    equal = replace(IDENTICAL, reason=Reason("bigger-file-size", "3,250,000 bytes", "3,249,999 bytes"))
-    assert keeper_sentence(equal) == "Its file is larger: 3,250,000 bytes against 3,249,999 bytes."
-
-
-def test_a_rule_of_ones_own_has_a_sentence_too() -> None:
-    own = replace(TURNED, reason=Reason("folder-order", "/camera", "/phone"))
-    assert keeper_sentence(own) == "It is better by the rule folder-order: /camera against /phone."
+def test_the_reason_is_a_sentence() -> None:
+    assert keeper_sentence(
+        Reason("bigger-file-size", "3.1 MiB", "303 KiB", "larger (3.1 MiB, the other has 303 KiB)")
+    ) == ("Kept: larger (3.1 MiB, the other has 303 KiB).")
+    assert keeper_sentence(Reason("path", "a", "b")) == "Kept by the rule path: a, the other b."
 
 
 def test_reported_matches_are_groups_of_which_nothing_is_planned() -> None:

@@ -59,6 +59,13 @@ def test_a_picture_is_rendered_anew(shared: Review, size: str, kind: str) -> Non
     assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
+def test_a_placement_is_of_two_files_of_the_run(shared: Review) -> None:
+    assert shared.ask("/placement/0/999").json is None
+    group = shared.session.content["groups"][0]
+    matrix = shared.ask(f"/placement/{group['keeper']}/{group['members'][0]['file']}").json
+    assert [round(value) for value in matrix] == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+
+
 @pytest.mark.parametrize(
     "path",
     [
