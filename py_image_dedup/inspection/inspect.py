@@ -1,6 +1,6 @@
 """Two files compared in full: may the one go for the other?
 
-A file may go only if the keeper has everything that is in it. The questions, in this order: can it be told at all; do
+A file may go only if the keeper has everything that is in it. The questions, in this order: is there enough to see; do
 both show the same; is it one exposure; is anything different inside; and does the other file hold anything more?
 """
 
@@ -55,14 +55,15 @@ def inspect(
     has_more = lacking(other, keeper)
     facts = origin.by_facts(has_more, lacks)
     if keeper.has_too_many_frames or other.has_too_many_frames:
-        return Inspection(Outcome.UNDECIDED, "It has too many frames to compare them all.", lacks=lacks)
+        return Inspection(Outcome.UNDECIDED, "One of the files has too many frames to compare them all.", lacks=lacks)
     apart = _of_other_kind(keeper, other)
     if apart and not lacks:
         return Inspection(Outcome.PARTIAL, apart, original=facts)
     if _is_equal(keeper, other):
-        return _of_equal(lacks, has_more, facts)
+        known = facts if facts.side is not Side.UNKNOWN else origin.of_equal(keeper, other)
+        return _of_equal(lacks, has_more, known)
     if min(keeper.width, keeper.height, other.width, other.height) < THRESHOLDS.fewest_side:
-        return Inspection(Outcome.UNDECIDED, "It is too small to tell.", lacks=lacks, original=facts)
+        return Inspection(Outcome.UNDECIDED, "One of the files is too small to tell.", lacks=lacks, original=facts)
     pair = align(*_shown(keeper, other), transform, orientation)
     return _Question(keeper, other, pair, lacks, has_more, facts).answer()
 

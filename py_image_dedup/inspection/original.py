@@ -1,7 +1,7 @@
 """Which of two files the other one was made from, as far as the pixels show it: the rules, surest first.
 
 No rule reads a date or a name. In the sentences the keeper is A and the other file B, so that they can be turned round;
-``sure`` is said only of reasons that hardly ever err.
+only reasons that hardly ever err are ``sure``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,12 @@ _REPEATED = 0.35
 """Ratio of the 20th percentile to the median of the differences of neighbouring rows and columns."""
 _STRETCHED, _UNTOUCHED = 1.8, 1.3
 """Jumps of a histogram, 90th percentile: a stretched tone curve leaves gaps, a camera does not."""
-_ADDED_GRAIN = 1.0
+_ADDED_GRAIN = 1.5
 """Grey levels of noise that is in one file only, from which on it was added or another file was smoothed."""
 _FINE_GRAIN = 75
 """JPEG quality below which encoding leaves no grain."""
 _PALER = 0.25
 """Ratio of the spread of chroma below which colours were taken away."""
-_SHARPER = 1.15
-"""Ratio of edges from which on a file was sharpened, if it holds nothing more."""
 LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM", "TGA", "QOI", "SGI", "PCX", "PSD"})
 """Formats that keep each pixel."""
 _NAMES = {Side.LEFT: ("A", "B"), Side.RIGHT: ("B", "A")}
@@ -80,7 +78,7 @@ def judge(evidence: Evidence) -> Original:
     """Return the file that the other one was made from: the first rule that speaks."""
     for rule in (
         _by_repeated_pixels, _by_lattice, _by_resolution, _by_earlier_save, _by_histogram, _by_weak_lattice, _by_border,
-        _by_grain, _by_colour, _by_clipping, _by_detail, _by_quality,
+        _by_grain, _by_colour, _by_clipping, _by_format, _by_quality,
     ):  # fmt: skip
         found = rule(evidence)
         if found.side is not Side.UNKNOWN:
@@ -221,23 +219,21 @@ def _by_clipping(evidence: Evidence) -> Original:
     return _is(Side.RIGHT if ours else Side.LEFT, f"{(ours or theirs)[0]} are cut off in {{1}}", sure=False)
 
 
-def _by_detail(evidence: Evidence) -> Original:
-    """Propose a JPEG or lossless file over one in another lossy format, and the one with edges of its own."""
+def _by_format(evidence: Evidence) -> Original:
+    """Propose a JPEG or lossless file over one in another lossy format."""
     files = (evidence.left, evidence.right)
     plain = [file.format in LOSSLESS or file.format in {"JPEG", "MPO"} for file in files]
-    if plain[0] != plain[1]:
-        return _is(Side.LEFT if plain[0] else Side.RIGHT, "{1} is in a format that programs convert to", sure=False)
-    edges = [_edges(pixels) for pixels in (evidence.pair.keeper, evidence.pair.other)]
-    for side, mine, its in ((Side.LEFT, edges[0], edges[1]), (Side.RIGHT, edges[1], edges[0])):
-        if mine > _SHARPER * its:
-            return _is(side, "{0} has detail that {1} lacks", sure=False)
+    if plain[0] == plain[1]:
+        return Original()
+    return _is(Side.LEFT if plain[0] else Side.RIGHT, "{1} is in a format that programs convert to", sure=False)
+
+
+def of_equal(left: FullPicture, right: FullPicture) -> Original:
+    """Return the original of two files with equal pixels: a lossless file holds what a JPEG rounded."""
+    for side, first, later in ((Side.LEFT, left, right), (Side.RIGHT, right, left)):
+        if first.quantisation and later.format in LOSSLESS:
+            return _is(side, "{1} holds the rounded values of {0} and was made from it", sure=True)
     return Original()
-
-
-def _edges(pixels: Pixels) -> float:
-    grey = luma(pixels)[::2]
-    step = cv2.absdiff(grey[:, 1:], grey[:, :-1])
-    return float(step.mean()) / (float(grey[:, ::2].std()) + 1)
 
 
 def _by_quality(evidence: Evidence) -> Original:

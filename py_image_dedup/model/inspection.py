@@ -66,7 +66,8 @@ class Original:
     Attributes:
         side: The original.
         sure: The evidence suffices to decide a removal; otherwise it is a proposal.
-        reason: A sentence with the evidence; empty if unknown.
+        reason: A sentence with the evidence, in which ``A`` stands for the left file, the keeper, and ``B`` for the
+            right one; whoever shows it puts their names there. Empty if unknown.
     """
 
     side: Side = Side.UNKNOWN
@@ -88,7 +89,9 @@ class Inspection:
         outcome: The verdict.
         reason: A full sentence for a person.
         regions: Where the files differ, largest first.
-        lacks: What the other file has and the keeper lacks: ``alpha``, ``frames``, ``resolution``.
+        lacks: What the other file has and the keeper lacks, as words for a person: ``frames``, ``transparency``,
+            ``bit depth``, ``colour``, ``CMYK``, ``wide gamut``, ``gain map``, ``depth map``, ``film``, ``second eye``,
+            ``field of view``, ``resolution``, ``detail``, ``highlights``, ``shadows``.
         original: The file that the other one was made from.
     """
 

@@ -114,6 +114,7 @@ def reopened(content):
 
 def moment(text, exposure=None):
     data = Image.Exif()
+    data[0x010F] = "Maker"
     taken = data.get_ifd(0x8769)
     taken[0x9003] = text
     if exposure:

@@ -99,8 +99,9 @@ def _read(picture: Image.Image, stream: BinaryIO, kind: str, max_pixels: int) ->
     subsampling = ""
     if kind in {"JPEG", "MPO"}:
         subsampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(picture), "")
+    shot = _shot(picture)
     picture.load()
-    shot, profile = _shot(picture), _profile(picture)
+    profile = _profile(picture)
     pixels, alpha, deep = _arrays(upright(picture, orientation_of(picture, kind)), bits)
     frames: tuple[Frame, ...] = ()
     too_many = False
