@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 
 from py_image_dedup.cli.main import COMMANDS, application
 from py_image_dedup.config.sources import OPTIONS
-from py_image_dedup.media.formats import EXTENSIONS
+from py_image_dedup.media.formats import FORMATS
 from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.ranking.rules import DEFAULT_RULES, PARAMETRIC_RULES, RULES
 from tests.support.photographs import photograph
@@ -149,8 +149,9 @@ def labels(metric: Metric) -> str:
 
 
 def formats() -> str:
-    """Every extension that is read by default."""
-    return ", ".join(f"`{extension}`" for extension in sorted(EXTENSIONS))
+    """Every format that is decoded, with the extensions that are read by default."""
+    rows = [(each.name, ", ".join(f"`{suffix}`" for suffix in each.suffixes), each.note) for each in FORMATS]
+    return table(("format", "extensions", "remarks"), sorted(rows))
 
 
 def example() -> str:

@@ -8,11 +8,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+import msgspec
 
 from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserve, explain
@@ -78,10 +79,10 @@ class WorkerClient:
         message, body = self._request("decode", file, kind, reserve)
         try:
             width, height = int(str(message["width"])), int(str(message["height"]))
-            facts = _facts(message["facts"])
+            facts = msgspec.convert(message["facts"], PhotoFacts)
             pixels, *extras = _split(body, [width * height, *_lengths(message.get("extras", []))])
             image_data = bytes.fromhex(str(message["image_data"])) if "image_data" in message else None
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, msgspec.ValidationError) as error:
             raise self._invalid_answer() from error
         if not pixels or (image_data is not None and len(image_data) != DIGEST_BYTES):
             raise self._invalid_answer()
@@ -269,22 +270,6 @@ def _split(body: bytes, lengths: Sequence[int]) -> list[bytes]:
         raise ValueError(f"{len(body)} bytes are not parts of {lengths}")
     ends = list(accumulate(lengths))
     return [body[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-
-
-def _facts(values: object) -> PhotoFacts:
-    if not isinstance(values, dict):
-        raise TypeError("the facts are not an object")
-    captured = values["captured"]
-    return PhotoFacts(
-        format=str(values["format"]),
-        width=int(values["width"]),
-        height=int(values["height"]),
-        exif_fields=int(values["exif_fields"]),
-        captured=None if captured is None else datetime.fromisoformat(str(captured)),
-        camera=None if values["camera"] is None else str(values["camera"]),
-        has_gps=bool(values["has_gps"]),
-        frames=int(values["frames"]),
-    )
 
 
 class Decoder:

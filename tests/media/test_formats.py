@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from py_image_dedup.media.formats import EXTENSIONS, recognise
+from py_image_dedup.media.formats import EXTENSIONS, FORMATS, ImageFormat, format_named, recognise
 from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.failure import FailureReason
 
@@ -61,6 +64,26 @@ def test_tga_without_a_mark_needs_its_name() -> None:
     assert recognise(head, head, ".TGA") == "TGA"
     with pytest.raises(MediaError):
         recognise(head, head, ".jpg")
+
+
+def test_every_format_has_a_name_suffixes_and_a_plug_in_of_its_own() -> None:
+    assert len({each.name for each in FORMATS}) == len(FORMATS)
+    assert sum(len(each.suffixes) for each in FORMATS) == len(EXTENSIONS)
+    for each in FORMATS:
+        assert format_named(each.name) is each
+        if each.plugin:
+            importlib.import_module(f"PIL.{each.plugin}ImagePlugin")
+            assert each.name in {*Image.OPEN, "MPO"}
+    assert [each.name for each in FORMATS if not each.plugin] == ["HEIF"], "which pillow-heif decodes"
+    assert [each.name for each in FORMATS if not each.magic and each.detect is None] == ["MPO"], (
+        "which begins as a JPEG"
+    )
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.name)
+def test_the_first_bytes_of_a_format_are_enough(kind: ImageFormat) -> None:
+    for magic in kind.magic:
+        assert recognise(magic + bytes(100), bytes(26), ".unknown") == kind.name
 
 
 def test_extensions_are_lower_case_with_a_dot() -> None:

@@ -15,10 +15,10 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from functools import partial
 from typing import BinaryIO, TypeAlias
 
+import msgspec
 from PIL import Image
 
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
@@ -115,16 +115,18 @@ def _decode(
     with open_picture(stream, kind) as picture:
         decoded = decode(picture, kind, limits, reserve)
         image_data = image_data_digest(stream, picture, kind)
-    facts = {field.name: getattr(decoded.facts, field.name) for field in fields(decoded.facts)}
-    facts["captured"] = decoded.facts.captured and decoded.facts.captured.isoformat()
     extras: Sequence[bytes] = ()
     if make_extras is not None:
         # A failure here is a defect of the program and not of the file: the parent then computes the extras itself and
         # sees the error.
         with suppress(Exception):
             extras = make_extras(decoded.width, decoded.height, decoded.pixels)
-    lengths = [len(part) for part in extras]
-    message = {"facts": facts, "width": decoded.width, "height": decoded.height, "extras": lengths}
+    message: dict[str, object] = {
+        "facts": msgspec.to_builtins(decoded.facts),
+        "width": decoded.width,
+        "height": decoded.height,
+        "extras": [len(part) for part in extras],
+    }
     if image_data is not None:
         message["image_data"] = image_data.hex()
     return message, b"".join((decoded.pixels, *extras))
