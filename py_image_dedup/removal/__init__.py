@@ -1,1 +1,1 @@
-"""Plan, verify, journal, act, undo."""
+"""Removal: plans, checks, the journal, actions, recovery, undo and the quarantine."""

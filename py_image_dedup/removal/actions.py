@@ -1,8 +1,8 @@
-"""How one file is moved, deleted, linked or brought to the trash.
+"""Carries out one action: a file is moved, deleted, linked, or moved to the trash.
 
-Each act is a generator: it yields descriptors that must be on the disk before it may go on, so that many acts wait for
-the disk together, and returns where the file is now. Whatever goes wrong, and whenever the process is killed, the bytes
-have a name: the source's, the target's, or one that is made from the run's name and the action's number.
+The steps of an action are a generator: it yields descriptors that must be on disk before it continues, so that many
+actions are flushed together, and returns where the file is now. At every moment the bytes are reachable under some
+name: the source's, the target's, or one made from the name of the run and the number of the action.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class CheckedPair:
     keeper_stamp: Stamp
 
     def keeper_is_there(self) -> None:
-        """Look once more, right before the last name of the source goes.
+        """Check the keeper again, immediately before the last name of the source is removed.
 
         Raises:
             NotAsPlanned: The keeper changed or vanished.
@@ -63,7 +63,7 @@ class CheckedPair:
         self.is_keeper(self.keeper)
 
     def is_keeper(self, place: NameInDir) -> None:
-        """Make sure that a name is the keeper's.
+        """Check that a name is the keeper's.
 
         Raises:
             NotAsPlanned: It is not, or the keeper changed.
@@ -75,7 +75,7 @@ class CheckedPair:
 
 @contextmanager
 def checked_pair(action: Action, source: NameInDir, keeper: NameInDir) -> Iterator[CheckedPair]:
-    """Make sure that a file and its keeper are what was planned.
+    """Check that a file and its keeper are as planned.
 
     ``identical`` files are compared byte by byte, others by the digests in the plan.
 
@@ -103,7 +103,7 @@ def checked_pair(action: Action, source: NameInDir, keeper: NameInDir) -> Iterat
 
 
 def expected_file(status: os.stat_result | None, planned: FileStat, name: str) -> Stamp:
-    """Make sure that what was looked at is the planned file.
+    """Check that a file is the planned one.
 
     Raises:
         NotAsPlanned: It is not; the message says what differs.
@@ -142,9 +142,9 @@ def _check_content(action: Action, left: int, right: int) -> None:
 
 
 class ProtectedFolders:
-    """Keeps what is protected out of reach, whatever links and mounts lead there.
+    """Protects folders by their inodes, whatever links and mounts lead to them.
 
-    Names are checked by the plan's invariants; this one looks at the folders themselves.
+    The plan's invariants check names; this class checks the folders themselves.
 
     Args:
         plan: Its protected folders and its target directory.
@@ -159,11 +159,11 @@ class ProtectedFolders:
                 self._closed[status.st_dev, status.st_ino] = folder
 
     def check(self, source: Path) -> None:
-        """Make sure that no folder above a file is one of them.
+        """Check that no folder above a file is protected.
 
         Raises:
             NotAsPlanned: One is.
-            OSError: A folder cannot be looked at.
+            OSError: A folder cannot be read.
         """
         if not self._closed:
             return
@@ -176,17 +176,17 @@ class ProtectedFolders:
 
 
 ActionSteps: TypeAlias = Generator[tuple[int, ...], None, Path | None]
-"""Yields what must be on the disk before it goes on; returns where the file is, or ``None`` if it is gone."""
+"""Yields descriptors that must be on disk before it continues; returns the file's new path, ``None`` if it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """What every act of a run shares.
+    """The context that all actions of a run share.
 
     Attributes:
         run: The name of the run; names of files in between are made from it.
         trusted_roots: Folders that may be reached through links; below them no folder may be one.
-        step: Is told each step.
+        step: Called with the name of each step, before and after it.
     """
 
     run: str
@@ -194,11 +194,11 @@ class ActionContext:
     step: Step = no_step
 
     def staged_name(self, number: int) -> str:
-        """Return the name that a file has while its fate is decided; it is beside the file."""
+        """Return the staged name of a file, in the file's own folder."""
         return f".py-image-dedup-{self.run}-{number}.aside"
 
     def part_name(self, number: int) -> str:
-        """Return the name of a copy that is not whole yet; it is beside its final place."""
+        """Return the name of an incomplete copy, in the folder of its final name."""
         return f".py-image-dedup-{self.run}-{number}.part"
 
 
@@ -224,7 +224,7 @@ def perform(action: Action, metadata: FileMetadata, context: ActionContext) -> A
 
 @dataclass(frozen=True, slots=True)
 class CheckedAction:
-    """An action whose source and keeper were found to be as planned."""
+    """An action whose source and keeper are as planned."""
 
     action: Action
     metadata: FileMetadata
@@ -233,7 +233,7 @@ class CheckedAction:
     found: CheckedPair
 
     def set_aside(self) -> NameInDir:
-        """Give the source its staged name, which it has while its fate is decided."""
+        """Rename the source to its staged name, so that a file that takes its place meanwhile is not touched."""
         self.context.step("stage")
         staged = set_aside(self.source, self.context.staged_name(self.action.number), self.found.stamp)
         self.context.step("staged")
@@ -285,7 +285,7 @@ class Copy:
     Args:
         target: The final name.
         part: The name while it is made.
-        step: Is told each step.
+        step: Called with the name of each step, before and after it.
     """
 
     def __init__(self, target: NameInDir, part: NameInDir, step: Step) -> None:
@@ -329,7 +329,7 @@ class Copy:
             os.close(descriptor)
 
     def name_it(self) -> None:
-        """Give the copy its final name.
+        """Rename the copy to its final name.
 
         Raises:
             NotAsPlanned: The name was taken meanwhile.

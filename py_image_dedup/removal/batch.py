@@ -1,4 +1,4 @@
-"""Acts, carried out some at a time, so that they wait for the disk together."""
+"""Batches of actions, which are flushed to disk together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from py_image_dedup.removal.actions import ActionSteps
 from py_image_dedup.removal.filesystem import NotAsPlanned, Stranded, fsync_all
 
 BATCH: Final = 32
-"""Actions whose intents are flushed together. Each may hold five descriptors; a process has 256 at the least."""
+"""Number of actions whose intents are flushed together. Each may hold five descriptors; a process has at least 256."""
 
 STOPPED: Final = "not reached: the run was stopped; run again to go on"
 
@@ -55,13 +55,13 @@ def carry_out(
     should_stop: Callable[[], bool],
     verb: str = "removed",
 ) -> None:
-    """Carry out acts; what goes wrong with one is told and the others go on.
+    """Carry out actions; an action that fails has its outcome, and the others continue.
 
     Args:
-        pending: In the order in which they begin. Those not begun when ``should_stop`` says so are skipped.
-        finished: Is told each outcome. What it raises ends the batch, and acts that wait take back what they did.
-        should_stop: Asked before each begins.
-        verb: What could not be done, in the words of a failure.
+        pending: Actions in the order in which they begin; those not begun when ``should_stop`` is true are skipped.
+        finished: Called with each outcome. An exception from it ends the batch; actions in progress are reverted.
+        should_stop: Polled before each action begins.
+        verb: Past participle used in failure messages: "removed".
     """
     waiting: list[_Waiting] = []
     try:
@@ -109,7 +109,7 @@ def _advance(one: _Waiting, finished: Callable[[Outcome], None], verb: str, fail
 
 
 def error_message(error: OSError, action: Action, verb: str = "removed") -> str:
-    """Say what an error of the system means for an action, and what to do."""
+    """Return the message for an error of the system: what failed, why, and what to do."""
     cause = error.strerror or str(error) or type(error).__name__
     where = f" ({error.filename})" if error.filename else ""
     advice = _ADVICE.get(error.errno or 0, "it stays where it is")

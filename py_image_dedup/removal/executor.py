@@ -1,4 +1,4 @@
-"""Carries a plan out, or shows what it would do."""
+"""The executor, which carries out a plan or shows what it would do."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from py_image_dedup.removal.recovery import recover
 
 
 def show(plan: Plan, observer: Observer) -> tuple[Outcome, ...]:
-    """Return an outcome ``planned`` for each action; nothing is looked at and nothing is done.
+    """Return the outcome ``planned`` for each action, without reading the disk.
 
     Args:
         plan: Checked again first.
-        observer: Is told every outcome.
+        observer: Receives every outcome.
 
     Raises:
         PlanError: The plan breaks an invariant.
@@ -49,7 +49,7 @@ def show(plan: Plan, observer: Observer) -> tuple[Outcome, ...]:
 
 
 def announce(observer: Observer, outcome: Outcome) -> None:
-    """Tell an outcome."""
+    """Send an outcome to the observer."""
     observer(ActionFinished(outcome))
     observer(PhaseAdvanced(Phase.REMOVE))
 
@@ -70,25 +70,25 @@ def execute(
     should_stop: Callable[[], bool] = never,
     step: Step = no_step,
 ) -> tuple[Outcome, ...]:
-    """Carry out a plan, file by file, each checked against its keeper at the moment it is its turn.
+    """Carry out a plan, file by file, each checked against its keeper at the moment of removal.
 
-    A file that is not as planned is skipped and one that the disk refuses fails, each with words; the next ones go on.
-    Nothing is done that the journal could not take. A plan that was carried out in part, by a killed process or an
-    earlier call, is gone on with: what is done is not done twice.
+    A file that is not as planned is skipped, and one that the disk refuses fails, each with a message; the others
+    continue. Nothing is done that is not journaled. A plan that was partly carried out, by a killed process or an
+    earlier call, is continued: nothing is done twice.
 
     Args:
         plan: Checked again first.
         run_directory: Where ``journal.jsonl`` is written; made if it is not there. The caller holds the run lock.
-        observer: Is told every outcome.
-        should_stop: Asked before each file.
-        step: Is told each step of each action.
+        observer: Receives every outcome.
+        should_stop: Polled before each file; when true, the rest is left out.
+        step: Called with the name of each step, before and after it.
 
     Returns:
         One outcome an action, in the order of the plan.
 
     Raises:
         PlanError: The plan breaks an invariant, or the journal is of another plan.
-        JournalError: The journal cannot be opened. If it fails later, the outcomes say so.
+        JournalError: The journal cannot be opened. A later failure is in the outcomes.
     """
     check_plan(plan)
     if not plan.actions:

@@ -1,4 +1,4 @@
-"""What a file has besides its bytes: journaled before it is touched, given back by an undo."""
+"""Metadata of a file: journaled before the file is touched, restored by an undo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_ATTRIBUTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FileMetadata:
-    """What a file or a folder has besides its content.
+    """Metadata of a file or a folder.
 
     Attributes:
         mode: Permission bits.
@@ -35,7 +35,7 @@ class FileMetadata:
 
     @classmethod
     def of(cls, target: int | Path) -> FileMetadata:
-        """Look at an open file, or at a path without following a link."""
+        """Read the metadata of an open file, or of a path without following a link."""
         status = os.fstat(target) if isinstance(target, int) else target.lstat()
         return cls(
             mode=stat.S_IMODE(status.st_mode),
@@ -47,7 +47,7 @@ class FileMetadata:
         )
 
     def apply_to(self, descriptor: int) -> None:
-        """Give these to an open file, as far as this user may and the file system can; the times always.
+        """Apply the metadata to an open file, as far as this user may and the file system can; the times always.
 
         Raises:
             OSError: Not even the times could be set.

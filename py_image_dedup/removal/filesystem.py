@@ -1,4 +1,7 @@
-"""A name in an open folder: what is looked at and what is acted on are in the same folder, whatever is renamed."""
+"""File operations relative to open folders, which never overwrite and survive a crash.
+
+A check and the act that follows it are in the same folder, whatever is renamed in between.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +34,14 @@ def _syncfs() -> Callable[[int], int] | None:
 
 
 def flushes_whole_file_systems() -> bool:
-    """Tell whether ``fsync_all`` covers folders that were made on the way, too."""
+    """Return whether ``fsync_all`` also covers folders that were created on the way."""
     return _syncfs() is not None
 
 
 def fsync(descriptor: int) -> None:
-    """Wait until a file or a folder is on the disk.
+    """Wait until a file or a folder is on disk.
 
-    Network file systems that keep folders on their server answer that there is nothing to wait for; that is no error.
+    Network file systems that keep folders on their server report that this is not supported; that is no error.
 
     Raises:
         OSError: The disk did not take it.
@@ -51,7 +54,7 @@ def fsync(descriptor: int) -> None:
 
 
 def fsync_all(descriptors: Iterable[int]) -> None:
-    """Wait until everything written to these files and folders is on the disk.
+    """Flush files and folders to disk, many at once.
 
     A single one is flushed alone; several at once by flushing their file systems, which costs one wait instead of one
     each. Where the system cannot do that, each is flushed alone.
@@ -82,11 +85,11 @@ CREATED_MODE: Final = 0o600
 
 
 class NotAsPlanned(Exception):  # noqa: N818 - a state of the disk, not a fault
-    """The disk is not as it was when the plan was made; the message says what differs. Nothing was done."""
+    """The disk is not as planned; the message says what differs. Nothing was done."""
 
 
 class Stranded(Exception):  # noqa: N818 - as above
-    """A file could not be brought to its place nor back.
+    """A file could be moved neither to its destination nor back.
 
     Attributes:
         location: Where it is; nothing of it is lost.
@@ -119,11 +122,11 @@ class NameInDir:
         return NameInDir(self.folder, self.path.with_name(name))
 
     def lstat(self) -> os.stat_result:
-        """Look at what has this name now; links are not followed."""
+        """Return the status of the file of this name; links are not followed."""
         return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
 
     def look(self) -> os.stat_result | None:
-        """Look at what has this name now, or return ``None`` if nothing has."""
+        """Return the status of the file of this name, or ``None`` if there is none."""
         try:
             return self.lstat()
         except FileNotFoundError:
@@ -134,35 +137,35 @@ class NameInDir:
         return os.open(self.name, _READ, dir_fd=self.folder)
 
     def create(self) -> int:
-        """Create a file that nobody else can read yet, and open it; an error if the name is taken."""
+        """Create and open a file that no other user can read; an existing file is an error."""
         return os.open(self.name, _CREATE, CREATED_MODE, dir_fd=self.folder)
 
     def unlink(self) -> None:
-        """Take the name away."""
+        """Remove the name."""
         os.unlink(self.name, dir_fd=self.folder)
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """Return what tells a changed file from an unchanged one."""
+    """Return the stamp of a file, which changes with its content."""
     return (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
 
 
 def is_file(status: os.stat_result) -> bool:
-    """Tell whether this is a regular file."""
+    """Return whether this is a regular file."""
     return stat.S_ISREG(status.st_mode)
 
 
 def trusted_root_of(path: Path, folders: Sequence[Path]) -> Path:
     """Return the nearest of these folders above a path, or its parent if none is.
 
-    Links above and in the anchor are followed: the user gave it by that name. Below it no folder may be a link.
+    Links above and in a trusted root are followed: the user gave it by that name. Below it no folder may be a link.
     """
     above = [folder for folder in folders if folder in path.parents]
     return max(above, key=lambda folder: len(folder.parts), default=path.parent)
 
 
 def is_planned(status: os.stat_result | None, planned: FileStat) -> bool:
-    """Tell whether this can be the file that was analysed, after a restart.
+    """Return whether this can be the file that was analysed, also after a restart.
 
     Devices get other numbers then, and on file systems that have no inodes of their own (FAT, some network shares)
     files do, too.
@@ -182,12 +185,12 @@ def missing_folders(path: Path) -> tuple[Path, ...]:
 
 @contextmanager
 def open_in_dir(path: Path, trusted_roots: Sequence[Path], *, make: bool = False) -> Iterator[NameInDir]:
-    """Open the folder of a path, part by part below its anchor, so that no link can lead elsewhere.
+    """Open the folder of a path, part by part below its trusted root, so that no link can lead elsewhere.
 
     Args:
         path: Absolute.
         trusted_roots: Folders that may be reached through links; see ``trusted_root_of``.
-        make: Folders that are missing below the anchor are made.
+        make: Create folders that are missing below the trusted root.
 
     Raises:
         NotAsPlanned: A folder is missing, or something else has its name.
@@ -236,13 +239,13 @@ def _make(name: str, above: int) -> None:
 
 _NOREPLACE: Final = 1
 _CANNOT: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK})
-"""What a system or a file system answers when it does not know the call."""
+"""Errors of a system or a file system that does not support the call."""
 
 Method: TypeAlias = Callable[[NameInDir, NameInDir], None]
 
 
-class Unsupported(OSError):  # noqa: N818 - it is how a method passes the turn to the next
-    """This file system does not know this method."""
+class Unsupported(OSError):  # noqa: N818 - the next method is tried
+    """The file system does not support this method."""
 
 
 @cache
@@ -272,7 +275,7 @@ def by_renameat2(source: NameInDir, target: NameInDir) -> None:
 
 
 def by_link(source: NameInDir, target: NameInDir) -> None:
-    """Give the file its second name, which refuses a taken one, then take the first away."""
+    """Create a hard link, which fails if the name is taken, then remove the old name."""
     try:
         os.link(
             source.name,
@@ -289,7 +292,7 @@ def by_link(source: NameInDir, target: NameInDir) -> None:
 
 
 def by_claim(source: NameInDir, target: NameInDir) -> None:
-    """Claim the name with an empty file of our own, which refuses a taken one, then rename over the claim."""
+    """Create an empty file, which fails if the name is taken, then rename over it."""
     if source.lstat().st_dev != os.fstat(target.folder).st_dev:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
     descriptor = target.create()
@@ -310,11 +313,11 @@ def by_claim(source: NameInDir, target: NameInDir) -> None:
 
 
 METHODS: Final[tuple[Method, ...]] = (by_renameat2, by_link, by_claim)
-"""Surest first: file systems without hard links or without ``RENAME_NOREPLACE`` know one of the others."""
+"""The safest first: file systems without hard links or without ``RENAME_NOREPLACE`` support one of the others."""
 
 
 def rename_new(source: NameInDir, target: NameInDir, methods: tuple[Method, ...] = METHODS) -> None:
-    """Rename a file to a name that nothing has.
+    """Rename a file without overwriting.
 
     Raises:
         FileExistsError: Something has the name; nothing was done.
@@ -330,10 +333,10 @@ def rename_new(source: NameInDir, target: NameInDir, methods: tuple[Method, ...]
 
 
 def set_aside(place: NameInDir, name: str, expected: Stamp) -> NameInDir:
-    """Give a file a name that only this action knows and make sure that it is the one that was checked.
+    """Rename a file to a name that only this action knows, and check that it is the expected one.
 
-    Whoever replaces a file at the last moment by renaming another one over it replaces it before this call, and the
-    difference shows; or after it, and then the new file has the old place and is not touched.
+    A program that replaces the file at the last moment does so before this call, and the difference is noticed; or
+    after it, and then the new file has the old name and is not touched.
 
     Returns:
         Where it is now.
@@ -425,7 +428,7 @@ def copy_bytes(source: int, target: int) -> bytes:
 
 
 def digest_on_disk(descriptor: int) -> bytes:
-    """Digest a file that was flushed as the disk has it: what the memory remembers of it is forgotten first."""
+    """Return the digest of a flushed file as it is on disk: its cached pages are dropped first."""
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     return digest_of(descriptor)

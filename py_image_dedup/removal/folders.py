@@ -1,4 +1,4 @@
-"""Folders that a run emptied: removed, and made again by an undo."""
+"""Folders that a run emptied: removed by the run, created again by an undo."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step:
     Args:
         plan: Of the run.
         outcomes: What was done.
-        run_directory: Its journal is told before and after.
-        step: Is told each step.
+        run_directory: The folder of the run, whose journal records each folder before and after.
+        step: Called with the name of each step, before and after it.
 
     Returns:
         The folders that are gone, in the order in which they went.
@@ -90,7 +90,7 @@ def _remove(folder: Path, plan: Plan, journal: Journal, step: Step) -> bool:
 
 
 def remake_folders(history: History, step: Step = no_step) -> None:
-    """Make the folders again that a run removed, outermost first; where that cannot be, the files in it will say so."""
+    """Create the folders that a run removed, outermost first; a failure shows at the files in it."""
     for folder in sorted(history.pruned, key=lambda path: len(path.parts)):
         if os.path.lexists(folder):
             continue
@@ -100,7 +100,7 @@ def remake_folders(history: History, step: Step = no_step) -> None:
 
 
 def restore_metadata(folders: Iterable[Path], history: History, journal: Journal) -> None:
-    """Give folders that were made again their modes, owners and times, when everything in them is back.
+    """Restore the modes, owners and times of folders that were created again, when everything in them is restored.
 
     Innermost first: what is done in a folder changes its time.
     """
@@ -119,7 +119,7 @@ def restore_metadata(folders: Iterable[Path], history: History, journal: Journal
 
 
 def remove_if_empty(folders: Iterable[Path]) -> None:
-    """Remove folders that were made for moved files and have nothing in them any more, innermost first."""
+    """Remove empty folders that were created for moved files, innermost first."""
     for folder in sorted(set(folders), key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):
             folder.rmdir()

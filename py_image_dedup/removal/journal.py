@@ -1,7 +1,7 @@
-"""``journal.jsonl``: what a run is about to do and what it did, written before and after. See ``docs/formats.md``.
+"""The journal of a run, ``journal.jsonl``: an intent before each action, an outcome after it. See ``docs/formats.md``.
 
 A line that was written survives a killed process; a line that was flushed survives a power failure. Intents are flushed
-before anything is done; an outcome that is lost is found again by looking at the disk (``removal.recovery``).
+before anything is done; a lost outcome is determined from the disk (``removal.recovery``).
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from py_image_dedup.removal.serialization import (
 from py_image_dedup.removal.serialization import field as field_of
 
 JOURNAL_VERSION: Final = 1
-"""Of the format. A reader refuses a newer one."""
+"""Version of the format. A reader refuses a newer one."""
 
 JOURNAL_NAME: Final = "journal.jsonl"
-"""Of the file in a run's folder."""
+"""Name of the file in a run's folder."""
 
 Step: TypeAlias = Callable[[str], None]
-"""Is told each step before and after it is taken, by name; tests interrupt there."""
+"""Called with the name of each step, before and after it; tests interrupt there."""
 
 
 def no_step(name: str, /) -> None:
-    """Take no notice."""
+    """Do nothing."""
 
 
 class JournalError(Exception):
-    """The journal cannot be written or read; the message names it and the cause. Nothing more may be done."""
+    """A journal that cannot be written or read; the message names it and the cause. Nothing more may be done."""
 
 
 class Journal:
@@ -101,7 +101,7 @@ class Journal:
         return cls(run_directory, plan.run, plan.roots, plan.target_directory, len(plan.actions))
 
     def record_intent(self, action: Action, metadata: FileMetadata, new_folders: Sequence[Path]) -> None:
-        """Tell what will be done with a file and what it has besides its bytes.
+        """Record what will be done with a file, and its metadata.
 
         Args:
             action: What.
@@ -114,7 +114,7 @@ class Journal:
         self._write(record)
 
     def record_outcome(self, outcome: Outcome, kind: str = "outcome", at: datetime | None = None) -> None:
-        """Tell what became of an action; with the kind ``undone``, of its undoing."""
+        """Record the outcome of an action; with the kind ``undone``, of its undo."""
         self._write(
             {
                 "kind": kind,
@@ -128,19 +128,19 @@ class Journal:
         )
 
     def record_mark(self, kind: str, number: int) -> None:
-        """Tell of an action that something begins or is over: ``undo``, ``expire``, ``expired``, ``waits``."""
+        """Record a mark of an action: ``undo``, ``expire``, ``expired`` or ``waits``."""
         self._write({"kind": kind, "number": number, "at": now()})
 
     def record_folder(self, kind: str, path: Path, metadata: FileMetadata | None = None) -> None:
-        """Tell of a folder: ``folder`` (seen before it was touched), ``prune``, ``pruned``, ``kept``, ``restored``."""
+        """Record a folder: ``folder`` (before it was touched), ``prune``, ``pruned``, ``kept`` or ``restored``."""
         metadata_form: Json = {} if metadata is None else {"facts": metadata_to_json(metadata)}
         self._write({"kind": kind, **path_to_json(path), **metadata_form})
 
     def flush(self) -> None:
-        """Wait until every line is on the disk.
+        """Flush every line to disk.
 
         Raises:
-            JournalError: The disk did not take them.
+            JournalError: The disk refuses.
         """
         try:
             os.fsync(self._descriptor)
@@ -148,7 +148,7 @@ class Journal:
             raise self._error(error) from error
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -237,10 +237,10 @@ class EarlierJournals:
         journal.record_mark(kind, quarantined.number)
 
     def flush(self) -> None:
-        """Wait until every line is on the disk.
+        """Flush every line to disk.
 
         Raises:
-            JournalError: The disk did not take them.
+            JournalError: The disk refuses.
         """
         for journal in self._journals.values():
             journal.flush()
@@ -327,7 +327,7 @@ class History:
 
     @property
     def unfinished(self) -> tuple[Entry, ...]:
-        """Actions that were begun and whose end is not known, in the order of the plan."""
+        """Actions that were begun and whose outcome is unknown, in the order of the plan."""
         open_states = {State.INTENDED, State.UNDOING, State.EXPIRING}
         return tuple(
             self.entries[number] for number in sorted(self.entries) if self.entries[number].state in open_states
@@ -335,7 +335,7 @@ class History:
 
 
 def outcome_of(entry: Entry) -> Outcome:
-    """Say what a journal knows of an action's end."""
+    """Return the outcome of an action as the journal knows it."""
     if entry.state is State.INTENDED:
         message = "a run was killed while it was its turn, and what became of it could not be found out"
         return Outcome(entry.action, OutcomeStatus.FAILED, entry.location, message)
@@ -346,8 +346,8 @@ def outcome_of(entry: Entry) -> Outcome:
 def read_history(run_directory: Path) -> History:
     """Read a journal; one that is not there is empty.
 
-    The torn last line of a killed run is passed over. Any other line that cannot be read is counted: what it told is
-    found on the disk, where that is possible.
+    The torn last line of a killed run is ignored. Any other unreadable line is counted; its content is determined from
+    the disk, where that is possible.
 
     Raises:
         JournalError: It cannot be opened, or a newer version of this program wrote it.

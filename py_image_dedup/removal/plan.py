@@ -1,4 +1,4 @@
-"""Ranked groups -> a plan: what will be done to the disk, before any of it is done. Pure: nothing is looked at."""
+"""The planner, which turns ranked groups into a plan without reading the disk, and the invariants of plans."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _WITH_TARGET: Final = frozenset({ActionKind.MOVE, ActionKind.QUARANTINE})
 
 
 class PlanError(ValueError):
-    """A plan that must not be carried out; the message names the action, what is wrong, and what to do."""
+    """A plan that must not be carried out; the message names the action, the problem, and what to do."""
 
 
 def is_under(path: Path, folders: Iterable[Path]) -> bool:
-    """Tell whether a path lies below (not at) one of these folders, by name."""
+    """Return whether a path lies below (not at) one of these folders, by name."""
     return any(folder in path.parents for folder in folders)
 
 
 def check_plan(plan: Plan) -> None:
-    """Refuse a plan that could lose something.
+    """Check the invariants of a plan.
 
-    A path is a source once and never a keeper; targets are distinct and nobody's place; every group keeps its file;
+    A path is a source once and never a keeper; targets are distinct and no file's place; every group keeps its file;
     nothing under a protected folder, under the target directory or in quarantine is a source.
 
     Raises:
-        PlanError: With the first thing that is wrong.
+        PlanError: The first violation.
     """
     if not _RUN_NAME.fullmatch(plan.run):
         raise PlanError(f"the run name {plan.run!r} is none: use letters, digits, '.', '_' and '-' (64 at most)")
@@ -141,7 +141,7 @@ def _check_together(actions: Iterable[Action]) -> None:
 
 
 def can_be_undone(action: Action) -> bool:
-    """Tell whether an undo can bring the file back: not if it was deleted and nothing else has its bytes."""
+    """Return whether an undo can restore the file: not if it was deleted and no other file has its bytes."""
     if action.kind is ActionKind.EXPIRE:
         return False
     return action.kind is not ActionKind.DELETE or action.match_class is MatchClass.IDENTICAL
@@ -152,7 +152,7 @@ _LONGEST_NAME: Final = 255
 
 
 class ActionChoice(StrEnum):
-    """What the user wants to happen to redundant files.
+    """The action that the user wants for redundant files.
 
     ``auto``: moved if there is a target directory; else an identical file is deleted (an undo copies its keeper back)
     and any other goes to the quarantine of its root. ``delete`` deletes at once what is not identical, too: an undo
@@ -189,7 +189,7 @@ class RemovalOptions:
 
 
 def nowhere(path: Path) -> bool:  # noqa: ARG001 - an answer to ``taken``
-    """Say of every name that it is free."""
+    """Return ``False``: every name is free."""
     return False
 
 
@@ -201,7 +201,7 @@ def make_plan(
     *,
     taken: Callable[[Path], bool] = nowhere,
 ) -> Plan:
-    """Say what to do with every redundant file that may be removed.
+    """Make the plan for every redundant file that may be removed.
 
     The same arguments give the same plan. A moved file keeps its path below its root, and below the root's name if
     files of several roots may go. Where a file has the name already, the later one gets `` (2)`` before its extension.
@@ -210,9 +210,9 @@ def make_plan(
         run: The name of the run; the quarantine has a folder of this name.
         groups: Disjoint groups, each with a keeper.
         roots: What was searched, protected ones too, as ``Inventory.roots`` has them.
-        options: What the user wants.
-        taken: Whether a name is taken on the disk already; it makes the plan tell the names that files will have.
-            The executor never overwrites, whatever this says.
+        options: The options of the removal.
+        taken: Returns whether a name is taken on disk, so that the plan has the final names. The executor never
+            overwrites in any case.
 
     Raises:
         PlanError: For ``move`` without a target directory, and for groups that no safe plan can be made from.
@@ -263,7 +263,7 @@ def for_run(plan: Plan, run: str) -> Plan:
 def reason_to_stay(
     group: RankedGroup, redundant: Redundant, ownership: Ownership, options: RemovalOptions
 ) -> str | None:
-    """Say in words why a redundant file has no action, or ``None`` if it has one."""
+    """Return why a redundant file has no action, or ``None`` if it has one."""
     stat, keeper = redundant.entry.stat, group.keeper.stat
     root = ownership.root_of(stat.raw_path)
     reason: str | None = None
@@ -330,7 +330,7 @@ def _kind(match_class: MatchClass, options: RemovalOptions) -> ActionKind:
 
 
 class _Targets:
-    """Gives every file a name of its own."""
+    """Unique target paths."""
 
     def __init__(self, taken: Callable[[Path], bool], given: set[Path], roots: Iterable[Root]) -> None:
         self._taken = taken

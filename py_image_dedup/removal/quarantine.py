@@ -145,7 +145,7 @@ def plan_expiry(
         copies_in_index: Further places of files by digest.
 
     Raises:
-        PlanError: The plan breaks what is true of every plan.
+        PlanError: The plan breaks an invariant of plans.
     """
     actions: list[Action] = []
     kept: list[Kept] = []

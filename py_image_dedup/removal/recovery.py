@@ -1,4 +1,4 @@
-"""After a kill: what the disk says of every action whose end the journal does not know."""
+"""Recovery after a kill: the outcome of each unfinished action is determined from the disk."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _NOT_DONE = "not done: the run was killed while it was its turn; run again to go
 
 
 def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]:
-    """Find out what became of the actions that a killed run had begun, and complete its journal.
+    """Determine the outcomes of the actions that a killed run had begun, and complete its journal.
 
-    What was half done is taken back, or completed where only a name was left to take away: a copy that is not whole is
-    removed, a file that was set aside gets its name again. May itself be killed and called again; a journal that is
-    complete is not touched. An undoing that was killed is gone on with by ``undo``.
+    A half-done action is reverted, or completed where only a name was left to be removed: an incomplete copy is
+    removed, and a file that was set aside gets its name again. May itself be killed and called again; a complete
+    journal is not touched. An undo that was killed is continued by ``undo``.
 
     Args:
         run_directory: The folder of the run. The caller holds the run lock.
-        step: Is told each step.
+        step: Called with the name of each step, before and after it.
 
     Returns:
         One outcome for each such action: ``done``, ``skipped`` (it is where it was) or ``failed`` (the message says
-        where it is). One that the disk does not let be looked at is ``failed`` and stays open in the journal.
+        where it is). One whose files cannot be read is ``failed`` and stays open in the journal.
 
     Raises:
         JournalError: The journal cannot be read or written.
@@ -76,7 +76,7 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Traces:
-    """The names that an action may have left. A name in a folder that is gone is ``None``."""
+    """The names that an action may have left; ``None`` for a name in a folder that no longer exists."""
 
     source: NameInDir | None
     staged: NameInDir | None
@@ -151,7 +151,7 @@ def _was_restored(action: Action) -> bool:
 
 
 def _back(action: Action, traces: _Traces, context: ActionContext) -> Outcome:
-    """The source is at its place: take away second names and copies of it."""
+    """Remove second names and copies of a source that is at its place."""
     for extra in (traces.staged, traces.target):
         status = _look(extra)
         if extra is None or status is None or not is_file(status):
@@ -166,7 +166,7 @@ def _back(action: Action, traces: _Traces, context: ActionContext) -> Outcome:
 
 
 def _is_complete(action: Action, traces: _Traces) -> bool:
-    """Tell whether what should be instead of the source is there."""
+    """Return whether the result of the action exists."""
     if action.kind in {ActionKind.MOVE, ActionKind.QUARANTINE}:
         return is_planned(_look(traces.target), action.source) or _has_bytes(
             traces.target, action.source.size, action.source_digest
@@ -189,7 +189,7 @@ def _done(action: Action) -> Outcome:
 
 
 def _remove_part(action: Action, traces: _Traces, context: ActionContext) -> None:
-    """Remove a copy that is not whole, or a link that has no name yet: both are of our making and extra."""
+    """Remove an incomplete copy, or a link without its final name."""
     part = traces.part
     status = _look(part)
     if part is None or status is None or not is_file(status):

@@ -1,6 +1,6 @@
-"""How one removed file is brought back.
+"""Restores one removed file.
 
-An act looks at the disk first, whatever the journal says, so that it can be killed at any step and called again.
+A restorer reads the disk first, whatever the journal says, so that it can be killed at any step and called again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from py_image_dedup.removal.trash import find_in_trash, info_file
 
 
 class Restorer:
-    """Brings one file back.
+    """Restores one file.
 
     Args:
         entry: What the journal knows of it.
@@ -46,10 +46,10 @@ class Restorer:
         self._copies = copies
 
     def steps(self) -> ActionSteps:
-        """Bring it back; the act returns its path.
+        """Return the steps that restore the file; they return its path.
 
         Raises:
-            NotAsPlanned: It cannot be brought back; the message says why and where it is.
+            NotAsPlanned: The file cannot be restored; the message says why and where it is.
             Stranded: It is between its places.
             OSError: The disk refuses.
         """
@@ -70,7 +70,7 @@ class Restorer:
         return source
 
     def _from(self, where: Path, place: NameInDir) -> ActionSteps:
-        """Move it back from where it was moved to."""
+        """Move the file back from where it was moved to."""
         with _open_or_none(where, self._context.trusted_roots) as moved:
             if moved is None:
                 return (yield from self._copy_back(place))
@@ -92,7 +92,7 @@ class Restorer:
         return None
 
     def _check_moved(self, moved: NameInDir, status: os.stat_result) -> None:
-        """Make sure that what is there now is what was moved there. Its inode says nothing: they are used again."""
+        """Check that the file is the one that was moved there; inodes are reused and prove nothing."""
         planned = self._action.source
         untouched = (status.st_size, status.st_mtime_ns) == planned.stamp[:2]
         if is_file(status) and (untouched or self._is_whole(moved)):
@@ -137,7 +137,7 @@ class Restorer:
         return staged
 
     def _finish(self, moved: NameInDir, status: os.stat_result, place: NameInDir) -> None:
-        """Both names are there: take the one in the target away if an undo was killed before it could."""
+        """Remove the name in the target if both exist because an undo was killed in between."""
         now = place.lstat()
         if os.path.samestat(now, status) or (
             self._entry.state is State.UNDOING and self._is_whole(place) and self._is_whole(moved)
@@ -148,7 +148,7 @@ class Restorer:
         raise self._occupied(place, moved.path)
 
     def _copy_back(self, place: NameInDir) -> ActionSteps:
-        """Make it again from a file that has its bytes."""
+        """Restore the file from another one with its bytes."""
         status = place.look()
         if status is not None:
             if self._is_whole(place):
@@ -166,7 +166,7 @@ class Restorer:
         return None
 
     def _break_link(self, place: NameInDir) -> ActionSteps:
-        """Make the link of the keeper a file of its own again."""
+        """Replace the hard link of the keeper by a file of its own."""
         staged = place.beside(self._context.staged_name(self._action.number))
         if place.look() is None and staged.look() is not None:
             self._context.step("undo: put back")
@@ -215,7 +215,7 @@ class Restorer:
         return Copy(place, place.beside(self._context.part_name(self._action.number)), self._context.step)
 
     def _clear(self, place: NameInDir) -> None:
-        """Remove what a killed undo left of a copy."""
+        """Remove the incomplete copy of a killed undo."""
         part = place.beside(self._context.part_name(self._action.number))
         if part.look() is not None:
             self._context.step("undo: clear")
@@ -240,7 +240,7 @@ class Restorer:
         raise NotAsPlanned(lost_message(self._entry))
 
     def _is_whole(self, place: NameInDir) -> bool:
-        """Tell whether a name has the bytes that the source had."""
+        """Return whether a file has the bytes that the source had."""
         status = place.look()
         if status is None or not is_file(status) or status.st_size != self._action.source.size:
             return False
@@ -254,7 +254,7 @@ class Restorer:
             os.close(descriptor)
 
     def _give_times(self, place: NameInDir) -> None:
-        """Give a file that is back its times and mode, if something changed them meanwhile."""
+        """Restore the times and the mode of a file, if something changed them meanwhile."""
         status = place.lstat()
         metadata = self._entry.metadata
         if (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (metadata.mtime_ns, metadata.mode):
@@ -280,7 +280,7 @@ def lost_message(entry: Entry) -> str:
     if action.kind is ActionKind.TRASH:
         return f"{action.source.path} was not found in the trash; look for it there"
     if action.kind is ActionKind.DELETE and action.keeper_digest != action.source_digest:
-        return f"{action.source.path} was deleted at once, as asked for, and no file with its bytes is known"
+        return f"{action.source.path} was deleted immediately, and no file with its bytes is known"
     where = entry.location or action.keeper.path
     name = action.source.path.name
     return f"{where} is not there any more or was changed; no other file with the bytes of {name} is known"
@@ -288,7 +288,7 @@ def lost_message(entry: Entry) -> str:
 
 @contextmanager
 def _open_or_none(path: Path, trusted_roots: tuple[Path, ...]) -> Iterator[NameInDir | None]:
-    """Open the folder of a path, or give ``None`` if it cannot be."""
+    """Open the folder of a path, or return ``None`` if that fails."""
     with ExitStack() as stack:
         place: NameInDir | None = None
         with suppress(NotAsPlanned, OSError):
@@ -297,7 +297,7 @@ def _open_or_none(path: Path, trusted_roots: tuple[Path, ...]) -> Iterator[NameI
 
 
 class CopyLocator:
-    """Looks places up by digest: first in the journal of a run, then in those of the runs beside it.
+    """Finds files by digest, in the journal of a run and then in those of the other runs.
 
     Not to be shared between threads.
 
@@ -312,7 +312,7 @@ class CopyLocator:
         self._others: dict[bytes, list[Path]] | None = None
 
     def of(self, digest: bytes) -> Iterator[Path]:
-        """Return where a file with these bytes was once, likeliest first; whether it still is must be looked at."""
+        """Yield paths where a file with these bytes was at some time, the most likely first."""
         yield from self._own.get(digest, ())
         if self._others is None:
             self._others = self._read_others()

@@ -1,4 +1,4 @@
-"""The runs that a state directory remembers."""
+"""The runs of a state directory: their names, their lock, and what each did."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from py_image_dedup.removal.plan import PlanError
 from py_image_dedup.removal.serialization import PLAN_NAME, load_plan
 
 RUNS_NAME: Final = "runs"
-"""Of the folder in the state directory that has a folder a run."""
+"""Name of the folder in the state directory that has a folder for each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class RunSummary:
         undone: Number of files that were restored.
         expired: Number of its files that a later run deleted from the quarantine.
         deleted_from_quarantine: Number of files of earlier runs that this run deleted from the quarantine.
-        interrupted: It was killed or stopped, or its undoing was, and can be gone on with.
-        dry_run: It did nothing to the disk.
-        problem: Why more cannot be told: a damaged journal, a plan of a newer version.
+        interrupted: The run, or its undo, was killed or stopped and can be continued.
+        dry_run: Nothing was changed on disk.
+        problem: Why more is not known: a damaged journal, a plan of a newer version.
     """
 
     run: str
@@ -55,7 +55,7 @@ class RunSummary:
 
     @property
     def is_undone(self) -> bool:
-        """Whether everything that it removed was brought back."""
+        """Whether everything that the run removed was restored."""
         return 0 < self.undone == self.counts.get(OutcomeStatus.DONE, 0)
 
 
@@ -132,19 +132,19 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 LOCK_NAME: Final = "run.lock"
-"""Of the file in the state directory that is locked. It stays there; the lock goes with the process."""
+"""Name of the lock file in the state directory. The file stays; the lock ends with the process."""
 
 _HOLDER_NAME: Final = "run.lock.holder"
 
 
 class RunLockedError(Exception):
-    """Another run uses the state directory; the message says which process."""
+    """The state directory is used by another run; the message names its process."""
 
 
 class RunLock:
-    """Held while a run, an ``apply``, an ``undo`` or anything else writes to the state directory.
+    """Locks the state directory while a run, an ``apply`` or an ``undo`` writes to it.
 
-    A context manager. The lock of a killed process is free. Not to be shared between threads.
+    A context manager. The lock of a killed process is free. Not for several threads.
 
     Args:
         state_directory: Made if it is not there.
@@ -156,10 +156,10 @@ class RunLock:
         self._lock: FileLock | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or say who has it; never waits.
+        """Acquire the lock without waiting.
 
         Raises:
-            RunLockedError: Another process, or another part of this one, has it.
+            RunLockedError: Another process, or another part of this one, holds it; the message names the process.
             OSError: The state directory cannot be written.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -168,13 +168,13 @@ class RunLock:
             lock.acquire()
         except Timeout as error:
             raise RunLockedError(
-                f"another run uses {self._directory} ({self._who()}); wait until it is over, or stop it"
+                f"another run uses {self._directory} ({self._holder_text()}); wait until it is over, or stop it"
             ) from error
         self._lock = lock
         self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
 
     def release(self) -> None:
-        """Give the lock back; without it nothing happens."""
+        """Release the lock, if it is held."""
         if self._lock is None:
             return
         with suppress(FileNotFoundError):
@@ -183,17 +183,17 @@ class RunLock:
         self._lock = None
 
     def __enter__(self) -> Self:
-        """Take the lock."""
+        """Acquire the lock."""
         self.acquire()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give it back."""
+        """Release the lock."""
         self.release()
 
-    def _who(self) -> str:
+    def _holder_text(self) -> str:
         try:
             return f"process {int(self._holder.read_text(encoding='ascii'))}"
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Values of the removal as JSON: what ``plan.json`` and ``journal.jsonl`` have in common. See ``docs/formats.md``."""
+"""Plans, actions and metadata as JSON, for ``plan.json`` and ``journal.jsonl``. See ``docs/formats.md``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.plan import PlanError, can_be_undone, check_plan
 
 Json: TypeAlias = dict[str, Any]
-"""An object of JSON."""
+"""A JSON object."""
 
 _Named = TypeVar("_Named", bound=StrEnum)
 
 
 class FormatError(ValueError):
-    """A value of JSON is not of the form that is documented; the message names its place."""
+    """A JSON value that is not of the documented form; the message names its place."""
 
 
 def path_to_json(path: Path) -> Json:
@@ -41,7 +41,7 @@ def path_from_json(value: object, where: str) -> Path:
     """Read what ``path_to_json`` made.
 
     Raises:
-        FormatError: The form is another one, or ``path`` was edited and ``path_bytes`` was not.
+        FormatError: The form is wrong, or ``path`` was edited and ``path_bytes`` was not.
     """
     fields = object_from_json(value, where)
     text = field(fields, "path", str, where)
@@ -104,7 +104,7 @@ def action_from_json(value: object, where: str) -> Action:
     """Read what ``action_to_json`` made.
 
     Raises:
-        FormatError: It is of another form.
+        FormatError: The form is wrong.
     """
     fields = object_from_json(value, where)
     source, source_digest = stat_from_json(fields.get("source"), f"{where}.source")
@@ -142,7 +142,7 @@ def _quarantined(value: object, where: str) -> Quarantined | None:
 
 
 def metadata_to_json(metadata: FileMetadata) -> Json:
-    """Return what a file has besides its bytes."""
+    """Return the metadata of a file as JSON."""
     form: Json = {
         "mode": metadata.mode,
         "uid": metadata.uid,
@@ -206,14 +206,14 @@ def _named(fields: Json, name: str, kind: type[_Named], where: str) -> _Named:
 
 
 PLAN_VERSION: Final = 1
-"""Of the format. A reader refuses a newer one."""
+"""Version of the format. A reader refuses a newer one."""
 
 PLAN_NAME: Final = "plan.json"
-"""Of the file in a run's folder."""
+"""Name of the file in a run's folder."""
 
 
 def save_plan(plan: Plan, path: Path) -> None:
-    """Write a plan; a reader sees the old file or the whole new one.
+    """Write a plan atomically.
 
     Raises:
         OSError: It could not be written.
@@ -231,7 +231,7 @@ def load_plan(path: Path) -> Plan:
     """Read a plan, perhaps edited, and check it.
 
     Raises:
-        PlanError: It is no plan, of a newer version, or breaks what is true of every plan.
+        PlanError: The file is not a plan, is of a newer version, or breaks an invariant of plans.
         OSError: It could not be read.
     """
     try:
@@ -241,7 +241,7 @@ def load_plan(path: Path) -> Plan:
 
 
 def plan_to_text(plan: Plan) -> str:
-    """Return a plan as JSON, one action a line, so that a line can be taken out."""
+    """Return a plan as JSON, one action per line, so that lines can be deleted."""
     head: Json = {
         "version": PLAN_VERSION,
         "run": plan.run,

@@ -1,4 +1,4 @@
-"""The trash of the desktop: sent there with Send2Trash, found there by the rules of freedesktop.org.
+"""The desktop's trash: files are sent there with Send2Trash and found by the rules of freedesktop.org.
 
 The layout is that of the XDG Trash specification 1.0: ``files/NAME`` and ``info/NAME.trashinfo`` with the old path.
 """
@@ -21,7 +21,7 @@ def send_to_trash(place: NameInDir, expected: Stamp) -> Path | None:
     """Send a file to the trash of its file system or of the user.
 
     Returns:
-        Where it is in the trash, or ``None`` if that cannot be told on this system.
+        Where it is in the trash, or ``None`` if that is unknown on this system.
 
     Raises:
         NotAsPlanned: There is no trash for it.
@@ -43,7 +43,7 @@ def send_to_trash(place: NameInDir, expected: Stamp) -> Path | None:
 
 
 def find_in_trash(path: Path, expected: Stamp) -> Path | None:
-    """Look for a file that was sent to a trash from this path.
+    """Find a file that was sent to a trash from this path.
 
     Args:
         path: Where it was.
@@ -57,7 +57,7 @@ def find_in_trash(path: Path, expected: Stamp) -> Path | None:
 
 
 def info_file(trashed: Path) -> Path:
-    """Return the file that tells where a file in the trash came from."""
+    """Return the file with the former path of a file in the trash."""
     return trashed.parent.parent / "info" / f"{trashed.name}.trashinfo"
 
 

@@ -1,4 +1,4 @@
-"""Takes a run back: every file that it removed is where it was, with its times, or the outcome says why not."""
+"""The undo of a run: every file that it removed is restored with its times, or its outcome says why not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def undo(
     should_stop: Callable[[], bool] = never,
     step: Step = no_step,
 ) -> tuple[Outcome, ...]:
-    """Bring back what a run removed, the last first.
+    """Restore what a run removed, the last file first.
 
     Moved, quarantined and trashed files are moved back, deleted ones copied from their keeper or from any other file
     with their bytes that a journal knows, hard links made files of their own again, emptied folders made again. Nothing
@@ -40,9 +40,9 @@ def undo(
         run_directory: The folder of the run. The caller holds the run lock.
         only: Paths that the files had, or have now; ``None``: every file of the run.
         dry_run: Nothing is done; what would be is ``planned``.
-        observer: Is told a ``PhaseAdvanced`` a file.
-        should_stop: Asked before each file.
-        step: Is told each step.
+        observer: Receives a ``PhaseAdvanced`` for each file.
+        should_stop: Polled before each file; when true, the rest is left out.
+        step: Called with the name of each step, before and after it.
 
     Returns:
         One outcome for each action that was begun, in reverse order: ``done`` with the path as target; ``skipped`` if
@@ -56,7 +56,7 @@ def undo(
         recover(run_directory, step=step)
     history = read_history(run_directory)
     if not history.run:
-        raise JournalError(f"{run_directory} has no journal: this run removed nothing that could be brought back")
+        raise JournalError(f"{run_directory} has no journal: this run removed nothing that could be restored")
     undoing = _Undoing(run_directory, history, observer, should_stop, step)
     return undoing.preview(only) if dry_run else undoing.run(only)
 
@@ -101,7 +101,7 @@ class _Undoing:
         self._made = set(self._history.pruned)
 
     def run(self, only: Collection[Path] | None) -> tuple[Outcome, ...]:
-        """Bring the files back."""
+        """Restore the files."""
         entries = self._chosen(only)
         if only is not None:
             self._limit(entries)
@@ -152,10 +152,10 @@ class _Undoing:
         self._step("undo: intents flushed")
         restorers = [(entry.action, Restorer(entry, self._context, self._copies.of)) for entry in batch]
         pending = [PendingAction(action, restorer.steps) for action, restorer in restorers]
-        carry_out(pending, finished, self._should_stop, "brought back")
+        carry_out(pending, finished, self._should_stop, "restored")
 
     def _tidy(self) -> None:
-        """Remove the folders that were made for the removed files, and those that were made for nothing just now."""
+        """Remove the folders that were created for the removed files, and those created in vain just now."""
         made = self._history.new_folders | (self._made - set(self._history.pruned))
         for entry in self._history.entries.values():
             if entry.action.kind is ActionKind.QUARANTINE and entry.action.target is not None:
@@ -172,7 +172,7 @@ def _nothing_to_do(entry: Entry) -> str | None:
     if entry.action.kind is ActionKind.EXPIRE:
         return f"{path} was permanently deleted from the quarantine and cannot be restored"
     if entry.state is State.UNDONE:
-        return f"{path} was brought back already"
+        return f"{path} was restored already"
     if entry.state is State.SKIPPED:
         return f"{path} was not removed: {entry.message}"
     if entry.state is State.INTENDED:

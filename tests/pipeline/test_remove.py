@@ -34,7 +34,7 @@ def lib(tmp_path: Path) -> Library:
 
 def test_the_plan_is_saved_before_anything_is_done(lib: Library) -> None:
     before = snapshot(lib.root)
-    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(), lib.run)
+    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(), lib.run).plan
     assert load_plan(lib.run / "plan.json") == plan
     assert len(plan.actions) == 1
     assert snapshot(lib.root) == before
@@ -43,7 +43,7 @@ def test_the_plan_is_saved_before_anything_is_done(lib: Library) -> None:
 def test_a_plan_names_targets_that_are_free(lib: Library, tmp_path: Path) -> None:
     put(tmp_path / "out" / "b" / "same.jpg", b"there already")
     options = RemovalOptions(target_directory=tmp_path / "out")
-    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], options, lib.run)
+    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], options, lib.run).plan
     assert plan.actions[0].target == tmp_path / "out" / "b" / "same (2).jpg"
     removed = remove(plan, lib.run, dry_run=False)
     assert removed.outcomes[0].target == plan.actions[0].target
@@ -52,7 +52,7 @@ def test_a_plan_names_targets_that_are_free(lib: Library, tmp_path: Path) -> Non
 
 def test_the_phases_tell_what_they_do(lib: Library) -> None:
     told: list[Event] = []
-    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(prune=True), lib.run)
+    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(prune=True), lib.run).plan
     removed = remove(plan, lib.run, dry_run=False, observer=told.append)
     pruned = prune(plan, removed.outcomes, lib.run, dry_run=False, observer=told.append)
     assert removed.summary.counts == {"actions": 1, "done": 1}
@@ -70,7 +70,7 @@ def test_the_phases_tell_what_they_do(lib: Library) -> None:
 
 def test_a_dry_run_writes_its_plan_and_no_journal(lib: Library) -> None:
     before = snapshot(lib.root)
-    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(prune=True), lib.run)
+    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(prune=True), lib.run).plan
     removed = remove(plan, lib.run, dry_run=True)
     pruned = prune(plan, removed.outcomes, lib.run, dry_run=True)
     assert removed.summary.counts == {"actions": 1, "planned": 1}
@@ -80,7 +80,7 @@ def test_a_dry_run_writes_its_plan_and_no_journal(lib: Library) -> None:
 
 
 def test_folders_stay_if_the_plan_does_not_ask_for_their_removal(lib: Library) -> None:
-    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(), lib.run)
+    plan = plan_removal(RUN, lib.groups(), [Root(lib.root)], RemovalOptions(), lib.run).plan
     removed = remove(plan, lib.run, dry_run=False)
     assert prune(plan, removed.outcomes, lib.run, dry_run=False).folders == ()
     assert lib.same.parent.is_dir()

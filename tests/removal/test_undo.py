@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError, read_history
+from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.removal.undo import undo
 from tests.removal.faults import ordinary_user
@@ -187,7 +189,7 @@ def test_what_was_deleted_at_once_cannot_come_back_and_says_so(lib: Library) -> 
     lib.remove(ActionChoice.DELETE)
     undone = undo(lib.run)
     assert ends(undone) == [("like.jpg", "failed"), ("same.jpg", "done")]
-    assert "deleted at once, as asked for" in undone[0].message
+    assert "deleted immediately" in undone[0].message
 
 
 def test_a_hard_link_becomes_a_file_of_its_own_again(lib: Library) -> None:
@@ -339,3 +341,24 @@ def test_a_shown_undo_changes_nothing(tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     assert [one.status.value for one in undo(run, dry_run=True)] == ["planned"]
     assert snapshot(tmp_path) == before
+
+
+def test_a_journal_of_an_earlier_version_can_still_be_undone(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    keeper, like = put(root / "keeper.jpg", b"best" * 30), put(root / "like.jpg", b"like" * 20)
+    same = put(root / "same.jpg", b"best" * 30)
+    before = snapshot(root)
+    made = plan([root], [group(keeper, same, like)])
+    run = tmp_path / "runs" / made.run
+    execute(made, run)
+    old = []
+    for line in (run / JOURNAL_NAME).read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        record.pop("planned", None)
+        old.append(json.dumps(record))
+    # A run was killed while it deleted from the quarantine, as the expiry of that version recorded it.
+    old.append(json.dumps({"kind": "expire", "number": 2, "at": "2026-01-02T03:04:05.000+00:00"}))
+    (run / JOURNAL_NAME).write_text("\n".join(old) + "\n", encoding="utf-8")
+    (root / ".py-image-dedup-quarantine" / made.run / MANIFEST_NAME).unlink()
+    assert [one.status for one in undo(run)] == [OutcomeStatus.DONE] * 2
+    assert snapshot(root) == before
