@@ -14,6 +14,7 @@ import click
 from py_image_dedup.cli.context import Interrupt, Invocation, make_console, readers_may_leave, write_bytes
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.model.events import Observer, ignore
+from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
@@ -91,26 +92,33 @@ def _say_nothing(words: str) -> None:
 
 
 @contextmanager
-def progress_session(invocation: Invocation) -> Iterator[Session]:
-    """Show the progress of a run and let Ctrl-C stop it, while the context lasts."""
+def progress_session(invocation: Invocation, removing: str | None = None) -> Iterator[Session]:
+    """Show the progress of a run and let Ctrl-C stop it, while the context lasts.
+
+    Args:
+        invocation: The global options.
+        removing: Title of the phase ``remove``, for commands that do something else with its files.
+    """
     color = invocation.color
     if invocation.quiet:
         with Interrupt(_say_nothing) as interrupt:
             yield Session(ignore, interrupt, None, color)
     elif sys.stderr.isatty():
-        from py_image_dedup.progress.bars import ProgressBars
+        from py_image_dedup.progress.bars import TITLES, ProgressBars
 
         console = make_console(color, stderr=True)
-        with ProgressBars(console) as bars, Interrupt(console.print, bars.stop) as interrupt:
+        titles = TITLES if removing is None else {**TITLES, Phase.REMOVE: removing}
+        with ProgressBars(console, titles) as bars, Interrupt(console.print, bars.stop) as interrupt:
             yield Session(bars, interrupt, bars, color)
     else:
-        from py_image_dedup.progress.bars import ProgressLines
+        from py_image_dedup.progress.bars import TITLES, ProgressLines
 
         def write(line: str) -> None:
             click.echo(line, err=True)
 
+        titles = TITLES if removing is None else {**TITLES, Phase.REMOVE: removing}
         with Interrupt(write) as interrupt:
-            yield Session(ProgressLines(write), interrupt, None, color)
+            yield Session(ProgressLines(write, titles=titles), interrupt, None, color)
 
 
 def emit_result(result: RunResult, output: Output, invocation: Invocation, print_text: Callable[[], None]) -> bool:

@@ -164,7 +164,7 @@ def _verify(invocation: Invocation, run: str) -> int:
     from py_image_dedup.report.text import count_words, readable
 
     chosen = _real(_named(list_runs(invocation.settings().state_directory), run))
-    with progress_session(invocation) as session:
+    with progress_session(invocation, "Verifying") as session:
         session.observer(PhaseStarted(Phase.REMOVE, sum(chosen.counts.values())))
         findings = verify_run(chosen.directory, observer=session.observer, should_stop=session.interrupt)
         session.observer(PhaseFinished(PhaseSummary(Phase.REMOVE, 0.0)))
@@ -205,7 +205,7 @@ def undo_command(invocation: Invocation, /, targets: tuple[str, ...], *, dry_run
             outcomes = _preview(each)
             failed |= _print(each.run, outcomes, invocation)
         return ExitCode.INCOMPLETE if failed else ExitCode.DONE
-    with RunLock(settings.state_directory), progress_session(invocation) as session:
+    with RunLock(settings.state_directory), progress_session(invocation, "Restoring") as session:
         for each in chosen:
             if not session.interrupt():
                 failed |= _print(each.run, _undo(each, session), invocation)

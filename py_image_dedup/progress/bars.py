@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from rich.text import Text
 from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted, RunStarted
 from py_image_dedup.model.failure import Phase
 
-TITLES = {
+TITLES: Mapping[Phase, str] = {
     Phase.COUNT: "Counting files",
     Phase.CLEANUP: "Cleaning the index",
     Phase.ANALYSE: "Analysing",
@@ -28,7 +28,11 @@ TITLES = {
 }
 """Titles of the phases while they run."""
 
-DRY_RUN_TITLES = TITLES | {Phase.REMOVE: "Planning removals", Phase.PRUNE: "Planning empty folders"}
+DRY_RUN_TITLES: Mapping[Phase, str] = {
+    **TITLES,
+    Phase.REMOVE: "Planning removals",
+    Phase.PRUNE: "Planning empty folders",
+}
 """Titles of the phases of a dry run, which removes nothing."""
 
 
@@ -103,9 +107,10 @@ class ProgressBars:
 
     Args:
         console: The terminal.
+        titles: Titles of the phases until a run starts.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, titles: Mapping[Phase, str] = TITLES) -> None:
         self._progress = Progress(
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description:<22}"),
@@ -117,7 +122,7 @@ class ProgressBars:
         )
         self._lock = threading.Lock()
         self._tallies: dict[Phase, tuple[TaskID, Tally]] = {}
-        self._titles = TITLES
+        self._titles = titles
         self._drawn = 0.0
 
     def __enter__(self) -> Self:
@@ -204,6 +209,7 @@ class ProgressLines:
         write: Function that writes one line, given without a line break.
         interval: Seconds between two lines.
         clock: Monotonic clock, in seconds.
+        titles: Titles of the phases until a run starts.
     """
 
     def __init__(
@@ -212,12 +218,13 @@ class ProgressLines:
         *,
         interval: float = INTERVAL,
         clock: Callable[[], float] = time.monotonic,
+        titles: Mapping[Phase, str] = TITLES,
     ) -> None:
         self._write = write
         self._interval = interval
         self._clock = clock
         self._lock = threading.Lock()
-        self._titles = TITLES
+        self._titles = titles
         self._tally: Tally | None = None
         self._next = 0.0
         self._written = False

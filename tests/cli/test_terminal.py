@@ -223,3 +223,13 @@ def test_clear_asks_at_a_terminal(program: Program, library: Path) -> None:
         at.press("y\n")
         assert at.end() == 0
     assert "Files         0" in program.call("status").out
+
+
+def test_undo_says_that_it_restores_and_verify_that_it_verifies(program: Program, library: Path) -> None:
+    program.call("deduplicate", "Pictures", "--no-dry-run", "--yes")
+    (run,) = (program.state / "runs").iterdir()
+    for arguments, title in ((["verify", run.name], "Verifying"), (["undo"], "Restoring")):
+        with terminal(program, *arguments) as at:
+            assert at.end() == 0, at.text
+        assert re.search(rf"{title} +━+", plain(at.text)), at.text
+        assert "Removing" not in at.text

@@ -5,7 +5,7 @@ import threading
 from py_image_dedup.model.events import PhaseAdvanced, PhaseFinished, PhaseStarted, RunStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.progress.bars import ProgressLines
+from py_image_dedup.progress.bars import TITLES, ProgressLines
 
 
 class Clock:
@@ -88,3 +88,12 @@ def test_the_lines_of_a_dry_run_say_that_it_plans() -> None:
     progress(PhaseAdvanced(Phase.REMOVE, 2))
     progress(PhaseFinished(PhaseSummary(Phase.REMOVE, 1.0)))
     assert lines == ["Planning removals: 2 of 2 files, 2/s, 0:00 left", "Planning removals: 2 files in 0:01"]
+
+
+def test_a_command_may_give_a_phase_another_title() -> None:
+    clock, lines = Clock(), list[str]()
+    progress = ProgressLines(lines.append, clock=clock, interval=0, titles={**TITLES, Phase.REMOVE: "Restoring"})
+    progress(PhaseStarted(Phase.REMOVE, total=2))
+    clock.now += 1
+    progress(PhaseAdvanced(Phase.REMOVE, 2))
+    assert lines == ["Restoring: 2 of 2 files, 2/s, 0:00 left"]
