@@ -567,7 +567,7 @@ function StepList({ state, undo, end }: StepListProps): JSX.Element {
           <li key={one.run} class={one.undone ? "undone" : ""}>
             <span>
               {one.undone ? "Brought back: " : ""}
-              {countWords(one.done, "file")}, {sizeWords(one.bytes)}
+              {one.done > 0 || one.failed > 0 ? `${countWords(one.done, "file")}, ${sizeWords(one.bytes)}` : `${countWords(one.groups.length, "group")} kept`}
               {one.failed > 0 && <span class="trouble">, {countWords(one.failed, "file")} left alone</span>}
             </span>
             {one.messages.length > 0 && (
@@ -578,7 +578,7 @@ function StepList({ state, undo, end }: StepListProps): JSX.Element {
                 ))}
               </details>
             )}
-            {!one.undone && one.done > 0 && (
+            {!one.undone && (
               <button type="button" disabled={busy !== null} onClick={() => undo(one.run)}>
                 Undo
               </button>

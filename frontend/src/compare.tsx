@@ -116,7 +116,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
           </label>
         )}
         <span class="spacer" />
-        <button type="button" onClick={() => dialog.current?.close()} aria-label="Close">
+        <button type="button" class="close" onClick={() => dialog.current?.close()} aria-label="Close">
           ✕
         </button>
       </header>

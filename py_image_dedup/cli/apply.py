@@ -88,6 +88,8 @@ def apply_command(
         result = preview if dry_run else _carry_out(plan, settings, session)
     saved = dry_run or save_result(result, settings)
     emitted = emit_result(result, output, invocation, lambda: print_result(invocation, result, groups=not shown))
+    if decisions_file is not None and not dry_run:
+        _remember(decisions_file, settings)
     if result.interrupted:
         invocation.say("Stopped. Run the same command to continue.")
     if not dry_run and any(outcome.status == "done" for outcome in result.outcomes):
@@ -110,6 +112,15 @@ def _decided(plan: Plan, plan_file: Path, decisions_file: Path, invocation: Invo
     for path, why in decided.left:
         invocation.say(f"Stays: {readable(path)}: {why}")
     return decided.plan
+
+
+def _remember(decisions_file: Path, settings: Settings) -> None:
+    """Keep what was said to be no duplicates, so that no later run offers or removes it."""
+    from py_image_dedup.removal.runs import RunLock
+    from py_image_dedup.review.decisions import load_decisions, rejections_of, remember
+
+    with RunLock(settings.state_directory):
+        remember(rejections_of(load_decisions(decisions_file), datetime.now(UTC)), settings.state_directory)
 
 
 def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:

@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, str] = {
     "daemon": "daemon",
     "known": "known",
     "apply": "apply",
+    "decisions": "decisions",
     "undo": "runs",
     "runs": "runs",
     "verify": "runs",

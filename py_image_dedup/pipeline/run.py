@@ -10,6 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from py_image_dedup.matching.rejections import (
+    REJECTIONS_NAME,
+    RejectingMatcher,
+    Rejections,
+    RejectionsError,
+    load_rejections,
+)
 from py_image_dedup.model.events import GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
@@ -205,7 +212,7 @@ class Recorder:
             raise
         except Stopped:
             self.know(interrupted=True)
-        except (RunLockedError, PlanError, JournalError, OSError) as error:
+        except (RunLockedError, PlanError, JournalError, RejectionsError, OSError) as error:
             self.know(error=str(error))
         except Exception as error:  # noqa: BLE001 - logged; what was removed so far must be reported all the same
             _log.exception("the run %s failed", self.result.run)
@@ -332,7 +339,11 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         identical_rules=options.identical_rules,
         is_linked=inventory.linked.__contains__,
     )
-    group_ranker = GroupRanker(found.matcher, ranker, options.removal.remove_classes)
+    # Read for each run: a person may decide while a daemon runs.
+    state = options.state_directory
+    rejections = Rejections() if state is None else load_rejections(state / REJECTIONS_NAME)
+    matcher = RejectingMatcher(found.matcher, rejections) if rejections.entries else found.matcher
+    group_ranker = GroupRanker(matcher, ranker, options.removal.remove_classes)
     with paused_collection():
         ranked = run.add(rank(found.groups, group_ranker, observer=context.observer, should_stop=context.should_stop))
     run.check_stopped()
@@ -340,7 +351,11 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         from py_image_dedup.pipeline.inspection import inspect_groups
 
         ranked = run.add(inspect_groups(ranked, group_ranker, context))
-    reported = with_partial(ranked, found.partial, options.find.eligibility)
+    reported = tuple(
+        match
+        for match in with_partial(ranked, found.partial, options.find.eligibility)
+        if not rejections.reject(match.left, match.right)
+    )
     run.know(groups=ranked.groups, reported=reported)
     for group in ranked.groups:
         context.observer(GroupFound(group))

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from py_image_dedup.matching.rejections import REJECTIONS_NAME, Rejection, load_rejections, save_rejections
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import REMOVABLE_CLASSES, Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
@@ -21,6 +23,7 @@ from py_image_dedup.model.plan import Action, ActionKind, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, check_plan, make_plan, reason_to_stay
 from py_image_dedup.removal.serialization import FormatError, field, object_from_json, path_from_json
+from py_image_dedup.report.text import readable
 from py_image_dedup.scan.roots import Ownership
 
 VERSION: Final = 1
@@ -149,6 +152,32 @@ def _file(value: object, where: str) -> FileRef:
     except ValueError as error:
         raise FormatError(f"{where}.digest must be hexadecimal") from error
     return FileRef(path_from_json(fields, where), digest)
+
+
+def rejections_of(decisions: Decisions, when: datetime) -> tuple[Rejection, ...]:
+    """Return what is to be remembered: groups whose files were said to be no duplicates.
+
+    Args:
+        decisions: About any run.
+        when: With time zone.
+    """
+    return tuple(
+        Rejection(when, tuple((file.digest, readable(file.path.name)) for file in (group.keeper, *group.keep)))
+        for group in decisions.groups
+        if group.not_duplicates and all(file.digest for file in (group.keeper, *group.keep))
+    )
+
+
+def remember(rejections: Sequence[Rejection], state_directory: Path) -> None:
+    """Add to what the state directory remembers. The caller holds the run lock.
+
+    Raises:
+        RejectionsError: What is there already cannot be read.
+        OSError: It cannot be read or written.
+    """
+    if rejections:
+        path = state_directory / REJECTIONS_NAME
+        save_rejections(load_rejections(path).with_more(rejections), path)
 
 
 def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: RemovalOptions) -> DecidedPlan:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from py_image_dedup.matching.rejections import REJECTIONS_NAME, Rejection, load_rejections, save_rejections
 from py_image_dedup.model.events import ActionFinished, Event, PhaseAdvanced
 from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
@@ -25,7 +26,7 @@ from py_image_dedup.removal.undo import undo
 from py_image_dedup.report.page_content import PageFiles, page_content
 from py_image_dedup.report.result_json import write_result
 from py_image_dedup.report.text import readable
-from py_image_dedup.review.decisions import DecidedPlan, Decisions, decided_plan
+from py_image_dedup.review.decisions import DecidedPlan, Decisions, decided_plan, rejections_of, remember
 
 _RESULT_NAME: Final = "result.json"
 _MOST_MESSAGES: Final = 20
@@ -49,6 +50,7 @@ class Step:
         failed: Files that were to go and did not.
         messages: Why not, in sentences.
         undone: Everything was brought back.
+        rejected: Decisions that are remembered since.
     """
 
     run: str
@@ -58,6 +60,7 @@ class Step:
     failed: int = 0
     messages: tuple[str, ...] = ()
     undone: bool = False
+    rejected: tuple[Rejection, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page reads."""
@@ -139,7 +142,7 @@ class ReviewSession:
         """
         decided = decided_plan(self._plan, self._result, decisions, self._removal)
         groups = tuple(number for number in map(self._number_of, decisions.groups) if number is not None)
-        self._start("apply", len(decided.plan.actions), lambda: self._apply(decided, groups))
+        self._start("apply", len(decided.plan.actions), lambda: self._apply(decided, groups, decisions))
 
     def undo(self, run: str) -> None:
         """Start to bring back what a step removed.
@@ -195,9 +198,14 @@ class ReviewSession:
                 if self._state.job is not None:
                     self._state.job.done += event.steps
 
-    def _apply(self, decided: DecidedPlan, groups: tuple[int, ...]) -> None:
+    def _apply(self, decided: DecidedPlan, groups: tuple[int, ...], decisions: Decisions) -> None:
         started = datetime.now(UTC)
         step = Step(free_run_name(started, self._runs), groups)
+        rejected = rejections_of(decisions, started)
+        if rejected:
+            with RunLock(self._state_directory):
+                remember(rejected, self._state_directory)
+            step.rejected = rejected
         outcomes: dict[int, Outcome] = {}
 
         def observe(event: Event) -> None:
@@ -253,8 +261,13 @@ class ReviewSession:
         write_result(result, folder / _RESULT_NAME)
 
     def _undo(self, step: Step) -> None:
+        outcomes: tuple[Outcome, ...] = ()
         with RunLock(self._state_directory):
-            outcomes = undo(self._runs / step.run, observer=self._advance, should_stop=self._stopping.is_set)
+            if step.rejected:
+                path = self._state_directory / REJECTIONS_NAME
+                save_rejections(load_rejections(path).without(entry.digests for entry in step.rejected), path)
+            if step.done:
+                outcomes = undo(self._runs / step.run, observer=self._advance, should_stop=self._stopping.is_set)
         failed = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.FAILED]
         back = sum(outcome.status is OutcomeStatus.DONE for outcome in outcomes)
         with self._lock:

@@ -1,0 +1,166 @@
+"""Pictures that a person said are no duplicates of each other: remembered by content, and not matched again.
+
+A new picture is in no rejection, so it is matched with each of the others as if nothing had been decided.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from py_image_dedup.matching.matcher import Matcher
+from py_image_dedup.model.match import Match
+from py_image_dedup.model.photo import IndexEntry
+
+REJECTIONS_NAME: Final = "not-duplicates.json"
+"""Name of the file in the state directory."""
+
+VERSION: Final = 1
+"""Of the format. A reader refuses another one."""
+
+_DIGEST_BYTES: Final = 32
+
+
+class RejectionsError(ValueError):
+    """The file holds something else; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One decision.
+
+    Attributes:
+        decided: When, with time zone.
+        contents: Digests of the files, each with the name that it had.
+    """
+
+    decided: datetime
+    contents: tuple[tuple[bytes, str], ...]
+
+    @property
+    def digests(self) -> frozenset[bytes]:
+        """The digests alone."""
+        return frozenset(digest for digest, _ in self.contents)
+
+
+class Rejections:
+    """Everything that was rejected.
+
+    Args:
+        entries: The decisions, the oldest first.
+    """
+
+    def __init__(self, entries: Iterable[Rejection] = ()) -> None:
+        self.entries = tuple(entries)
+        self._numbers: dict[bytes, set[int]] = {}
+        for number, entry in enumerate(self.entries):
+            for digest in entry.digests:
+                self._numbers.setdefault(digest, set()).add(number)
+
+    def reject(self, left: IndexEntry, right: IndexEntry) -> bool:
+        """Return whether two files were said to be no duplicates. Files with the same bytes always may match."""
+        if left.digest is None or right.digest is None or left.digest == right.digest:
+            return False
+        return not self._numbers.get(left.digest, set()).isdisjoint(self._numbers.get(right.digest, ()))
+
+    def with_more(self, entries: Iterable[Rejection]) -> Rejections:
+        """Return the same with more decisions; one about the same contents as an earlier one replaces it."""
+        more = tuple(entries)
+        replaced = {entry.digests for entry in more}
+        return Rejections((*(entry for entry in self.entries if entry.digests not in replaced), *more))
+
+    def without(self, digests: Iterable[frozenset[bytes]]) -> Rejections:
+        """Return the same without the decisions about these sets of contents."""
+        gone = set(digests)
+        return Rejections(entry for entry in self.entries if entry.digests not in gone)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectingMatcher:
+    """A matcher that leaves out what was rejected.
+
+    Attributes:
+        matcher: Decides about all other pairs.
+        rejections: What was rejected.
+    """
+
+    matcher: Matcher
+    rejections: Rejections
+
+    def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
+        """Return for each of the others its match with the keeper; see ``Matcher.matches``."""
+        found = self.matcher.matches(keeper, others)
+        return [
+            None if match is not None and self.rejections.reject(match.left, match.right) else match for match in found
+        ]
+
+    def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
+        """See ``Matcher.dominated``."""
+        return self.matcher.dominated(entries)
+
+
+def load_rejections(path: Path) -> Rejections:
+    """Read what ``save_rejections`` wrote; nothing is rejected if there is no such file.
+
+    Raises:
+        RejectionsError: It holds something else: better no run than one that removes what was to stay.
+        OSError: It cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Rejections()
+    try:
+        value = json.loads(text)
+        if value["version"] != VERSION:
+            raise RejectionsError(f"{path}: version {value['version']}; this program knows version {VERSION}")
+        return Rejections(_read(entry) for entry in value["groups"])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        if isinstance(error, RejectionsError):
+            raise
+        raise RejectionsError(f"{path} holds no decisions of this program: {error!r}") from error
+
+
+def _read(entry: dict[str, object]) -> Rejection:
+    files = entry["files"]
+    if not isinstance(files, list):
+        raise TypeError("files must be a list")
+    contents = tuple((bytes.fromhex(file["digest"]), str(file["name"])) for file in files)
+    if any(len(digest) != _DIGEST_BYTES for digest, _ in contents):
+        raise ValueError(f"a digest has {_DIGEST_BYTES} bytes")
+    decided = datetime.fromisoformat(str(entry["decided"]))
+    return Rejection(decided if decided.tzinfo else decided.astimezone(), contents)
+
+
+def save_rejections(rejections: Rejections, path: Path) -> None:
+    """Write rejections; a reader sees the old file or the whole new one.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    value = {
+        "version": VERSION,
+        "kind": "py-image-dedup not duplicates",
+        "groups": [
+            {
+                "decided": entry.decided.isoformat(timespec="seconds"),
+                "files": [{"digest": digest.hex(), "name": name} for digest, name in entry.contents],
+            }
+            for entry in rejections.entries
+        ],
+    }
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(value, ensure_ascii=True, indent=1) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
