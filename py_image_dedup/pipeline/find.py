@@ -1,4 +1,4 @@
-"""The find phase: which files of this run belong together."""
+"""The find phase: groups the files of a run that may be duplicates of each other."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _CONTENTS_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Files that belong together.
+    """The result of the find phase.
 
     Attributes:
-        groups: Disjoint, in the order of their first paths. Files of different groups do not match; of one group they
-            match directly or through others, or not at all where times keep them apart.
-        matcher: What makes two files of a group match.
-        summary: Groups, their files, the pictures whose pixels were compared, and the pairs that were verified.
-        partial: Pictures of which one shows a part of the other: what was found out, and the files of both.
+        groups: Disjoint groups, in the order of their first paths. Files of different groups do not match; files of one
+            group match directly or through others, or not at all where their times are too far apart.
+        matcher: Decides which files of a group match.
+        summary: Number of groups, of their files, of pictures whose pixels were compared, and of verified pairs.
+        partial: Pairs of pictures of which one shows a part of the other.
     """
 
     groups: tuple[Group, ...]
@@ -68,12 +68,12 @@ def find(
     the contents of the index and the files in groups, not with the pairs.
 
     Args:
-        inventory: The files of this run.
+        inventory: Files of this run.
         store: The index, or the part of it that a batch concerns.
-        current: The versions of a current entry.
-        options: What counts as a duplicate.
-        observer: Told of the beginning, every picture whose pixels are compared, and the end.
-        should_stop: When it says so the phase ends early, and what it found is not complete.
+        current: Versions of a current entry.
+        options: Definition of a duplicate.
+        observer: Receives the start, each picture whose pixels are compared, and the end.
+        should_stop: Returns whether to end the phase early, with an incomplete result.
         verifier: Verifies which pictures match; without it the distance of their signatures decides.
         contents: Numbers of the contents that a batch concerns, already verified; ``None``: all.
 
@@ -84,7 +84,7 @@ def find(
     observer(PhaseStarted(Phase.FIND, unit="pictures compared"))
     search = _Search(inventory, store, current, options, should_stop, verifier, contents)
     if verifier is not None and contents is None:
-        # A batch has verified its files already: what it knows of its surroundings came of that.
+        # The files of a batch are verified before their neighbours are collected.
         verifier.verify_new(search.under, observer=observer, should_stop=should_stop)
     with paused_collection():
         groups = search.groups()
@@ -108,7 +108,7 @@ def find(
 
 
 class _Search:
-    """The groups of one run, and what of them is worth a look at the pixels."""
+    """The search for the groups of one run, and for candidates whose pixels are to be compared."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Search:
         self.flat: list[list[IndexEntry]] = []
 
     def groups(self) -> list[list[IndexEntry]]:
-        """Return the files that belong together by signatures or bytes, flat pictures apart."""
+        """Return the groups by verdicts, signatures or bytes; pictures without a signature are kept apart."""
         seen: set[bytes | None] = set()
         groups: list[list[IndexEntry]] = []
         for entries, near in self._alike():
@@ -154,7 +154,7 @@ class _Search:
         return groups
 
     def matcher(self) -> Matcher:
-        """Return what makes two files of a group match."""
+        """Return what decides whether two files of a group match."""
         options, verifier = self._options, self._verifier
         if verifier is None:
             return DistanceMatcher(options.distance_bound, options.eligibility)
@@ -178,21 +178,21 @@ class _Search:
 
     @property
     def _bound(self) -> float | None:
-        """Up to which distance pairs are asked for."""
+        """The distance of signatures up to which pairs are searched; ``None`` if none are."""
         options = self._options
         if self._verifier is not None:
             return NEAR if options.compare_pixels else None
         return max(options.distance_bound, NEAR) if options.compare_pixels else options.distance_bound
 
     def _alike(self) -> Iterator[tuple[list[IndexEntry], Callable[[IndexEntry], Hashable]]]:
-        """Yield the files of each set of contents that similar pairs join, and what tells which of them are near."""
+        """Yield the files of each connected component, and a function from a file to its set of near contents."""
         joined, close = Components(), Components()
         for block in self._store.pairs(self._bound, self.under) if self._bound is not None else ():
             if self._should_stop():
                 return
             near = (block.distance <= NEAR) & (block.orientation == Orientation.UPRIGHT)
             close.join(block.left[near], block.right[near])
-            # Where matches are verified, a distance is a reason to compare the pixels and no more.
+            # Where matches are verified, a small distance is only a reason to compare the pixels.
             chosen = near if self._verifier is not None else np.ones(len(block), dtype=np.bool_)
             joined.join(block.left[chosen], block.right[chosen])
         if self._verifier is not None:
@@ -219,7 +219,7 @@ class _Search:
                     yield entries, _lookup(roots)
 
     def _take_flat(self, seen: set[bytes | None]) -> None:
-        """Sort the pictures without a signature by shown size: only pixels can tell whether they are the same."""
+        """Group the pictures without a signature by shown size: they match by bytes or pixels only."""
         by_size: dict[Hashable, list[IndexEntry]] = defaultdict(list)
         for entry in self._store.unsigned(self.under):
             if self._should_stop():
@@ -244,7 +244,7 @@ class _Search:
         return apart
 
     def _counts(self, entry: IndexEntry) -> bool:
-        """Whether the file is in the inventory, and the entry tells what it is now."""
+        """Return whether the file is in the inventory and its entry is current."""
         stat = entry.stat
         return self._stamps.get(os.fsencode(stat.path)) == stat.stamp and is_current(entry.versions, self._current)
 

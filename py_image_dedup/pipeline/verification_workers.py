@@ -1,4 +1,4 @@
-"""Where pairs are verified: in threads of this process if they are few, in processes of their own if there are many."""
+"""Execution of verification: in threads of this process for few pairs, in worker processes for many."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ Pair: TypeAlias = tuple[int, int]
 Verdicts: TypeAlias = Callable[[], list[Verdict | None]]
 
 _PREPARED: Final = 1_500
-"""Pictures that stay ready to be compared: 100 MB of them at most."""
+"""Prepared pictures that stay in memory: 100 MB at most."""
 _PAIRS_A_TASK: Final = 8
 _PAIRS_A_QUESTION: Final = 64
 
 
 class Verifying(Protocol):
-    """Verifies pairs. Used by one thread at a time."""
+    """An executor of verification. Not thread-safe."""
 
     def begin(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> Verdicts:
-        """Have pairs of numbers verified, without waiting for it.
+        """Start verifying pairs.
 
         Args:
-            pairs: Of numbers.
-            packed: The features of those numbers that have some.
+            pairs: Pairs of content ids.
+            packed: Packed features of those contents that have some, by id.
 
         Returns:
-            What waits for the verdicts, and returns them in the order of the pairs. It raises ``ValueError`` when what
-            the index has of a picture is damaged.
+            A function that waits for the verdicts and returns them in the order of the pairs. It raises ``ValueError``
+            if the index entry of a picture is damaged.
         """
 
     def close(self) -> None:
-        """End what was started; closing twice is no error."""
+        """Stop the threads or processes; closing twice is harmless."""
 
 
 class InThreads:
-    """Verifies in this process. Pictures that were compared lately are kept ready.
+    """Verifies in threads of this process; the last pictures stay prepared.
 
     Args:
-        verifier: How one pair is looked at.
-        threads: How many pairs are looked at at a time.
+        verifier: The method that verifies one pair.
+        threads: Number of pairs that are verified at a time.
     """
 
     def __init__(self, verifier: VerificationMethod, threads: int) -> None:
@@ -69,15 +69,15 @@ class InThreads:
         while len(self._prepared) > _PREPARED:
             self._prepared.popitem(last=False)
 
-        def look_at(some: Sequence[Pair]) -> list[Verdict | None]:
+        def verify_some(some: Sequence[Pair]) -> list[Verdict | None]:
             with single_threaded_blas:
                 return verdicts(some, pictures, self._verify)
 
-        answers = self._pool.map(look_at, _slices(pairs, _PAIRS_A_TASK))
+        answers = self._pool.map(verify_some, _slices(pairs, _PAIRS_A_TASK))
         return lambda: list(chain.from_iterable(answers))
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._pool.shutdown(cancel_futures=True)
 
     def _picture(self, number: int, packed: bytes) -> Picture:
@@ -89,11 +89,11 @@ class InThreads:
 
 
 class InProcesses:
-    """Verifies in processes, each as fast as a core. What one of them cannot answer is verified here.
+    """Verifies in worker processes. Pairs whose worker failed are verified in this process.
 
     Args:
-        verifier: How one pair is looked at; has a command.
-        processes: How many.
+        verifier: The method that verifies one pair; it has a command.
+        processes: Number of worker processes.
     """
 
     def __init__(self, verifier: VerificationMethod, processes: int) -> None:
@@ -118,7 +118,7 @@ class InProcesses:
         return collected
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self._pool.shutdown(cancel_futures=True)
         self._here.close()
         for process in self._processes:
@@ -133,7 +133,7 @@ class InProcesses:
 
 
 class _Process:
-    """One process; for one thread at a time. Once it is gone it answers nothing."""
+    """One worker process. Not thread-safe; once the process is gone, requests return ``None``."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._connection: Connection | None = None
@@ -168,7 +168,7 @@ class _Process:
 
 
 def _of(pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> dict[int, bytes]:
-    """Return what belongs to some pairs."""
+    """Return the packed features of the contents of some pairs."""
     return {number: packed[number] for pair in pairs for number in pair if number in packed}
 
 

@@ -25,6 +25,11 @@ _HALF_BLOCK = T.screen_block_side // 2
 _MARGIN = _HALF_BLOCK + T.screen_reach
 
 
+def are_documents(left: Picture, right: Picture) -> bool:
+    """Return whether both of two whole pictures are documents."""
+    return min(left.document_score, right.document_score) >= DOCUMENT
+
+
 def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
     """Return whether two documents cannot match under any transform near a given one.
 
@@ -35,7 +40,7 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
 
     Thread-safety: any number of threads. 0.8 ms of CPU time; nothing for pictures that are no documents.
     """
-    if min(left.document_score, right.document_score) < DOCUMENT:
+    if not are_documents(left, right):
         return False
     to_half = [
         scaling(*(half / full for half, full in zip(p.half.shape[::-1], p.size, strict=True))) for p in (left, right)
@@ -45,13 +50,20 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
         return False
     if not _is_document(found, left, right):
         return False
-    rows, columns = np.nonzero(_mismatches(found) & ~_covered(found, left, right))
-    if len(rows) < T.screen_mismatches:
-        return False
-    # A few blocks from everywhere decide; looking for the counterparts of all of them would take longer.
-    chosen = np.linspace(0, len(rows) - 1, min(len(rows), T.screen_blocks)).astype(np.int64)
-    best = _best_correlations(found, rows[chosen], columns[chosen])
-    return int((best < T.screen_correlation).sum()) >= T.screen_mismatches
+    mismatches = (_correlations(found) < T.screen_correlation) & ~_covered(found, left, right)
+    rows, columns = np.nonzero(mismatches)
+    # A few blocks from everywhere decide most pairs; looking for the counterparts of all would take longer.
+    missing = 0
+    for step in T.screen_steps:
+        if len(rows) < T.screen_mismatches - missing:
+            return False
+        chosen = np.zeros(len(rows), dtype=np.bool_)
+        chosen[np.linspace(0, len(rows) - 1, min(len(rows), step)).astype(np.int64)] = True
+        missing += int((_best_correlations(found, rows[chosen], columns[chosen]) < T.screen_correlation).sum())
+        if missing >= T.screen_mismatches:
+            return True
+        rows, columns = rows[~chosen], columns[~chosen]
+    return False
 
 
 def _is_document(found: Overlap, left: Picture, right: Picture) -> bool:
@@ -62,8 +74,8 @@ def _is_document(found: Overlap, left: Picture, right: Picture) -> bool:
     return max(document_score(pixels, found.valid) for pixels in (found.reference, found.warped)) >= DOCUMENT
 
 
-def _mismatches(found: Overlap) -> BoolArray:
-    """Return which blocks differ where they are, on a grid of every fourth pixel inside the margin."""
+def _correlations(found: Overlap) -> Float32Array:
+    """Return each block's correlation where it is, on a grid inside the margin; 1 for blocks without print."""
     grid = tuple(slice(_MARGIN, side - _MARGIN, T.screen_stride) for side in found.reference.shape)
     side = T.screen_block_side
 
@@ -82,8 +94,8 @@ def _mismatches(found: Overlap) -> BoolArray:
     noise = T.block_noise * max(gain, 1 / gain)
     correlation = (covariance + noise) / np.sqrt((one_variance + noise) * (other_variance + noise))
     printed = np.maximum(one_variance, other_variance) > T.screen_variance
-    mismatches: BoolArray = printed & (correlation < T.screen_correlation) & (mean(found.valid) > 0.98)
-    return mismatches
+    counts = printed & (mean(found.valid) > 0.98)
+    return np.where(counts, correlation, 1.0).astype(np.float32)
 
 
 def _covered(found: Overlap, left: Picture, right: Picture) -> BoolArray:

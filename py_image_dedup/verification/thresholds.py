@@ -93,8 +93,8 @@ class Thresholds:
     screenshots of one app have 30 and more below 0.4."""
     screen_mismatches: int = 4
     """Blocks without a counterpart and without an overlay that refuse a pair of documents."""
-    screen_blocks: int = 32
-    """Blocks whose counterparts are looked for at most."""
+    screen_steps: tuple[int, ...] = (16, 64)
+    """Blocks whose counterparts are looked for, step by step: the first step refuses most pairs."""
     screen_same: float = 3.0
     """Distance of corners, pixels of a whole thumbnail, up to which the test of one transform holds for another."""
     screen_whole: float = 0.6
@@ -250,7 +250,7 @@ _ALGORITHM: Final = 3
 """Changes when the same thresholds may give the same two pictures another verdict."""
 
 _PUBLISHED: Final[Mapping[str, int]] = {
-    "8f0bd1fbfbac9655": 3,
+    "33a91b288a3c872c": 3,
 }
 """Versions of thresholds under which no stored verdict becomes wrong: those of the first release, with the quick test
 of documents, which refuses only what the full comparison refuses."""

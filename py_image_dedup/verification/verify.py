@@ -31,7 +31,7 @@ from py_image_dedup.verification.correspondence import Fit, fit, match_descripto
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
 from py_image_dedup.verification.picture import Picture, best_orientation
 from py_image_dedup.verification.registration import Overlap, register
-from py_image_dedup.verification.screen import is_refused
+from py_image_dedup.verification.screen import are_documents, is_refused
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
 from py_image_dedup.verification.transform import Transform, estimate_homography, reflection
 
@@ -122,8 +122,8 @@ def _search(left: Picture, right: Picture) -> _Accepted | None:
             continue
         starts = _passed(left, right, start)
         accepted = _first_accepted(left, right, starts, found.inliers)
-        # Where no affine map passes and the keypoints are on one, a homography near it does not pass either.
-        if accepted is None and (starts or not found.is_affine):
+        # Where keypoints of documents are on an affine map that is refused, a homography near it would be refused too.
+        if accepted is None and not (found.is_affine and are_documents(left, right)):
             accepted = _with_perspective(left, right, found, mirrored=mirrored)
         if accepted is not None:
             return accepted
@@ -142,11 +142,10 @@ def _passed(left: Picture, right: Picture, start: Transform) -> list[Transform]:
     offset = _offset(left, start, whole)
     if np.abs(offset / right.size).max() >= T.nearly_whole:
         return [] if is_refused(left, right, start) else [start]
+    near = np.abs(offset).max() <= T.screen_same and are_documents(left, right)
     if not is_refused(left, right, whole):
-        return [whole, start]
-    if np.abs(offset).max() <= T.screen_same or is_refused(left, right, start):
-        return []
-    return [start]
+        return [whole] if near else [whole, start]
+    return [] if near or is_refused(left, right, start) else [start]
 
 
 def _offset(left: Picture, one: Transform, other: Transform) -> Float64Array:
@@ -178,8 +177,7 @@ def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
         yield plain, False
     # In a document, a dozen upright keypoints that agree are those of a template or of a copy. Where the caller asks
     # for more, it was no copy; a mirrored one would have more mirrored keypoints than that.
-    document = min(left.document_score, right.document_score) >= DOCUMENT
-    support = T.certain_inliers if certain and document else T.min_matches
+    support = T.certain_inliers if certain and are_documents(left, right) else T.min_matches
     mirrored = fit(match_descriptors(left.mirrored_keypoints, right.keypoints), support)
     both = [] if plain is None or certain else [(plain, False)]
     if mirrored is not None:

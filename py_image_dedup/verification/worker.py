@@ -1,8 +1,8 @@
-"""A process that verifies pairs of pictures, one after another.
+"""The worker process that verifies pairs of pictures, one after another.
 
 Started as ``python -m py_image_dedup.verification.worker`` with a socket as its standard input. Verification is many
-short steps in the interpreter: two threads of one process get no more done than one (measured: 1.30 ms a pair either
-way). It ends when the other side closes the socket, also when that process was killed.
+short steps in the interpreter, so two threads of one process get no more done than one (measured: 1.30 ms a pair either
+way). The worker exits when the other side closes the socket, which includes the death of the parent process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.verify import verify
 
-Question: TypeAlias = tuple[Sequence[tuple[int, int]], Mapping[int, bytes]]
-"""Pairs of numbers, and the packed features of those numbers that have some."""
+Request: TypeAlias = tuple[Sequence[tuple[int, int]], Mapping[int, bytes]]
+"""Pairs of content ids, and the packed features of those contents that have some."""
 
-Answer: TypeAlias = list[Verdict | None] | None
-"""For each pair; ``None`` where that failed, which who asked will see when it tries."""
+Response: TypeAlias = list[Verdict | None] | None
+"""A verdict for each pair; ``None`` if that failed: the parent then verifies the pairs itself and sees the error."""
 
 
 def verdicts(
@@ -32,15 +32,15 @@ def verdicts(
     pictures: Mapping[int, Picture],
     verify: Callable[[Picture, Picture], Verdict | None] = verify,
 ) -> list[Verdict | None]:
-    """Verify pairs of numbers; a picture that is not there matches nothing.
+    """Return the verdicts on pairs of content ids; a content without a picture matches nothing.
 
     Args:
-        pairs: Of numbers.
-        pictures: By number.
-        verify: How one pair is looked at.
+        pairs: Pairs of content ids.
+        pictures: Pictures by content id.
+        verify: Verifies one pair.
 
     Raises:
-        ValueError: What the index has of a picture is damaged.
+        ValueError: The index entry of a picture is damaged.
     """
     return [
         verify(pictures[left], pictures[right]) if left in pictures and right in pictures else None
@@ -48,25 +48,25 @@ def verdicts(
     ]
 
 
-def answer(question: Question) -> list[Verdict | None]:
-    """Verify the pairs of a question.
+def respond(request: Request) -> list[Verdict | None]:
+    """Return the verdicts on the pairs of a request.
 
     Raises:
-        ValueError: What the index has of a picture is damaged.
+        ValueError: The index entry of a picture is damaged.
     """
-    pairs, packed = question
+    pairs, packed = request
     return verdicts(pairs, {number: Picture(unpack(features)) for number, features in packed.items()})
 
 
 def main() -> int:
-    """Answer questions on standard input until the other side is gone."""
+    """Serve requests on standard input until the other side is gone."""
     with Connection(os.dup(sys.stdin.fileno())) as connection, single_threaded_blas, suppress(EOFError, OSError):
         while True:
-            question: Question = connection.recv()
-            found: Answer = None
+            request: Request = connection.recv()
+            response: Response = None
             with suppress(ValueError):
-                found = answer(question)
-            connection.send(found)
+                response = respond(request)
+            connection.send(response)
     return 0
 
 
