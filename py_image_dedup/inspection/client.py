@@ -27,7 +27,7 @@ from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection, Outcome
 from py_image_dedup.model.match import Orientation
 
-_ALGORITHM: Final = 1
+_ALGORITHM: Final = 2
 """Raised when the same two files may get another answer though no threshold changed."""
 
 VERSION: Final = int.from_bytes(blake3(f"{_ALGORITHM} {THRESHOLDS!r}".encode()).digest()[:6], "big")
@@ -50,12 +50,14 @@ class Question:
         orientation: The turn that makes the keeper look like the other file; ``None`` if it is not known.
         transform: 3 x 3, row by row, from the keeper's pixels to the other's; ``None`` if each shows the whole of the
             other.
+        same_pixels: All pixels are known to be equal, so that only what is embedded beside them is compared.
     """
 
     keeper: FileStat
     other: FileStat
     orientation: Orientation | None = None
     transform: tuple[tuple[float, ...], ...] | None = None
+    same_pixels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ class _Process:
             "timeout_seconds": seconds,
             "orientation": None if question.orientation is None else int(question.orientation),
             "transform": question.transform,
+            "same_pixels": question.same_pixels,
         }
         try:
             connection.settimeout(seconds + 5)

@@ -21,9 +21,10 @@ import numpy as np
 
 from py_image_dedup.inspection.inspect import inspect
 from py_image_dedup.media.limits import explain
-from py_image_dedup.media.worker.inspect import read_full
+from py_image_dedup.media.worker.inspect import read_embedded, read_full
 from py_image_dedup.media.worker.protocol import Closed, Message, receive_file, send
 from py_image_dedup.model.full_picture import FullPicture
+from py_image_dedup.model.inspection import Inspection, Outcome
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.blas import single_threaded_blas
 
@@ -55,6 +56,12 @@ def _answer(message: Message, keeper_stream: Any, other_stream: Any) -> Message:
     max_pixels = int(str(message["max_pixels"]))
     which = "keeper"
     try:
+        if message["same_pixels"]:
+            embedded = read_embedded(keeper_stream, max_pixels)
+            which = "file"
+            return {
+                "inspection": msgspec.to_builtins(_of_same_pixels(embedded, read_embedded(other_stream, max_pixels)))
+            }
         keeper = read_full(keeper_stream, max_pixels)
         which = "file"
         other = read_full(other_stream, max_pixels)
@@ -65,6 +72,20 @@ def _answer(message: Message, keeper_stream: Any, other_stream: Any) -> Message:
         return {"failure": failure.reason.value, "which": which, "message": failure.message}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _of_same_pixels(keeper: frozenset[str], other: frozenset[str]) -> Inspection:
+    """Return what two files with equal pixels are to each other, by what else is in them."""
+    lacks, has_more = tuple(sorted(other - keeper)), tuple(sorted(keeper - other))
+    if lacks and has_more:
+        reason = (
+            f"Each file has something that the other lacks: the keeper lacks {', '.join(lacks)}, "
+            f"the other {', '.join(has_more)}."
+        )
+        return Inspection(Outcome.BOTH_HAVE_MORE, reason, lacks=lacks)
+    if lacks:
+        return Inspection(Outcome.MORE, f"The keeper lacks what the other file has: {', '.join(lacks)}.", lacks=lacks)
+    return Inspection(Outcome.COVERED, "Every pixel is equal, and nothing else is embedded in the other file only.")
 
 
 def _inspect(message: Message, keeper: FullPicture, other: FullPicture) -> object:

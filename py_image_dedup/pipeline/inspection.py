@@ -132,6 +132,8 @@ class Inspector:
         self._compare({self._question_of(action): pair for pair, action in wanted.items()})
 
     def _question_of(self, action: Action) -> Question:
+        if action.match_class is MatchClass.SAME_PIXELS:
+            return Question(action.keeper, action.source, same_pixels=self._have_same_pixels(action))
         keeper, source = self.store.get(action.keeper.path), self.store.get(action.source.path)
         if action.match_class is not MatchClass.PARTIAL or keeper is None or source is None:
             return Question(action.keeper, action.source)
@@ -139,6 +141,14 @@ class Inspector:
             return Question(action.keeper, action.source)
         transform = self.locate(Match(keeper, source, action.match_class))
         return Question(action.keeper, action.source, transform=transform)
+
+    def _have_same_pixels(self, action: Action) -> bool:
+        """Return whether the index confirms what a plan, which may have been edited, says of the pixels."""
+        keeper, source = self.store.get(action.keeper.path), self.store.get(action.source.path)
+        if keeper is None or source is None:
+            return False
+        is_current = (keeper.digest, source.digest) == (action.keeper_digest, action.source_digest)
+        return is_current and keeper.pixel_digest is not None and keeper.pixel_digest == source.pixel_digest
 
     def _recall(self, wanted: dict[DigestPair, Any]) -> None:
         """Take what the index knows already, and leave the other pairs in ``wanted``."""
@@ -174,6 +184,8 @@ class Inspector:
             self._placed.update(pair)
 
     def _question(self, match: Match) -> Question:
+        if match.match_class is MatchClass.SAME_PIXELS:
+            return Question(match.left.stat, match.right.stat, same_pixels=True)
         seen = match.evidence
         is_whole = seen is None or min(seen.coverage_left, seen.coverage_right) >= WHOLE
         transform = None if is_whole else self.locate(match)

@@ -285,3 +285,34 @@ def test_an_inspection_survives_the_index() -> None:
     assert decode(encode(inspection)) == inspection
     assert decode(b'{"outcome": "unheard of"}') is None
     assert decode(b"damaged") is None
+
+
+def with_exif(path: Path, text: str) -> Path:
+    """Write a copy of a JPEG with other metadata and the same compressed image data."""
+    data = path.read_bytes()
+    comment = text.encode()
+    copy = path.with_name(f"{path.stem} {text}.jpg")
+    copy.write_bytes(data[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + data[2:])
+    return copy
+
+
+def test_of_files_with_the_same_pixels_only_what_is_embedded_is_compared(library: Library) -> None:
+    photo = library.save("photo.jpg", photograph(1), quality=90)
+    with_exif(photo, "tagged")
+    result = library.run()
+    (group,) = result.groups
+    (goes,) = group.redundant
+    assert goes.match.match_class is MatchClass.SAME_PIXELS
+    assert goes.match.inspection is not None
+    assert goes.match.inspection.reason.startswith("Every pixel is equal")
+
+
+def test_a_gain_map_is_not_lost_to_a_copy_with_the_same_pixels(library: Library) -> None:
+    photo = library.save("photo.jpg", photograph(1), quality=90)
+    with_exif(photo, 'xmlns hdrgm:Version="1.0"')
+    xmp = b'http://ns.adobe.com/xap/1.0/\x00<x:xmpmeta><rdf:Description hdrgm:Version="1.0"/></x:xmpmeta>'
+    data = photo.read_bytes()
+    with_map = library.photos / "hdr.jpg"
+    with_map.write_bytes(data[:2] + b"\xff\xe1" + (len(xmp) + 2).to_bytes(2, "big") + xmp + data[2:])
+    result = library.run()
+    assert "hdr.jpg" not in {name for names in redundant(result).values() for name in names}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -74,6 +75,30 @@ def read_full(stream: BinaryIO | Path, max_pixels: int) -> FullPicture:
     if isinstance(stream, Path):
         with stream.open("rb") as opened:
             return read_full(opened, max_pixels)
+    with _opened(stream) as (picture, kind):
+        return _read(picture, stream, kind, max_pixels)
+
+
+def read_embedded(stream: BinaryIO, max_pixels: int) -> frozenset[str]:
+    """Read the names of what is embedded in a file beside its picture, without decoding any pixel.
+
+    Args:
+        stream: An open binary file that can seek.
+        max_pixels: As for ``read_full``.
+
+    Returns:
+        Names as in ``FullPicture.extras``.
+
+    Raises:
+        MediaError: It is larger than that, or cannot be opened.
+    """
+    with _opened(stream) as (picture, kind):
+        _check_size(picture, max_pixels)
+        return _embedded(picture, stream, kind)
+
+
+@contextmanager
+def _opened(stream: BinaryIO) -> Iterator[tuple[Image.Image, str]]:
     try:
         size = stream.seek(0, SEEK_END)
         stream.seek(max(0, size - TAIL_BYTES))
@@ -84,9 +109,17 @@ def read_full(stream: BinaryIO | Path, max_pixels: int) -> FullPicture:
         if kind == "JPEG" and has_more_pictures(stream):
             kind = "MPO"
         with open_picture(stream, kind) as picture:
-            return _read(picture, stream, kind, max_pixels)
+            yield picture, kind
     except Exception as error:
         raise explain(error) from error
+
+
+def _embedded(picture: Image.Image, stream: BinaryIO, kind: str) -> frozenset[str]:
+    found = _extras(picture, stream, kind)
+    has_more = kind == "MPO" and int(getattr(picture, "n_frames", 1)) > 1
+    if has_more and "gain map" not in found and _has_second_eye(picture):
+        found |= {"second eye"}
+    return found
 
 
 def _read(picture: Image.Image, stream: BinaryIO, kind: str, max_pixels: int) -> FullPicture:
@@ -94,7 +127,7 @@ def _read(picture: Image.Image, stream: BinaryIO, kind: str, max_pixels: int) ->
     if kind == "TIFF":
         refuse_raw(picture)
     mode, bits = picture.mode, stored_bits(picture, kind)
-    extras = _extras(picture, stream, kind)
+    extras = _embedded(picture, stream, kind)
     tables = tuple(tuple(table) for _, table in sorted(getattr(picture, "quantization", {}).items()))
     subsampling = ""
     if kind in {"JPEG", "MPO"}:
@@ -106,10 +139,7 @@ def _read(picture: Image.Image, stream: BinaryIO, kind: str, max_pixels: int) ->
     frames: tuple[Frame, ...] = ()
     too_many = False
     count = 1 if kind in _ONE_PICTURE else int(getattr(picture, "n_frames", 1))
-    if kind == "MPO":
-        if count > 1 and "gain map" not in extras and _has_second_eye(picture):
-            extras |= {"second eye"}
-    elif count > 1:
+    if kind != "MPO" and count > 1:
         too_many = count > MOST_FRAMES
         frames = () if too_many else _frames(picture, count, max_pixels)
     return FullPicture(
