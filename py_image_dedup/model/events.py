@@ -38,6 +38,14 @@ class PhaseAdvanced:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseExtended:
+    """A phase turned out to take ``steps`` more steps than it announced."""
+
+    phase: Phase
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileAnalysed:
     """A file was read. ``seconds`` is the time of its thread; ``decoded`` is false if its content was known."""
 
@@ -132,6 +140,7 @@ Event: TypeAlias = (
     RunStarted
     | PhaseStarted
     | PhaseAdvanced
+    | PhaseExtended
     | FileAnalysed
     | FileFailed
     | GroupFound

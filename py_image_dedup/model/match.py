@@ -59,6 +59,10 @@ WHOLE = 0.9885
 """Share of a picture from which on it counts as all of it: an alignment is off by 0.3 % at most, a crop loses 2 %."""
 
 
+CHANGES = ("small changes inside", "parts differ", "not certainly a copy")
+"""How the words of evidence begin that tell of changes inside a picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the alignment of two pictures shows; see ``verification.verify``.
@@ -90,6 +94,14 @@ class Evidence:
     def with_words(self, *more: str) -> Evidence:
         """Return the same with more words, which hold whichever picture is the keeper."""
         return replace(self, words=self.words + more, words_reversed=self.words_reversed + more)
+
+    def without_changes(self) -> Evidence:
+        """Return the same without what it says of changes inside the picture."""
+
+        def kept(words: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(each for each in words if not each.startswith(CHANGES))
+
+        return replace(self, words=kept(self.words), words_reversed=kept(self.words_reversed), right_is_drawn_over=None)
 
     def reversed(self) -> Evidence:
         """Return the same with left and right exchanged."""

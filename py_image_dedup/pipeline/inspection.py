@@ -20,7 +20,7 @@ import numpy as np
 from py_image_dedup.inspection.client import VERSION, InspectionPool, Question, decode, encode
 from py_image_dedup.matching.groups import KeeperGroups, leaves_nothing
 from py_image_dedup.matching.matcher import Matcher
-from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
+from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseExtended, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inspection import Inspection, Original, Side
 from py_image_dedup.model.inspection import Outcome as Finding
@@ -246,7 +246,11 @@ def with_inspection(match: Match, found: Inspection) -> Match:
     match_class = _CLASSES.get(found.outcome, match.match_class)
     if match.match_class is MatchClass.PARTIAL and match_class is MatchClass.EDITED:
         match_class = MatchClass.PARTIAL
-    return replace(match, match_class=match_class, inspection=found)
+    evidence = match.evidence
+    if evidence is not None and found.is_removable:
+        # In full there is no difference where the small copies seemed to have one.
+        evidence = evidence.without_changes()
+    return replace(match, match_class=match_class, evidence=evidence, inspection=found)
 
 
 def inspect_groups(ranked: Ranked, group_ranker: GroupRanker, context: RunContext) -> Ranked:
@@ -379,6 +383,7 @@ def inspect(
     }
     total = sum(stage.needs(match) for each in todo.values() for match in _matches(each.keeper_groups))
     observer(PhaseStarted(Phase.INSPECT, total, "pairs"))
+    announced = total
     settled = dict(enumerate(ranked.candidates))
     orderings = {number: each.ordering for number, each in todo.items()}
     for _ in range(_ROUNDS):
@@ -394,6 +399,9 @@ def inspect(
                 del orderings[number]
         if not wanted or should_stop():
             break
+        if len(wanted) > announced:
+            observer(PhaseExtended(Phase.INSPECT, len(wanted) - announced))
+        announced = max(0, announced - len(wanted))
         inspector.inspect(wanted)
     for number, ordering in orderings.items():
         settled[number] = RankedCandidates(ordering, stage.cut_finally(ordering))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted, RunStarted
+from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseExtended, PhaseFinished, PhaseStarted, RunStarted
 from py_image_dedup.model.failure import Phase
 
 TITLES: Mapping[Phase, str] = {
@@ -159,6 +159,11 @@ class ProgressBars:
                     found[1].done += event.steps
                     if time.monotonic() - self._drawn > _REFRESH:
                         self._draw(*found)
+        elif isinstance(event, PhaseExtended):
+            with self._lock:
+                found = self._tallies.get(event.phase)
+                if found is not None and found[1].total is not None:
+                    found[1].total += event.steps
         elif isinstance(event, PhaseStarted):
             self._start(event)
         elif isinstance(event, PhaseFinished):
@@ -233,6 +238,11 @@ class ProgressLines:
         """Handle one event."""
         if isinstance(event, PhaseAdvanced):
             self._advance(event)
+        elif isinstance(event, PhaseExtended):
+            with self._lock:
+                tally = self._tally
+                if tally is not None and tally.phase is event.phase and tally.total is not None:
+                    tally.total += event.steps
         elif isinstance(event, PhaseStarted):
             with self._lock:
                 now = self._clock()

@@ -5,7 +5,7 @@ import threading
 
 from rich.console import Console
 
-from py_image_dedup.model.events import PhaseAdvanced, PhaseFinished, PhaseStarted, RunStarted
+from py_image_dedup.model.events import PhaseAdvanced, PhaseExtended, PhaseFinished, PhaseStarted, RunStarted
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.progress.bars import ProgressBars
@@ -34,6 +34,16 @@ def test_each_phase_has_a_bar_with_its_figures() -> None:
     lines = last_frame(out)
     assert any("Analysing" in line and "1,200 of 1,200 files" in line for line in lines)
     assert any("Finding duplicates" in line and "of 10 pictures" in line for line in lines)
+
+
+def test_a_phase_that_turns_out_longer_counts_up_to_its_new_end() -> None:
+    console, out = terminal()
+    with ProgressBars(console) as progress:
+        progress(PhaseStarted(Phase.INSPECT, total=5, unit="pairs"))
+        progress(PhaseAdvanced(Phase.INSPECT, 5))
+        progress(PhaseExtended(Phase.INSPECT, 3))
+        progress(PhaseAdvanced(Phase.INSPECT, 3))
+    assert any("8 of 8 pairs" in line for line in last_frame(out))
 
 
 def test_a_phase_without_work_shows_no_bar() -> None:
