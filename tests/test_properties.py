@@ -25,6 +25,7 @@ from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.pipeline.rank import Ranked, rank
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.ranking.rules import RULES, parse_rule
+from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.undo import undo
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature
@@ -195,7 +196,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != MANIFEST_NAME
     }
 
 
