@@ -19,6 +19,7 @@ const TABS: Readonly<Record<Tab, string>> = { groups: "Groups", graph: "Graph", 
 const MOST_FOLDERS = 300;
 const MOST_UNDO = 200;
 const POLL_MILLISECONDS = 250;
+const BUSY_WORDS = { compare: "Comparing", apply: "Removing", undo: "Bringing back" } as const;
 
 interface AppProps {
   readonly content: PageContent;
@@ -275,7 +276,7 @@ function App({ content }: AppProps): JSX.Element {
           </button>
           {served ? (
             <button type="button" class="primary" disabled={busy !== null || pending.length === 0} onClick={() => setAsking(true)}>
-              {busy ? `${busy.verb === "apply" ? "Removing" : "Bringing back"} ${busy.done} of ${busy.total}` : pending.length > 0 ? `Apply ${countWords(waiting.decidedGroups, "group")}` : "Apply"}
+              {busy ? `${BUSY_WORDS[busy.verb]} ${busy.done} of ${busy.total}` : pending.length > 0 ? `Apply ${countWords(waiting.decidedGroups, "group")}` : "Apply"}
             </button>
           ) : (
             <button type="button" class="primary" disabled={all.decidedGroups === 0} onClick={save}>

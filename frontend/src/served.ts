@@ -16,7 +16,7 @@ export interface Applied {
 
 export interface Status {
   /** What is going on; `null` if nothing is. */
-  readonly job: { readonly verb: "apply" | "undo"; readonly done: number; readonly total: number } | null;
+  readonly job: { readonly verb: "compare" | "apply" | "undo"; readonly done: number; readonly total: number } | null;
   readonly applied: readonly Applied[];
   /** Why the last step failed as a whole; empty if it did not. */
   readonly error: string;
