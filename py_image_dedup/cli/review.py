@@ -109,8 +109,10 @@ def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: 
     click.echo(server.address)
     invocation.say("The review runs until you end it on the page or press Ctrl-C.")
     if browser:
+        import threading
         import webbrowser
 
-        webbrowser.open(server.address)
+        # In a thread of its own: a browser of the terminal does not return before it is left.
+        threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
     server.serve()
     invocation.say("The review has ended.")
