@@ -12,6 +12,8 @@ export interface Applied {
   readonly undone: boolean;
   /** What could not be done, in sentences. */
   readonly messages: readonly string[];
+  /** Files that were to go and did not. */
+  readonly left: readonly number[];
 }
 
 export interface Status {

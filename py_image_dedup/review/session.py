@@ -55,6 +55,7 @@ class Step:
         size: Their bytes.
         failed: Files that were to go and did not.
         messages: Why not, in sentences.
+        left: Numbers of these files on the page.
         undone: Everything was brought back.
         rejected: Decisions that are remembered since.
     """
@@ -65,6 +66,7 @@ class Step:
     size: int = 0
     failed: int = 0
     messages: tuple[str, ...] = ()
+    left: tuple[int, ...] = ()
     undone: bool = False
     rejected: tuple[Rejection, ...] = ()
 
@@ -77,6 +79,7 @@ class Step:
             "bytes": self.size,
             "failed": self.failed,
             "messages": list(self.messages[:_MOST_MESSAGES]),
+            "left": list(self.left),
             "undone": self.undone,
         }
 
@@ -243,8 +246,12 @@ class ReviewSession:
 
     def _record(self, step: Step, decided: DecidedPlan, outcomes: Sequence[Outcome]) -> None:
         done = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.DONE]
-        messages = [f"{outcome.action.source.path}: {outcome.message}" for outcome in outcomes if outcome.message]
+        messages = [_message(outcome) for outcome in outcomes if outcome.message]
         messages += [f"{path} stays: {why}" for path, why in decided.left]
+        gone = {outcome.action.source.path for outcome in done}
+        left = [action.source.path for action in decided.plan.actions if action.source.path not in gone]
+        left += [path for path, _ in decided.left]
+        step.left = tuple(number for number in map(self.files.known, left) if number is not None)
         step.done = len(done)
         step.size = sum(outcome.action.source.size for outcome in done)
         step.failed = len(decided.plan.actions) - len(done) + len(decided.left)
@@ -265,6 +272,12 @@ class ReviewSession:
         with self._lock:
             step.messages = tuple(readable(outcome.message) for outcome in failed)
             step.undone = not failed and back == step.done
+
+
+def _message(outcome: Outcome) -> str:
+    """Return what happened to a file, with its path."""
+    path = str(outcome.action.source.path)
+    return outcome.message if path in outcome.message else f"{path}: {outcome.message}"
 
 
 def _numbers_of_groups(content: Mapping[str, Any], files: PageFiles) -> dict[frozenset[Path], int]:

@@ -222,7 +222,8 @@ def test_a_file_that_changed_since_the_run_stays_and_it_is_said(review: Review) 
     review.ask("/apply", "POST", review.decisions(beach_copy="remove", wood_copy="remove"))
     (step,) = review.idle()["applied"]
     assert (step["done"], step["failed"]) == (1, 1)
-    assert str(changed) in step["messages"][0]
+    assert step["messages"][0].count(str(changed)) == 1
+    assert [review.session.content["files"][number]["name"] for number in step["left"]] == ["beach copy.jpg"]
     assert changed.read_bytes() == b"something new"
 
 
