@@ -19,6 +19,7 @@ const TABS: Readonly<Record<Tab, string>> = { groups: "Groups", graph: "Graph", 
 const MOST_FOLDERS = 300;
 const MOST_UNDO = 200;
 const POLL_MILLISECONDS = 250;
+const BUSY_WORDS = { compare: "Comparing", apply: "Removing", undo: "Bringing back" } as const;
 
 interface AppProps {
   readonly content: PageContent;
@@ -275,7 +276,7 @@ function App({ content }: AppProps): JSX.Element {
           </button>
           {served ? (
             <button type="button" class="primary" disabled={busy !== null || pending.length === 0} onClick={() => setAsking(true)}>
-              {busy ? `${busy.verb === "apply" ? "Removing" : "Bringing back"} ${busy.done} of ${busy.total}` : pending.length > 0 ? `Apply ${countWords(waiting.decidedGroups, "group")}` : "Apply"}
+              {busy ? `${BUSY_WORDS[busy.verb]} ${busy.done} of ${busy.total}` : pending.length > 0 ? `Apply ${countWords(waiting.decidedGroups, "group")}` : "Apply"}
             </button>
           ) : (
             <button type="button" class="primary" disabled={all.decidedGroups === 0} onClick={save}>
@@ -407,7 +408,7 @@ function appliedGroups(state: server.Status | null, decisions: Decisions): Map<n
     for (const id of one.groups)
       if (one.undone) found.delete(id);
       else if (decisions.get(id)?.remove.length === 0) found.set(id, "kept");
-      else found.set(id, one.failed > 0 ? "partly removed" : "removed");
+      else found.set(id, decisions.get(id)?.remove.some((file) => one.left.includes(file)) ? "partly removed" : "removed");
   return found;
 }
 
@@ -570,6 +571,11 @@ function StepList({ state, undo, end }: StepListProps): JSX.Element {
               {one.done > 0 || one.failed > 0 ? `${countWords(one.done, "file")}, ${sizeWords(one.bytes)}` : `${countWords(one.groups.length, "group")} kept`}
               {one.failed > 0 && <span class="trouble">, {countWords(one.failed, "file")} left alone</span>}
             </span>
+            {!one.undone && (
+              <button type="button" disabled={busy !== null} onClick={() => undo(one.run)}>
+                Undo
+              </button>
+            )}
             {one.messages.length > 0 && (
               <details>
                 <summary>Why</summary>
@@ -577,11 +583,6 @@ function StepList({ state, undo, end }: StepListProps): JSX.Element {
                   <p key={message}>{message}</p>
                 ))}
               </details>
-            )}
-            {!one.undone && (
-              <button type="button" disabled={busy !== null} onClick={() => undo(one.run)}>
-                Undo
-              </button>
             )}
           </li>
         ))}

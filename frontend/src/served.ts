@@ -12,11 +12,13 @@ export interface Applied {
   readonly undone: boolean;
   /** What could not be done, in sentences. */
   readonly messages: readonly string[];
+  /** Files that were to go and did not. */
+  readonly left: readonly number[];
 }
 
 export interface Status {
   /** What is going on; `null` if nothing is. */
-  readonly job: { readonly verb: "apply" | "undo"; readonly done: number; readonly total: number } | null;
+  readonly job: { readonly verb: "compare" | "apply" | "undo"; readonly done: number; readonly total: number } | null;
   readonly applied: readonly Applied[];
   /** Why the last step failed as a whole; empty if it did not. */
   readonly error: string;

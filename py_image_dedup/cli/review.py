@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from py_image_dedup.cli.output import progress_session, save_result
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
+    from py_image_dedup.model.events import Observer
+    from py_image_dedup.model.plan import Plan
     from py_image_dedup.model.result import RunResult
 
 
@@ -94,21 +96,23 @@ def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: 
     from py_image_dedup.removal.serialization import PLAN_NAME, load_plan
     from py_image_dedup.review.server import ReviewServer
     from py_image_dedup.review.session import ReviewSession
-    from py_image_dedup.wiring import build_store, limits_of, removal_of, runs_directory
+    from py_image_dedup.wiring import build, build_store, limits_of, removal_of, runs_directory
 
-    def forget(paths: Sequence[Path]) -> None:
+    def carry_out(plan: Plan, observer: Observer, should_stop: Callable[[], bool]) -> RunResult:
         with build_store(settings) as store:
-            store.remove(paths)
+            return build(settings, store, observer=observer, should_stop=should_stop).apply(plan)
 
     plan = load_plan(runs_directory(settings) / result.run / PLAN_NAME)
-    review = ReviewSession(plan, result, removal_of(settings), settings.state_directory, forget)
+    review = ReviewSession(plan, result, removal_of(settings), settings.state_directory, carry_out)
     server = ReviewServer(review, limits_of(settings), settings.analysis.threads, port)
     # To standard output, even with -q: without the address the page cannot be reached.
     click.echo(server.address)
     invocation.say("The review runs until you end it on the page or press Ctrl-C.")
     if browser:
+        import threading
         import webbrowser
 
-        webbrowser.open(server.address)
+        # In a thread of its own: a browser of the terminal does not return before it is left.
+        threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
     server.serve()
     invocation.say("The review has ended.")

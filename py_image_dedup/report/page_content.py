@@ -53,6 +53,10 @@ class PageFiles:
             self.entries.append(entry)
         return self._numbers[path]
 
+    def known(self, path: Path) -> int | None:
+        """Return the number of a file, or ``None`` if it is on no group of the page."""
+        return self._numbers.get(path)
+
     def folder(self, folder: Path) -> int:
         """Return the number of a folder, a new one if it has none."""
         if folder not in self._folders:

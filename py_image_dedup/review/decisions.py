@@ -242,7 +242,7 @@ def _renumbered(added: Plan, plan: Plan) -> Iterator[Action]:
 
 def _options(plan: Plan, removal: RemovalOptions) -> RemovalOptions:
     """Return how the run removes files, as far as its plan shows it: options of its command line are in the plan."""
-    kinds = {action.kind for action in plan.actions}
+    kinds = {action.kind for action in plan.actions} - {ActionKind.EXPIRE}
     action = removal.action
     if ActionKind.TRASH in kinds:
         action = ActionChoice.TRASH
@@ -291,8 +291,8 @@ class _Known:
         direct = self._either_way(keeper, entry)
         if direct is not None:
             return direct
-        # Two files that both match the first keeper: a person looked at them, and the surer of what is known about
-        # each does not hold for both.
+        # Two files that both match the first keeper: the less sure of what is known about each is what the plan says,
+        # and the comparison in full decides before anything goes.
         first = self._keepers.get(keeper.stat.path)
         if first is not None and self._keepers.get(entry.stat.path) is first:
             mine, other = self._either_way(keeper, first), self._either_way(first, entry)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import signal
 import socket
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
@@ -102,6 +105,22 @@ class _Gate:
         return None
 
 
+class _Server(uvicorn.Server):
+    """A server that ends on Ctrl-C and does not raise the signal again: to end is what the user wants."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        former = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
 class ReviewServer:
     """Serves a review until ``end`` is called or the process is interrupted.
 
@@ -123,6 +142,7 @@ class ReviewServer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((HOST, port))
+            self._socket.listen()  # a browser that is quicker than the server waits instead of being refused
         except OSError:
             self._socket.close()
             raise
@@ -138,7 +158,7 @@ class ReviewServer:
             timeout_graceful_shutdown=3,
             ws="none",
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
 
     @property
     def address(self) -> str:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from py_image_dedup.matching.rejections import REJECTIONS_NAME, Rejection, load_rejections, save_rejections
-from py_image_dedup.model.events import ActionFinished, Event, PhaseAdvanced
+from py_image_dedup.model.events import ActionFinished, Event, Observer, PhaseAdvanced, PhaseStarted
+from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.pipeline.remove import prune, remove
 from py_image_dedup.removal.plan import RemovalOptions, for_run
 from py_image_dedup.removal.runs import RUNS_NAME, RunLock, free_run_name
 from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
@@ -32,6 +32,12 @@ _RESULT_NAME: Final = "result.json"
 _MOST_MESSAGES: Final = 20
 
 _log = logging.getLogger(__name__)
+
+
+_VERBS: Final = {Phase.INSPECT: "compare", Phase.REMOVE: "apply"}
+
+CarryOut: TypeAlias = Callable[[Plan, Observer, Callable[[], bool]], RunResult]
+"""``(plan, observer, should_stop) -> result``."""
 
 
 class BusyError(Exception):
@@ -49,6 +55,7 @@ class Step:
         size: Their bytes.
         failed: Files that were to go and did not.
         messages: Why not, in sentences.
+        left: Numbers of these files on the page.
         undone: Everything was brought back.
         rejected: Decisions that are remembered since.
     """
@@ -59,6 +66,7 @@ class Step:
     size: int = 0
     failed: int = 0
     messages: tuple[str, ...] = ()
+    left: tuple[int, ...] = ()
     undone: bool = False
     rejected: tuple[Rejection, ...] = ()
 
@@ -71,6 +79,7 @@ class Step:
             "bytes": self.size,
             "failed": self.failed,
             "messages": list(self.messages[:_MOST_MESSAGES]),
+            "left": list(self.left),
             "undone": self.undone,
         }
 
@@ -97,7 +106,7 @@ class ReviewSession:
         result: Of the same run.
         removal: How files are removed where the plan does not show it.
         state_directory: Where runs leave their plans and journals.
-        forget: Drops the index entries of files that are gone.
+        carry_out: Carries out a plan; see ``Deduplicator.apply``.
     """
 
     def __init__(
@@ -106,13 +115,13 @@ class ReviewSession:
         result: RunResult,
         removal: RemovalOptions,
         state_directory: Path,
-        forget: Callable[[Sequence[Path]], None] = lambda paths: None,  # noqa: ARG005 - nothing to forget
+        carry_out: CarryOut,
     ) -> None:
         self._plan = plan
         self._result = result
         self._removal = removal
         self._state_directory = state_directory
-        self._forget = forget
+        self._carry_out_plan = carry_out
         content, files = page_content(result)
         self.content: Mapping[str, Any] = content
         self.files: PageFiles = files
@@ -193,10 +202,14 @@ class ReviewSession:
             self._state.error = error
 
     def _advance(self, event: Event) -> None:
-        if isinstance(event, PhaseAdvanced):
-            with self._lock:
-                if self._state.job is not None:
-                    self._state.job.done += event.steps
+        with self._lock:
+            job = self._state.job
+            if job is None:
+                return
+            if isinstance(event, PhaseStarted) and event.phase in _VERBS:
+                job.verb, job.total, job.done = _VERBS[event.phase], event.total or 0, 0
+            elif isinstance(event, PhaseAdvanced):
+                job.done += event.steps
 
     def _apply(self, decided: DecidedPlan, groups: tuple[int, ...], decisions: Decisions) -> None:
         started = datetime.now(UTC)
@@ -215,50 +228,36 @@ class ReviewSession:
 
         try:
             if decided.plan.actions:
-                self._remove(for_run(decided.plan, step.run), started, observe)
+                plan = for_run(decided.plan, step.run)
+                save_plan(plan, self._runs / plan.run / PLAN_NAME)
+                result = self._carry_out_plan(plan, observe, self._stopping.is_set)
+                outcomes |= {outcome.action.number: outcome for outcome in result.outcomes}
+                self._save(result, plan)
         finally:
             # Whatever ended it, what was removed can be taken back from the page.
             self._record(step, decided, list(outcomes.values()))
 
+    def _save(self, result: RunResult, plan: Plan) -> None:
+        sources = {action.source.path for action in plan.actions}
+        groups = tuple(
+            group for group in self._result.groups if any(each.entry.stat.path in sources for each in group.redundant)
+        )
+        write_result(replace(result, groups=groups), self._runs / plan.run / _RESULT_NAME)
+
     def _record(self, step: Step, decided: DecidedPlan, outcomes: Sequence[Outcome]) -> None:
         done = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.DONE]
-        messages = [outcome.message for outcome in outcomes if outcome.message]
+        messages = [_message(outcome) for outcome in outcomes if outcome.message]
         messages += [f"{path} stays: {why}" for path, why in decided.left]
+        gone = {outcome.action.source.path for outcome in done}
+        left = [action.source.path for action in decided.plan.actions if action.source.path not in gone]
+        left += [path for path, _ in decided.left]
+        step.left = tuple(number for number in map(self.files.known, left) if number is not None)
         step.done = len(done)
         step.size = sum(outcome.action.source.size for outcome in done)
         step.failed = len(decided.plan.actions) - len(done) + len(decided.left)
         step.messages = tuple(readable(message) for message in messages)
         with self._lock:
             self._state.steps.append(step)
-        gone = [outcome.action.source.path for outcome in done]
-        if gone:
-            self._forget(gone)
-
-    def _remove(self, plan: Plan, started: datetime, observe: Callable[[Event], None]) -> None:
-        folder = self._runs / plan.run
-        with RunLock(self._state_directory):
-            save_plan(plan, folder / PLAN_NAME)
-            removed = remove(plan, folder, dry_run=False, observer=observe, should_stop=self._stopping.is_set)
-            pruned = prune(plan, removed.outcomes, folder, dry_run=False)
-        sources = {action.source.path for action in plan.actions}
-        result = replace(
-            self._result,
-            run=plan.run,
-            started=started,
-            dry_run=False,
-            groups=tuple(
-                group
-                for group in self._result.groups
-                if any(each.entry.stat.path in sources for each in group.redundant)
-            ),
-            reported=(),
-            failures=(),
-            outcomes=removed.outcomes,
-            phases=(removed.summary, pruned.summary),
-            pruned_folders=pruned.folders,
-            interrupted=self._stopping.is_set(),
-        )
-        write_result(result, folder / _RESULT_NAME)
 
     def _undo(self, step: Step) -> None:
         outcomes: tuple[Outcome, ...] = ()
@@ -273,6 +272,12 @@ class ReviewSession:
         with self._lock:
             step.messages = tuple(readable(outcome.message) for outcome in failed)
             step.undone = not failed and back == step.done
+
+
+def _message(outcome: Outcome) -> str:
+    """Return what happened to a file, with its path."""
+    path = str(outcome.action.source.path)
+    return outcome.message if path in outcome.message else f"{path}: {outcome.message}"
 
 
 def _numbers_of_groups(content: Mapping[str, Any], files: PageFiles) -> dict[frozenset[Path], int]:

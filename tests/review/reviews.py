@@ -6,18 +6,23 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from py_image_dedup.api import Deduplicator
 from py_image_dedup.media.limits import Limits
+from py_image_dedup.model.events import Observer
+from py_image_dedup.model.plan import Plan
+from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.serialization import load_plan
 from py_image_dedup.review.server import ReviewServer
 from py_image_dedup.review.session import ReviewSession
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.libraries import Library
 
 
@@ -121,7 +126,13 @@ def served(library: Library) -> Iterator[Review]:
     """Serve a review of a library."""
     result = library.run()
     plan = load_plan(library.state / "runs" / result.run / "plan.json")
-    session = ReviewSession(plan, result, RemovalOptions(), library.state)
+
+    def carry_out(plan: Plan, observer: Observer, should_stop: Callable[[], bool]) -> RunResult:
+        with SqliteStore(library.state / "index.sqlite3") as store:
+            work = Deduplicator(store, library.options(), observer=observer, should_stop=should_stop)
+            return work.apply(plan)
+
+    session = ReviewSession(plan, result, RemovalOptions(), library.state, carry_out)
     server = ReviewServer(session, Limits(), workers=1)
     thread = threading.Thread(target=server.serve)
     thread.start()
@@ -143,7 +154,7 @@ def make_library(top: Path) -> Library:
     library = Library(top)
     beach = library.add("2019/beach.jpg", 1)
     library.copy(beach, "copies/beach copy.jpg")
-    library.add("sent/beach small.jpg", 1, quality=60)
+    library.add("sent/beach small.jpg", 1, quality=20)
     wood = library.add("2019/wood.jpg", 2)
     library.copy(wood, "copies/wood copy.jpg")
     library.add("2019/lake.jpg", 3)

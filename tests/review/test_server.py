@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.runs import RunLock, list_runs
 from py_image_dedup.removal.undo import undo
 from tests.report.test_html import content_of, policy_of
@@ -197,13 +199,31 @@ def test_every_step_is_a_run_that_the_command_undo_knows(review: Review) -> None
     assert not (review.library.photos / "copies" / "beach copy.jpg").exists()
 
 
+def test_a_chosen_keeper_must_have_everything_that_is_in_what_goes(review: Review) -> None:
+    """The message is a smaller file of the beach; what it lacks stays."""
+    body = review.decisions(beach_small="remove", beach_copy="remove", beach="remove")
+    (group,) = body["groups"]
+    files = [group["keeper"], *group["files"]]
+    small = next(file for file in files if "small" in file["path"])
+    others = [file for file in files if file is not small]
+    group["keeper"] = {"path": small["path"], "digest": small["digest"]}
+    group["files"] = [{"path": f["path"], "digest": f["digest"], "decision": "remove"} for f in others]
+    before = review.library.files()
+    assert review.ask("/apply", "POST", body).status == 200
+    (step,) = review.idle()["applied"]
+    assert (step["done"], step["failed"]) == (0, 2)
+    assert len(step["messages"]) == 2
+    assert review.library.files() == before
+
+
 def test_a_file_that_changed_since_the_run_stays_and_it_is_said(review: Review) -> None:
     changed = review.library.photos / "copies" / "beach copy.jpg"
     changed.write_bytes(b"something new")
     review.ask("/apply", "POST", review.decisions(beach_copy="remove", wood_copy="remove"))
     (step,) = review.idle()["applied"]
     assert (step["done"], step["failed"]) == (1, 1)
-    assert str(changed) in step["messages"][0]
+    assert step["messages"][0].count(str(changed)) == 1
+    assert [review.session.content["files"][number]["name"] for number in step["left"]] == ["beach copy.jpg"]
     assert changed.read_bytes() == b"something new"
 
 
@@ -219,11 +239,14 @@ def test_while_another_program_runs_nothing_is_removed(review: Review) -> None:
 def test_one_step_at_a_time(review: Review) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def forget(paths: object) -> None:
+    carry_out = review.session._carry_out_plan
+
+    def slowly(*arguments: Any) -> RunResult:
         begun.set()
         assert go_on.wait(20)
+        return carry_out(*arguments)
 
-    review.session._forget = forget
+    review.session._carry_out_plan = slowly
     review.ask("/apply", "POST", review.decisions(beach_copy="remove"))
     assert begun.wait(20)
     answer = review.ask("/apply", "POST", review.decisions(wood_copy="remove"))

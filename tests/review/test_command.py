@@ -1,0 +1,46 @@
+"""The command ``review`` as a process: it serves, and ends when it is asked to."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Program, contents, environment
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_address_serves_and_ends(program: Program, library: Path, end: signal.Signals) -> None:
+    before = contents(library)
+    process = subprocess.Popen(
+        program.command("review", library, "--no-browser"),
+        cwd=program.home,
+        env=environment(program.home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{address}status", timeout=20) as answer:  # noqa: S310 - our own server
+            assert b'"applied":[]' in answer.read()
+        process.send_signal(end)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "The review has ended." in errors
+    assert contents(library) == before
+
+
+def test_without_duplicates_there_is_nothing_to_review(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    ended = program.call("review", tmp_path / "empty", "--no-browser")
+    assert ended.code == 0
+    assert "There are no duplicates to review." in ended.err
+    assert ended.out == ""
