@@ -1,11 +1,11 @@
-"""How many copies are found, and how many pictures are taken for copies that are none.
+"""Measure recall on edited copies, and false pairs among different pictures.
 
     python benchmarks/accuracy.py [FOLDER ...] [--matching distance|verified] [--photos N] [--exhaustive]
 
-Every photo gets every copy of the ladder (``ladder.py``). ``distance``: for each edit, which share of the copies has a
-signature within a distance of its original's; and for each folder of pictures of which no two are the same, how many
-pairs have. ``verified``: which share is proven to be a copy, of which class, and the pairs that are wrongly so. Copies
-are compared with their originals themselves, never by way of others; the index holds all photos of all folders.
+Every photo gets every copy of the ladder (``ladder.py``). ``distance``: for each edit, the share of copies whose
+signature is within a distance of their original's, and for each folder of different pictures, the pairs within it.
+``verified``: the share of copies that are verified as such, with their class, and the false pairs. Copies are compared
+with their originals directly, never by way of other copies; the index holds all photos of all folders.
 
 Without folders: the photos of BSDS500 that the codebook was not trained with are copied, and some phone photos and
 receipts; all development photographs are in the index.

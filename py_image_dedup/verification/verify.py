@@ -122,8 +122,8 @@ def _search(left: Picture, right: Picture) -> _Accepted | None:
             continue
         starts = _passed(left, right, start)
         accepted = _first_accepted(left, right, starts, found.inliers)
-        # Where keypoints of documents are on an affine map that is refused, a homography near it would be refused too.
-        if accepted is None and not (found.is_affine and are_documents(left, right)):
+        # Where no affine map passes and the keypoints are on one, a homography near it does not pass either.
+        if accepted is None and (starts or not found.is_affine):
             accepted = _with_perspective(left, right, found, mirrored=mirrored)
         if accepted is not None:
             return accepted

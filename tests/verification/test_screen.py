@@ -26,6 +26,12 @@ KINDS: dict[str, tuple[Callable[[int], Image.Image], int]] = {
 """Each with the distance of the next number of the same template."""
 
 
+def leaning(page: Image.Image) -> Image.Image:
+    """Return the page as a camera sees it that is held a little askew."""
+    coefficients = (1.02, 0.03, 4.0, 0.0, 1.06, 3.0, 1 / 8000, 1 / 4000)
+    return page.transform(page.size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
+
+
 @pytest.fixture
 def registrations(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """One entry for each time that two pictures are registered."""
@@ -60,8 +66,9 @@ def test_pages_of_one_template_are_refused_mostly_without_registration(kind: str
         lambda page: page.rotate(90, expand=True),
         ImageOps.mirror,
         lambda page: page.crop((page.width // 6, page.height // 8, page.width, page.height)),
+        leaning,
     ],
-    ids=["half size", "darker", "blurred", "rotated", "mirrored", "cropped"],
+    ids=["half size", "darker", "blurred", "rotated", "mirrored", "cropped", "in perspective"],
 )
 def test_a_copy_of_a_page_is_found(kind: str, edit: Callable[[Image.Image], Image.Image]) -> None:
     page = KINDS[kind][0](5)
