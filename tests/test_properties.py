@@ -22,7 +22,7 @@ from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.pipeline.find import find
 from py_image_dedup.pipeline.options import FindOptions
-from py_image_dedup.pipeline.rank import Ranked, rank
+from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.ranking.rules import RULES, parse_rule
 from py_image_dedup.removal.manifest import MANIFEST_NAME
@@ -94,7 +94,8 @@ def ranked(case: Case, order: list[int]) -> Ranked:
         for file in entries:
             store.put([file])
         found = find(inventory, store, VERSIONS, case.options, observer=ignore, should_stop=lambda: False)
-        return rank(found.groups, found.matcher, ranker, case.removable, observer=ignore, should_stop=lambda: False)
+        group_ranker = GroupRanker(found.matcher, ranker, case.removable)
+        return rank(found.groups, group_ranker, observer=ignore, should_stop=lambda: False)
 
 
 def matching(one: IndexEntry, other: IndexEntry, options: FindOptions) -> MatchClass | None:

@@ -43,6 +43,7 @@ def test_a_phase_that_turns_out_longer_counts_up_to_its_new_end() -> None:
         progress(PhaseAdvanced(Phase.INSPECT, 5))
         progress(PhaseExtended(Phase.INSPECT, 3))
         progress(PhaseAdvanced(Phase.INSPECT, 3))
+        progress(PhaseFinished(PhaseSummary(Phase.INSPECT, 1.0)))
     assert any("8 of 8 pairs" in line for line in last_frame(out))
 
 
