@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from py_image_dedup.features.extract import unpack
 from py_image_dedup.model.match import Verdict
 from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.verify import verify
+
+_PREPARED: Final = 200
+"""Prepared pictures that stay in memory: 50 MB. Pages of one template come again and again."""
 
 Request: TypeAlias = tuple[Sequence[tuple[int, int]], Mapping[int, bytes]]
 """Pairs of content ids, and the packed features of those contents that have some."""
@@ -48,24 +52,39 @@ def verdicts(
     ]
 
 
-def respond(request: Request) -> list[Verdict | None]:
+def respond(request: Request, prepared: OrderedDict[bytes, Picture] | None = None) -> list[Verdict | None]:
     """Return the verdicts on the pairs of a request.
+
+    Args:
+        request: The pairs, and the features of their contents.
+        prepared: Pictures of earlier requests by their packed features; the last few hundred are kept in it.
 
     Raises:
         ValueError: The index entry of a picture is damaged.
     """
     pairs, packed = request
-    return verdicts(pairs, {number: Picture(unpack(features)) for number, features in packed.items()})
+    prepared = OrderedDict() if prepared is None else prepared
+    pictures: dict[int, Picture] = {}
+    for number, features in packed.items():
+        picture = prepared.get(features)
+        if picture is None:
+            picture = prepared[features] = Picture(unpack(features))
+        prepared.move_to_end(features)
+        pictures[number] = picture
+    while len(prepared) > _PREPARED:
+        prepared.popitem(last=False)
+    return verdicts(pairs, pictures)
 
 
 def main() -> int:
     """Serve requests on standard input until the other side is gone."""
     with Connection(os.dup(sys.stdin.fileno())) as connection, single_threaded_blas, suppress(EOFError, OSError):
+        prepared: OrderedDict[bytes, Picture] = OrderedDict()
         while True:
             request: Request = connection.recv()
             response: Response = None
             with suppress(ValueError):
-                response = respond(request)
+                response = respond(request, prepared)
             connection.send(response)
     return 0
 
