@@ -1,6 +1,6 @@
 /** Which groups are shown, and in which order. */
 
-import { current, pathOf, type Decisions } from "./decisions.ts";
+import { current, pathOf, shortFolder, type Decisions } from "./decisions.ts";
 import { CLASSES, filesOf, type Group, type MatchClass, type PageContent, type PageFile } from "./model.ts";
 import { dayOf } from "./text.ts";
 
@@ -62,7 +62,8 @@ export function indexed(content: PageContent): Indexed[] {
     const words = group.members.flatMap((member) => member.words);
     return {
       group,
-      text: [...files.map((file) => pathOf(content, file)), ...words].join("\n").toLowerCase(),
+      // Below the common folder: what all paths have in common would be found everywhere.
+      text: [...files.map((file) => `${shortFolder(content, file.folder)}/${file.name}`), ...words].join("\n").toLowerCase(),
       classes: new Set(group.members.map((member) => member.class)),
       folders: new Set(files.map((file) => content.folders[file.folder]?.name ?? "")),
       formats: new Set(files.map((file) => file.format)),

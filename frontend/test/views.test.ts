@@ -32,6 +32,10 @@ test("text finds names, folders and what was done, each word", () => {
   assert.deepEqual(ids({ text: "urlaub nowhere" }), []);
 });
 
+test("the folder that all paths have in common is not searched", () => {
+  assert.deepEqual(ids({ text: "photos" }), []);
+});
+
 test("class, folder, format, reason and state are filters", () => {
   assert.deepEqual(ids({ classes: new Set(["partial"]) }), [1]);
   assert.deepEqual(ids({ folder: "/photos/Backup" }), [1, 0]);
