@@ -39,6 +39,7 @@ class Codebook:
         step: float32, shape ``(16,)``: the size of one step of a compressed value in the projection.
         mirror: int8, shape ``(16,)``: 1 or -1, the effect of mirroring a picture on its compressed descriptors.
         centres: float32, shape ``(2, 2048, 8)``, in units of the projection.
+        half_norms: float32, shape ``(2, 2048)``: half the squared length of each centre.
     """
 
     mean: Float32Array
@@ -46,6 +47,7 @@ class Codebook:
     step: Float32Array
     mirror: Int8Array
     centres: Float32Array
+    half_norms: Float32Array
 
     def compress(self, descriptors: Float32Array) -> Int8Array:
         """Return descriptors in compressed form.
@@ -73,7 +75,8 @@ def codebook() -> Codebook:
     with resources.as_file(source) as path, np.load(path, allow_pickle=False) as stored:
         step = stored["step"].astype(np.float32)
         centres = stored["centres"].astype(np.float32) / CENTRE_UNIT * step.reshape(HALVES, 1, -1)
-        arrays = (stored["mean"], stored["projection"], step, stored["mirror"].astype(np.int8), centres)
+        half_norms = (centres * centres).sum(axis=2) / 2
+        arrays = (stored["mean"], stored["projection"], step, stored["mirror"].astype(np.int8), centres, half_norms)
     for array in arrays:
         array.setflags(write=False)
     return Codebook(*arrays)

@@ -39,8 +39,12 @@ def quantise(descriptors: Int8Array) -> WordArray:
     book = codebook()
     values = book.expand(descriptors).reshape(len(descriptors), HALVES, _HALF)
     word: Int64Array = np.zeros(len(descriptors), dtype=np.int64)
+    # One product of all descriptors: the last bit of a BLAS product depends on its shape on some processors, so blocks
+    # of rows could change words.
+    nearness = np.empty((len(descriptors), CENTRES), dtype=np.float32)
     for half, centres in enumerate(book.centres):
-        nearness = values[:, half] @ centres.T - (centres * centres).sum(axis=1) / 2
+        np.matmul(values[:, half], centres.T, out=nearness)
+        nearness -= book.half_norms[half]
         word = word * CENTRES + nearness.argmax(axis=1)
     return word.astype(np.uint32)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from PIL import Image
 
-from py_image_dedup.features.codebook import CENTRES, DIMENSIONS, codebook
+from py_image_dedup.features import visual_words
+from py_image_dedup.features.codebook import CENTRES, DIMENSIONS, HALVES, LARGEST, Codebook, codebook
 from py_image_dedup.features.extract import Features, extract
 from py_image_dedup.features.keypoints import LENGTH, MIRROR
-from py_image_dedup.features.visual_words import MAX_REPEATS, quantise, words
+from py_image_dedup.features.visual_words import MAX_REPEATS, WordArray, quantise, words
+from py_image_dedup.signature.arrays import Int8Array
 from tests.support.photographs import grey, photograph
 
 
@@ -18,6 +23,57 @@ def features_of(image: Image.Image) -> Features:
 
 def shared(left: Features, right: Features) -> int:
     return len(np.intersect1d(words(left.descriptors), words(right.descriptors)))
+
+
+def plain_words(book: Codebook, descriptors: Int8Array) -> WordArray:
+    """The formula of the words: the nearest centre of each half, the first one of equally near ones."""
+    values = book.expand(descriptors).reshape(len(descriptors), HALVES, DIMENSIONS // HALVES)
+    nearness = [
+        values[:, half] @ centres.T - (centres * centres).sum(axis=1) / 2 for half, centres in enumerate(book.centres)
+    ]
+    upper, lower = (near.argmax(axis=1) for near in nearness)
+    return (upper * CENTRES + lower).astype(np.uint32)
+
+
+def random_descriptors(count: int, seed: int) -> Int8Array:
+    spread = np.random.default_rng(seed).normal(0, 9, (count, DIMENSIONS))
+    return np.clip(np.rint(spread), -LARGEST, LARGEST).astype(np.int8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 200, 201, 400, 5000])
+def test_words_are_those_of_the_plain_formula_for_random_descriptors(count: int) -> None:
+    descriptors = random_descriptors(count, seed=count)
+
+    assert np.array_equal(quantise(descriptors), plain_words(codebook(), descriptors))
+
+
+def test_words_are_those_of_the_plain_formula_for_pictures_and_their_mirror_images() -> None:
+    pictures = [features_of(photograph(seed)) for seed in range(12)]
+    descriptors = [side.descriptors for picture in pictures for side in (picture, picture.mirrored())]
+
+    assert sum(map(len, descriptors)) > 3000
+    assert all(np.array_equal(quantise(some), plain_words(codebook(), some)) for some in descriptors)
+
+
+def test_of_equally_near_centres_the_first_one_gives_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers leave no rounding, so that each centre of the second half of the list ties with one before it."""
+    book = codebook()
+    some = np.random.default_rng(3).integers(-9, 10, (HALVES, CENTRES // 2, DIMENSIONS // HALVES)).astype(np.float32)
+    centres = np.concatenate([some, some[:, ::-1]], axis=1)
+    tied = replace(
+        book,
+        step=np.ones_like(book.step),
+        centres=centres,
+        half_norms=((centres * centres).sum(axis=2) / 2).astype(np.float32),
+    )
+    monkeypatch.setattr(visual_words, "codebook", lambda: tied)
+    descriptors = random_descriptors(2000, seed=4)
+
+    found = quantise(descriptors)
+
+    assert np.array_equal(found, plain_words(tied, descriptors))
+    assert (found // CENTRES).max() < CENTRES // 2
+    assert (found % CENTRES).max() < CENTRES // 2
 
 
 def test_a_copy_shares_many_words_with_its_original() -> None:
@@ -75,5 +131,6 @@ def test_the_codebook_cannot_be_written_to() -> None:
     book = codebook()
 
     assert not any(
-        array.flags.writeable for array in (book.mean, book.projection, book.step, book.mirror, book.centres)
+        array.flags.writeable
+        for array in (book.mean, book.projection, book.step, book.mirror, book.centres, book.half_norms)
     )
