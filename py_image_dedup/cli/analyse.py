@@ -8,16 +8,18 @@ from typing import Any
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
-from py_image_dedup.cli.file_list import file_list_options, read_file_list, searched_paths
 from py_image_dedup.cli.options import (
     FORMAT,
     REPORTS,
     ROOTS,
     SUMMARY,
+    file_list_options,
     folders_to_search,
+    read_file_list,
     search_options,
     search_settings,
     searched,
+    searched_paths,
 )
 from py_image_dedup.cli.output import Output, emit_result, exit_code, print_result, progress_session
 from py_image_dedup.report.text import readable

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
-from py_image_dedup.cli.file_list import file_list_options, read_file_list, searched_paths
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
@@ -29,10 +28,13 @@ from py_image_dedup.cli.options import (
     YES,
     check_classes,
     check_rules,
+    file_list_options,
     folders_to_search,
+    read_file_list,
     search_options,
     search_settings,
     searched,
+    searched_paths,
     with_protected,
 )
 from py_image_dedup.cli.output import (

@@ -56,7 +56,7 @@ COMMANDS: Mapping[str, str] = {
     "clear": "index",
     "index": "index",
     "config": "config",
-    "completion": "completion",
+    "completion": "config",
 }
 """The commands, in the order of the help text, with their modules in this package."""
 

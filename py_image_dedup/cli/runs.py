@@ -159,8 +159,8 @@ def _verify(invocation: Invocation, run: str) -> int:
     from py_image_dedup.model.events import PhaseFinished, PhaseStarted
     from py_image_dedup.model.failure import Phase
     from py_image_dedup.model.result import PhaseSummary
+    from py_image_dedup.removal.recovery import verify_run
     from py_image_dedup.removal.runs import list_runs
-    from py_image_dedup.removal.verify import verify_run
     from py_image_dedup.report.text import count_words, readable
 
     chosen = _real(_named(list_runs(invocation.settings().state_directory), run))

@@ -165,3 +165,8 @@ class Observer(Protocol):
 
 def ignore(event: Event, /) -> None:
     """Listen to nothing."""
+
+
+def never() -> bool:
+    """Return ``False``: nothing is ever stopped."""
+    return False

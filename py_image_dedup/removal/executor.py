@@ -8,11 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced, ignore
+from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.actions import ActionContext, ProtectedFolders, expected_file, perform
-from py_image_dedup.removal.batch import BATCH, STOPPED, PendingAction, carry_out, error_message
+from py_image_dedup.removal.actions import (
+    BATCH,
+    STOPPED,
+    ActionContext,
+    PendingAction,
+    ProtectedFolders,
+    carry_out,
+    error_message,
+    expected_file,
+    perform,
+)
 from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import NotAsPlanned, missing_folders
 from py_image_dedup.removal.journal import (
@@ -55,11 +64,6 @@ def announce(observer: Observer, outcome: Outcome) -> None:
 
 
 _NO_JOURNAL: Final = "nothing was done with it: "
-
-
-def never() -> bool:
-    """Never stop."""
-    return False
 
 
 def execute(

@@ -6,12 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore
+from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.actions import ActionContext
-from py_image_dedup.removal.batch import BATCH, STOPPED, PendingAction, carry_out
-from py_image_dedup.removal.executor import never
+from py_image_dedup.removal.actions import BATCH, STOPPED, ActionContext, PendingAction, carry_out
 from py_image_dedup.removal.filesystem import missing_folders
 from py_image_dedup.removal.folders import remake_folders, remove_if_empty, restore_metadata
 from py_image_dedup.removal.journal import Entry, History, Journal, JournalError, State, Step, no_step, read_history

@@ -9,8 +9,8 @@ import pytest
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.journal import JournalError
 from py_image_dedup.removal.plan import ActionChoice
+from py_image_dedup.removal.recovery import verify_run
 from py_image_dedup.removal.undo import undo
-from py_image_dedup.removal.verify import verify_run
 from tests.removal.library import group, plan, put, snapshot
 
 
