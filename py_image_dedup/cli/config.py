@@ -1,6 +1,4 @@
-"""The commands about the set-up: ``config show``, ``reference``, ``check`` and ``init``;
-and ``completion``, the shell completion for bash, zsh and fish.
-"""
+"""The commands of the set-up: ``config show``, ``reference``, ``check`` and ``init``, and shell ``completion``."""
 
 from __future__ import annotations
 
