@@ -164,7 +164,7 @@ def test_the_quick_start_of_the_readme_takes_the_three_commands(library: Path) -
 
     assert "beach copy.jpg" in run("deduplicate", str(library))
     assert copy.exists()
-    run("deduplicate", str(library), "--no-dry-run")
+    run("deduplicate", str(library), "--no-dry-run", "--yes")  # in place of the answer at a terminal
     assert not copy.exists()
     run("undo")
     assert copy.read_bytes() == (library / "beach.jpg").read_bytes()
