@@ -27,6 +27,7 @@ from py_image_dedup.model.match import Orientation
 
 _LEAST_STRUCTURE = 2.0
 """Grey levels of deviation that a picture has to have."""
+_EDITED = "The same photo, but something inside differs."
 _CROPPED = 0.03
 """Share of the keeper that is missing in the other file from which on that is a part."""
 
@@ -238,15 +239,8 @@ class _Question:
             reason = f"The pictures differ in {100 * found.share:.0f} % of their area."
             return self._result(Outcome.DIFFERENT, reason, missing(self.pair))
         regions, whole = describe(self.pair, found)
-        count = len(found.spots)
-        first = regions[0]
-        places = "1 region" if count == 1 else f"{count} regions"
-        reason = (
-            f"Something differs in {places}; the largest, {first.kind.value}, is {first.width} x {first.height} pixels "
-            f"at {first.x}, {first.y}."
-        )
         best = whole if whole.side is not Side.UNKNOWN else self.facts
-        return replace(self._result(Outcome.EDITED, reason, best), regions=regions)
+        return replace(self._result(Outcome.EDITED, _EDITED, best), regions=regions)
 
     def _view(self) -> Inspection | None:
         """Compare what lies outside of the common area."""

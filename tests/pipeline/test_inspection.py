@@ -277,7 +277,7 @@ def test_a_worker_that_takes_too_long_costs_its_pair_only(library: Library) -> N
 def test_an_inspection_survives_the_index() -> None:
     inspection = Inspection(
         Outcome.EDITED,
-        "Something differs in 1 region.",
+        "The same photo, but something inside differs.",
         (Region(1, 2, 30, 40, RegionKind.COVERED, 0.01),),
         ("resolution",),
         Original(Side.LEFT, sure=True, reason="B was saved again from A"),
