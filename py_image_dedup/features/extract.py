@@ -21,7 +21,7 @@ from py_image_dedup.features.keypoints import (
     compute_descriptors,
     detect_keypoints,
 )
-from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array, UInt8Array
+from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array, UInt8Array, UInt32Array
 
 DOCUMENT = 0.75
 """Least document score of a document: scanned receipts have 0.9 to 2.2, 99 photos in 100 less than 0.55."""
@@ -50,12 +50,16 @@ def document_score(grey: UInt8Array | Float32Array, valid: Float32Array | None =
     """
     if min(grey.shape) < 2 * _PATCH_SIDE:
         return 0.0
-    values = grey.astype(np.float32)
-    weight = np.ones_like(values) if valid is None else valid
-    share = _patches(weight)
-    masked = values * weight
-    powers = (masked, masked * values, masked * values * values)
-    first, second, third = (_patches(power) / np.maximum(share, 1e-3) for power in powers)
+    share: Float64Array | float = 1.0
+    if valid is None and grey.dtype == np.uint8:
+        first, second, third = _whole_number_patches(grey.astype(np.uint32))
+    else:
+        values = grey.astype(np.float32)
+        weight = np.ones_like(values) if valid is None else valid
+        share = _patches(weight)
+        masked = values * weight
+        powers = (masked, masked * values, masked * values * values)
+        first, second, third = (_patches(power) / np.maximum(share, 1e-3) for power in powers)
     variance = second - first * first
     textured = (share > 0.8) & (variance > _MIN_VARIANCE)
     if textured.sum() < _MIN_PATCHES:
@@ -69,6 +73,32 @@ def document_score(grey: UInt8Array | Float32Array, valid: Float32Array | None =
 def _patches(values: Float32Array) -> Float64Array:
     means = cv2.boxFilter(values, -1, (_PATCH_SIDE, _PATCH_SIDE), borderType=cv2.BORDER_REFLECT)
     return means[_PATCH_STEP:-_PATCH_STEP:_PATCH_STEP, _PATCH_STEP:-_PATCH_STEP:_PATCH_STEP].astype(np.float64)
+
+
+def _whole_number_patches(grey: UInt32Array) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return ``_patches`` of the first three powers of whole greys, to the last bit.
+
+    All sums fit 32 bits (256 times 255 cubed), so they may be added in any order: here from tiles that the patches
+    share. That takes a third of the time.
+    """
+    down, across = ((side - 1) // _PATCH_STEP for side in grey.shape)
+    values = np.ascontiguousarray(grey[: down * _PATCH_STEP, : across * _PATCH_STEP])
+    square = values * values
+    first, second, third = (
+        _patch_means(power.reshape(down, _PATCH_STEP, across, _PATCH_STEP))
+        for power in (values, square, square * values)
+    )
+    return first, second, third
+
+
+def _patch_means(tiles: UInt32Array) -> Float64Array:
+    """Return the mean of every two by two neighbouring tiles of ``(row, y, column, x)``, rounded to float32."""
+    strips = np.add.reduce(tiles, axis=1, dtype=np.uint32)
+    sums = np.add.reduce(strips, axis=2, dtype=np.uint32)
+    sums = sums[1:] + sums[:-1]
+    sums = sums[:, 1:] + sums[:, :-1]
+    means: Float64Array = (sums / _PATCH_SIDE**2).astype(np.float32).astype(np.float64)
+    return means
 
 
 SHORT_SIDE = 160

@@ -19,7 +19,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array, row_slices
+from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int64Array, UInt8Array, row_slices
 
 LEVELS_PER_OCTAVE = 3
 """Levels per octave (a doubling of the size)."""
@@ -138,27 +138,39 @@ def _extrema(smoothed: list[Float32Array], step: int, levels_before: int) -> Key
     difference = np.empty((LEVELS_PER_OCTAVE + 2, height, width), dtype=np.float32)
     for number in range(LEVELS_PER_OCTAVE + 2):
         cv2.subtract(smoothed[number + 1], smoothed[number], difference[number])
-    x, y, scale, contrast = _refine(difference, np.flatnonzero(_is_extremum(difference)))
+    x, y, scale, contrast = _refine(difference, find_extrema(difference))
     level = np.clip(np.rint(scale), 1, LEVELS_PER_OCTAVE).astype(np.int64) - 1 + levels_before
     return Keypoints(x * step, y * step, BASE_SIGMA * _STEP**scale * step, contrast, level)
 
 
-def _is_extremum(difference: Float32Array) -> BoolArray:
-    """Return the mask of the points that are extrema among their 26 neighbours; never on the border."""
-    highest = [cv2.dilate(layer, _SQUARE) for layer in difference]
-    lowest = [cv2.erode(layer, _SQUARE) for layer in difference]
+def find_extrema(difference: Float32Array) -> Int64Array:
+    """Return the flat indices of the points that are extrema among their 26 neighbours, ascending; none on the border.
+
+    Two buffers serve all levels: fresh arrays of this size cost more time than the comparisons.
+
+    Args:
+        difference: float32, shape ``(levels, height, width)``.
+    """
+    _, height, width = difference.shape
     # Refinement adds to the contrast of a point, so the threshold is lower here.
     least = 0.6 * MIN_CONTRAST
-    marked = np.zeros(difference.shape, dtype=np.bool_)
-    inner = (slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
+    three, nearby = np.empty((2, height, width), dtype=np.float32)
+    lightest, darkest = np.empty((2, height, width), dtype=np.bool_)
+    found = []
     for number in range(1, LEVELS_PER_OCTAVE + 1):
-        above = cv2.max(cv2.max(highest[number - 1], highest[number]), highest[number + 1])
-        below = cv2.min(cv2.min(lowest[number - 1], lowest[number]), lowest[number + 1])
-        layer = difference[number][inner]
-        lightest = (layer >= above[inner]) & (layer > least)
-        darkest = (layer <= below[inner]) & (layer < -least)
-        marked[number][inner] = lightest | darkest
-    return marked
+        finer, layer, coarser = difference[number - 1 : number + 2]
+        cv2.max(cv2.max(finer, layer, three), coarser, three)
+        np.equal(layer, cv2.dilate(three, _SQUARE, nearby), out=lightest)
+        cv2.min(cv2.min(finer, layer, three), coarser, three)
+        np.equal(layer, cv2.erode(three, _SQUARE, nearby), out=darkest)
+        # Few points are left, and the rest is decided for those alone.
+        index = np.flatnonzero(lightest | darkest)
+        value = layer.ravel()[index]
+        strong = (lightest.ravel()[index] & (value > least)) | (darkest.ravel()[index] & (value < -least))
+        row, column = np.divmod(index, width)
+        inner = (row >= _BORDER) & (row < height - _BORDER) & (column >= _BORDER) & (column < width - _BORDER)
+        found.append(index[strong & inner] + number * height * width)
+    return np.concatenate(found)
 
 
 def _refine(

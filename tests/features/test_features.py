@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from py_image_dedup.features.codebook import DIMENSIONS, LARGEST, codebook
-from py_image_dedup.features.extract import MAX_FEATURES, Features, extract, open_thumbnail, pack, unpack
+from py_image_dedup.features.extract import (
+    DOCUMENT,
+    MAX_FEATURES,
+    POSSIBLE_DOCUMENT,
+    Features,
+    document_score,
+    extract,
+    open_thumbnail,
+    pack,
+    unpack,
+)
 from tests.support.photographs import grey as grey_of
 from tests.support.photographs import photograph
 
@@ -175,6 +185,28 @@ def test_threads_do_not_change_the_result() -> None:
         together = list(pool.map(lambda grey: pack(extract(grey)), greys * 3))
 
     assert together == alone * 3
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (39, 40), (41, 47), (48, 49), (320, 481)])
+@pytest.mark.parametrize("ink", [0.02, 0.1, 0.5, 0.9, 1.0])
+def test_the_document_score_of_a_whole_picture_is_that_of_a_picture_that_counts_everywhere(
+    shape: tuple[int, int], ink: float
+) -> None:
+    random = np.random.default_rng(shape)
+    page = np.where(random.random(shape) < ink, random.integers(0, 60, shape), 255).astype(np.uint8)
+    everywhere = np.ones(shape, dtype=np.float32)
+
+    for grey in (page, 255 - page, np.full_like(page, 255)):
+        assert document_score(grey) == document_score(grey, everywhere)
+        assert document_score(grey) == document_score(grey.astype(np.float32))
+
+
+def test_text_has_the_document_score_of_a_document_and_a_photo_has_not(grey: Grey) -> None:
+    text = np.where(np.random.default_rng(2).random((300, 200)) < 0.1, 0, 255).astype(np.uint8)
+
+    assert document_score(text) > DOCUMENT
+    assert document_score(255 - text) > DOCUMENT
+    assert document_score(grey) < POSSIBLE_DOCUMENT
 
 
 def test_what_is_no_grey_picture_is_refused() -> None:
