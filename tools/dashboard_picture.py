@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -116,7 +117,10 @@ def _panel(prometheus: Prometheus, panel: Mapping[str, Any], begin: float) -> st
     if panel["type"] == "stat":
         total = sum(prometheus.query(target["expr"]).values())
         return f'<section style="{where}"><h2>{title}</h2><b>{_amount(total, unit)}</b></section>'
-    series = prometheus.history(target["expr"], begin, time.time(), 2)
+    found = prometheus.history(target["expr"], begin, time.time(), 2)
+    # A rate divided by a rate is not a number while nothing happens; Grafana draws a gap there.
+    series = {name: [each for each in points if not math.isnan(each[1])] for name, points in found.items()}
+    series = {name: points for name, points in series.items() if points}
     # As Grafana does with its legend: what is nought all the time is not worth a line if others are not.
     busy = {name: points for name, points in series.items() if any(value for _, value in points)} or series
     lines, legend = "", ""
