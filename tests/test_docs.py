@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from py_image_dedup.cli.main import ExitCode
+from py_image_dedup.model.failure import Phase
+from py_image_dedup.model.inspection import Outcome as Finding
+from py_image_dedup.model.inspection import RegionKind
+from py_image_dedup.model.match import MatchClass
+from py_image_dedup.model.plan import ActionKind
 from tests.support.pictures import picture, write
 from tools import tables
 
@@ -198,6 +206,37 @@ def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     named = set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|json|yaml|md))`", document.read_text(encoding="utf-8")))
     places = (PROJECT, PROJECT / "py_image_dedup")
     assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
+
+
+def first_column(document: Path, head: str) -> list[str]:
+    """Return the first cells of the table that begins with a head, without marks of code."""
+    _, _, below = document.read_text(encoding="utf-8").partition(f"\n| {head} |")
+    rows = below.partition("\n\n")[0].splitlines()[2:]
+    return [row.split(" | ")[0].removeprefix("| ").strip("`") for row in rows]
+
+
+def test_the_guide_names_every_phase_and_every_class_of_matches() -> None:
+    guide = PROJECT / "docs" / "guide.md"
+    assert first_column(guide, "phase") == [phase.value for phase in Phase]
+    assert first_column(guide, "class") == [each.value for each in MatchClass]
+
+
+def test_the_page_about_the_command_line_names_every_exit_code() -> None:
+    codes = ", ".join(first_column(PROJECT / "docs" / "reference" / "command-line.md", "code")).split(", ")
+    assert {int(code) for code in codes} == {*ExitCode, 128 + signal.SIGTERM}
+
+
+@pytest.mark.parametrize("value", [*Finding, *RegionKind, *ActionKind, *MatchClass])
+def test_the_page_about_the_files_names_every_value(value: str) -> None:
+    assert f"`{value}`" in (PROJECT / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def test_the_schema_of_results_has_every_outcome_and_region_of_a_comparison_in_full() -> None:
+    schema = json.loads((PROJECT / "docs" / "schemas" / "result.schema.json").read_text(encoding="utf-8"))
+    fields = schema["$defs"]["inspection"]["properties"]
+    assert fields["outcome"]["enum"] == [str(each) for each in Finding]
+    assert fields["regions"]["items"]["properties"]["kind"]["enum"] == [str(each) for each in RegionKind]
+    assert schema["$defs"]["class"]["enum"] == [str(each) for each in MatchClass]
 
 
 def test_every_name_on_the_page_about_the_architecture_is_in_the_code() -> None:
