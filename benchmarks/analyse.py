@@ -14,10 +14,13 @@ so that no two files are identical. Compared are
 They take turns, each round in another order, and medians are printed. Ratios within a round cancel other load on the
 machine; CPU time is printed besides. The goals are 1.3 times the colour limit and memory under 200 MB without
 features, and 2.6 times the colour limit with them.
+
+The CPU time of one photo in a decoder worker is printed as well, for the same photos at 0.2, 2 and 12 megapixels.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import statistics
@@ -31,14 +34,22 @@ from pathlib import Path
 
 from PIL import Image
 
+from py_image_dedup.features import describe
+from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.worker.decode import decode
+from py_image_dedup.media.worker.image_data import image_data_digest
+from py_image_dedup.media.worker.open import open_picture
 from py_image_dedup.model.events import ignore
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.pipeline.analyse import AnalyseOptions, analyse
+from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.store.sqlite.store import SqliteStore
 
 COPIES = 10
 ROUNDS = 7
+MEGAPIXELS = (0.2, 2, 12)
 ONCE = "--once"
+CPU = "--cpu"
 GOAL_RATIO = 1.3
 GOAL_WITH_FEATURES = 2.6
 WITH_FEATURES = "with features"
@@ -48,6 +59,8 @@ GOAL_PEAK_MB = 200
 def main() -> int:
     if sys.argv[1:2] == [ONCE]:
         return analyse_once(Path(sys.argv[2]))
+    if sys.argv[1:2] == [CPU]:
+        return print_cpu_by_size(Path(sys.argv[2]))
     source = photos()
     if source is None:
         print("No photos: name a folder (benchmarks/analyse.py FOLDER), or set PY_IMAGE_DEDUP_PHOTOS.")
@@ -77,6 +90,7 @@ def main() -> int:
             f"{contestant:16}{statistics.median(wall[contestant]):8.3f}{statistics.median(cpu[contestant]):8.3f}"
             f"{ratio(wall, contestant, 'limit, colour'):10.2f}{ratio(wall, contestant, 'limit, grey'):8.2f}"
         )
+    print(cpu_by_size(source), end="")
     reached = ratio(wall, "first analysis", "limit, colour")
     reached_with = ratio(wall, WITH_FEATURES, "limit, colour")
     print(f"peak memory of the analysis: {peak:.0f} MB (goal: under {GOAL_PEAK_MB}); with features {peak_with:.0f} MB")
@@ -143,6 +157,46 @@ def analyse_once(folder: Path) -> int:
     own, decoder = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print((own + AnalyseOptions().threads * decoder) / (1e6 if sys.platform == "darwin" else 1e3))
     return 0
+
+
+def cpu_by_size(source: Path) -> str:
+    """Return the table of ``print_cpu_by_size``, from a process that allocates memory as a decoder worker does."""
+    memory = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
+    command = (sys.executable, __file__, CPU, str(source))
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | memory).stdout
+
+
+def print_cpu_by_size(source: Path) -> int:
+    """Print the CPU time of a photo in a decoder worker, in milliseconds, at several sizes."""
+    print(f"{'megapixels':16}{'decode ms':>10}{'features':>10}{'both':>8}")
+    with single_threaded_blas:
+        for megapixels in MEGAPIXELS:
+            files = [resized(photo, megapixels) for photo in sorted(source.rglob("*.jpg"))]
+            rounds = [[sum(times) for times in zip(*map(cpu_of_photo, files), strict=True)] for _ in range(ROUNDS + 1)]
+            # The first round loads modules and the codebook.
+            spent = [statistics.median(times) * 1e3 / len(files) for times in zip(*rounds[1:], strict=True)]
+            print(f"{megapixels:<16}{spent[0]:10.1f}{spent[1]:10.1f}{sum(spent):8.1f}")
+    return 0
+
+
+def cpu_of_photo(file: bytes) -> tuple[float, float]:
+    """Return the CPU seconds of decoding a JPEG file with its digest, and of its signature, features and words."""
+    started = time.process_time()
+    stream = io.BytesIO(file)
+    with open_picture(stream, "JPEG") as picture:
+        decoded = decode(picture, "JPEG", Limits(), lambda _: None)
+        image_data_digest(stream, picture, "JPEG")
+    between = time.process_time()
+    describe.make(decoded.width, decoded.height, decoded.pixels)
+    return between - started, time.process_time() - between
+
+
+def resized(photo: Path, megapixels: float) -> bytes:
+    with Image.open(photo) as image, io.BytesIO() as file:
+        scale = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
+        size = (round(image.width * scale), round(image.height * scale))
+        image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+        return file.getvalue()
 
 
 def race(contestants: dict[str, Callable[[], None]]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:

@@ -230,6 +230,8 @@ _CELL_SIGMAS = 3.0
 _SPACING = CELLS * _CELL_SIGMAS / _SAMPLES
 _CLIP = 0.2
 _BINS = 36
+_WRAPPED_BIN = np.arange(_BINS + 2) % _BINS
+_WRAPPED_BIN.setflags(write=False)
 _ANGLE_RADIUS = 7
 _ANGLE_SIGMA = 1.5
 _SECOND_PEAK = 0.8
@@ -325,9 +327,13 @@ def assign_orientations(sampler: GradientSampler, count: int) -> tuple[Int64Arra
     lower = position.astype(np.int64)
     upper_share = position - lower
     first = rows[:, None] * _BINS
-    bins = np.concatenate([first + lower % _BINS, first + (lower + 1) % _BINS]).ravel()
-    shares = np.concatenate([weight * (1 - upper_share), weight * upper_share]).ravel()
-    histogram: Float64Array = np.bincount(bins, shares, count * _BINS).astype(np.float64).reshape(count, _BINS)
+    bins = np.empty((2, *lower.shape), dtype=np.int64)
+    shares = np.empty(bins.shape)
+    for number, share in enumerate((1 - upper_share, upper_share)):
+        np.add(first, _WRAPPED_BIN[lower + number], out=bins[number])
+        np.multiply(weight, share, out=shares[number])
+    sums = np.bincount(bins.ravel(), shares.ravel(), count * _BINS).astype(np.float64, copy=False)
+    histogram: Float64Array = sums.reshape(count, _BINS)
     for _ in range(2):
         histogram = (np.roll(histogram, 1, axis=1) + histogram + np.roll(histogram, -1, axis=1)) / 3
     return _peaks(histogram)
@@ -366,9 +372,12 @@ def compute_descriptors(sampler: GradientSampler, rows: Int64Array, angles: Floa
     length, direction = sampler.gradients(rows, angles, reach, _SAMPLES)
     position = direction * np.float32(DIRECTIONS / (2 * math.pi))
     shares = np.empty((len(rows), DIRECTIONS, _SAMPLES**2), dtype=np.float32)
+    share = np.empty_like(position)
     for number in range(DIRECTIONS):
-        share = np.abs(position - number)
-        np.minimum(share, DIRECTIONS - share, out=share)
+        np.subtract(position, number, out=share)
+        np.abs(share, out=share)
+        if number == 0:  # the only one that is near both ends of the circle
+            np.minimum(share, DIRECTIONS - share, out=share)
         np.subtract(1, share, out=share)
         np.maximum(share, 0, out=share)
         np.multiply(share, length, out=shares[:, number])

@@ -1,14 +1,24 @@
-"""Extrema of the scale space are found by their definition."""
+"""Extrema of the scale space are found by their definition, and directions are a circle."""
 
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
-from py_image_dedup.features.keypoints import LEVELS_PER_OCTAVE, MIN_CONTRAST, find_extrema
-from py_image_dedup.signature.arrays import Float32Array, Int64Array
+from py_image_dedup.features.keypoints import (
+    CELLS,
+    DIRECTIONS,
+    LEVELS_PER_OCTAVE,
+    MIN_CONTRAST,
+    GradientSampler,
+    assign_orientations,
+    compute_descriptors,
+    find_extrema,
+)
+from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int64Array
 
 LEVELS = LEVELS_PER_OCTAVE + 2
 BORDER = 3
@@ -68,3 +78,54 @@ def test_points_near_the_border_do_not_count() -> None:
     assert as_list(find_extrema(difference)) == []
     difference[2, 4, 4] = 60
     assert as_list(find_extrema(difference)) == [2 * 81 + 4 * 9 + 4]
+
+
+class OneDirection(GradientSampler):
+    """A sampler whose gradients all have length 1 and one direction for each keypoint."""
+
+    def __init__(self, directions: list[float]) -> None:
+        self._directions = np.array(directions, dtype=np.float32)
+
+    def gradients(
+        self, rows: Int64Array, angles: Float64Array, reach: float, count: int
+    ) -> tuple[Float32Array, Float32Array]:
+        direction = np.repeat(self._directions[rows][:, None], count * count, axis=1)
+        return np.ones_like(direction), direction
+
+
+def shares_of_directions(direction: float) -> Float64Array:
+    """Return the share of each of the eight directions in a descriptor: the root of the share of the gradients."""
+    descriptor = compute_descriptors(OneDirection([direction]), np.array([0]), np.zeros(1))
+    squares = (descriptor.astype(np.float64) ** 2).reshape(CELLS**2, DIRECTIONS).sum(axis=0)
+    return squares / squares.sum()
+
+
+@pytest.mark.parametrize("number", range(DIRECTIONS))
+def test_a_gradient_counts_for_the_direction_that_it_has(number: int) -> None:
+    shares = shares_of_directions(number * 2 * math.pi / DIRECTIONS)
+
+    assert shares[number] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("number", range(DIRECTIONS))
+def test_a_gradient_between_two_directions_counts_for_both_also_across_the_end_of_the_circle(number: int) -> None:
+    shares = shares_of_directions((number + 0.5) * 2 * math.pi / DIRECTIONS)
+
+    assert shares[[number, (number + 1) % DIRECTIONS]] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_direction_of_two_pi_is_the_direction_0() -> None:
+    full = float(np.float32(2 * math.pi))
+
+    assert shares_of_directions(full) == pytest.approx(shares_of_directions(0), abs=1e-5)
+    _, angles = assign_orientations(OneDirection([0, full]), 2)
+    assert np.cos(angles) == pytest.approx(1)
+
+
+def test_orientations_are_the_directions_of_the_gradients_around_the_whole_circle() -> None:
+    given = [0.0, 0.05, 1.0, 2.5, 4.0, 6.2, 6.28]
+
+    rows, angles = assign_orientations(OneDirection(given), len(given))
+
+    assert rows.tolist() == list(range(len(given)))
+    assert np.cos(angles - given) == pytest.approx(1, abs=5e-3)
