@@ -1,4 +1,4 @@
-"""The second phase: what the walk found against what the index knows."""
+"""The stages ``count`` and ``cleanup``: walk the roots once, and compare the files with the entries of the index."""
 
 from __future__ import annotations
 
@@ -10,13 +10,43 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
+from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import TRANSIENT, Failure, Phase
-from py_image_dedup.model.file import FileStat, Inventory, Stamp
+from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.scan.roots import topmost
+from py_image_dedup.scan.selector import Selector
+from py_image_dedup.scan.walker import walk
 from py_image_dedup.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The result of the walk.
+
+    Attributes:
+        inventory: All files that count.
+        summary: Files, their bytes, folders that could not be read, and what was skipped, by reason.
+    """
+
+    inventory: Inventory
+    summary: PhaseSummary
+
+
+def count(roots: Sequence[Root], selector: Selector, *, observer: Observer, should_stop: Callable[[], bool]) -> Counted:
+    """Walk the roots once. See ``scan.walker.walk``."""
+    begin = perf_counter()
+    observer(PhaseStarted(Phase.COUNT))
+    inventory = walk(
+        roots, selector, should_stop=should_stop, advanced=lambda files: observer(PhaseAdvanced(Phase.COUNT, files))
+    )
+    counts = {"files": len(inventory), "bytes": inventory.size, "unreadable": len(inventory.failures)}
+    counts |= {"aliases": len(inventory.aliases)} if inventory.aliases else {}
+    counts |= {f"skipped-{reason}": number for reason, number in sorted(inventory.skipped.items())}
+    summary = PhaseSummary(Phase.COUNT, perf_counter() - begin, counts)
+    observer(PhaseFinished(summary))
+    return Counted(inventory, summary)
 
 
 class Absence:

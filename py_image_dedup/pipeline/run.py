@@ -22,8 +22,7 @@ from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
-from py_image_dedup.pipeline.cleanup import cleanup
-from py_image_dedup.pipeline.count import count
+from py_image_dedup.pipeline.cleanup import cleanup, count
 from py_image_dedup.pipeline.find import Found, find
 from py_image_dedup.pipeline.gc_pause import paused_collection
 from py_image_dedup.pipeline.options import RunContext
