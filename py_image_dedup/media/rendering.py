@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from py_image_dedup.media.decoder import WorkerClient
 from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserve, explain
 from py_image_dedup.media.opened_file import OpenedFile, read_file
 from py_image_dedup.media.process import command_of
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
 
 _COMMAND = command_of("py_image_dedup.media.worker.render")
@@ -44,7 +43,7 @@ class _Client(WorkerClient):
         return self._request(size.value, source, kind, reserve)[1]
 
 
-class Renderer:
+class Renderer(Closing):
     """Renders files, one after another, in a worker process of its own.
 
     For one thread at a time; give each thread its own, and all of them one budget. Use it in a ``with`` block, or
@@ -84,13 +83,3 @@ class Renderer:
     def close(self) -> None:
         """End the worker process; closing twice is no error."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        """Return the renderer itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()

@@ -6,12 +6,12 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
 from py_image_dedup.media.process import command_of
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass, PairVerdict
@@ -105,7 +105,7 @@ _MANY: Final = 300
 """New contents from which on worker processes pay for their start: a third of a second each."""
 
 
-class PairVerifier:
+class PairVerifier(Closing):
     """Verifies pairs of contents and keeps the verdicts in the index. A context manager; not thread-safe.
 
     The features of a content are read once, as long as it is among the last few thousand.
@@ -263,16 +263,6 @@ class PairVerifier:
     def close(self) -> None:
         """Stop the threads; closing twice is harmless."""
         self._here.close()
-
-    def __enter__(self) -> Self:
-        """Return the verifier itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _load(self, numbers: set[int]) -> dict[int, bytes]:
         missing = [number for number in sorted(numbers) if number not in self._packed]
