@@ -251,8 +251,8 @@ class _Analysis:
 
     def _decode_unknown(self, pool: _Pool, read: list[tuple[OpenedFile, float]], *, stopping: bool) -> None:
         """Copy the entries of files whose content is known by its digest; have the others decoded."""
-        ask = {file.digest for file, _ in read} - self._by_digest.keys() - self._decoding.keys()
-        known = {**self._store.known(ask), **self._by_digest} if ask else self._by_digest
+        unknown = {file.digest for file, _ in read} - self._by_digest.keys() - self._decoding.keys()
+        known = {**self._store.known(unknown), **self._by_digest} if unknown else self._by_digest
         for file, seconds in read:
             same = known.get(file.digest)
             self._counts["bytes"] += file.stat.size
