@@ -321,7 +321,7 @@ def verification_method(options: FindOptions) -> VerificationMethod:
     """Return the method that verifies pairs: the one of the options, or ``verification.verify``.
 
     Args:
-        options: Options of the find phase.
+        options: Options of the stage ``find``.
     """
     if options.verifier is not None:
         return options.verifier
