@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from py_image_dedup.matching.matcher import Scope
-from py_image_dedup.model.events import Observer, ignore
+from py_image_dedup.model.events import Observer, ignore, never
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import Outcome, Plan
 from py_image_dedup.model.result import RunResult
@@ -42,11 +42,6 @@ __all__ = ["INDEX_NAME", "Confirm", "Deduplicator", "FindOptions", "Options", "S
 
 INDEX_NAME = "index.sqlite3"
 """File name of the embedded index in the state directory."""
-
-
-def never() -> bool:
-    """Return false: the default ``should_stop``, with which a run is never stopped."""
-    return False
 
 
 class Deduplicator:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from py_image_dedup.config import Settings
-from py_image_dedup.model.events import Observer, ignore
+from py_image_dedup.model.events import Observer, ignore, never
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.ranking.rules import parse_identical_rules, parse_rule
@@ -184,7 +184,7 @@ def build(
     store: Store,
     *,
     observer: Observer = ignore,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never,
     confirm: Confirm | None = None,
     listed: Collection[bytes] | None = None,
 ) -> Deduplicator:

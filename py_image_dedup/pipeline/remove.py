@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore
+from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
@@ -117,7 +117,7 @@ def remove(
     *,
     dry_run: bool,
     observer: Observer = ignore,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never,
 ) -> Removed:
     """Carry out a plan, or report its actions in a dry run.
 
