@@ -401,4 +401,4 @@ def _forget(run: Recorder, outcomes: Sequence[Outcome]) -> None:
         run.context.store.remove(sorted(paths))
     except StoreError as error:
         # The removals must still be reported; the cleanup of the next run drops these entries.
-        run.know(error=f"the files were handled, but the index could not be updated: {error}")
+        run.know(error=f"the files were processed, but the index could not be updated: {error}")

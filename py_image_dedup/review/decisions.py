@@ -197,7 +197,7 @@ def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: R
         PlanError: No safe plan is possible, for example if a file is to be removed and is the keeper of another one.
     """
     if decisions.run != plan.run:
-        raise DecisionsError(f"these are decisions about the run {decisions.run}, and the plan is of {plan.run}")
+        raise DecisionsError(f"the decisions are on the run {decisions.run}, but the plan is of the run {plan.run}")
     known = _Known(result)
     planned = {action.source.path: action for action in plan.actions}
     roots = [Root(path, protected=path in plan.protected) for path in plan.roots]
@@ -216,7 +216,7 @@ def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: R
             if action is not None and action.keeper.path == keeper.stat.path:
                 taken.append(action)
                 continue
-            redundant = Redundant(match, Reason(BY_HAND, "chosen to stay", "chosen to go"))
+            redundant = Redundant(match, Reason(BY_HAND, "kept by decision", "removed by decision"))
             why = reason_to_stay(RankedGroup(keeper, (redundant,)), redundant, ownership, options)
             if why is None:
                 further.append(redundant)
@@ -282,7 +282,7 @@ class _Known:
         if entry is None:
             raise DecisionsError(f"{file.path} is in no group of this run")
         if entry.digest != file.digest:
-            raise DecisionsError(f"{file.path} has other bytes in this run than when it was decided about")
+            raise DecisionsError(f"{file.path} has other content in this run than in the decisions")
         return entry
 
     def match(self, keeper: IndexEntry, entry: IndexEntry) -> Match:
@@ -299,7 +299,7 @@ class _Known:
                 classes = (mine.match_class, other.match_class)
                 if not set(classes) <= _WHOLE_PICTURE:
                     raise DecisionsError(
-                        f"{entry.stat.path} cannot go: {keeper.stat.path} is not known to show all of it"
+                        f"{entry.stat.path} cannot be removed: {keeper.stat.path} may not show the whole picture"
                     )
                 weaker = max(classes, key=_SUREST_FIRST.index)
                 return Match(keeper, entry, weaker, max(mine.distance, other.distance))
@@ -313,6 +313,6 @@ class _Known:
         if back is None:
             return None
         if back.match_class not in _WHOLE_PICTURE:
-            raise DecisionsError(f"{entry.stat.path} cannot go: {keeper.stat.path} shows a part of it only")
+            raise DecisionsError(f"{entry.stat.path} cannot be removed: {keeper.stat.path} shows only a part of it")
         evidence = back.evidence.reversed() if back.evidence else None
         return Match(keeper, entry, back.match_class, back.distance, evidence=evidence)

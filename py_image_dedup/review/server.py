@@ -93,15 +93,15 @@ class _Gate:
             headers.setdefault(name.lower(), []).append(value)
         given = scope["path"].split("/")[1].encode()
         if not hmac.compare_digest(given, self._token):
-            return PlainTextResponse("There is nothing here.", 404)
+            return PlainTextResponse("Not found.", 404)
         host, origin = headers.get(b"host", []), headers.get(b"origin", [])
         # Another name of this address, as in a DNS rebinding attack, is another site.
         if len(host) != 1 or host[0] not in self._hosts:
-            return PlainTextResponse("This address is not known here.", 403)
+            return PlainTextResponse("The host name is not accepted.", 403)
         if any(each not in self._origins for each in origin):
-            return PlainTextResponse("Another site cannot ask this.", 403)
+            return PlainTextResponse("Requests from other sites are refused.", 403)
         if any(each not in {b"same-origin", b"none"} for each in headers.get(b"sec-fetch-site", [])):
-            return PlainTextResponse("Another site cannot ask this.", 403)
+            return PlainTextResponse("Requests from other sites are refused.", 403)
         return None
 
 
@@ -208,7 +208,7 @@ class ReviewServer:
         try:
             size = RenderedSize(request.path_params["size"])
         except ValueError:
-            return PlainTextResponse("There is nothing here.", 404)
+            return PlainTextResponse("Not found.", 404)
         picture = await run_in_threadpool(self._pictures.get, request.path_params["number"], size)
         if picture is None:
             return PlainTextResponse("This picture cannot be shown.", 404)
@@ -227,18 +227,18 @@ class ReviewServer:
         async def answer(request: Request) -> Response:
             # A form on another site cannot send this type, and a script there only after a CORS preflight request.
             if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-                return PlainTextResponse("This must be JSON.", 415)
+                return PlainTextResponse("The request must be JSON.", 415)
             try:
                 body = json.loads(await _body(request))
                 await run_in_threadpool(act, body)
             except _TooLargeError:
-                return PlainTextResponse("This is too much.", 413)
+                return PlainTextResponse("The request is too large.", 413)
             except BusyError as error:
                 return PlainTextResponse(str(error), 409)
             except (DecisionsError, PlanError) as error:
                 return PlainTextResponse(readable(str(error)), 422)
             except (ValueError, KeyError, TypeError, RecursionError):
-                return PlainTextResponse("This makes no sense here.", 400)
+                return PlainTextResponse("The request is not valid.", 400)
             return JSONResponse(self._session.status())
 
         return answer

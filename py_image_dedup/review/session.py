@@ -184,7 +184,7 @@ class ReviewSession:
     def _start(self, verb: str, total: int, work: Callable[[], None]) -> None:
         with self._lock:
             if self._state.job is not None:
-                raise BusyError("another step is still in hand; wait until it is over")
+                raise BusyError("another step is still in progress; wait until it is finished")
             self._state.job = _Job(verb, total)
             self._state.error = ""
         self._thread = threading.Thread(target=self._carry_out, args=(work,), name=f"review-{verb}")
