@@ -258,11 +258,11 @@ class _TooLargeError(Exception):
 
 
 async def _body(request: Request) -> bytes:
-    parts: list[bytes] = []
+    chunks: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
+    async for chunk in request.stream():
+        size += len(chunk)
         if size > _LARGEST_BODY:
             raise _TooLargeError
-        parts.append(part)
-    return b"".join(parts)
+        chunks.append(chunk)
+    return b"".join(chunks)
