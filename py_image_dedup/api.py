@@ -1,7 +1,7 @@
-"""The Python API.
+"""The Python API: duplicate search and removal for use from other programs.
 
 Example:
-    What is there twice, without changing anything:
+    Find duplicates without changing anything:
 
     >>> from py_image_dedup import find_duplicates
     >>> result = find_duplicates(pictures)
@@ -10,7 +10,7 @@ Example:
     ...         print(redundant.entry.stat.path.name, redundant.match.match_class, group.keeper.stat.path.name)
     beach copy.jpg identical beach.jpg
 
-    With an index that is kept, a real run:
+    Remove duplicates, with a persistent index:
 
     >>> from py_image_dedup import Deduplicator, Options, Root, SqliteStore
     >>> with SqliteStore(state / "index.sqlite3") as store:
@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from py_image_dedup.matching.matcher import Scope
-from py_image_dedup.model.events import Observer, ignore
+from py_image_dedup.model.events import Observer, ignore, never
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import Outcome, Plan
 from py_image_dedup.model.result import RunResult
@@ -41,23 +41,20 @@ from py_image_dedup.store.sqlite.store import SqliteStore
 __all__ = ["INDEX_NAME", "Confirm", "Deduplicator", "FindOptions", "Options", "SqliteStore", "find_duplicates", "never"]
 
 INDEX_NAME = "index.sqlite3"
-"""Of the embedded index in the state directory."""
-
-
-def never() -> bool:
-    """Never stop."""
-    return False
+"""File name of the embedded index in the state directory."""
 
 
 class Deduplicator:
-    """Runs the phases over one index. For one thread at a time; only ``should_stop`` may change from another.
+    """Runs the stages over one index. Not thread-safe, except that ``should_stop`` may depend on other threads.
 
     Args:
-        store: The index; stays open.
-        options: What a run does.
-        observer: Told of everything, from several threads.
-        should_stop: Polled by all long work; a run that it stops keeps what was done and says ``interrupted``.
-        confirm: Asked once, before anything is removed; ``False`` makes the run a dry one.
+        store: The index; it stays open.
+        options: Options of all runs.
+        observer: Receives the events, from several threads.
+        should_stop: Returns whether to stop, called often; a stopped run keeps its work so far and is
+            ``interrupted``.
+        confirm: Returns whether to remove files, called once per run before the first removal; ``False`` makes the run
+            a dry run.
     """
 
     def __init__(
@@ -72,10 +69,10 @@ class Deduplicator:
         self._context = RunContext(store, options, observer, should_stop, confirm)
 
     def analyse(self, roots: Sequence[Root]) -> RunResult:
-        """Bring the index up to date with the files under the roots: phases count to analyse.
+        """Bring the index up to date with the files under the roots: the stages count, cleanup and analyse.
 
         Returns:
-            What was done; with ``error`` if it could not be done, and ``interrupted`` if it was stopped.
+            The result, with ``error`` if the run failed and ``interrupted`` if it was stopped.
 
         Raises:
             StoreError: The index cannot be used.
@@ -90,20 +87,20 @@ class Deduplicator:
         skip_analyse: bool = False,
         without: Collection[bytes] = frozenset(),
     ) -> RunResult:
-        """Find the duplicates under the roots and remove them: all phases.
+        """Find the duplicates under the roots and remove them: all stages.
 
         Args:
-            roots: What is searched.
-            dry_run: Everything is planned and nothing is changed but the index and the folder of the run.
-            skip_analyse: New and changed files are left out instead of read.
-            without: Raw paths that this run leaves alone, such as files that are still being written.
+            roots: Folders to search.
+            dry_run: Whether to plan only, and to change nothing but the index and the folder of the run.
+            skip_analyse: Whether new and changed files are skipped instead of read.
+            without: Raw paths of files that this run ignores, such as files that are still being written.
 
         Returns:
-            What was done; with ``error`` if it could not be done, and ``interrupted`` if it was stopped.
+            The result, with ``error`` if the run failed and ``interrupted`` if it was stopped.
 
         Raises:
             StoreError: The index cannot be used; nothing was removed.
-            ValueError: A real run has no state directory to keep its journal in.
+            ValueError: A real run has no state directory for its journal.
         """
         self._check_journal(dry_run)
         return deduplicate(self._context, roots, dry_run=dry_run, skip_analyse=skip_analyse, without=without)
@@ -111,23 +108,23 @@ class Deduplicator:
     def process(
         self, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool
     ) -> RunResult:
-        """Do what ``deduplicate`` does for some files only: its cost follows them, not the library.
+        """Do what ``deduplicate`` does for some files only: the cost grows with them, not with the library.
 
-        The files are read, compared with everything in the index under the roots, and what matches them directly is
+        The files are read and compared with the whole index under the roots, and files that match them directly are
         ranked together with them.
 
         Args:
-            roots: The folders that the files and their partners are in.
-            ready: Raw paths of files that are new or have changed.
-            gone: Raw paths of files and folders that are no more.
-            dry_run: As for ``deduplicate``.
+            roots: Folders of the files and of possible matches.
+            ready: Raw paths of new or changed files.
+            gone: Raw paths of deleted files and folders.
+            dry_run: Whether to plan only, as for ``deduplicate``.
 
         Returns:
-            What was done; ``files`` counts the ready ones.
+            The result; ``files`` is the number of ready files.
 
         Raises:
             StoreError: The index cannot be used; nothing was removed.
-            ValueError: A real run has no state directory to keep its journal in.
+            ValueError: A real run has no state directory for its journal.
         """
         self._check_journal(dry_run)
         return deduplicate_batch(self._context, roots, ready, gone, dry_run=dry_run)
@@ -135,8 +132,8 @@ class Deduplicator:
     def apply(self, plan: Plan) -> RunResult:
         """Carry out a saved plan; see ``removal.serialization.load_plan``.
 
-        Every file is checked again, and what is not the same by bytes is compared in full with its keeper once more or
-        looked up in the index: a file that changed, or that has something of its own, is skipped with the reason.
+        Every file is checked again. Files that are not byte-identical to their keeper are compared with it in full, or
+        the index has the result: a file that changed, or has content of its own, is skipped with the reason.
 
         Args:
             plan: The plan of an earlier run; actions may have been deleted from it.
@@ -146,28 +143,28 @@ class Deduplicator:
 
         Raises:
             StoreError: The index cannot be used; nothing was removed.
-            PlanError: The plan breaks what is true of every plan; nothing was removed.
+            PlanError: The plan violates an invariant of all plans; nothing was removed.
             JournalError: The journal cannot be written.
-            RunLockedError: Another run is going on.
-            ValueError: There is no state directory to keep the journal in.
+            RunLockedError: Another run is in progress.
+            ValueError: There is no state directory for the journal.
         """
         from py_image_dedup.pipeline.remove import apply_plan
 
         return apply_plan(self._context, plan)
 
     def undo(self, run: str) -> tuple[Outcome, ...]:
-        """Bring back what a run removed, the last file first.
+        """Restore the files that a run removed, the last one first.
 
         Args:
-            run: The name of the run, as ``RunResult.run`` has it.
+            run: Name of the run, from ``RunResult.run``.
 
         Returns:
-            One outcome for each action that was begun: ``done`` with the path as target, ``skipped``, or ``failed``
-            with the reason.
+            One outcome per action that was started: ``done`` with the path as target, ``skipped``, or ``failed`` with
+            the reason.
 
         Raises:
             JournalError: There is no such run, or its journal cannot be read or written.
-            RunLockedError: Another run is going on.
+            RunLockedError: Another run is in progress.
             ValueError: There is no state directory.
         """
         from py_image_dedup.removal.runs import RUNS_NAME, RunLock
@@ -180,10 +177,10 @@ class Deduplicator:
             return undo(state / RUNS_NAME / run, observer=self._context.observer, should_stop=self._context.should_stop)
 
     def prepare(self, roots: Sequence[Root]) -> None:
-        """Load what ``process`` searches, so that its first call does not wait for it.
+        """Load the search data of ``process``, so that its first call does not wait for them.
 
         Args:
-            roots: As for ``process``.
+            roots: Folders, as for ``process``.
 
         Raises:
             StoreError: The index cannot be used.
@@ -192,7 +189,7 @@ class Deduplicator:
 
         prepare(self._context, roots)
 
-    def _check_journal(self, dry_run: bool) -> None:  # noqa: FBT001 - the caller's word
+    def _check_journal(self, dry_run: bool) -> None:  # noqa: FBT001 - passed on from the caller
         if not dry_run and self._context.options.state_directory is None:
             raise ValueError("files are removed only with a state directory, where the journal of the run is kept")
         if not dry_run and not self._context.options.inspect:
@@ -212,18 +209,19 @@ def find_duplicates(
     """Find the duplicates in folders, in one call and without changing anything.
 
     Args:
-        folders: What is searched, as one pool: files of different folders may match.
-        max_distance: Of signatures, 0 (the same) to 1 (unlike); see ``FindOptions``. ``None``: as the options say.
-        recursive: Folders below are searched too.
-        protected: Further folders, of originals: their files are keepers and never redundant.
-        options: Everything else, the scope included; what is given above wins.
-        state_directory: Where the index is kept, so that the next call reads only what is new. Without it the index
-            lives as long as the call.
-        observer: Told of everything, from several threads.
-        should_stop: Polled; the result then says ``interrupted``.
+        folders: Folders to search as one pool: files of different folders may match.
+        max_distance: Largest distance of signatures, 0 (equal) to 1; see ``FindOptions``. ``None`` for that of the
+            options.
+        recursive: Whether subfolders are searched.
+        protected: Further folders, of originals: their files may be keepers and are never redundant.
+        options: All other options, including the scope; the arguments above take precedence.
+        state_directory: Folder of a persistent index, with which the next call reads new files only; ``None`` for an
+            index that is deleted after the call.
+        observer: Receives the events, from several threads.
+        should_stop: Returns whether to stop, called often; the result of a stopped run is ``interrupted``.
 
     Returns:
-        The groups, and the plan of what a real run would do as outcomes with the status ``planned``.
+        The groups, and the actions of a real run as outcomes with the status ``planned``.
 
     Raises:
         StoreError: The index in the state directory cannot be used.

@@ -1,6 +1,6 @@
-"""The one module that knows all packages: settings become the parts of a run, put together.
+"""Builds stores, options and deduplicators from the settings; the one module that depends on all packages.
 
-Rooms are imported where they are put together: a command that asks the index a question must not wait for decoders.
+It imports packages where it uses them: a command that only queries the index must not wait for decoders to load.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from py_image_dedup.config import Settings
-from py_image_dedup.model.events import Observer, ignore
+from py_image_dedup.model.events import Observer, ignore, never
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.ranking.rules import parse_identical_rules, parse_rule
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from py_image_dedup.store.base import Store
 
 INDEX_NAME = "index.sqlite3"
-"""Of the embedded index in the state directory; the Python API uses the same."""
+"""File name of the embedded index in the state directory; the Python API uses the same."""
 
 _RULES_ABOUT_EXIF = frozenset(
     {
@@ -41,7 +41,7 @@ _RULES_ABOUT_EXIF = frozenset(
 
 
 def index_place(settings: Settings) -> Path | str:
-    """Return where the index is: a file, or words for a server."""
+    """Return the location of the index: the path of a file, or a text that describes a server and its index."""
     elastic = settings.elasticsearch
     if elastic.host:
         return f"the Elasticsearch index '{elastic.index}' at {elastic.scheme}://{elastic.host}:{elastic.port}"
@@ -49,15 +49,15 @@ def index_place(settings: Settings) -> Path | str:
 
 
 def build_store(settings: Settings, *, patience_seconds: float = 60.0) -> Store:
-    """Open the index; make it if it is not there.
+    """Open the index; create it if it does not exist.
 
     Args:
-        settings: Say where it is.
-        patience_seconds: How long a server that is away or busy is waited for, each time.
+        settings: The settings, with the location of the index.
+        patience_seconds: Longest time per request for which an unreachable or busy server is retried.
 
     Raises:
-        StoreUnavailable: It is busy or cannot be reached just now.
-        StoreError: It cannot be used.
+        StoreUnavailable: The index is busy or unreachable at the moment.
+        StoreError: The index cannot be used.
     """
     elastic = settings.elasticsearch
     if elastic.host is None:
@@ -84,13 +84,13 @@ def build_store(settings: Settings, *, patience_seconds: float = 60.0) -> Store:
 
 
 def discard_index(settings: Settings) -> bool:
-    """Delete an embedded index that cannot be opened any more.
+    """Delete an embedded index that can no longer be opened.
 
     Returns:
         Whether there was a file to delete.
 
     Raises:
-        StoreError: It is another program's, or cannot be deleted.
+        StoreError: The file belongs to another program or cannot be deleted.
     """
     from py_image_dedup.store.sqlite.store import SqliteStore
 
@@ -102,19 +102,19 @@ def discard_index(settings: Settings) -> bool:
 
 
 def runs_directory(settings: Settings) -> Path:
-    """Return the folder that has a folder for each run."""
+    """Return the folder that contains one folder per run."""
     return settings.state_directory / RUNS_NAME
 
 
 def roots_of(settings: Settings) -> tuple[Root, ...]:
-    """Return the folders to search; one that is a source as well as protected is protected."""
+    """Return the folders to search; a folder that is both a source and protected counts as protected."""
     protected = settings.analysis.protected_directories
     sources = (path for path in settings.analysis.source_directories if path not in protected)
     return (*(Root(path) for path in sources), *(Root(path, protected=True) for path in protected))
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return what one file may cost."""
+    """Return the cost limits of one file."""
     from py_image_dedup.media.limits import Limits
 
     analysis = settings.analysis
@@ -122,7 +122,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def rules_of(settings: Settings) -> tuple[Rule, ...]:
-    """Return the rules that choose keepers; without EXIF data, those that would look at it are left out."""
+    """Return the rules that choose keepers; without the use of EXIF data, rules about it are left out."""
     rules = tuple(parse_rule(spec) for spec in settings.deduplication.prioritization_rules)
     if settings.analysis.use_exif_data:
         return rules
@@ -130,7 +130,7 @@ def rules_of(settings: Settings) -> tuple[Rule, ...]:
 
 
 def removal_of(settings: Settings) -> RemovalOptions:
-    """Return how redundant files are removed."""
+    """Return the options for the removal of redundant files."""
     from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
 
     deduplication = settings.deduplication
@@ -143,7 +143,7 @@ def removal_of(settings: Settings) -> RemovalOptions:
 
 
 def matching_of(settings: Settings) -> FindOptions:
-    """Return what counts as a duplicate."""
+    """Return the options that define a duplicate."""
     from py_image_dedup.matching.matcher import Scope
     from py_image_dedup.pipeline.options import FindOptions, Matching
 
@@ -160,7 +160,7 @@ def matching_of(settings: Settings) -> FindOptions:
 
 
 def options_of(settings: Settings) -> Options:
-    """Return what a run does."""
+    """Return the options of a run."""
     from py_image_dedup.api import Options
     from py_image_dedup.pipeline.options import AnalyseOptions
     from py_image_dedup.scan.selector import Selector
@@ -184,19 +184,19 @@ def build(
     store: Store,
     *,
     observer: Observer = ignore,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never,
     confirm: Confirm | None = None,
     listed: Collection[bytes] | None = None,
 ) -> Deduplicator:
-    """Put a deduplicator together.
+    """Build a deduplicator.
 
     Args:
-        settings: Everything that can be set.
-        store: From ``build_store``; the caller closes it.
-        observer: Is told of everything, from several threads.
-        should_stop: Polled by all long work.
-        confirm: Asked once, before anything is removed.
-        listed: Absolute raw paths of the only files that count; ``None`` for all files of the roots.
+        settings: All settings.
+        store: The index, from ``build_store``; the caller closes it.
+        observer: Receives the events, from several threads.
+        should_stop: Returns whether to stop, called often.
+        confirm: Returns whether to remove files, called once before the first removal.
+        listed: Absolute raw paths of the only files that take part; ``None`` for all files of the roots.
     """
     from py_image_dedup.api import Deduplicator
 

@@ -12,8 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 from blake3 import blake3
@@ -22,6 +21,7 @@ from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.media.limits import Limits, MediaError
 from py_image_dedup.media.process import command_of, end, start
 from py_image_dedup.media.worker.protocol import Closed, Message, receive, send_file
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import TRANSIENT, FailureReason
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection, Outcome
@@ -73,7 +73,7 @@ class Answer:
     lasting: bool
 
 
-class InspectionPool:
+class InspectionPool(Closing):
     """Worker processes that compare pairs of files. For one thread at a time; use it in a ``with`` block.
 
     Processes start with the first question. One that dies or takes too long costs its pair and is replaced.
@@ -121,16 +121,6 @@ class InspectionPool:
         self._threads.shutdown(cancel_futures=True)
         for process in self._processes:
             process.close()
-
-    def __enter__(self) -> Self:
-        """Return the pool itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the processes."""
-        self.close()
 
     def _answer(self, question: Question) -> Answer:
         process = self._idle.get()

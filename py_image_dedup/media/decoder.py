@@ -10,8 +10,7 @@ import time
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -20,6 +19,7 @@ from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserv
 from py_image_dedup.media.opened_file import OpenedFile, read_file
 from py_image_dedup.media.process import command_of, end, start
 from py_image_dedup.media.worker.protocol import Closed, DecodedPicture, Message, receive, send, send_file
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.photo import PhotoFacts
 
@@ -272,7 +272,7 @@ def _split(body: bytes, lengths: Sequence[int]) -> list[bytes]:
     return [body[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
-class Decoder:
+class Decoder(Closing):
     """Decodes files one at a time in a worker process, so that a crash costs one file.
 
     For one thread at a time; each thread has its own, and all share one budget. Creating one costs nothing: its worker
@@ -337,16 +337,6 @@ class Decoder:
     def close(self) -> None:
         """End the worker; closing twice is no error."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        """Return the decoder itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 def _recognise(file: OpenedFile) -> str:

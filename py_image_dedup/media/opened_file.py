@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from blake3 import blake3
 
 from py_image_dedup.media.limits import MediaError
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.file import FileStat
 
@@ -23,7 +22,7 @@ _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedFile:
+class OpenedFile(Closing):
     """A regular file that was read whole and is still open.
 
     Close it, or use it in a ``with`` block; not for several threads at once. Its bytes are not in memory: the decoder
@@ -59,16 +58,6 @@ class OpenedFile:
     def close(self) -> None:
         """Close the descriptor; call it once."""
         os.close(self.descriptor)
-
-    def __enter__(self) -> Self:
-        """Return the file itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 def read_file(path: Path) -> OpenedFile:

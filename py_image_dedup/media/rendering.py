@@ -1,28 +1,27 @@
-"""Pictures for people: a file decoded in the worker process and encoded again for a browser.
+"""Renders files for a browser: decodes them in a worker process and encodes them as WebP or JPEG.
 
-What a browser gets is never a byte of the file itself: its decoders are not exposed to hostile files, and formats that
-no browser knows are shown like any other.
+A browser never receives bytes of the file itself: its decoders are not exposed to hostile files, and formats that
+browsers do not support are shown like any other.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from py_image_dedup.media.decoder import WorkerClient
 from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserve, explain
 from py_image_dedup.media.opened_file import OpenedFile, read_file
 from py_image_dedup.media.process import command_of
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
 
 _COMMAND = command_of("py_image_dedup.media.worker.render")
 
 
 class RenderedSize(StrEnum):
-    """How large a rendered picture is; a smaller one is not enlarged."""
+    """The sizes of rendered pictures; smaller pictures are not enlarged."""
 
     THUMBNAIL = "thumbnail"
     SCREEN = "screen"
@@ -35,7 +34,7 @@ class RenderedSize(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """The type that a browser is given."""
+        """The media type of the rendered picture."""
         return "image/webp" if self is RenderedSize.THUMBNAIL else "image/jpeg"
 
 
@@ -44,15 +43,14 @@ class _Client(WorkerClient):
         return self._request(size.value, source, kind, reserve)[1]
 
 
-class Renderer:
-    """Renders files, one after another, in a worker process of its own.
+class Renderer(Closing):
+    """Renders files one at a time in its own worker process.
 
-    For one thread at a time; give each thread its own, and all of them one budget. Use it in a ``with`` block, or
-    close it.
+    Not thread-safe: each thread needs its own, and all share one budget. Use it in a ``with`` block, or close it.
 
     Args:
-        limits: What a file may cost.
-        budget: Memory that several renderers share; its own if not given.
+        limits: Cost limits of one file.
+        budget: Memory budget that several renderers share; one of its own by default.
     """
 
     def __init__(self, limits: Limits | None = None, budget: MemoryBudget | None = None) -> None:
@@ -61,15 +59,15 @@ class Renderer:
         self._client = _Client(self._limits, _COMMAND)
 
     def render(self, path: Path, size: RenderedSize, digest: bytes | None = None) -> bytes:
-        """Return a picture as it is meant to be seen, its orientation applied, as WebP (thumbnail) or JPEG.
+        """Return a picture with its orientation applied, encoded as WebP (thumbnail) or JPEG.
 
         Args:
-            path: Absolute.
-            size: How large.
-            digest: BLAKE3 of the bytes that are meant; ``None`` if any will do.
+            path: Absolute path.
+            size: Size of the rendered picture.
+            digest: Expected BLAKE3 digest of the file; ``None`` to accept any.
 
         Raises:
-            MediaError: It cannot be read or decoded, or has other bytes (``changed``).
+            MediaError: The file cannot be read or decoded, or has another digest (``changed``).
         """
         with read_file(path) as source:
             if digest is not None and source.digest != digest:
@@ -82,15 +80,5 @@ class Renderer:
                 raise explain(error) from error
 
     def close(self) -> None:
-        """End the worker process; closing twice is no error."""
+        """Stop the worker process; closing twice is not an error."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        """Return the renderer itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()

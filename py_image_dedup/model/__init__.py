@@ -1,4 +1,4 @@
-"""Values of the domain: frozen dataclasses and enums, standard library only, no I/O.
+"""The values of the domain: frozen dataclasses and enums, standard library only, no I/O.
 
 Everything here is immutable and safe to share between threads.
 """

@@ -1,4 +1,4 @@
-"""Batches of a stream: what is too much for one request, one statement or the memory is taken a part at a time."""
+"""Cuts a stream into batches of a bounded size, for requests, statements and memory that take no more at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 def batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
     """Yield the items in tuples of ``size``, lazily; the last one may be shorter.
 
-    ``itertools.batched`` of Python 3.12.
+    This is ``itertools.batched`` of Python 3.12.
 
     Args:
         items: Any number of items.

@@ -1,4 +1,4 @@
-"""Objects that hold a resource and give it back at the end of a ``with`` block."""
+"""A mixin for objects that release a resource at the end of a ``with`` block."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Closing:
-    """A mixin for classes with a ``close`` method: a ``with`` block closes the object at its end, error or not."""
+    """Context manager behaviour for classes with a ``close`` method, which is called on errors as well."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What a run tells while it runs. Progress bars and metrics are made from these events and from nothing else."""
+"""The events of a run and of the daemon, the only source of progress bars and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from py_image_dedup.model.result import PhaseSummary, RunResult
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins. ``full`` is false for the daemon's batches, which look at some files only."""
+    """A run started. ``full`` is false for a batch of the daemon, which covers some files only."""
 
     run: str
     dry_run: bool
@@ -22,7 +22,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A phase begins. ``total`` is how many steps it will take, if that is known; ``unit`` names a step."""
+    """A stage started. ``total`` is its number of steps, if known; ``unit`` is the plural of a step's name."""
 
     phase: Phase
     total: int | None = None
@@ -31,7 +31,7 @@ class PhaseStarted:
 
 @dataclass(frozen=True, slots=True)
 class PhaseAdvanced:
-    """``steps`` more steps of a phase are done."""
+    """A stage completed ``steps`` more steps."""
 
     phase: Phase
     steps: int = 1
@@ -39,7 +39,7 @@ class PhaseAdvanced:
 
 @dataclass(frozen=True, slots=True)
 class PhaseExtended:
-    """A phase turned out to take ``steps`` more steps than it announced."""
+    """A stage needs ``steps`` more steps than it announced."""
 
     phase: Phase
     steps: int
@@ -47,7 +47,7 @@ class PhaseExtended:
 
 @dataclass(frozen=True, slots=True)
 class FileAnalysed:
-    """A file was read. ``seconds`` is the time of its thread; ``decoded`` is false if its content was known."""
+    """A file was analysed. ``size`` is in bytes, ``seconds`` is wall time; ``decoded`` is false for known content."""
 
     size: int
     seconds: float
@@ -56,7 +56,7 @@ class FileAnalysed:
 
 @dataclass(frozen=True, slots=True)
 class FileFailed:
-    """A file could not be handled; it is in the result's failures too."""
+    """A file could not be processed; the result lists the failure as well."""
 
     failure: Failure
 
@@ -77,28 +77,28 @@ class ActionFinished:
 
 @dataclass(frozen=True, slots=True)
 class PhaseFinished:
-    """A phase is over."""
+    """A stage finished."""
 
     summary: PhaseSummary
 
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run is over; nothing follows."""
+    """A run finished; it emits no further event."""
 
     result: RunResult
 
 
 @dataclass(frozen=True, slots=True)
 class FileEventSeen:
-    """The watched folders changed: ``kind`` is ``created``, ``modified``, ``moved``, ``deleted`` or ``overflow``."""
+    """A watched folder changed. ``kind`` is ``created``, ``modified``, ``moved``, ``deleted`` or ``overflow``."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class QueueChanged:
-    """Paths wait to settle or to be processed. ``oldest_seconds`` is how long the oldest has waited."""
+    """The daemon's queue changed. ``pending`` counts its paths; ``oldest_seconds`` is the age of the oldest one."""
 
     pending: int
     oldest_seconds: float
@@ -106,7 +106,7 @@ class QueueChanged:
 
 @dataclass(frozen=True, slots=True)
 class WatcherChanged:
-    """Watching a root began, ended or was begun again after it had died."""
+    """The watch of a root started, ended or was restarted. ``alive`` of the ``wanted`` watches work."""
 
     alive: int
     wanted: int
@@ -115,14 +115,14 @@ class WatcherChanged:
 
 @dataclass(frozen=True, slots=True)
 class StoreFailed:
-    """The index did not answer; the work waits and nothing is removed."""
+    """The index is unavailable: work is deferred and nothing is removed."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class IndexMeasured:
-    """The size of the index. ``size`` is bytes on disk, if the store can tell."""
+    """The size of the index was measured. ``size`` is bytes on disk, if the store provides it."""
 
     entries: int
     size: int | None = None
@@ -130,7 +130,7 @@ class IndexMeasured:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """A run ended with an error instead of a result, or could not begin; nothing follows."""
+    """A run failed or could not start; it emits no further event."""
 
     message: str
     full: bool = True
@@ -157,16 +157,16 @@ Event: TypeAlias = (
 
 
 class Observer(Protocol):
-    """Listens to a run. Called from several threads at once: an observer locks what it shares."""
+    """A receiver of events. It is called from several threads at once and locks what it shares."""
 
     def __call__(self, event: Event, /) -> None:
-        """Take one event; must not raise and must not wait."""
+        """Handle one event; must not raise and must not block."""
 
 
 def ignore(event: Event, /) -> None:
-    """Listen to nothing."""
+    """Discard the event."""
 
 
 def never() -> bool:
-    """Return ``False``: nothing is ever stopped."""
+    """Return ``False``: the default ``should_stop``, with which work is never stopped."""
     return False

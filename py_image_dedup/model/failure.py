@@ -1,4 +1,4 @@
-"""Why something about a file could not be done."""
+"""Failures of single files, and the stages of a run that they occur in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Phase(StrEnum):
-    """The phases of a run, by the names that users read."""
+    """The stages of a run, by the names that reports show."""
 
     COUNT = "count"
     CLEANUP = "cleanup"
@@ -21,7 +21,7 @@ class Phase(StrEnum):
 
 
 class FailureReason(StrEnum):
-    """The kinds of failure, few enough to be a metric's label."""
+    """The kinds of failure, few enough to be the label of a metric."""
 
     VANISHED = "vanished"
     NO_PERMISSION = "no-permission"
@@ -40,18 +40,18 @@ class FailureReason(StrEnum):
 TRANSIENT = frozenset(
     {FailureReason.VANISHED, FailureReason.NO_PERMISSION, FailureReason.CHANGED, FailureReason.IO_ERROR}
 )
-"""Failures that the next run may not meet again."""
+"""Reasons that may not recur: the next run tries these files again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One file (or folder) that could not be handled; the run goes on without it.
+    """A file or folder that could not be processed; the run continues without it.
 
     Attributes:
         path: The file, absolute.
-        phase: Where it happened.
-        reason: Its kind.
-        message: The cause in words, for a person; never empty.
+        phase: The stage in which it failed.
+        reason: The kind of failure.
+        message: The cause, as a text for the user; never empty.
     """
 
     path: Path

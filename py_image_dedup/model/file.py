@@ -1,4 +1,4 @@
-"""What the file system says about a file."""
+"""Files as the file system describes them, and the inventory of all files of a run."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import TypeAlias
 from py_image_dedup.model.failure import Failure
 
 Stamp: TypeAlias = tuple[int, int, int, int]
-"""``(size in bytes, mtime in ns, device, inode)``: what tells a changed file from an unchanged one.
+"""``(size in bytes, mtime in ns, device, inode)``: equal stamps mean an unchanged file.
 
-A plain tuple, because a run over an unchanged library compares one per file and does nothing else.
+A plain tuple, because a run over an unchanged library does little else than compare one per file.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """A regular file as ``lstat`` saw it.
+    """The stat of a regular file, from ``lstat``.
 
     Attributes:
-        path: Absolute. A name that is not valid UTF-8 carries surrogate escapes, as ``os.fsdecode`` makes them.
-        size: Bytes.
+        path: Absolute path. A name that is not valid UTF-8 carries surrogate escapes, as ``os.fsdecode`` makes them.
+        size: Size in bytes.
         mtime_ns: Modification time, nanoseconds since the epoch.
-        device: Number of the file system; with ``inode`` it says whether two names are one file.
+        device: Number of the file system; two names with the same device and inode are one file.
         inode: Number of the file on its device.
     """
 
@@ -37,7 +37,7 @@ class FileStat:
 
     @property
     def raw_path(self) -> bytes:
-        """The path as the file system spells it."""
+        """The path as bytes, as the file system stores it."""
         return os.fsencode(self.path)
 
     @property
@@ -47,17 +47,17 @@ class FileStat:
 
     @classmethod
     def of(cls, raw_path: bytes, stamp: Stamp) -> FileStat:
-        """Put a path and a stamp together."""
+        """Return the stat for a raw path and a stamp."""
         return cls(Path(os.fsdecode(raw_path)), *stamp)
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder the user gave.
+    """A folder that the user configured.
 
     Attributes:
-        path: Absolute, not resolved: the user recognises it.
-        protected: Its files are searched and may be keepers, and are never removed or changed.
+        path: Absolute path; symbolic links are kept, so that the user recognises it.
+        protected: Whether its files are read-only: they may be keepers and are never removed or changed.
     """
 
     path: Path
@@ -66,19 +66,19 @@ class Root:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inventory:
-    """Every file that counts, once, as one walk saw it.
+    """All files that take part in a run, each once, as one walk found them.
 
     Attributes:
-        roots: What was walked, each folder once; nested roots included. ``protected`` is set too for a root that lies
-            in a protected one.
-        stamps: By raw absolute path. Of two names of one inode the one under a protected root, or else the lesser
-            path, is here, the other in ``aliases``.
+        roots: The folders that were walked, each once, nested roots included. ``protected`` is also set for a root
+            inside a protected one.
+        stamps: Stamps by raw absolute path. Of two names of one inode, the one under a protected root, or else the
+            lesser path, is here, and the other in ``aliases``.
         aliases: Other names of a file that is in ``stamps``: raw path to the raw path in ``stamps``.
-        linked: Raw paths in ``stamps`` of files that have several names (hard links), wherever the other names are.
-        skipped: How many files and folders were passed over, by reason.
-        failures: Folders that could not be read and files that could not be looked at.
-        incomplete: Roots, or folders below them, whose content is unknown: unreadable, not there, or not mounted.
-            What the index knows about files below these must be kept.
+        linked: Raw paths in ``stamps`` of files with several names (hard links), wherever the other names are.
+        skipped: Numbers of files and folders that were skipped, by reason.
+        failures: Folders that could not be read and files whose stat failed.
+        incomplete: Roots, or folders below them, whose content is unknown: unreadable, missing or not mounted. Index
+            entries of files below these must be kept.
     """
 
     roots: tuple[Root, ...]
@@ -90,18 +90,18 @@ class Inventory:
     incomplete: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
-        """How many files count."""
+        """Return the number of files."""
         return len(self.stamps)
 
     def __contains__(self, path: object) -> bool:
-        """Whether this file counts."""
+        """Return whether a path is one of the files."""
         return isinstance(path, Path) and os.fsencode(path) in self.stamps
 
     def __iter__(self) -> Iterator[FileStat]:
-        """The files, in the order of the walk."""
+        """Return an iterator over the files, in the order of the walk."""
         return (FileStat.of(raw, stamp) for raw, stamp in self.stamps.items())
 
     @property
     def size(self) -> int:
-        """The bytes of all files together."""
+        """The total size of all files, in bytes."""
         return sum(stamp[0] for stamp in self.stamps.values())

@@ -1,4 +1,4 @@
-"""A file decoded in full, with the facts that tell what it has more than another one."""
+"""A file decoded in full, with the properties in which one copy of a photo may be richer than another."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ShotFacts:
-    """What a camera wrote about the moment of exposure; empty or ``None`` where it wrote nothing.
+    """The EXIF data about the exposure; empty or ``None`` where the file has none.
 
     Attributes:
         moment: ``DateTimeOriginal``, with ``SubSecTimeOriginal`` after a point.
-        exposure_seconds: Exposure time.
-        f_number: Aperture.
-        iso: Sensitivity.
-        focal_length_mm: Focal length.
-        sequence: Image number.
+        exposure_seconds: Exposure time, in seconds.
+        f_number: Aperture, as f-number.
+        iso: ISO sensitivity.
+        focal_length_mm: Focal length, in millimetres.
+        sequence: Image number of the camera.
         camera: Maker, model and serial number.
     """
 
@@ -35,10 +35,10 @@ class ShotFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A further frame or page.
+    """A frame or page after the first one.
 
     Attributes:
-        digest: Of its decoded pixels, 32 bytes.
+        digest: Digest of its decoded pixels, 32 bytes.
         thumbnail: Grey uint8, shape ``(height, width)``, at most 256 pixels wide or high.
     """
 
@@ -48,7 +48,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FullPicture:
-    """A file decoded in full.
+    """The decoded picture of a file, with the properties of its format.
 
     Attributes:
         pixels: The first frame with its orientation applied, uint8, BGR ``(height, width, 3)`` or grey ``(height,
@@ -57,15 +57,15 @@ class FullPicture:
         mode: Pillow's name of the mode as stored.
         alpha: Opacity, uint8, the same height and width; ``None`` if nothing is transparent.
         bits: Significant bits per channel.
-        frames: The further frames, in order.
-        has_too_many_frames: There are more than were read.
+        frames: Frames after the first one, in order.
+        has_too_many_frames: Whether there are more frames than were read.
         quantisation: The tables of a JPEG, 64 numbers each, row by row as Pillow gives them.
         subsampling: Chroma subsampling of a JPEG, ``4:2:0``; empty otherwise.
-        is_coloured: It has colours, whatever its mode.
-        is_cmyk: It is stored as CMYK.
+        is_coloured: Whether any pixel is coloured, in whatever mode.
+        is_cmyk: Whether it is stored as CMYK.
         profile: Description of its ICC profile; empty if there is none.
-        shot: What the camera wrote.
-        extras: Names of what is embedded: ``gain map``, ``depth map``, ``film``, ``second eye``.
+        shot: EXIF data about the exposure.
+        extras: Names of embedded extras: ``gain map``, ``depth map``, ``film``, ``second eye``.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -85,10 +85,10 @@ class FullPicture:
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """The number of columns."""
         return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return int(self.pixels.shape[0])

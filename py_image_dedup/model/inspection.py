@@ -1,4 +1,4 @@
-"""What comparing two files in full found out."""
+"""The result of a full comparison of two files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What the keeper and the other file are to each other; only ``covered`` lets the other file go."""
+    """The relation of the other file to the keeper; only ``covered`` makes the other file redundant."""
 
     COVERED = "covered"
     EDITED = "edited"
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 
 class RegionKind(StrEnum):
-    """What happened in a region, as seen from the keeper: ``added`` is there in the other file only."""
+    """The kind of difference in a region, relative to the keeper: ``added`` content is in the other file only."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -45,10 +45,10 @@ class Region:
     Attributes:
         x: Left edge, pixels of the keeper.
         y: Upper edge, pixels of the keeper.
-        width: In pixels of the keeper.
-        height: In pixels of the keeper.
-        kind: What happened there.
-        share: Area of the rectangle in the keeper's, 0 to 1.
+        width: Width, in pixels of the keeper.
+        height: Height, in pixels of the keeper.
+        kind: Kind of difference.
+        share: Area of the rectangle as a share of the keeper, 0 to 1.
     """
 
     x: int
@@ -65,9 +65,9 @@ class Original:
 
     Attributes:
         side: The original.
-        sure: The evidence suffices to decide a removal; otherwise it is a proposal.
+        sure: Whether the evidence suffices to decide a removal; otherwise it is a suggestion.
         reason: A sentence with the evidence, in which ``A`` stands for the left file, the keeper, and ``B`` for the
-            right one; whoever shows it puts their names there. Empty if unknown.
+            right one; reports replace them by names. Empty if unknown.
     """
 
     side: Side = Side.UNKNOWN
@@ -75,7 +75,7 @@ class Original:
     reason: str = ""
 
     def reversed(self) -> Original:
-        """Return the same with left and right exchanged; the sentence calls the left file A and the right one B."""
+        """Return the same with left and right, and the ``A`` and ``B`` of the sentence, exchanged."""
         side = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT, Side.UNKNOWN: Side.UNKNOWN}[self.side]
         swapped = self.reason.translate(str.maketrans("AB", "BA"))
         return Original(side, self.sure, swapped)
@@ -83,13 +83,13 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What comparing two files in full says about removing the second one.
+    """The verdict of a full comparison on the removal of the other file.
 
     Attributes:
         outcome: The verdict.
-        reason: A full sentence for a person.
-        regions: Where the files differ, largest first.
-        lacks: What the other file has and the keeper lacks, as words for a person: ``frames``, ``transparency``,
+        reason: The verdict as a full sentence for the user.
+        regions: Regions in which the files differ, largest first.
+        lacks: Properties of the other file that the keeper lacks, as words for the user: ``frames``, ``transparency``,
             ``bit depth``, ``colour``, ``CMYK``, ``wide gamut``, ``gain map``, ``depth map``, ``film``, ``second eye``,
             ``field of view``, ``resolution``, ``detail``, ``highlights``, ``shadows``.
         original: The file that the other one was made from.

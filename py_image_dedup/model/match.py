@@ -1,4 +1,4 @@
-"""Which photos are the same, and which of them stays."""
+"""Matches between photos, the evidence for them, and the groups of files that they form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from py_image_dedup.model.photo import IndexEntry
 
 
 class MatchClass(StrEnum):
-    """How sure it is that two files are the same photo, surest first; each class has rights of its own."""
+    """The classes of matches, the most certain first; the user chooses the classes whose files are removed."""
 
     IDENTICAL = "identical"
     SAME_PIXELS = "same-pixels"
@@ -24,13 +24,13 @@ class MatchClass(StrEnum):
 REMOVABLE_CLASSES = frozenset(
     {MatchClass.IDENTICAL, MatchClass.SAME_PIXELS, MatchClass.SIMILAR, MatchClass.EDITED, MatchClass.PARTIAL}
 )
-"""Classes whose files may be removed if the user wants it; the others are only ever reported."""
+"""Classes that the user may choose for removal; matches of the others are only reported."""
 
 
 class Orientation(IntEnum):
-    """The eight turns and mirrorings; the value is the EXIF orientation tag that asks for that turn.
+    """The eight rotations and reflections; each value is that of the EXIF orientation tag.
 
-    ``Match.orientation`` is the turn that makes the left picture look like the right one.
+    ``Match.orientation`` is the transform that makes the left picture look like the right one.
     """
 
     UPRIGHT = 1
@@ -56,26 +56,27 @@ class Orientation(IntEnum):
 
 
 WHOLE = 0.9885
-"""Share of a picture from which on it counts as all of it: an alignment is off by 0.3 % at most, a crop loses 2 %."""
+"""Share of a picture above which a copy counts as whole: alignment errs by 0.3 % at most, a crop loses 2 %."""
 
 
 CHANGES = ("small changes inside", "parts differ", "not certainly a copy")
-"""How the words of evidence begin that tell of changes inside a picture."""
+"""Prefixes of the evidence words about changes inside a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the alignment of two pictures shows; see ``verification.verify``.
+    """The evidence for a match, from the alignment of two pictures; see ``verification.verify``.
 
     Attributes:
-        words: For a person, the left picture being the keeper: "crop: 43 % of the keeper", "mirrored", "with a border".
-        inliers: Local features that agree on one alignment.
-        bad_share: Share of the overlap's blocks whose pixels differ (0 to 1).
+        words: Evidence for the user, with the left picture as the keeper: "crop: 43 % of the keeper", "mirrored", "with
+            a border".
+        inliers: Number of local features that agree on one alignment.
+        bad_share: Share of the blocks of the overlap whose pixels differ (0 to 1).
         coverage_left: Share of the left picture that the right one shows (0 to 1).
         coverage_right: Share of the right picture that the left one shows (0 to 1).
-        words_reversed: The words for the right picture being the keeper.
-        right_is_drawn_over: Something was drawn over the right picture, a caption or a sticker; false: over the left
-            one; ``None``: over none, or it is not clear over which.
+        words_reversed: The same with the right picture as the keeper.
+        right_is_drawn_over: Whether a caption or sticker was drawn over the right picture; false for the left one, and
+            ``None`` for neither or if that is unclear.
     """
 
     words: tuple[str, ...]
@@ -96,7 +97,7 @@ class Evidence:
         return replace(self, words=self.words + more, words_reversed=self.words_reversed + more)
 
     def without_changes(self) -> Evidence:
-        """Return the same without what it says of changes inside the picture."""
+        """Return the same without the words about changes inside the picture."""
 
         def kept(words: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(each for each in words if not each.startswith(CHANGES))
@@ -121,8 +122,8 @@ class Verdict:
 
     Attributes:
         match_class: ``similar`` or ``partial``.
-        orientation: The turn that makes the left picture look like the right one.
-        evidence: What the match rests on.
+        orientation: The transform that makes the left picture look like the right one.
+        evidence: Evidence for the match.
     """
 
     match_class: MatchClass
@@ -139,8 +140,8 @@ class PairVerdict:
     """The verdict on a pair of contents, as the index keeps it.
 
     Attributes:
-        left: Number of a content.
-        right: Number of another content.
+        left: Id of a content.
+        right: Id of another content.
         verdict: The verdict, with the contents in this order; ``None``: they do not match.
     """
 
@@ -165,11 +166,11 @@ class Match:
     Attributes:
         left: One file.
         right: Another file, never the same one.
-        match_class: How it is known.
-        distance: Of the signatures, 0 the same to 1 unlike; 0 for ``identical`` and ``same-pixels``.
-        orientation: The turn that makes ``left`` look like ``right``.
-        evidence: What the verification saw, if there was one.
-        inspection: What comparing the two files in full found, if they were compared.
+        match_class: Class of the match.
+        distance: Distance of the signatures, 0 (equal) to 1; 0 for ``identical`` and ``same-pixels``.
+        orientation: The transform that makes ``left`` look like ``right``.
+        evidence: Evidence of the geometric verification, if there was one.
+        inspection: Result of the full comparison, if there was one.
     """
 
     left: IndexEntry
@@ -188,10 +189,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files joined by matches, directly or through others; groups are disjoint.
+    """Files connected by matches, directly or through others; groups are disjoint.
 
     Attributes:
-        entries: At least two, in the order of their paths.
+        entries: At least two entries, in the order of their paths.
     """
 
     entries: tuple[IndexEntry, ...]
@@ -199,13 +200,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """The first rule that decided between two files, with what it saw.
+    """The first rule that preferred one file over another, with the values that it compared.
 
     Attributes:
-        rule: The rule's published name; ``path`` when every rule called it a tie.
-        keeper_value: What the rule compared, in words for a person ("4000 x 3000").
-        redundant_value: The same of the other file.
-        sentence: Completes "Kept: ..." for a person: "larger (2.7 MiB, the other has 2.1 MiB)".
+        rule: Name of the rule; ``path`` if all rules were ties.
+        keeper_value: The compared value of the keeper, as text for the user ("4000 x 3000").
+        redundant_value: The compared value of the other file.
+        sentence: Text for the user that completes "Kept: ...": "larger (2.7 MiB, the other has 2.1 MiB)".
     """
 
     rule: str
@@ -216,11 +217,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Redundant:
-    """A file that its keeper makes superfluous.
+    """A file that its keeper makes redundant.
 
     Attributes:
-        match: From the keeper (``left``) to this file (``right``), always direct.
-        reason: Why the keeper is the better one.
+        match: The direct match of the keeper (``left``) with this file (``right``).
+        reason: The reason for which the keeper is preferred.
     """
 
     match: Match
@@ -238,7 +239,7 @@ class RankedGroup:
 
     Attributes:
         keeper: The file that stays.
-        redundant: In the order of rank, best first; never empty.
+        redundant: The redundant files by rank, best first; never empty.
     """
 
     keeper: IndexEntry

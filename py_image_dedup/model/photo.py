@@ -1,4 +1,4 @@
-"""What is known about a photo: the index entry and its parts."""
+"""The index entry of a photo and the values that it consists of."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from py_image_dedup.model.failure import Failure
 from py_image_dedup.model.file import FileStat
 
 SIGNATURE_LENGTH = 272
-"""How many of the 648 values of the image-match signature determine the others."""
+"""Number of values of the image-match signature that determine all 648."""
 
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The versions of the methods that an entry was made with; an older entry is completed by the next run.
+    """The versions of the methods that produced an entry; the next run updates an entry with older ones.
 
     Attributes:
-        media: Of decoding, facts and the canonical grey picture.
-        signature: Of the perceptual signature.
-        features: Of the local features; 0 means made without them.
+        media: Version of decoding, facts and the canonical grey picture.
+        signature: Version of the perceptual signature.
+        features: Version of the local features; 0 for an entry without them.
     """
 
     media: int
@@ -29,18 +29,17 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """What a photo says about itself.
+    """The properties of a photo that its file states.
 
     Attributes:
-        format: By content, as Pillow names it: ``JPEG``, ``PNG``, ``HEIF``.
-        width: Pixels as shown, EXIF orientation applied.
-        height: Pixels as shown.
-        exif_fields: Number of EXIF tags, those of the sub-directories counted.
-        captured: When the shutter opened, in the camera's own time (naive); with fractions of a second if the camera
-            wrote them.
+        format: Format by content, in Pillow's naming: ``JPEG``, ``PNG``, ``HEIF``.
+        width: Width in pixels as shown, with the EXIF orientation applied.
+        height: Height in pixels as shown.
+        exif_fields: Number of EXIF tags, including those of sub-directories.
+        captured: Time of exposure in the camera's local time (naive), with fractions of a second if recorded.
         camera: Maker and model.
-        has_gps: A position is stored.
-        frames: 1, or more for an animation.
+        has_gps: Whether a GPS position is stored.
+        frames: Number of frames; more than 1 for an animation.
     """
 
     format: str
@@ -54,7 +53,7 @@ class PhotoFacts:
 
     @property
     def pixels(self) -> int:
-        """Width times height."""
+        """The number of pixels."""
         return self.width * self.height
 
 
@@ -69,7 +68,7 @@ class Signature:
     values: bytes
 
     def __post_init__(self) -> None:
-        """Refuse values of another length, which would make every distance wrong."""
+        """Raise ``ValueError`` for values of another length, which would make every distance wrong."""
         if len(self.values) != SIGNATURE_LENGTH:
             raise ValueError(f"a signature has {SIGNATURE_LENGTH} values, not {len(self.values)}")
 
@@ -79,18 +78,18 @@ class IndexEntry:
     """Everything the index keeps about one file.
 
     Attributes:
-        stat: The file when it was read.
-        versions: Of the methods that made this entry.
-        digest: BLAKE3 of the file's bytes (32 bytes); none if it could not be read.
-        facts: None if the file is no picture that can be decoded.
-        signature: None for a flat picture and for one that was not decoded.
+        stat: Stat of the file when it was read.
+        versions: Versions of the methods that produced the entry.
+        digest: BLAKE3 digest of the file's bytes (32 bytes); ``None`` if it could not be read.
+        facts: Properties of the photo; ``None`` if the file cannot be decoded.
+        signature: Perceptual signature; ``None`` for a flat picture and for one that was not decoded.
         pixel_digest: Digest of the decoded pixels; computed for candidates only.
-        features: Packed local features and thumbnail, opaque here; see ``signature.features``. Taken by the index and
-            not given back with an entry, because few ask for them: see ``Store.features``.
-        failure: Why ``facts`` are missing or the picture is not whole.
-        words: Packed visual words, see ``signature.words``; of an entry that has features, and treated as they are.
+        features: Packed local features and thumbnail, opaque here; see ``features.extract``. The index stores
+            them and does not return them with an entry, because few callers need them: see ``Store.features``.
+        failure: The failure for which ``facts`` are missing or the picture is incomplete.
+        words: Packed visual words of an entry with features, see ``features.visual_words``; stored like these.
         image_data_digest: Digest of the compressed image data and all else that determines the pixels; files with equal
-            digests show the same pixels. None for formats without one, and in entries of older indexes.
+            digests show the same pixels. ``None`` for formats without one and in entries of older indexes.
     """
 
     stat: FileStat
@@ -106,11 +105,11 @@ class IndexEntry:
 
     @property
     def describes_picture(self) -> bool:
-        """Whether anything but a failure is stored about a picture, which needs the digest of the bytes behind it."""
+        """Whether the entry describes a picture, which requires the digest of the bytes."""
         digests = (self.pixel_digest, self.image_data_digest)
         return any((self.facts, self.signature, *digests, self.features, self.words))
 
     @property
     def decoded_whole(self) -> bool:
-        """Whether every pixel could be decoded; a file that is not whole is never a keeper of one that is."""
+        """Whether every pixel was decoded; an incomplete file is never the keeper of a complete one."""
         return self.facts is not None and self.failure is None

@@ -1,4 +1,4 @@
-"""What is meant to happen to the disk, and what did."""
+"""The plan of a run: the actions on files, and their outcomes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import MatchClass
 
 QUARANTINE_NAME = ".py-image-dedup-quarantine"
-"""The folder in a root where removed files wait; a scan never enters it."""
+"""Name of the quarantine folder in a root; a scan never enters it."""
 
 
 class ActionKind(StrEnum):
-    """What is done with a redundant file; ``expire`` deletes one from the quarantine for ever."""
+    """The kinds of actions on a redundant file; ``expire`` deletes a file from quarantine permanently."""
 
     MOVE = "move"
     QUARANTINE = "quarantine"
@@ -26,7 +26,7 @@ class ActionKind(StrEnum):
 
 
 class OutcomeStatus(StrEnum):
-    """What became of an action."""
+    """The status of an action after a run."""
 
     PLANNED = "planned"
     DONE = "done"
@@ -36,7 +36,7 @@ class OutcomeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """How a file came into quarantine.
+    """The origin of a file in quarantine.
 
     Attributes:
         run: The run that put it there.
@@ -53,11 +53,11 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file whose time in quarantine is over and that stays all the same.
+    """A file whose quarantine expired and that stays nevertheless.
 
     Attributes:
         path: Its path in quarantine.
-        reason: A sentence that says why it stays.
+        reason: The reason for which it stays, as a sentence.
     """
 
     path: Path
@@ -66,20 +66,20 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One step of a plan: one redundant file.
+    """One action of a plan, on one redundant file.
 
     Attributes:
         number: Its place in the plan, from 1; unique in the run.
         group: The number of its group, from 1; 0 for ``expire``, which belongs to no group.
-        kind: What to do.
-        match_class: Why it may be done; ``identical`` is checked byte by byte.
+        kind: Kind of the action.
+        match_class: Class of the match that justifies it; ``identical`` is checked byte by byte.
         source: The redundant file as it was when it was analysed.
-        source_digest: BLAKE3 of its bytes.
+        source_digest: BLAKE3 digest of its bytes.
         keeper: The file that stays, as it was when it was analysed.
-        keeper_digest: BLAKE3 of its bytes.
-        root: The root that the source was found under; its quarantine is there.
-        target: Where it goes, for ``move`` and ``quarantine``.
-        quarantined: How it came into quarantine, for ``expire``.
+        keeper_digest: BLAKE3 digest of its bytes.
+        root: The root of the source, with the quarantine folder.
+        target: The new path, for ``move`` and ``quarantine``.
+        quarantined: The origin of the file in quarantine, for ``expire``.
     """
 
     number: int
@@ -97,17 +97,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a run will do to the disk, before it does any of it.
+    """All changes that a run will make to the disk, decided before the first one is made.
 
-    Invariants: a path is a source once and never a keeper; targets are distinct; every group keeps a file.
+    Invariants: a path is a source at most once and never a keeper; targets are distinct; every group keeps a file.
 
     Attributes:
         run: The name of the run.
         roots: The folders that were searched.
-        actions: In the order in which they will be carried out.
-        prune: Folders that the run empties are removed afterwards.
+        actions: The actions in the order of execution.
+        prune: Whether folders that the run empties are removed afterwards.
         protected: Folders whose files may be keepers and are never sources.
-        target_directory: Where ``move`` moves to; files below it are never sources.
+        target_directory: The destination of ``move``; files below it are never sources.
     """
 
     run: str
@@ -120,13 +120,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What happened to one action.
+    """The outcome of one action.
 
     Attributes:
-        action: What was meant.
-        status: ``planned`` in a dry run.
-        target: Where the file is now, if it still is somewhere.
-        message: Why it was skipped or failed; empty otherwise.
+        action: The planned action.
+        status: The status; ``planned`` in a dry run.
+        target: The present path of the file, if it still exists.
+        message: The reason for which it was skipped or failed; empty otherwise.
     """
 
     action: Action

@@ -1,4 +1,4 @@
-"""What a run did: the one value that every report and the exit code are made from."""
+"""The result of a run, the only source of reports and of the exit code."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from py_image_dedup.model.plan import Kept, Outcome
 
 @dataclass(frozen=True, slots=True)
 class PhaseSummary:
-    """One phase in figures.
+    """The figures of one stage.
 
     Attributes:
-        phase: Which.
-        seconds: Wall time.
+        phase: The stage.
+        seconds: Wall time, in seconds.
         counts: Figures by name, such as ``{"analysed": 12, "unchanged": 988}``.
     """
 
@@ -29,24 +29,24 @@ class PhaseSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A whole run.
+    """The result of a whole run.
 
     Attributes:
-        run: Its name, sortable by time.
-        started: With time zone.
-        dry_run: Nothing on the disk was changed.
+        run: Name of the run, sortable by time.
+        started: Start time, with time zone.
+        dry_run: Whether no file was changed.
         roots: The folders that were searched.
-        max_distance: The bound that ``similar`` matches were searched within.
-        groups: Ranked, in the order of their keepers' paths.
-        outcomes: One per planned action, in the order of the plan.
-        failures: Files that could not be handled, with the reason.
-        phases: In the order in which they ran.
-        files: How many files counted.
-        reported: Matches of classes that are shown and never removed.
-        kept_in_quarantine: Files whose time in quarantine is over and that stay, with the reason.
+        max_distance: Largest distance of signatures that was searched, 0 to 1.
+        groups: Ranked groups, in the order of their keepers' paths.
+        outcomes: One outcome per planned action, in the order of the plan.
+        failures: Files that could not be processed.
+        phases: Figures of the stages, in the order of execution.
+        files: Number of files that took part.
+        reported: Matches between files that all stay.
+        kept_in_quarantine: Files whose quarantine expired and that stay, with the reason.
         pruned_folders: Emptied folders that were removed.
-        interrupted: Stopped by the user; what was done is kept.
-        error: Why the run failed, if it did.
+        interrupted: Whether the user stopped the run; its work so far is kept.
+        error: Cause of the failure, if the run failed.
     """
 
     run: str

@@ -1,1 +1,1 @@
-"""The stages of a run, one module each, and the run itself: count, clean up, analyse, find, rank, remove."""
+"""The stages of a run, and the run itself: count, cleanup, analyse, find, rank, inspect, remove and prune."""

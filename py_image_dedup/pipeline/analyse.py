@@ -31,7 +31,7 @@ __all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
 COMMAND: Final = command_of("py_image_dedup.features.describe")
 
 MANY: Final = 24
-"""Files per thread from which on feature extraction in the workers pays for loading OpenCV there: a quarter second."""
+"""Files per thread from which feature extraction in the workers is worth loading OpenCV there, a quarter second."""
 
 _BATCH_FILES = 256
 _BATCH_SECONDS = 2.0
@@ -44,7 +44,7 @@ _WAIT_FACTOR = 4
 
 
 def decoder_for(files: int, threads: int, *, features: bool) -> Callable[[Limits, MemoryBudget], Decoder]:
-    """Return what creates the decoders of an analysis.
+    """Return the factory of the decoders of an analysis.
 
     Args:
         files: Number of files.
@@ -177,7 +177,7 @@ def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
 
 
 class _Analysis:
-    """The state of the calling thread while others read and decode."""
+    """The work of the calling thread, while others read and decode."""
 
     def __init__(self, store: Store, options: AnalyseOptions, observer: Observer) -> None:
         self._store = store
@@ -251,8 +251,8 @@ class _Analysis:
 
     def _decode_unknown(self, pool: _Pool, read: list[tuple[OpenedFile, float]], *, stopping: bool) -> None:
         """Copy the entries of files whose content is known by its digest; have the others decoded."""
-        ask = {file.digest for file, _ in read} - self._by_digest.keys() - self._decoding.keys()
-        known = {**self._store.known(ask), **self._by_digest} if ask else self._by_digest
+        unknown = {file.digest for file, _ in read} - self._by_digest.keys() - self._decoding.keys()
+        known = {**self._store.known(unknown), **self._by_digest} if unknown else self._by_digest
         for file, seconds in read:
             same = known.get(file.digest)
             self._counts["bytes"] += file.stat.size

@@ -1,4 +1,4 @@
-"""The second phase: what the walk found against what the index knows."""
+"""The stages ``count`` and ``cleanup``: walk the roots once, and compare the files with the entries of the index."""
 
 from __future__ import annotations
 
@@ -10,20 +10,50 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted
+from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
 from py_image_dedup.model.failure import TRANSIENT, Failure, Phase
-from py_image_dedup.model.file import FileStat, Inventory, Stamp
+from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.scan.roots import topmost
+from py_image_dedup.scan.selector import Selector
+from py_image_dedup.scan.walker import walk
 from py_image_dedup.store.base import Store
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The result of the walk.
+
+    Attributes:
+        inventory: All files that count.
+        summary: Numbers of files, of their bytes, of unreadable folders, and of skipped files by reason.
+    """
+
+    inventory: Inventory
+    summary: PhaseSummary
+
+
+def count(roots: Sequence[Root], selector: Selector, *, observer: Observer, should_stop: Callable[[], bool]) -> Counted:
+    """Walk the roots once and return the files; see ``scan.walker.walk``."""
+    begin = perf_counter()
+    observer(PhaseStarted(Phase.COUNT))
+    inventory = walk(
+        roots, selector, should_stop=should_stop, advanced=lambda files: observer(PhaseAdvanced(Phase.COUNT, files))
+    )
+    counts = {"files": len(inventory), "bytes": inventory.size, "unreadable": len(inventory.failures)}
+    counts |= {"aliases": len(inventory.aliases)} if inventory.aliases else {}
+    counts |= {f"skipped-{reason}": number for reason, number in sorted(inventory.skipped.items())}
+    summary = PhaseSummary(Phase.COUNT, perf_counter() - begin, counts)
+    observer(PhaseFinished(summary))
+    return Counted(inventory, summary)
+
+
 class Absence:
-    """Tells what is gone from what is only out of sight. Not for several threads.
+    """Distinguishes deleted files from temporarily unreachable ones. Not thread-safe.
 
     Args:
-        inventory: What the walk met, and where it could not look.
+        inventory: Result of the walk, with the folders that it could not read.
     """
 
     def __init__(self, inventory: Inventory) -> None:
@@ -34,11 +64,11 @@ class Absence:
         self._empty_devices: dict[bytes, int | None] = {}
 
     def gone(self, missing: Iterable[tuple[bytes, Stamp]], should_stop: Callable[[], bool]) -> dict[bytes, Stamp]:
-        """Return those of the entries whose file is certainly gone.
+        """Return the entries whose file is certainly deleted.
 
         Args:
-            missing: Raw paths and stamps that the index has and the walk did not meet.
-            should_stop: Polled for each; what was not looked at by then is not gone.
+            missing: Raw paths and stamps of entries whose file the walk did not find.
+            should_stop: Returns whether to stop; entries that were not checked by then do not count as deleted.
         """
         gone: dict[bytes, Stamp] = {}
         for raw, stamp in missing:
@@ -56,22 +86,22 @@ class Absence:
             status = os.lstat(raw)
         except (FileNotFoundError, NotADirectoryError):
             return not self._was_on_a_disk_that_is_away(raw, stamp)
-        except OSError:  # no permission, or the disk fails: nothing is known
+        except OSError:  # no permission, or a disk error: unknown
             return False
-        return not stat.S_ISREG(status.st_mode)  # a link or a folder took its place
+        return not stat.S_ISREG(status.st_mode)  # replaced by a link or a folder
 
     def _was_on_a_disk_that_is_away(self, raw: bytes, stamp: Stamp) -> bool:
-        """Tell whether the nearest folder that is there looks like a mount point with nothing mounted on it.
+        """Return whether the nearest existing folder looks like a mount point with nothing mounted on it.
 
-        Such a folder is empty, and on another device than the file was. A folder that the user emptied is on the
-        same device.
+        Such a folder is empty and on another device than the file was. A folder that the user emptied is on the same
+        device.
         """
         folder = raw.rpartition(b"/")[0]
         device = self._empty_device(folder)
         return device is not None and device != stamp[2]
 
     def _empty_device(self, folder: bytes) -> int | None:
-        """The device of the nearest existing folder, if that is empty."""
+        """Return the device of the nearest existing folder if that is empty, else ``None``."""
         if folder not in self._empty_devices:
             self._empty_devices[folder] = self._look(folder)
         return self._empty_devices[folder]
@@ -93,12 +123,13 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What the index knew.
+    """The result of the stage ``cleanup``.
 
     Attributes:
-        stale: Files that must be read: new ones, changed ones, and those of an older method, in the order of the walk.
-        failures: What is known to be wrong with files that did not change; they are not tried again.
-        summary: Figures.
+        stale: Files that must be analysed: new and changed ones and those with entries of older versions, in the order
+            of the walk.
+        failures: Known failures of unchanged files, which are not tried again.
+        summary: Figures of the stage.
     """
 
     stale: tuple[FileStat, ...]
@@ -114,22 +145,22 @@ def cleanup(
     observer: Observer,
     should_stop: Callable[[], bool],
 ) -> Cleaned:
-    """Bring the index up to date as far as that needs no file to be read.
+    """Bring the index up to date as far as possible without reading files.
 
-    - A file with the size and time that its entry has is unchanged. If only device and inode differ (a disk was
-      mounted anew), the entry gets the new numbers; a single file with a new inode on a disk where others kept theirs
-      was written anew with its old time, and is read again.
-    - An entry whose file is gone is dropped. If a new file has the very same size, time, device and inode, the file
-      was moved, and the entry goes with it.
-    - Nothing is dropped under a folder that could not be read, or that looks like a disk which is not mounted. An
-      entry whose file is there but does not count today (excluded, another name of a counted file) is left alone.
+    - A file with the size and modification time of its entry is unchanged. If only device and inode differ because a
+      disk was remounted, the entry gets the new numbers. A single file with a new inode, on a disk where the others
+      kept theirs, was rewritten with its old time and is read again.
+    - An entry whose file is deleted is dropped. If a new file has the same size, time, device and inode, the file was
+      moved, and its entry moves with it.
+    - No entry is dropped under a folder that could not be read or looks like an unmounted disk. An entry whose file
+      exists but does not take part in this run (excluded, or another name of a file that does) is kept unchanged.
 
     Args:
-        inventory: What the walk found.
+        inventory: Result of the walk.
         store: The index.
-        current: The versions that entries are made with now. ``features`` 0 asks for none.
-        observer: Told of the beginning and the end.
-        should_stop: Polled now and then; the phase then ends early, with the index in order and files left stale.
+        current: Versions of a current entry; ``features`` 0 accepts any version of them.
+        observer: Receives the start and the end.
+        should_stop: Returns whether to end the stage early; the index is then consistent, and more files are stale.
 
     Raises:
         StoreError: The index cannot be used.
@@ -161,9 +192,9 @@ def cleanup(
 
 @dataclass(slots=True)
 class _Known:
-    """The index compared with the walk: what is not the same in both.
+    """The differences between the index and the walk.
 
-    ``pending`` are files that have no current entry, so far; what needs no reading after all is taken out again.
+    ``pending`` holds files without a current entry; files that turn out to need no analysis are removed from it.
     """
 
     pending: dict[bytes, Stamp]
@@ -172,7 +203,7 @@ class _Known:
 
 
 def _compare(stamps: Mapping[bytes, Stamp], store: Store, under: Sequence[Path], current: Versions) -> _Known:
-    """Compare every stamp: the loop that a run over an unchanged library spends its time in."""
+    """Compare all stamps; a run over an unchanged library spends most of its time in this loop."""
     known = _Known({})
     look_up = stamps.get
     unchanged: list[bytes] = []
@@ -197,7 +228,7 @@ def _compare(stamps: Mapping[bytes, Stamp], store: Store, under: Sequence[Path],
 
 
 def is_current(versions: Versions, current: Versions) -> bool:
-    """Tell whether an entry need not be made again. More than is asked for is no reason to."""
+    """Return whether an entry is current; features that are not required do not make it stale."""
     return (
         versions.media == current.media
         and versions.signature == current.signature
@@ -206,7 +237,7 @@ def is_current(versions: Versions, current: Versions) -> bool:
 
 
 def _pair_moved(gone: Mapping[bytes, Stamp], pending: Mapping[bytes, Stamp]) -> dict[bytes, bytes]:
-    """Find the new path of entries whose file is gone: old to new raw path."""
+    """Return the new raw paths of moved files by their old ones."""
     if not gone or not pending:
         return {}
     by_stamp = {stamp: raw for raw, stamp in pending.items()}
@@ -219,9 +250,9 @@ def _pair_moved(gone: Mapping[bytes, Stamp], pending: Mapping[bytes, Stamp]) -> 
 
 
 def _renumbered(stamps: Mapping[bytes, Stamp], known: _Known) -> list[bytes]:
-    """Choose the files that only got other numbers.
+    """Return the files of which only device and inode numbers changed.
 
-    Many file systems number their files anew at every mount; then all numbers of a device change, and not just some.
+    Many file systems renumber their files at every mount; then most numbers of a device change, not just a few.
     """
     if not known.same_time:
         return []
@@ -238,7 +269,7 @@ def _carry_over(
     current: Versions,
     should_stop: Callable[[], bool],
 ) -> set[bytes]:
-    """Put the entries of moved files under their new paths; return the old ones that this is done for."""
+    """Store the entries of moved files with their new paths; return the old paths for which this is done."""
     carried: set[bytes] = set()
     for some in _batches(sorted(moved)):
         if should_stop():
@@ -257,7 +288,7 @@ def _carry_over(
 
 
 def _refresh(raws: Sequence[bytes], pending: dict[bytes, Stamp], store: Store, should_stop: Callable[[], bool]) -> None:
-    """Give entries the numbers that their files have now."""
+    """Update the entries of files whose device or inode number changed."""
     for some in _batches(raws):
         if should_stop():
             return
@@ -279,7 +310,7 @@ def _with_stat(entry: IndexEntry, stat: FileStat) -> IndexEntry:
 def _known_failures(
     stamps: Mapping[bytes, Stamp], pending: dict[bytes, Stamp], store: Store, under: Sequence[Path]
 ) -> tuple[Failure, ...]:
-    """Return what is wrong with unchanged files. What may have been a passing trouble is tried again."""
+    """Return the known failures of unchanged files; files with transient ones become pending again."""
     failures: list[Failure] = []
     for entry in store.failed(under):
         raw = entry.stat.raw_path

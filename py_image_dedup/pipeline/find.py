@@ -1,4 +1,4 @@
-"""The find phase: groups the files of a run that may be duplicates of each other."""
+"""The find stage: groups the files of a run that may be duplicates of each other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CONTENTS_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of the find phase.
+    """The result of the stage.
 
     Attributes:
         groups: Disjoint groups, in the order of their first paths. Files of different groups do not match; files of one
@@ -73,7 +73,7 @@ def find(
         current: Versions of a current entry.
         options: Definition of a duplicate.
         observer: Receives the start, each picture whose pixels are compared, and the end.
-        should_stop: Returns whether to end the phase early, with an incomplete result.
+        should_stop: Returns whether to end the stage early, with an incomplete result.
         verifier: Verifies which pictures match; without it the distance of their signatures decides.
         contents: Numbers of the contents that a batch concerns, already verified; ``None``: all.
 

@@ -1,6 +1,7 @@
-"""Some files and what is near them in the index: the part of a library that a batch of new files concerns.
+"""Incremental runs: collects the part of the index that a batch of new and deleted files affects.
 
-A batch runs the same phases as a whole run, over this part: what it costs follows the batch, not the library.
+A batch goes through the same stages as a full run, over this part only: its cost grows with the batch, not with the
+library.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _REGULAR = mode.S_IFREG
 
 
 class AffectedEntries:
-    """Entries in memory that are searched as an index is. ``under`` is not asked: all of them are meant.
+    """Entries in memory with the search methods of an index. The argument ``under`` is ignored: all entries count.
 
     Args:
-        entries: Each path once.
-        store: Takes what is found out.
+        entries: Entries with distinct paths.
+        store: The index, which stores updates of entries.
     """
 
     def __init__(self, entries: Iterable[IndexEntry], store: Store) -> None:
@@ -51,16 +52,16 @@ class AffectedEntries:
 
     @property
     def content_ids(self) -> list[int]:
-        """The content ids, as the index numbers them."""
+        """The ids of the contents in the index, ascending."""
         return sorted(self._contents)
 
     @property
     def raw_paths(self) -> list[bytes]:
-        """Of the entries."""
+        """The raw paths of the entries."""
         return [entry.stat.raw_path for entry in self._entries]
 
     def put(self, entries: Sequence[IndexEntry]) -> None:
-        """Keep what was found out about entries in the index."""
+        """Store updated entries in the index."""
         self._store.put(entries)
 
     def pairs(self, max_distance: float, under: Sequence[Path] | None) -> Iterator[PairBlock]:  # noqa: ARG002
@@ -91,7 +92,7 @@ class AffectedEntries:
 
 
 def is_known(stat: FileStat, store: Store, current: Versions) -> bool:
-    """Tell whether the index describes a file as it is now, made by the present methods."""
+    """Return whether the index has a current entry of the unchanged file."""
     entry = store.get(stat.path)
     return entry is not None and entry.stat.stamp == stat.stamp and is_current(entry.versions, current)
 
@@ -103,14 +104,14 @@ def _collect(
     under: Sequence[Path],
     partners: Callable[[Iterable[bytes]], Sequence[int]] | None = None,
 ) -> list[IndexEntry]:
-    """Collect the entries of some files and of everything that may match them directly.
+    """Collect the entries of some files and of all files that may match them directly.
 
     Args:
-        raw_paths: Files that are in the index.
+        raw_paths: Raw paths of files that are in the index.
         store: The index.
-        max_distance: Of similar pictures, 0 to 1.
-        under: Where partners are looked for.
-        partners: Tells the contents that match others, by digest, for other reasons.
+        max_distance: Largest distance of similar pictures, 0 to 1.
+        under: Folders in which matches are searched.
+        partners: Function that returns the ids of contents with verified matches, by digests.
 
     Raises:
         StoreError: The index cannot be used.
@@ -137,12 +138,13 @@ def _collect(
 
 
 def collect_affected(inventory: Inventory, context: RunContext, verifier: PairVerifier | None) -> AffectedEntries:
-    """Return the files of an inventory and everything in the index that may match them directly.
+    """Return the entries of the files of an inventory and of all files that may match them directly.
 
     Args:
         inventory: Files that are in the index.
-        context: The index, and up to which distance partners are looked for.
-        verifier: Verifies the files first, and knows their partners.
+        context: The index and the options, with the largest distance of candidates.
+        verifier: The pair verifier, which verifies the files first and returns their matches; ``None`` for matching by
+            distance.
 
     Raises:
         StoreError: The index cannot be used.
@@ -160,11 +162,11 @@ def collect_affected(inventory: Inventory, context: RunContext, verifier: PairVe
 
 
 def prepare(context: RunContext, roots: Sequence[Root]) -> None:
-    """Have the index load what searches for surroundings keep in memory.
+    """Make the index load the data that searches of a batch keep in memory.
 
     Args:
-        context: As for ``collect_affected``.
-        roots: Where partners are looked for.
+        context: The index and the options.
+        roots: Folders in which matches are searched.
 
     Raises:
         StoreError: The index cannot be used.
@@ -174,18 +176,19 @@ def prepare(context: RunContext, roots: Sequence[Root]) -> None:
     if verified:
         for _ in context.store.candidates(()):
             break
-    # A search for nothing loads all the same.
+    # A search without signatures loads the data as well.
     for distance in sorted({find.distance_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
         context.store.similar((), distance, under)
 
 
 def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Selector) -> Inventory:
-    """Make the inventory of some files by looking at each: those that are there and count.
+    """Return the inventory of some files, without those that are missing or not selected.
 
     Args:
-        raw_paths: Absolute.
-        roots: As the user gave them. One that is not there, or is empty as an unmounted one is, is incomplete.
-        selector: Which files count.
+        raw_paths: Raw absolute paths of the files.
+        roots: Folders that the user configured. A folder that is missing, or is empty like an unmounted one, counts as
+            incomplete.
+        selector: Selection of the files that take part.
     """
     places, failures = resolve_roots(roots)
     settled = tuple(root for root, _ in places)
@@ -200,7 +203,7 @@ def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Se
             continue
         try:
             status = os.lstat(raw)
-        except OSError:  # gone by now, which is for the next batch to find
+        except OSError:  # deleted meanwhile: left to the next batch
             continue
         if mode.S_IFMT(status.st_mode) == _REGULAR:
             stamps[raw] = (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
@@ -210,16 +213,16 @@ def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Se
 
 
 def forget_gone(raw_paths: Iterable[bytes], inventory: Inventory, store: Store, should_stop: Callable[[], bool]) -> int:
-    """Drop the entries of files and of whole folders that are gone; keep what only seems to be.
+    """Drop the entries of deleted files and folders, but not of temporarily unreachable ones.
 
     Args:
-        raw_paths: Of files or folders that somebody saw go.
-        inventory: Says which roots are incomplete.
+        raw_paths: Raw paths of files or folders that were reported as deleted.
+        inventory: Inventory with the incomplete roots.
         store: The index.
-        should_stop: Polled.
+        should_stop: Returns whether to stop early.
 
     Returns:
-        How many entries were dropped.
+        The number of dropped entries.
 
     Raises:
         StoreError: The index cannot be used.

@@ -1,9 +1,9 @@
-"""The stage that inspects: each file that would go is compared in full with the file that would stay.
+"""The inspect stage: compares each redundant file in full with its keeper before it may be removed.
 
-Matches come from small copies of the pictures, which do not show a digit of an invoice, the later frames of an
-animation, or a closed eye. Here the files themselves are decoded, each pair of contents once ever. What the keeper does
-not have in full is not redundant; it is reported with the reason. Where the comparison shows that the other file is the
-better one, the two change places and the group is cut again.
+Matches rest on small copies of the pictures, which do not show a digit of an invoice, the later frames of an animation,
+or a closed eye. This stage decodes the files themselves, each pair of contents once ever. A file with content that its
+keeper lacks is not redundant; it is reported with the reason. Where the comparison shows that the other file is better,
+it replaces the keeper and the group is divided again.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from py_image_dedup.store.base import Store
 
 _ROUNDS: Final = 12
-"""Times that groups are cut again after new comparisons. Each settles at least one keeper of a group."""
+"""Rounds of dividing groups again after new comparisons. Each round decides at least one keeper of a group."""
 _BATCH: Final = 64
-"""Pairs whose answers are remembered together: a killed run loses so many at most."""
+"""Pairs whose results are stored together: a killed run loses this many at most."""
 _FAILURES: Final = 4
-"""Keepers that a file is compared with in vain before only the nearest files of its group are compared with it."""
+"""Unsuccessful comparisons of a file after which only the nearest files of its group are tried as keepers."""
 _NEAREST: Final = 4
 _MOVES: Final = 20
-"""Files that take the place of their keeper between two rounds; further ones wait for the next."""
+"""Largest number of files that replace their keeper in one round; further ones are left to the next round."""
 
 Locate: TypeAlias = Callable[[Match], tuple[tuple[float, ...], ...] | None]
-"""Returns where the left picture of a match lies in the right one: 3 x 3, in pixels of the files."""
+"""Function that returns the transform from the left picture of a match to the right one: 3 x 3, in file pixels."""
 
 DigestPair: TypeAlias = tuple[bytes, bytes]
 
@@ -57,10 +57,10 @@ _CLASSES: Final[Mapping[Finding, MatchClass]] = {
     Finding.DIFFERENT: MatchClass.NOT_THE_SAME,
     Finding.PARTIAL: MatchClass.PARTIAL,
 }
-"""The classes of matches that are not what small copies of the pictures made of them."""
+"""Classes of matches by the outcomes of the full comparison that change them."""
 
 _SAME_PHOTO: Final = frozenset({Finding.COVERED, Finding.EDITED, Finding.MORE, Finding.BOTH_HAVE_MORE})
-"""Outcomes of which the evidence for an original counts: another shot was not made from this one."""
+"""Outcomes for which the evidence about the original is valid: another shot is not derived from this one."""
 
 _TOO_MANY: Final = Inspection(
     Finding.UNDECIDED,
@@ -71,15 +71,15 @@ _NOT_REACHED: Final = Inspection(Finding.UNDECIDED, "It was not compared in full
 
 @dataclass(slots=True)
 class Inspector:
-    """Comparisons of pairs of contents in full, each made once ever. For one thread.
+    """Compares pairs of contents in full, each pair once ever. Not thread-safe.
 
     Attributes:
-        store: Remembers what was found.
-        pool: Compares files.
-        locate: Finds where a part lies in the whole.
+        store: The index, which stores the results.
+        pool: Processes that compare files.
+        locate: Function that locates a part in the whole picture.
         observer: Receives the progress by pair.
-        should_stop: Polled; when true, no further pair is begun.
-        compared: Pairs that were compared now.
+        should_stop: Returns whether to stop; no further pair is then started.
+        compared: Number of pairs compared in this run.
     """
 
     store: Store
@@ -93,16 +93,16 @@ class Inspector:
     _placed: set[bytes] = field(default_factory=set)
 
     def found(self, match: Match) -> Inspection | None:
-        """Return what is known about a match; ``None`` if its files were not compared."""
+        """Return the result for a match; ``None`` if its files were not compared."""
         return self._known.get(_pair(match))
 
     @property
     def placed(self) -> Collection[bytes]:
-        """The digests of contents that a comparison in full told to be better or worse than another, or equal."""
+        """The digests of contents that a full comparison found better or worse than another, or equal to it."""
         return self._placed
 
     def origin(self, left: IndexEntry, right: IndexEntry) -> Original | None:
-        """Return which of two files the other was made from; ``None`` if they were not compared."""
+        """Return which of two files the other is derived from; ``None`` if they were not compared."""
         if left.digest is None or right.digest is None:
             return None
         found = self._known.get((left.digest, right.digest))
@@ -112,21 +112,21 @@ class Inspector:
         return found.original.reversed() if found is not None and found.outcome in _SAME_PHOTO else None
 
     def failures(self, match: Match) -> int:
-        """Return how many keepers the right file was compared with in vain."""
+        """Return the number of keepers for which the right file turned out not to be redundant."""
         return self._failures[_pair(match)[1]]
 
     def inspect(self, matches: Sequence[Match]) -> None:
-        """Compare the files of matches, unless the index knows already what comes of it."""
+        """Compare the files of matches, except those with a stored result."""
         wanted = {_pair(match): match for match in matches if _pair(match) not in self._known}
         self._recall(wanted)
         self._compare({self._question(match): pair for pair, match in wanted.items()})
 
     def decide(self, action: Action) -> Inspection | None:
-        """Return what is known about the files of an action; ``None`` if they were not compared."""
+        """Return the result for the files of an action; ``None`` if they were not compared."""
         return self._known.get((action.keeper_digest, action.source_digest))
 
     def inspect_actions(self, actions: Sequence[Action]) -> None:
-        """Compare the files of actions, unless the index knows already what comes of it."""
+        """Compare the files of actions, except those with a stored result."""
         wanted = {(action.keeper_digest, action.source_digest): action for action in actions}
         self._recall(wanted)
         self._compare({self._question_of(action): pair for pair, action in wanted.items()})
@@ -143,7 +143,7 @@ class Inspector:
         return Question(action.keeper, action.source, transform=transform)
 
     def _have_same_pixels(self, action: Action) -> bool:
-        """Return whether the index confirms what a plan, which may have been edited, says of the pixels."""
+        """Return whether the index confirms the equal pixels that a plan, which may have been edited, claims."""
         keeper, source = self.store.get(action.keeper.path), self.store.get(action.source.path)
         if keeper is None or source is None:
             return False
@@ -151,7 +151,7 @@ class Inspector:
         return is_current and keeper.pixel_digest is not None and keeper.pixel_digest == source.pixel_digest
 
     def _recall(self, wanted: dict[DigestPair, Any]) -> None:
-        """Take what the index knows already, and leave the other pairs in ``wanted``."""
+        """Load the stored results, and leave the other pairs in ``wanted``."""
         for pair, data in self.store.inspections(VERSION, wanted.keys()).items():
             inspection = decode(data)
             if inspection is not None:
@@ -194,14 +194,14 @@ class Inspector:
 
 @dataclass(frozen=True, slots=True)
 class InspectedMatcher:
-    """Matches with what comparing the files in full made of them.
+    """A matcher whose matches include the results of full comparisons.
 
     Attributes:
-        matcher: Decides which files match.
-        inspector: Knows what was compared.
+        matcher: The matcher that decides which files match.
+        inspector: The inspector with the results.
         removable: Classes that make a file redundant; matches of other classes are not compared.
-        entries: The group, best first.
-        is_final: Pairs that were not compared do not make a file redundant.
+        entries: Files of the group, best first.
+        is_final: Whether pairs that were not compared no longer make a file redundant.
     """
 
     matcher: Matcher
@@ -211,11 +211,11 @@ class InspectedMatcher:
     is_final: bool = False
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
-        """Return for each of the others its match with the keeper; see ``Matcher.matches``."""
+        """Return the match of each other file with the keeper; see ``Matcher.matches``."""
         return [None if match is None else self._inspected(match) for match in self.matcher.matches(keeper, others)]
 
     def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
-        """See ``Matcher.dominated``."""
+        """Return the dominated files; see ``Matcher.dominated``."""
         return self.matcher.dominated(entries)
 
     def _inspected(self, match: Match) -> Match:
@@ -229,37 +229,37 @@ class InspectedMatcher:
         return match if found is None else with_inspection(match, found)
 
     def _is_hopeless(self, match: Match) -> bool:
-        """Whether a file was compared with several keepers in vain and others of the group are nearer to it."""
+        """Return whether comparisons with several keepers failed and other files of the group are nearer."""
         is_tired = self.inspector.failures(match) >= _FAILURES
         return is_tired and match.left.digest not in _nearest(match.right, self.entries)
 
 
 def needs_inspection(match: Match, removable: frozenset[MatchClass]) -> bool:
-    """Return whether the right file of a match may go only after the two files were compared in full."""
+    """Return whether the right file of a match may be removed only after a full comparison of the two."""
     if match.match_class is MatchClass.IDENTICAL or match.inspection is not None:
         return False
     return match.match_class in removable and match.left.digest is not None and match.right.digest is not None
 
 
 def with_inspection(match: Match, found: Inspection) -> Match:
-    """Return a match with what was found, in the class that it then has."""
+    """Return a match with the result of the full comparison, in the class that follows from it."""
     match_class = _CLASSES.get(found.outcome, match.match_class)
     if match.match_class is MatchClass.PARTIAL and match_class is MatchClass.EDITED:
         match_class = MatchClass.PARTIAL
     evidence = match.evidence
     if evidence is not None and found.is_removable:
-        # In full there is no difference where the small copies seemed to have one.
+        # The full comparison refutes differences that the small copies seemed to have.
         evidence = evidence.without_changes()
     return replace(match, match_class=match_class, evidence=evidence, inspection=found)
 
 
 def inspect_groups(ranked: Ranked, group_ranker: GroupRanker, context: RunContext) -> Ranked:
-    """Compare in full what would go, with as many processes as the run has threads; see ``inspect``.
+    """Compare redundant files in full, with as many processes as the run has threads; see ``inspect``.
 
     Args:
-        ranked: The groups as the stage ``rank`` cut them.
-        group_ranker: Cuts a group again.
-        context: The index, the options, and whom to report to.
+        ranked: Groups from the stage ``rank``.
+        group_ranker: The ranker that divides a group again.
+        context: Dependencies of the run.
 
     Raises:
         StoreError: The index cannot be used.
@@ -277,8 +277,8 @@ def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, 
     """Compare the files of a saved plan in full with their keepers before it is carried out.
 
     Args:
-        plan: The plan, perhaps edited by hand.
-        context: The index, the options, and whom to report to.
+        plan: The plan, which may have been edited by hand.
+        context: Dependencies of the run.
 
     Returns:
         The plan with the actions that may be carried out, and the outcomes of the others.
@@ -318,7 +318,7 @@ def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, 
 
 
 def _may_be_carried_out(action: Action, found: Inspection | None) -> bool:
-    """Whether an action is of the class that its files have when they are compared in full."""
+    """Return whether a full comparison confirms the class of an action."""
     if found is None or not leaves_nothing(found):
         return False
     return found.is_removable or _CLASSES[found.outcome] is action.match_class
@@ -329,8 +329,8 @@ def _refusal(found: Inspection | None) -> str:
 
 
 def _locate(store: Store, match: Match) -> tuple[tuple[float, ...], ...] | None:
-    """Return where the left picture lies in the right one, in pixels of the files, as their features say."""
-    # Not at the top: it brings what verifies pictures, and few runs have parts to remove.
+    """Return the transform from the left picture to the right one, in pixels of the files, from their features."""
+    # Not at the top: it loads geometric verification, and few runs have parts of pictures to remove.
     from py_image_dedup.features.extract import unpack
     from py_image_dedup.verification.picture import Picture
     from py_image_dedup.verification.verify import locate
@@ -352,7 +352,7 @@ def _locate(store: Store, match: Match) -> tuple[tuple[float, ...], ...] | None:
 
 
 def _to_pixels(size: tuple[float, float], facts: PhotoFacts) -> Float64Array:
-    """Return the map from a thumbnail, whose corner is the origin, to pixels whose centres are whole numbers."""
+    """Return the transform from a thumbnail, whose corner is the origin, to pixels whose centres are integers."""
     across, down = facts.width / size[0], facts.height / size[1]
     return np.array([[across, 0, -0.5], [0, down, -0.5], [0, 0, 1]], dtype=np.float64)
 
@@ -365,14 +365,14 @@ def inspect(
     observer: Observer,
     should_stop: Callable[[], bool],
 ) -> Ranked:
-    """Compare the files that would go in full with their keepers, and keep those that have something of their own.
+    """Compare redundant files in full with their keepers, and keep those with content of their own.
 
     Args:
-        ranked: The groups as the stage ``rank`` cut them.
-        group_ranker: Orders and cuts a group again; its ranker knows what the inspector found.
-        inspector: Compares files.
-        observer: Receives the beginning, the progress by pair, and the end.
-        should_stop: Polled; when true, pairs that were not compared are not redundant.
+        ranked: Groups from the stage ``rank``.
+        group_ranker: The ranker that orders and divides a group again; it uses the results of the inspector.
+        inspector: The inspector that compares files.
+        observer: Receives the start, the progress by pair, and the end.
+        should_stop: Returns whether to stop; files that were not compared are then not redundant.
     """
     begin = perf_counter()
     stage = _Stage(group_ranker, inspector)
@@ -415,12 +415,13 @@ def inspect(
 
 @dataclass(slots=True)
 class _Stage:
-    """Cuts groups by what is known so far.
+    """Divides groups by the results so far.
 
     Attributes:
-        group_ranker: Orders and cuts one group.
-        inspector: Knows what was compared.
-        better: Contents that stay instead of others, which lack something: digests of both, in the order of discovery.
+        group_ranker: The ranker that orders and divides one group.
+        inspector: The inspector with the results.
+        better: Pairs of digests, in the order of discovery: the first content stays instead of the second, which lacks
+            something.
     """
 
     group_ranker: GroupRanker
@@ -431,7 +432,7 @@ class _Stage:
         return needs_inspection(match, self.group_ranker.removable)
 
     def cut(self, ordering: Ordering) -> tuple[KeeperGroups, Ordering]:
-        """Order a group by the evidence so far, and cut it; a keeper that lacks something yields to what it lacks."""
+        """Order and divide a group by the results so far; a keeper is replaced by a file whose content it lacks."""
         ordering = self._ordered(ordering)
         cut = self.group_ranker.cut(ordering, self._matcher(ordering))
         for _ in range(_MOVES):

@@ -1,4 +1,4 @@
-"""Whether the index knows a picture that need not be in it: one question, outside of any run."""
+"""Looks up single files in the index without adding them to it, outside of any run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Neighbour, Store
 from py_image_dedup.verification.picture import Picture
 
-_ASKED = -1
-"""Stands for the picture in question where contents have numbers."""
+_QUERY = -1
+"""Stands for the content id of the queried picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the index says about a file.
+    """The result of a lookup.
 
     Attributes:
-        matches: From the file (``left``) to files that are still as the index knows them, the surest first.
-        problem: Why the file could not be read; empty if it could.
+        matches: Matches of the file (``left``) with unchanged files of the index, the most certain first.
+        problem: The reason for which the file could not be read; empty if it could.
     """
 
     matches: tuple[Match, ...] = ()
@@ -38,17 +38,17 @@ class Answer:
 
     @property
     def is_known(self) -> bool:
-        """Whether the same picture is there; a part of it, or one that it is a part of, is not the same."""
+        """Whether the index has the same picture; a partial match does not count."""
         return any(match.match_class is not MatchClass.PARTIAL for match in self.matches)
 
 
 class Lookup:
-    """Compares files with what the index knows of others. For one thread; changes nothing.
+    """Compares files with the entries of the index, which it does not change. Not thread-safe.
 
     Args:
         store: The index.
-        decoder: Reads the files.
-        options: What matches.
+        decoder: Decoder of the files.
+        options: Options that define a duplicate.
     """
 
     def __init__(self, store: Store, decoder: Decoder, options: FindOptions) -> None:
@@ -58,10 +58,10 @@ class Lookup:
         self._verifier = verification_method(options)
 
     def ask(self, file: Path) -> Answer:
-        """Read a file and look for it.
+        """Read a file and return its matches in the index.
 
         Args:
-            file: Absolute.
+            file: Absolute path.
 
         Raises:
             StoreError: The index cannot be used.
@@ -72,7 +72,7 @@ class Lookup:
                 try:
                     decoded = self._decoder.decode(opened)
                 except MediaError as error:
-                    # Bytes that no decoder understands may still be the bytes of a file that the index knows.
+                    # A file that cannot be decoded may still have the same bytes as a file in the index.
                     matches = tuple(self._identical(entry))
                     return Answer(matches, "" if matches else error.message)
         except MediaError as error:
@@ -98,7 +98,7 @@ class Lookup:
             yield from (Match(entry, other, MatchClass.IDENTICAL) for other in _present(same, entry))
 
     def _near(self, entry: IndexEntry, near: Sequence[Neighbour]) -> Iterator[Match]:
-        """All files that match by distance, those with the same bytes apart."""
+        """Yield the matches by distance, except with files that have the same bytes."""
         contents = self._store.contents([each.content_id for each in near], None)
         for each in near:
             for other in _present(contents.get(each.content_id, ()), entry):
@@ -106,24 +106,24 @@ class Lookup:
                     yield Match(entry, other, MatchClass.SIMILAR, each.distance, each.orientation)
 
     def _verified(self, entry: IndexEntry, features: Features, near: Sequence[Neighbour]) -> Iterator[Match]:
-        """All files that are proven to match, those with the same bytes apart."""
+        """Yield the verified matches, except with files that have the same bytes."""
         (sharing,) = self._store.candidates_for([pack_words(features)])
         numbers = sorted({*sharing, *(each.content_id for each in near)})
         others = self._store.features(numbers)
         contents = self._store.contents(numbers, None)
-        asked = Picture(features)
+        query = Picture(features)
         for number in numbers:
             files = [each for each in _present(contents.get(number, ()), entry) if each.digest != entry.digest]
             if not files or number not in others:
                 continue
-            verdict = self._verifier.verify(asked, Picture(unpack(others[number])))
+            verdict = self._verifier.verify(query, Picture(unpack(others[number])))
             if verdict is not None:
-                pair = PairVerdict(_ASKED, number, verdict)
-                yield from (as_match(pair, entry, other, left_is=_ASKED) for other in files)
+                pair = PairVerdict(_QUERY, number, verdict)
+                yield from (as_match(pair, entry, other, left_is=_QUERY) for other in files)
 
 
-def _present(found: Iterable[IndexEntry], asked: IndexEntry) -> Iterator[IndexEntry]:
-    """Yield the entries whose file is there, is what the index knows, and is not the very file that was asked about."""
+def _present(found: Iterable[IndexEntry], query: IndexEntry) -> Iterator[IndexEntry]:
+    """Yield the entries whose file exists, is unchanged, and is not the queried file itself."""
     for entry in found:
         stat = entry.stat
         try:
@@ -131,5 +131,5 @@ def _present(found: Iterable[IndexEntry], asked: IndexEntry) -> Iterator[IndexEn
         except OSError:
             continue
         same = (now.st_size, now.st_mtime_ns) == (stat.size, stat.mtime_ns)
-        if same and (now.st_dev, now.st_ino) != (asked.stat.device, asked.stat.inode) and stat.path != asked.stat.path:
+        if same and (now.st_dev, now.st_ino) != (query.stat.device, query.stat.inode) and stat.path != query.stat.path:
             yield entry

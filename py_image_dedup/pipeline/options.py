@@ -1,4 +1,4 @@
-"""What a run does, phase by phase. Here and not with the phases, which bring what they work with."""
+"""The options of a run and its stages, kept apart from the stages so that importing them stays cheap."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 _NANOSECONDS = 1_000_000_000
 
 VERSIONS = Versions(media=MEDIA_VERSION, signature=SIGNATURE_VERSION)
-"""Of the methods that entries are made with, if without features; an entry with others is stale."""
+"""Versions of the methods that produce entries without features; an entry with others is stale."""
 
 
 NEAR = 0.10
-"""Signatures of the same pixels in a JPEG and in another format are not further apart than this, as a rule.
+"""Usual upper bound of the distance of signatures of the same pixels in a JPEG and in another format.
 
-A JPEG's grey picture comes from its coefficients at a reduced scale, another format's from its pixels. Measured were 0
-for small photos, up to 0.055 for those of a phone, up to 0.09 for nearly white scans and 0.115 for one of 60 of them;
-such a pair is similar, if anything. Between files of one format equal pixels give equal signatures.
+A JPEG's grey picture comes from its coefficients at a reduced scale, another format's from its pixels. Measured
+distances are 0 for small photos, up to 0.055 for photos of a phone, up to 0.09 for nearly white scans and 0.115 for one
+of 60 of these; such a pair counts as similar at best. In files of one format equal pixels give equal signatures.
 """
 
 
@@ -49,12 +49,12 @@ def _cpus() -> int:
 
 @dataclass(frozen=True, slots=True)
 class AnalyseOptions:
-    """How files are analysed.
+    """Options of the stage ``analyse``.
 
     Attributes:
-        threads: How many decode at a time; as many as there are CPUs for this process, if not given.
-        limits: What one file may cost.
-        features: Local features are computed too: what crops and verified matches are found by.
+        threads: Number of files that are decoded at a time; by default the number of CPUs of this process.
+        limits: Cost limits of one file.
+        features: Whether local features are extracted, with which crops and verified matches are found.
     """
 
     threads: int = field(default_factory=_cpus)
@@ -63,30 +63,32 @@ class AnalyseOptions:
 
     @property
     def versions(self) -> Versions:
-        """The versions of the methods that are used; an entry with others is stale."""
+        """The versions of the methods in use; an entry with others is stale."""
         return replace(VERSIONS, features=FEATURES_VERSION) if self.features else VERSIONS
 
 
 class Matching(StrEnum):
-    """How similar pictures are told from others."""
+    """The methods of matching similar pictures: by distance of signatures, or by geometric verification."""
 
     DISTANCE = "distance"
     VERIFIED = "verified"
 
 
 MAX_DISTANCE: Mapping[Matching, float] = {Matching.DISTANCE: 0.10, Matching.VERIFIED: 0.35}
-"""How far apart signatures may be where nobody said so: as the reference program has it where the distance decides,
-and up to where it finds copies that share no visual words where a match is proven anyway."""
+"""Default bounds of the distance of signatures. Where the distance decides, it is that of the reference program; where
+matches are verified, it is large enough to find copies that share no visual words."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationMethod:
-    """How two pictures are proven to match.
+    """A method that verifies whether two pictures match.
 
     Attributes:
-        verify: Lays one picture on another one; ``None`` if they do not match. Called from several threads at once.
-        version: Of the method: grows when the same two pictures may get another verdict.
-        command: Starts a process that does the same, as ``verification.worker`` does; none if there is no such.
+        verify: Function that aligns two pictures and returns the verdict; ``None`` if they do not match. It is called
+            from several threads at once.
+        version: Version of the method; it grows when a pair of pictures may get another verdict.
+        command: Command of a worker process that does the same, such as ``verification.worker``; empty if there is
+            none.
     """
 
     verify: Callable[[Picture, Picture], Verdict | None]
@@ -96,19 +98,20 @@ class VerificationMethod:
 
 @dataclass(frozen=True, slots=True)
 class FindOptions:
-    """What counts as a duplicate.
+    """Options of the stage ``find``, which define a duplicate.
 
     Attributes:
-        max_distance: Of signatures, 0 (the same) to 1 (unlike). Where matches are verified: up to which distance two
-            pictures are looked at for it; what shares visual words is looked at in any case. ``None``: as
-            ``MAX_DISTANCE`` has it.
-        scope: Among which files duplicates are looked for.
-        max_file_modification_time_diff: Seconds; files further apart in time are no duplicates.
-        compare_pixels: Tell files with the same pixels from similar ones. It decodes candidates whole, once ever.
-        threads: How many candidates are decoded at a time.
-        limits: What one may cost.
-        matching: How similar pictures are told from others. ``verified`` needs an analysis with features.
-        verifier: What matches are proven with where matching is ``verified``; ``verification.verify`` if not given.
+        max_distance: Largest distance of signatures, 0 (equal) to 1, of two pictures that match or, where matches are
+            verified, are candidates; contents that share visual words are candidates at any distance. ``None`` for the
+            default in ``MAX_DISTANCE``.
+        scope: Scope within which files are compared.
+        max_file_modification_time_diff: Largest difference of modification times, in seconds, of two duplicates.
+        compare_pixels: Whether files with the same pixels are separated from similar ones. Candidates are decoded in
+            full for it, each once ever.
+        threads: Number of candidates that are decoded at a time.
+        limits: Cost limits of one candidate.
+        matching: Method of matching similar pictures; ``verified`` needs an analysis with features.
+        verifier: Method of verification where matching is ``verified``; ``verification.verify`` by default.
     """
 
     max_distance: float | None = None
@@ -122,32 +125,33 @@ class FindOptions:
 
     @property
     def distance_bound(self) -> float:
-        """Up to which distance signatures count."""
+        """The largest distance of signatures that counts, 0 to 1."""
         return MAX_DISTANCE[self.matching] if self.max_distance is None else self.max_distance
 
     @property
     def eligibility(self) -> Eligibility:
-        """Which files may match at all."""
+        """The condition under which two files may match at all."""
         seconds = self.max_file_modification_time_diff
         return Eligibility(None if seconds is None else round(seconds * _NANOSECONDS))
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run does, phase by phase.
+    """Options of a run.
 
     Attributes:
-        selector: Which files count.
-        analyse: How files are read.
-        find: What counts as a duplicate.
-        inspect: Compare every file in full with its keeper before it counts as redundant; without, groups are the quick
-            answer of small copies of the pictures, and nothing is removed but files with the same bytes.
-        rules: Which file of a group stays: the first rule that tells two files apart decides.
-        identical_rules: Rules that choose among files with the same bytes, the weightiest first.
-        removal: What happens to the others.
-        quarantine_days: How long removed files wait in quarantine before a later run deletes them; ``None``: for ever.
-        state_directory: Where runs leave their plans and journals, and what one run at a time may use. Without it
-            there are dry runs only.
+        selector: Selection of the files that take part.
+        analyse: Options of the stage ``analyse``.
+        find: Options of the stage ``find``.
+        inspect: Whether every file is compared in full with its keeper before it counts as redundant. Otherwise groups
+            rest on small copies of the pictures, and only dry runs are possible.
+        rules: Rules that choose the keeper of a group: the first rule that prefers one of two files decides.
+        identical_rules: Rules that choose among files with the same bytes, the most important first.
+        removal: Options of the removal of redundant files.
+        quarantine_days: Days that removed files stay in quarantine before a later run deletes them; ``None`` to keep
+            them.
+        state_directory: Folder of the plans and journals of runs, used by one run at a time. Without it only dry runs
+            are possible.
     """
 
     selector: Selector = field(default_factory=lambda: Selector(EXTENSIONS))
@@ -162,7 +166,7 @@ class Options:
 
     @property
     def walked(self) -> Selector:
-        """Which files count in this run: what was moved away as a duplicate must not come back as a find."""
+        """The selection of this run: files in the target directory of removed duplicates must not be found again."""
         target = self.removal.target_directory
         if target is None:
             return self.selector
@@ -170,19 +174,20 @@ class Options:
 
 
 Confirm: TypeAlias = Callable[[Plan, Sequence[RankedGroup]], bool]
-"""Asked once, before anything is removed; ``False`` makes the run a dry one."""
+"""Function that returns whether to carry out a plan; ``False`` makes the run a dry run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run works with.
+    """The dependencies of a run.
 
     Attributes:
         store: The index.
-        options: What it does.
-        observer: Told of everything, from several threads.
-        should_stop: Polled by all long work.
-        confirm: Asked once, before anything is removed.
+        options: Options of the run.
+        observer: Receives the events, from several threads.
+        should_stop: Returns whether to stop, called often.
+        confirm: Returns whether to remove files, called once before the first removal; ``None`` to remove them
+            unasked.
     """
 
     store: Store

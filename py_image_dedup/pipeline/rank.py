@@ -1,4 +1,4 @@
-"""The stage that ranks: each group gets its keepers, and every redundant file the reason why its keeper is better."""
+"""The rank stage: chooses the keepers of each group, and a reason for each redundant file."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _UNDRAWN = Reason(
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """The files of a group in the order in which they are to stay.
+    """The files of a group in order of preference.
 
     Attributes:
-        ranking: The order of the rules, which gives the reasons.
-        entries: The order that decides, best first.
-        dominated: Raw paths of files that another one is better than whatever the rules say.
+        ranking: Ranking by the rules, with the reasons.
+        entries: Final order, best first.
+        dominated: Raw paths of files that rank behind all others, regardless of the rules.
     """
 
     ranking: Ranking
@@ -47,12 +47,12 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class GroupRanker:
-    """Cuts groups into keepers and the files that match them directly.
+    """Divides groups into keepers and the files that match them directly.
 
     Attributes:
-        matcher: Decides which files match.
-        ranker: Decides which file is better.
-        removable: Classes of matches that make a file redundant; others are reported.
+        matcher: The matcher that decides which files match.
+        ranker: The ranker that decides which file is better.
+        removable: Classes of matches that make a file redundant; matches of others are reported.
     """
 
     matcher: Matcher
@@ -63,24 +63,24 @@ class GroupRanker:
         """Order the files of a group, best first.
 
         Args:
-            group: The files.
-            compared: Digests of files that were compared in full: what small copies of the pictures say of borders and
-                overlays is superseded by what was found then.
+            group: The group.
+            compared: Digests of files that were compared in full: the results supersede the evidence of small copies
+                about borders and overlays.
         """
         ranking = self.ranker.rank(group.entries)
         doubtful = [entry.stat.raw_path for entry in ranking.entries if entry.digest in compared]
         dominated = self.matcher.dominated(ranking.entries).difference(doubtful)
-        # Whatever the rules say of a part, it is the whole picture that stays; and what is larger by its border only,
-        # or was drawn over, is no better than what it was made from.
+        # Regardless of the rules, the whole picture stays rather than a part of it, and the original rather than a copy
+        # that is larger by its border only or has an overlay.
         ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in dominated)
         return Ordering(ranking, tuple(ordered), dominated)
 
     def cut(self, ordering: Ordering, matcher: Matcher | None = None) -> KeeperGroups:
-        """Cut an ordered group.
+        """Divide an ordered group into keepers and the files that match them directly.
 
         Args:
-            ordering: The group.
-            matcher: Decides which files match instead of the own one.
+            ordering: The ordered group.
+            matcher: The matcher to use instead of the one of this object.
         """
         return group_around_keepers(
             ordering.entries,
@@ -92,11 +92,11 @@ class GroupRanker:
 
 @dataclass(frozen=True, slots=True)
 class RankedCandidates:
-    """A group as it was ordered and cut.
+    """An ordered and divided group.
 
     Attributes:
-        ordering: Its files in order.
-        keeper_groups: The keepers and what they make redundant.
+        ordering: The files in order of preference.
+        keeper_groups: The keepers and the files that they make redundant.
     """
 
     ordering: Ordering
@@ -105,13 +105,13 @@ class RankedCandidates:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """The files that stay, and those that need not.
+    """The result of the stages ``rank`` and ``inspect``.
 
     Attributes:
-        candidates: The groups as they were cut, in the order in which they were found.
-        groups: Disjoint, in the order of their keepers' paths.
+        candidates: The divided groups, in the order in which they were found.
+        groups: Disjoint ranked groups, in the order of their keepers' paths.
         reported: Matches between files that both stay, in the order of their paths.
-        summary: Figures.
+        summary: Figures of the stage.
     """
 
     candidates: tuple[RankedCandidates, ...]
@@ -123,13 +123,13 @@ class Ranked:
 def rank(
     groups: Sequence[Group], group_ranker: GroupRanker, *, observer: Observer, should_stop: Callable[[], bool]
 ) -> Ranked:
-    """Cut groups into keepers and the files that match them directly.
+    """Divide groups into keepers and the files that match them directly.
 
     Args:
-        groups: As the stage ``find`` returns them.
-        group_ranker: Orders and cuts one group.
-        observer: Receives the beginning, the progress by group, and the end.
-        should_stop: Polled before each group; when true, the rest is left out.
+        groups: Groups from the stage ``find``.
+        group_ranker: The ranker that orders and divides one group.
+        observer: Receives the start, the progress by group, and the end.
+        should_stop: Returns whether to stop, called before each group; the remaining groups are then left out.
     """
     begin = perf_counter()
     observer(PhaseStarted(Phase.RANK, len(groups), "groups"))
@@ -161,7 +161,7 @@ def collect(candidates: Iterable[RankedCandidates]) -> tuple[tuple[RankedGroup, 
 
 
 def counts_of(groups: Sequence[RankedGroup], reported: Sequence[Match]) -> dict[str, int]:
-    """Return the figures of a summary: groups, redundant files, matches that are only reported."""
+    """Return the figures of a summary: numbers of groups, redundant files and reported matches."""
     return {
         "groups": len(groups),
         "redundant": sum(len(group.redundant) for group in groups),
@@ -187,12 +187,12 @@ def _reason(ordering: Ordering, match: Match) -> Reason:
 
 @dataclass(frozen=True, slots=True)
 class PartialPair:
-    """Two contents of which one shows a part of the other.
+    """A pair of contents of which one shows a part of the other.
 
     Attributes:
         verdict: The verdict on the two contents.
-        left: The files of the verdict's left content that may match those of the right one, in the order of paths.
-        right: The files of the right one.
+        left: Files of the left content that may match those of the right one, in the order of paths.
+        right: Files of the right content, likewise.
     """
 
     verdict: PairVerdict
@@ -201,14 +201,14 @@ class PartialPair:
 
 
 def with_partial(ranked: Ranked, pairs: Iterable[PartialPair], eligibility: Eligibility) -> tuple[Match, ...]:
-    """Return what is reported of a run: what ranking left, and one match of each pair, between files that stay.
+    """Return the reported matches of a run: those of the ranking, and one per partial pair, between files that stay.
 
-    A pair of which all files of one side are redundant is left out: its keeper shows the same, and is told instead.
+    A pair is left out if all files of one side are redundant: their keeper shows the same and is reported instead.
 
     Args:
-        ranked: The groups, and other matches to report.
-        pairs: What was found.
-        eligibility: Keeps files apart.
+        ranked: The ranked groups and the matches that they report.
+        pairs: Partial pairs from the stage ``find``.
+        eligibility: Condition under which two files may match.
     """
     redundant = {each.entry.stat.raw_path for group in ranked.groups for each in group.redundant}
 
@@ -216,8 +216,8 @@ def with_partial(ranked: Ranked, pairs: Iterable[PartialPair], eligibility: Elig
         return entry.stat.raw_path not in redundant
 
     found = [match for pair in pairs if (match := _match(pair, stays, eligibility)) is not None]
-    told = {(match.left.stat.raw_path, match.right.stat.raw_path): match for match in (*found, *ranked.reported)}
-    return tuple(told[paths] for paths in sorted(told))
+    by_paths = {(match.left.stat.raw_path, match.right.stat.raw_path): match for match in (*found, *ranked.reported)}
+    return tuple(by_paths[paths] for paths in sorted(by_paths))
 
 
 def _match(pair: PartialPair, stays: Callable[[IndexEntry], bool], eligibility: Eligibility) -> Match | None:

@@ -1,4 +1,4 @@
-"""The stage that removes: ranked groups become a plan, and a plan is carried out or shown."""
+"""The remove and prune stages: make the plan for ranked groups, carry it out, and remove emptied folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore
+from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
@@ -25,11 +25,11 @@ from py_image_dedup.store.base import Store
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What the phase did.
+    """The result of the stage ``remove``.
 
     Attributes:
-        outcomes: One an action, in the order of the plan.
-        summary: ``actions``, and how many ended how: ``planned``, ``done``, ``skipped``, ``failed``.
+        outcomes: One outcome per action, in the order of the plan.
+        summary: Number of ``actions``, and of outcomes by status: ``planned``, ``done``, ``skipped``, ``failed``.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -38,12 +38,12 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinePolicy:
-    """When files in quarantine may be deleted.
+    """The policy for deleting files from quarantine.
 
     Attributes:
-        days: The time that a file waits at least.
-        now: The time of the run, with time zone.
-        store: The index, which knows further copies of keepers.
+        days: Minimum time in quarantine, in days.
+        now: Time of the run, with time zone.
+        store: The index, with further copies of keepers.
     """
 
     days: float
@@ -53,11 +53,11 @@ class QuarantinePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What the stage is about to do.
+    """A saved plan, with the quarantined files that it keeps.
 
     Attributes:
-        plan: Every action, also those that delete files from the quarantine.
-        kept: Files whose time in quarantine is over and that stay.
+        plan: The plan, including actions that delete files from quarantine.
+        kept: Files whose quarantine expired and that stay.
     """
 
     plan: Plan
@@ -72,15 +72,15 @@ def plan_removal(
     run_directory: Path,
     quarantine: QuarantinePolicy | None = None,
 ) -> Removal:
-    """Make the plan of a run and save it as ``plan.json``, so that it can be looked at and carried out later.
+    """Make the plan of a run and save it as ``plan.json``, so that it can be reviewed and applied later.
 
     Args:
-        run: The name of the run.
-        groups: As the phase ``rank`` returns them.
-        roots: As ``Inventory.roots`` has them.
-        options: What the user wants.
-        run_directory: Made if it is not there.
-        quarantine: When files in quarantine may be deleted; ``None``: never in this run.
+        run: Name of the run.
+        groups: Ranked groups from the stages ``rank`` and ``inspect``.
+        roots: Roots of the inventory.
+        options: Options of the removal.
+        run_directory: Folder of the run, created if missing.
+        quarantine: Policy for deleting files from quarantine; ``None`` to delete none in this run.
 
     Raises:
         PlanError: No safe plan can be made.
@@ -94,11 +94,11 @@ def plan_removal(
 
 
 def _with_expiry(plan: Plan, roots: Sequence[Root], runs_directory: Path, policy: QuarantinePolicy) -> Removal:
-    """Add the deletion of files that waited in quarantine for long enough; most libraries have none."""
+    """Add the deletion of files whose quarantine expired; most libraries have none."""
     places = [root.path for root in roots if not root.protected and (root.path / QUARANTINE_NAME).is_dir()]
     if not places:
         return Removal(plan)
-    # Not at the top: few runs find anything in quarantine.
+    # Not at the top: few runs find files in quarantine.
     from py_image_dedup.removal.quarantine import list_quarantine, plan_expiry
 
     def in_index(digest: bytes) -> list[Path]:
@@ -117,27 +117,27 @@ def remove(
     *,
     dry_run: bool,
     observer: Observer = ignore,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never,
 ) -> Removed:
-    """Carry a plan out, or show what it would do.
+    """Carry out a plan, or report its actions in a dry run.
 
     Args:
-        plan: From ``plan_removal`` or ``removal.plan_file.load_plan``.
-        run_directory: Where the journal is written. The caller holds ``removal.lock.RunLock``.
-        dry_run: Nothing is done.
-        observer: Is told the phase and every outcome.
-        should_stop: Asked before each file.
+        plan: Plan from ``plan_removal`` or ``removal.serialization.load_plan``.
+        run_directory: Folder of the journal. The caller holds the ``removal.runs.RunLock``.
+        dry_run: Whether to change nothing.
+        observer: Receives the start, every outcome, and the end.
+        should_stop: Returns whether to stop, called before each file.
 
     Raises:
-        PlanError: The plan breaks what is true of every plan, or the folder has the journal of another one.
-        JournalError: The journal cannot be opened; nothing was done.
+        PlanError: The plan violates an invariant of all plans, or the folder has the journal of another plan.
+        JournalError: The journal cannot be opened; nothing was removed.
     """
     observer(PhaseStarted(Phase.REMOVE, len(plan.actions)))
     begun = time.perf_counter()
     if dry_run:
         outcomes = show(plan, observer)
     else:
-        # Not at the top: a dry run starts sooner without all that moves and journals files.
+        # Not at the top: a dry run starts faster without the modules that move files and keep journals.
         from py_image_dedup.removal.executor import execute
 
         outcomes = execute(plan, run_directory, observer=observer, should_stop=should_stop)
@@ -157,11 +157,11 @@ def remove(
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What the phase did.
+    """The result of the stage ``prune``.
 
     Attributes:
-        folders: That are gone, in the order in which they went.
-        summary: ``pruned``: how many.
+        folders: Removed folders, in the order of removal.
+        summary: Number of removed folders, ``pruned``.
     """
 
     folders: tuple[Path, ...]
@@ -171,23 +171,23 @@ class Pruned:
 def prune(
     plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, dry_run: bool, observer: Observer = ignore
 ) -> Pruned:
-    """Remove the folders that this run emptied, if the plan asks for it and something was done.
+    """Remove the folders that this run emptied, if the plan includes that.
 
     Args:
-        plan: Of the run.
-        outcomes: Of the phase ``remove``.
-        run_directory: Its journal is told, so that an undo makes the folders again.
-        dry_run: Nothing is done.
-        observer: Is told the phase.
+        plan: Plan of the run.
+        outcomes: Outcomes of the stage ``remove``.
+        run_directory: Folder of the journal, which records the folders so that an undo recreates them.
+        dry_run: Whether to change nothing.
+        observer: Receives the start and the end.
 
     Raises:
-        JournalError: The journal cannot be written; nothing more was removed.
+        JournalError: The journal cannot be written; no further folder was removed.
     """
     observer(PhaseStarted(Phase.PRUNE, unit="folders"))
     begun = time.perf_counter()
     folders: tuple[Path, ...] = ()
     if plan.prune and not dry_run:
-        # Not at the top, as in the phase before.
+        # Not at the top, as in ``remove``.
         from py_image_dedup.removal.folders import prune as prune_folders
 
         folders = prune_folders(plan, outcomes, run_directory)
@@ -197,21 +197,21 @@ def prune(
 
 
 def apply_plan(context: RunContext, plan: Plan) -> RunResult:
-    """Carry out a saved plan: compare what is not the same by bytes, remove, drop the index entries, prune.
+    """Carry out a saved plan: compare files that are not byte-identical, remove, drop index entries, and prune.
 
     Args:
-        context: The index, the options, and whom to report to.
+        context: Dependencies of the run.
         plan: The plan; actions may have been deleted from it.
 
     Returns:
-        The outcomes, in the order of the plan; ``interrupted`` if it was stopped.
+        The result, with the outcomes in the order of the plan; ``interrupted`` if the run was stopped.
 
     Raises:
         StoreError: The index cannot be used; nothing was removed.
-        PlanError: The plan breaks what is true of every plan; nothing was removed.
+        PlanError: The plan violates an invariant of all plans; nothing was removed.
         JournalError: The journal cannot be written.
-        RunLockedError: Another run is going on.
-        ValueError: There is no state directory to keep the journal in.
+        RunLockedError: Another run is in progress.
+        ValueError: There is no state directory for the journal.
     """
     # Not at the top: few runs carry out a saved plan.
     from py_image_dedup.pipeline.inspection import inspect_plan

@@ -22,8 +22,7 @@ from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
-from py_image_dedup.pipeline.cleanup import cleanup
-from py_image_dedup.pipeline.count import count
+from py_image_dedup.pipeline.cleanup import cleanup, count
 from py_image_dedup.pipeline.find import Found, find
 from py_image_dedup.pipeline.gc_pause import paused_collection
 from py_image_dedup.pipeline.options import RunContext
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from py_image_dedup.pipeline.verification import PairVerifier
     from py_image_dedup.store.base import SearchableStore
 
-# What only some runs need (decoders, what moves files, batches) is imported where it is needed: a run over an unchanged
-# library takes a second, and should not spend a good part of it on code that it does not use.
+# Modules that only some runs need (decoders, removal, batches) are imported where they are used: a run over an
+# unchanged library takes a second, of which imports would otherwise be a large part.
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +50,8 @@ def analyse_only(context: RunContext, roots: Sequence[Root]) -> RunResult:
     """Bring the index up to date with the files under the roots: the stages count, cleanup and analyse.
 
     Args:
-        context: The index and the options.
-        roots: The folders that are searched.
+        context: Dependencies of the run.
+        roots: Folders to search.
 
     Raises:
         StoreError: The index cannot be used.
@@ -77,11 +76,11 @@ def deduplicate(
     """Find the duplicates under the roots and remove them: all stages.
 
     Args:
-        context: The index, the options, and whom to report to.
-        roots: The folders that are searched.
-        dry_run: Nothing is changed but the index and the folder of the run.
-        skip_analyse: New and changed files are left out instead of read.
-        without: Raw paths that are left alone, such as files that are still being written.
+        context: Dependencies of the run.
+        roots: Folders to search.
+        dry_run: Whether to change nothing but the index and the folder of the run.
+        skip_analyse: Whether new and changed files are skipped instead of read.
+        without: Raw paths of files to ignore, such as files that are still being written.
 
     Raises:
         StoreError: The index cannot be used; nothing was removed.
@@ -107,14 +106,14 @@ def deduplicate(
 def deduplicate_batch(
     context: RunContext, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool
 ) -> RunResult:
-    """Do what ``deduplicate`` does for some files and what is near them in the index.
+    """Do what ``deduplicate`` does, for some files and their possible matches in the index.
 
     Args:
-        context: The index, the options, and whom to report to.
-        roots: The folders that the files and their partners are in.
-        ready: Raw paths of files that are new or have changed.
-        gone: Raw paths of files and folders that are no more.
-        dry_run: As for ``deduplicate``.
+        context: Dependencies of the run.
+        roots: Folders of the files and of possible matches.
+        ready: Raw paths of new or changed files.
+        gone: Raw paths of deleted files and folders.
+        dry_run: Whether to plan only, as for ``deduplicate``.
 
     Raises:
         StoreError: The index cannot be used; nothing was removed.
@@ -141,12 +140,12 @@ def deduplicate_batch(
     return run.carry_out(work)
 
 
-class Stopped(Exception):  # noqa: N818 - the user's wish, no error
-    """The user wants the run to end."""
+class Stopped(Exception):  # noqa: N818 - a request of the user, not an error
+    """The user stopped the run."""
 
 
 class StageResult(Protocol):
-    """What a stage returns."""
+    """The interface of the results of all stages."""
 
     @property
     def summary(self) -> PhaseSummary:
@@ -157,18 +156,18 @@ Result = TypeVar("Result", bound=StageResult)
 
 
 class Recorder:
-    """Builds the result of one run, wherever it ends. Used once, by one thread.
+    """Builds the result of one run, also if it ends early. Not thread-safe, and for a single use.
 
     Attributes:
-        context: The index, the options, and whom to report to.
-        roots: The folders that are searched.
-        result: What is known so far.
+        context: Dependencies of the run.
+        roots: Folders to search.
+        result: The result so far.
 
     Args:
-        context: As above.
-        roots: As above.
-        dry_run: Nothing is changed but the index and the folder of the run.
-        full: The run is over everything under the roots.
+        context: Dependencies of the run.
+        roots: Folders to search.
+        dry_run: Whether to change nothing but the index and the folder of the run.
+        full: Whether the run covers all files under the roots.
     """
 
     def __init__(self, context: RunContext, roots: Sequence[Root], *, dry_run: bool, full: bool = True) -> None:
@@ -193,10 +192,10 @@ class Recorder:
         return None if state is None else state / RUNS_NAME / self.result.run
 
     def carry_out(self, work: Callable[[], None]) -> RunResult:
-        """Work under the lock of the state directory; whatever goes wrong becomes part of the result.
+        """Do the work of a run under the lock of the state directory and return the result, errors included.
 
         Args:
-            work: Does the work, and tells this object what comes of it.
+            work: Function that does the work and records its results in this object.
 
         Raises:
             StoreError: The index cannot be used.
@@ -214,7 +213,7 @@ class Recorder:
             self.know(interrupted=True)
         except (RunLockedError, PlanError, JournalError, RejectionsError, OSError) as error:
             self.know(error=str(error))
-        except Exception as error:  # noqa: BLE001 - logged; what was removed so far must be reported all the same
+        except Exception as error:  # noqa: BLE001 - logged; removals so far must still be reported
             _log.exception("the run %s failed", self.result.run)
             self.know(error=f"unexpected {type(error).__name__}: {error}")
         self.know(phases=tuple(self._phases), failures=tuple(self._failures))
@@ -222,11 +221,11 @@ class Recorder:
         return self.result
 
     def know(self, **fields: Any) -> None:
-        """Set fields of the result."""
+        """Update fields of the result."""
         self.result = replace(self.result, **fields)
 
     def fail(self, failures: Sequence[Failure]) -> None:
-        """Add files that could not be handled."""
+        """Add failures of files."""
         self._failures.extend(failures)
 
     def add(self, done: Result) -> Result:
@@ -239,17 +238,17 @@ class Recorder:
         self._phases.append(summary)
 
     def check_stopped(self) -> None:
-        """End the run if the user wants it.
+        """Raise if the user stopped the run.
 
         Raises:
-            Stopped: The run is to end.
+            Stopped: The run must end.
         """
         if self.context.should_stop():
             raise Stopped
 
 
 def _recover(run: Recorder) -> None:
-    """Complete what a killed run left half done, so that its files are there to be counted."""
+    """Complete the interrupted actions of a killed run, so that the walk finds their files."""
     folder = run.folder
     if run.result.dry_run or folder is None or not folder.parent.is_dir():
         return
@@ -263,7 +262,7 @@ def _recover(run: Recorder) -> None:
 
 
 def _take_stock(run: Recorder, without: Collection[bytes] = frozenset()) -> tuple[Inventory, tuple[FileStat, ...]]:
-    """Walk the roots and compare what is there with the index; return the files and those that have to be read."""
+    """Walk the roots and compare the files with the index; return the inventory and the stale files."""
     context = run.context
     observer, should_stop = context.observer, context.should_stop
     inventory = run.add(count(run.roots, context.options.walked, observer=observer, should_stop=should_stop)).inventory
@@ -329,7 +328,7 @@ def _find(
 
 
 def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
-    """Choose keepers, then compare in full what would go."""
+    """Choose keepers, then compare redundant files with them in full."""
     context, options = run.context, run.context.options
     is_protected = Ownership(inventory.roots).is_protected
     ranker = Ranker(
@@ -339,7 +338,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         identical_rules=options.identical_rules,
         is_linked=inventory.linked.__contains__,
     )
-    # Read for each run: a person may decide while a daemon runs.
+    # Loaded in each run: the user may reject matches while a daemon runs.
     state = options.state_directory
     rejections = Rejections() if state is None else load_rejections(state / REJECTIONS_NAME)
     matcher = RejectingMatcher(found.matcher, rejections) if rejections.entries else found.matcher
@@ -389,7 +388,7 @@ def _remove(run: Recorder, inventory: Inventory, ranked: Ranked, quarantine: Qua
 
 
 def _forget(run: Recorder, outcomes: Sequence[Outcome]) -> None:
-    """Drop the entries of files that are gone, and of those that were not as the index had them."""
+    """Drop the index entries of removed files, and of files that differed from their entries."""
     paths: set[Path] = set()
     for outcome in outcomes:
         if outcome.status is OutcomeStatus.DONE:
@@ -401,5 +400,5 @@ def _forget(run: Recorder, outcomes: Sequence[Outcome]) -> None:
     try:
         run.context.store.remove(sorted(paths))
     except StoreError as error:
-        # Files were removed, and that must be reported; the next run's cleanup drops these entries.
-        run.know(error=f"the files were handled, but the index could not be updated: {error}")
+        # The removals must still be reported; the cleanup of the next run drops these entries.
+        run.know(error=f"the files were processed, but the index could not be updated: {error}")

@@ -6,12 +6,12 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
 from py_image_dedup.media.process import command_of
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass, PairVerdict
@@ -21,15 +21,15 @@ from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Store
 
 MAX_CANDIDATES: Final = 50
-"""Candidates of one content by the distance of signatures; the nearest are kept."""
+"""Largest number of candidates of a content by the distance of signatures; the nearest are kept."""
 
 FEW: Final = 1_000
 """Up to this many new contents are searched one by one; beyond it, one join of the whole index is cheaper."""
 
-_SEARCHED_AT_ONCE: Final = 50
+_CONTENTS_PER_SEARCH: Final = 50
 
 _PAIRS_TO_MERGE: Final = 1_000_000
-"""Pairs that wait to be merged into the nearest candidates: 40 MB."""
+"""Number of pairs that are buffered before they are merged into the nearest candidates: 40 MB."""
 
 
 class NearestCandidates:
@@ -47,7 +47,7 @@ class NearestCandidates:
         self._count = 0
 
     def add(self, block: PairBlock) -> None:
-        """Add pairs; those of none of the contents are dropped."""
+        """Add pairs; pairs without any of the contents are dropped."""
         self._waiting.append(block)
         self._count += len(block)
         if self._count > _PAIRS_TO_MERGE:
@@ -80,12 +80,12 @@ class NearestCandidates:
 
 
 def near_blocks(store: Store, new: Sequence[int], max_distance: float) -> Iterator[PairBlock]:
-    """Yield all pairs of a new content with one within the distance, and pairs of others besides."""
+    """Yield all pairs of a new content with one within the distance; pairs of other contents may be among them."""
     if len(new) > FEW:
         yield from store.pairs(max_distance, None)
         return
-    for start in range(0, len(new), _SEARCHED_AT_ONCE):
-        known = store.contents(new[start : start + _SEARCHED_AT_ONCE], None)
+    for start in range(0, len(new), _CONTENTS_PER_SEARCH):
+        known = store.contents(new[start : start + _CONTENTS_PER_SEARCH], None)
         signed = {number: s for number, same in known.items() if (s := same[0].signature) is not None}
         found = store.similar(list(signed.values()), max_distance, None)
         for number, neighbours in zip(signed, found, strict=True):
@@ -97,18 +97,18 @@ def near_blocks(store: Store, new: Sequence[int], max_distance: float) -> Iterat
             )
 
 
-_CONTENTS_A_STEP: Final = 100
-_PAIRS_AT_ONCE: Final = 1_000
+_CONTENTS_PER_STEP: Final = 100
+_PAIRS_PER_BATCH: Final = 1_000
 _LOADED: Final = 4_000
-"""Contents whose packed features stay in memory: 40 MB."""
+"""Number of contents whose packed features stay in memory: 40 MB."""
 _MANY: Final = 300
-"""New contents from which on worker processes pay for their start: a third of a second each."""
+"""Number of new contents from which worker processes are worth their start, a third of a second each."""
 
 
-class PairVerifier:
+class PairVerifier(Closing):
     """Verifies pairs of contents and keeps the verdicts in the index. A context manager; not thread-safe.
 
-    The features of a content are read once, as long as it is among the last few thousand.
+    The packed features of the last few thousand contents stay in memory.
 
     Args:
         store: The index.
@@ -200,12 +200,12 @@ class PairVerifier:
         for content, candidates in zip(new, self._store.candidates(new), strict=True):
             waiting.discard(content)
             contents.append(content)
-            # A pair of two new contents is verified once, with the first of them that has the other as a candidate.
+            # A pair of new contents is verified once, with the first of them that has the other as a candidate.
             for other in sorted({*candidates, *nearest.of(content)} - verified_with.pop(content, set())):
                 pairs.append((min(content, other), max(content, other)))
                 if other in waiting:
                     verified_with[other].add(content)
-            if len(contents) >= _CONTENTS_A_STEP or len(pairs) >= _PAIRS_AT_ONCE:
+            if len(contents) >= _CONTENTS_PER_STEP or len(pairs) >= _PAIRS_PER_BATCH:
                 yield contents, pairs
                 contents, pairs = [], []
         if contents:
@@ -221,7 +221,7 @@ class PairVerifier:
         return self._store.verdicts(self._key, content_ids)
 
     def partners(self, digests: Iterable[bytes]) -> list[int]:
-        """Return the ids of some contents and of all that are known to match them, ascending.
+        """Return the ids of some contents and of all contents with a verified match, ascending.
 
         Args:
             digests: Digests of the contents.
@@ -231,14 +231,14 @@ class PairVerifier:
         return sorted({*own, *(pair.left for pair in matching), *(pair.right for pair in matching)})
 
     def verify(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
-        """Verify pairs of content ids; return the verdicts, also those of no match, in the order of the pairs."""
+        """Verify pairs of content ids; return their verdicts in the same order, including those of no match."""
         verdicts: list[PairVerdict] = []
-        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-            verdicts += self._begin(pairs[start : start + _PAIRS_AT_ONCE])()
+        for start in range(0, len(pairs), _PAIRS_PER_BATCH):
+            verdicts += self._begin(pairs[start : start + _PAIRS_PER_BATCH])()
         return verdicts
 
     def verify_and_keep(self, pairs: Sequence[Pair]) -> list[PairVerdict]:
-        """Verify pairs that were no candidates and store all verdicts, also those of no match."""
+        """Verify pairs that were not candidates and store all verdicts, including those of no match."""
         verdicts = self.verify(pairs)
         self._store.keep_verdicts(self._key, verdicts)
         return verdicts
@@ -261,18 +261,8 @@ class PairVerifier:
         return verdicts
 
     def close(self) -> None:
-        """Stop the threads; closing twice is harmless."""
+        """Stop the threads; closing twice is not an error."""
         self._here.close()
-
-    def __enter__(self) -> Self:
-        """Return the verifier itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _load(self, numbers: set[int]) -> dict[int, bytes]:
         missing = [number for number in sorted(numbers) if number not in self._packed]
@@ -291,7 +281,7 @@ class PairVerifier:
 
 @contextmanager
 def open_pair_verifier(store: Store, options: Options) -> Iterator[PairVerifier | None]:
-    """Provide the pair verifier of a run within a block; ``None`` where matching is by distance alone.
+    """Provide the pair verifier of a run in a ``with`` block; ``None`` for matching by distance alone.
 
     Args:
         store: The index.
@@ -331,7 +321,7 @@ def verification_method(options: FindOptions) -> VerificationMethod:
     """Return the method that verifies pairs: the one of the options, or ``verification.verify``.
 
     Args:
-        options: Options of the find phase.
+        options: Options of the stage ``find``.
     """
     if options.verifier is not None:
         return options.verifier

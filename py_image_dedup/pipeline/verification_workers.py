@@ -1,4 +1,4 @@
-"""Execution of verification: in threads of this process for few pairs, in worker processes for many."""
+"""Executors of geometric verification: threads of this process for few pairs, worker processes for many."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Pair: TypeAlias = tuple[int, int]
 Verdicts: TypeAlias = Callable[[], list[Verdict | None]]
 
 _PREPARED: Final = 1_500
-"""Prepared pictures that stay in memory: 100 MB at most."""
-_PAIRS_A_TASK: Final = 8
-_PAIRS_A_QUESTION: Final = 64
+"""Number of prepared pictures that stay in memory: 100 MB at most."""
+_PAIRS_PER_TASK: Final = 8
+_PAIRS_PER_REQUEST: Final = 64
 
 
 class Verifying(Protocol):
@@ -47,11 +47,11 @@ class Verifying(Protocol):
         """
 
     def close(self) -> None:
-        """Stop the threads or processes; closing twice is harmless."""
+        """Stop the threads or processes; closing twice is not an error."""
 
 
 class InThreads:
-    """Verifies in threads of this process; the last pictures stay prepared.
+    """Verifies in threads of this process; the last used pictures stay prepared.
 
     Args:
         verifier: The method that verifies one pair.
@@ -73,7 +73,7 @@ class InThreads:
             with single_threaded_blas:
                 return verdicts(some, pictures, self._verify)
 
-        answers = self._pool.map(verify_some, _slices(pairs, _PAIRS_A_TASK))
+        answers = self._pool.map(verify_some, _slices(pairs, _PAIRS_PER_TASK))
         return lambda: list(chain.from_iterable(answers))
 
     def close(self) -> None:
@@ -106,13 +106,13 @@ class InProcesses:
 
     def begin(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> Verdicts:
         """See ``Verifying.begin``."""
-        questions = _slices(pairs, _PAIRS_A_QUESTION)
-        answers = self._pool.map(lambda some: self._ask(some, packed), questions)
+        requests = _slices(pairs, _PAIRS_PER_REQUEST)
+        answers = self._pool.map(lambda some: self._request(some, packed), requests)
 
         def collected() -> list[Verdict | None]:
             found: list[Verdict | None] = []
-            for question, answer in zip(questions, answers, strict=True):
-                found += self._here.begin(question, _of(question, packed))() if answer is None else answer
+            for request, answer in zip(requests, answers, strict=True):
+                found += self._here.begin(request, _of(request, packed))() if answer is None else answer
             return found
 
         return collected
@@ -124,10 +124,10 @@ class InProcesses:
         for process in self._processes:
             process.close()
 
-    def _ask(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None] | None:
+    def _request(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None] | None:
         process = self._idle.get()
         try:
-            return process.ask(pairs, _of(pairs, packed))
+            return process.request(pairs, _of(pairs, packed))
         finally:
             self._idle.put(process)
 
@@ -147,7 +147,7 @@ class _Process:
                 return
         self._connection = ours
 
-    def ask(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None] | None:
+    def request(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None] | None:
         if self._connection is None:
             return None
         try:

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Generic, Self, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+
+from py_image_dedup.model.closing import Closing
 
 _CHECK_SECONDS = 0.1
 """Interval between checks for overdue jobs."""
@@ -53,7 +54,7 @@ class _Worker(Generic[Job]):
     abandoned: bool = False
 
 
-class WorkerPool(Generic[Job, Result]):
+class WorkerPool(Closing, Generic[Job, Result]):
     """A fixed number of threads for one caller, which submits jobs and collects the finished ones.
 
     The caller limits the number of outstanding jobs; they finish in any order. A job that exceeds its time limit is
@@ -146,16 +147,6 @@ class WorkerPool(Generic[Job, Result]):
             for worker in workers:
                 if worker.thread is not None:
                     worker.thread.join(0.1)
-
-    def __enter__(self) -> Self:
-        """Return the pool itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _spawn(self) -> None:
         worker: _Worker[Job] = _Worker()

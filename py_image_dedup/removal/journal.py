@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeAlias
 
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan, Quarantined
 from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import fsync
@@ -49,7 +49,7 @@ class JournalError(Exception):
     """A journal that cannot be written or read; the message names it and the cause. Nothing more may be done."""
 
 
-class Journal:
+class Journal(Closing):
     """Appends to the journal of one run. One thread at a time.
 
     Args:
@@ -153,16 +153,6 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> Self:
-        """Return the journal itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
-
     def _write(self, record: Json) -> None:
         # backslashreplace writes a name's surrogate escapes as JSON does, so that every message can be written
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
@@ -209,7 +199,7 @@ def intent_to_json(action: Action, metadata: FileMetadata) -> Json:
     }
 
 
-class EarlierJournals:
+class EarlierJournals(Closing):
     """The journals of the runs that put files into quarantine, each opened when it is first needed.
 
     A context manager. A run without a journal is passed over: its quarantine has a manifest.
@@ -245,14 +235,8 @@ class EarlierJournals:
         for journal in self._journals.values():
             journal.flush()
 
-    def __enter__(self) -> Self:
-        """Return the journals."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close all."""
+    def close(self) -> None:
+        """Close all journals."""
         for journal in self._journals.values():
             journal.close()
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from py_image_dedup.features.extract import extract
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.media.opened_file import read_file
+from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.report.page_content import PageFiles
@@ -33,7 +33,7 @@ def placeable(content: Mapping[str, Any], files: PageFiles) -> Iterator[tuple[di
                 yield member, files.entries[group["keeper"]], files.entries[member["file"]]
 
 
-class Placer:
+class Placer(Closing):
     """Finds where pictures lie in others, by decoding both anew. For one thread at a time; close it.
 
     Args:
@@ -74,16 +74,6 @@ class Placer:
     def close(self) -> None:
         """End the worker process; closing twice is no error."""
         self._decoder.close()
-
-    def __enter__(self) -> Self:
-        """Return the placer itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 def _to_thumbnail(entry: IndexEntry, picture: Picture) -> Any:

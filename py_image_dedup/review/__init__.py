@@ -1,1 +1,1 @@
-"""Decisions of a person about a run, and the server of the page that they are made on."""
+"""The interactive review: a local page on which the user decides on the groups of a run, and its server."""

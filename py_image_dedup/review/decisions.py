@@ -1,8 +1,8 @@
-"""Decisions of a person, as ``decisions.json`` has them, turn the plan of a run into the plan of what was decided.
+"""Reads the decisions of a user from ``decisions.json`` and makes a plan from them and the plan of the run.
 
-Only what was decided is in that plan; it is checked as every plan is, and each file once more at the moment of acting.
-A person may remove what the program would not, such as a part of a picture, and choose another keeper. What a person
-may not do is make a part the keeper of the whole: the rest of the picture would be gone.
+The new plan contains only decided actions. It is checked like every plan, and each file again just before its removal.
+A user may remove files that the program would keep, such as a part of a picture, and choose another keeper, but cannot
+make a part the keeper of the whole picture: the rest of the picture would be lost.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from py_image_dedup.report.text import readable
 from py_image_dedup.scan.roots import Ownership
 
 VERSION: Final = 1
-"""Of the format. A reader refuses another one."""
+"""Version of the format; other versions are refused."""
 
 BY_HAND: Final = "by-hand"
-"""The rule in the reason of a file that a person decided about."""
+"""The rule in the reason of a file that the user decided on."""
 
 _WHOLE_PICTURE: Final = frozenset({MatchClass.IDENTICAL, MatchClass.SAME_PIXELS, MatchClass.SIMILAR})
 _SUREST_FIRST: Final = tuple(MatchClass)
@@ -45,8 +45,8 @@ class FileRef:
     """A file that a decision names.
 
     Attributes:
-        path: Absolute.
-        digest: BLAKE3 of the bytes that the person saw.
+        path: Absolute path.
+        digest: BLAKE3 digest of the file that the user saw.
     """
 
     path: Path
@@ -55,13 +55,13 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class GroupDecision:
-    """What was decided about one group.
+    """The decision on one group.
 
     Attributes:
-        keeper: The file that stays.
-        remove: Files that go.
-        keep: Files that stay, too.
-        not_duplicates: The files show different photos.
+        keeper: The keeper.
+        remove: Files to remove.
+        keep: Further files to keep.
+        not_duplicates: Whether the files show different photos.
     """
 
     keeper: FileRef
@@ -72,11 +72,11 @@ class GroupDecision:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What was decided about a run.
+    """The decisions on the groups of a run.
 
     Attributes:
-        run: The name of the run.
-        groups: Decided groups; all others stay as they are.
+        run: Name of the run.
+        groups: Decisions; groups without one are left unchanged.
     """
 
     run: str
@@ -85,11 +85,11 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class DecidedPlan:
-    """What decisions come to.
+    """The plan that follows from decisions.
 
     Attributes:
-        plan: Checked.
-        left: Files that were to go and cannot, each with a sentence.
+        plan: The checked plan.
+        left: Files that were to be removed and must stay, each with the reason as a sentence.
     """
 
     plan: Plan
@@ -97,11 +97,11 @@ class DecidedPlan:
 
 
 def load_decisions(path: Path) -> Decisions:
-    """Read ``decisions.json``.
+    """Read decisions from a file ``decisions.json``.
 
     Raises:
-        DecisionsError: It is something else, or of another version.
-        OSError: It cannot be read.
+        DecisionsError: The file has another format or version.
+        OSError: The file cannot be read.
     """
     try:
         return decisions_from_json(json.loads(path.read_text(encoding="utf-8")))
@@ -110,10 +110,10 @@ def load_decisions(path: Path) -> Decisions:
 
 
 def decisions_from_json(value: object) -> Decisions:
-    """Read the value that the page writes.
+    """Read decisions from the JSON value that the page writes.
 
     Raises:
-        DecisionsError: It is something else, or of another version.
+        DecisionsError: The value has another format or version.
     """
     try:
         fields = object_from_json(value, "decisions")
@@ -155,11 +155,11 @@ def _file(value: object, where: str) -> FileRef:
 
 
 def rejections_of(decisions: Decisions, when: datetime) -> tuple[Rejection, ...]:
-    """Return what is to be remembered: groups whose files were said to be no duplicates.
+    """Return the rejections to store: groups whose files are not duplicates by decision.
 
     Args:
-        decisions: About any run.
-        when: With time zone.
+        decisions: Decisions on any run.
+        when: Time of the decisions, with time zone.
     """
     return tuple(
         Rejection(when, tuple((file.digest, readable(file.path.name)) for file in (group.keeper, *group.keep)))
@@ -169,11 +169,11 @@ def rejections_of(decisions: Decisions, when: datetime) -> tuple[Rejection, ...]
 
 
 def remember(rejections: Sequence[Rejection], state_directory: Path) -> None:
-    """Add to what the state directory remembers. The caller holds the run lock.
+    """Add rejections to those in the state directory. The caller holds the run lock.
 
     Raises:
-        RejectionsError: What is there already cannot be read.
-        OSError: It cannot be read or written.
+        RejectionsError: The stored rejections are damaged.
+        OSError: The file cannot be read or written.
     """
     if rejections:
         path = state_directory / REJECTIONS_NAME
@@ -181,24 +181,23 @@ def remember(rejections: Sequence[Rejection], state_directory: Path) -> None:
 
 
 def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: RemovalOptions) -> DecidedPlan:
-    """Return the plan of what was decided.
+    """Return the plan that follows from decisions.
 
-    Actions of the plan that agree with a decision are taken as they are, with their numbers. What a person decided
-    beyond it gets an action as a run would plan it.
+    Actions of the plan that agree with a decision are copied with their numbers. Other decided removals get actions as
+    a run would plan them.
 
     Args:
-        plan: Of the run, perhaps edited.
-        result: Of the same run: its groups say how files are known to match.
-        decisions: About the same run.
-        removal: How files are removed where the plan does not show it.
+        plan: Plan of the run, which may have been edited.
+        result: Result of the same run, with the matches of its groups.
+        decisions: Decisions on the same run.
+        removal: Options of the removal where the plan does not determine them.
 
     Raises:
-        DecisionsError: They are about another run, or a file is not what it was, is unknown, or is no match of the
-            file that is to stay.
-        PlanError: No safe plan can be made, such as where a file is to go and is to stay as the keeper of another.
+        DecisionsError: The decisions are on another run, or a file changed, is unknown, or does not match its keeper.
+        PlanError: No safe plan is possible, for example if a file is to be removed and is the keeper of another one.
     """
     if decisions.run != plan.run:
-        raise DecisionsError(f"these are decisions about the run {decisions.run}, and the plan is of {plan.run}")
+        raise DecisionsError(f"the decisions are on the run {decisions.run}, but the plan is of the run {plan.run}")
     known = _Known(result)
     planned = {action.source.path: action for action in plan.actions}
     roots = [Root(path, protected=path in plan.protected) for path in plan.roots]
@@ -217,7 +216,7 @@ def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: R
             if action is not None and action.keeper.path == keeper.stat.path:
                 taken.append(action)
                 continue
-            redundant = Redundant(match, Reason(BY_HAND, "chosen to stay", "chosen to go"))
+            redundant = Redundant(match, Reason(BY_HAND, "kept by decision", "removed by decision"))
             why = reason_to_stay(RankedGroup(keeper, (redundant,)), redundant, ownership, options)
             if why is None:
                 further.append(redundant)
@@ -233,7 +232,7 @@ def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: R
 
 
 def _renumbered(added: Plan, plan: Plan) -> Iterator[Action]:
-    """Return actions with numbers that no action of the plan has, so that the journal can tell them apart."""
+    """Yield the added actions with numbers that are unique in the plan, as the journal requires."""
     number = max((action.number for action in plan.actions), default=0)
     group = max((action.group for action in plan.actions), default=0)
     for action in added.actions:
@@ -241,7 +240,7 @@ def _renumbered(added: Plan, plan: Plan) -> Iterator[Action]:
 
 
 def _options(plan: Plan, removal: RemovalOptions) -> RemovalOptions:
-    """Return how the run removes files, as far as its plan shows it: options of its command line are in the plan."""
+    """Return the options of the removal, as far as the plan, which reflects its command line, determines them."""
     kinds = {action.kind for action in plan.actions} - {ActionKind.EXPIRE}
     action = removal.action
     if ActionKind.TRASH in kinds:
@@ -259,7 +258,7 @@ def _options(plan: Plan, removal: RemovalOptions) -> RemovalOptions:
 
 
 class _Known:
-    """The files and matches of a result."""
+    """The files and matches of a result, by path."""
 
     def __init__(self, result: RunResult) -> None:
         self._entries: dict[Path, IndexEntry] = {}
@@ -283,16 +282,16 @@ class _Known:
         if entry is None:
             raise DecisionsError(f"{file.path} is in no group of this run")
         if entry.digest != file.digest:
-            raise DecisionsError(f"{file.path} has other bytes in this run than when it was decided about")
+            raise DecisionsError(f"{file.path} has other content in this run than in the decisions")
         return entry
 
     def match(self, keeper: IndexEntry, entry: IndexEntry) -> Match:
-        """Return how a file matches the one that is to stay."""
+        """Return the match of a file with its keeper."""
         direct = self._either_way(keeper, entry)
         if direct is not None:
             return direct
-        # Two files that both match the first keeper: the less sure of what is known about each is what the plan says,
-        # and the comparison in full decides before anything goes.
+        # Both files match the keeper of the run: their match has the less certain class of the two, and the full
+        # comparison decides before a file is removed.
         first = self._keepers.get(keeper.stat.path)
         if first is not None and self._keepers.get(entry.stat.path) is first:
             mine, other = self._either_way(keeper, first), self._either_way(first, entry)
@@ -300,7 +299,7 @@ class _Known:
                 classes = (mine.match_class, other.match_class)
                 if not set(classes) <= _WHOLE_PICTURE:
                     raise DecisionsError(
-                        f"{entry.stat.path} cannot go: {keeper.stat.path} is not known to show all of it"
+                        f"{entry.stat.path} cannot be removed: {keeper.stat.path} may not show the whole picture"
                     )
                 weaker = max(classes, key=_SUREST_FIRST.index)
                 return Match(keeper, entry, weaker, max(mine.distance, other.distance))
@@ -314,6 +313,6 @@ class _Known:
         if back is None:
             return None
         if back.match_class not in _WHOLE_PICTURE:
-            raise DecisionsError(f"{entry.stat.path} cannot go: {keeper.stat.path} shows a part of it only")
+            raise DecisionsError(f"{entry.stat.path} cannot be removed: {keeper.stat.path} shows only a part of it")
         evidence = back.evidence.reversed() if back.evidence else None
         return Match(keeper, entry, back.match_class, back.distance, evidence=evidence)

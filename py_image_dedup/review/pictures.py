@@ -1,4 +1,4 @@
-"""The pictures that a review shows, by the numbers of its files: never by a path, and never anything else."""
+"""The pictures of a review, addressed by the numbers of its files: a request cannot name any other file."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from py_image_dedup.report.page_content import PageFiles
 from py_image_dedup.report.placement import Matrix, Placer
 
 _KEPT_BYTES: Final = 64 << 20
-"""Rendered thumbnails that are kept: some 7,000."""
+"""Size of the cache of rendered thumbnails, in bytes: some 7,000 of them."""
 
 
 class Pictures:
-    """Renders pictures with a few worker processes. For any number of threads.
+    """Renders pictures with a few worker processes. Thread-safe.
 
     Args:
-        files: Of the page, by number.
-        limits: What rendering one may cost.
-        workers: Processes that render at a time.
+        files: Files of the page, by number.
+        limits: Cost limits of rendering one picture.
+        workers: Number of rendering processes.
     """
 
     def __init__(self, files: PageFiles, limits: Limits, workers: int) -> None:
         self._entries = files.entries
         budget = MemoryBudget(limits.memory_bytes)
         self._renderers = [Renderer(limits, budget) for _ in range(max(1, workers))]
-        # The one that was used last is the one whose process is there.
+        # Last in, first out: the last used renderer has a running process.
         self._idle: queue.LifoQueue[Renderer] = queue.LifoQueue()
         for renderer in self._renderers:
             self._idle.put(renderer)
@@ -40,7 +40,7 @@ class Pictures:
         self._kept_bytes = 0
 
     def get(self, number: int, size: RenderedSize) -> bytes | None:
-        """Return a rendered picture, or ``None`` if there is none of this number or it cannot be shown any more."""
+        """Return a rendered picture; ``None`` if no file has this number or it can no longer be rendered."""
         if not 0 <= number < len(self._entries):
             return None
         if size is RenderedSize.THUMBNAIL:
@@ -62,7 +62,7 @@ class Pictures:
         return picture
 
     def placement(self, keeper: int, number: int) -> Matrix | None:
-        """Return where a file lies in its keeper, or ``None`` if there are no such files or it does not."""
+        """Return the transform from a file to its keeper; ``None`` for unknown numbers or if there is none."""
         if not (0 <= keeper < len(self._entries) and 0 <= number < len(self._entries)):
             return None
         with self._placing:

@@ -1,7 +1,7 @@
-"""The server of the review page: one page, its pictures, and what it may ask for.
+"""The web server of the review: serves the page and its pictures, and carries out its requests.
 
-Only who knows the token in the address gets anything; a request that another site caused is refused even then. The
-server listens on the loopback interface.
+The server listens on the loopback interface and requires the secret token in the address of each request; requests
+that other sites caused are refused even with it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from py_image_dedup.review.session import BusyError, ReviewSession
 HOST: Final = "127.0.0.1"
 
 _LARGEST_BODY: Final = 64 << 20
-"""Bytes of a request: decisions about some 200,000 groups."""
+"""Largest request body, in bytes: decisions on some 200,000 groups."""
 _MOST_CONNECTIONS: Final = 200
 _NAMES: Final = ("127.0.0.1", "localhost")
 _HEADERS: Final = {
@@ -52,14 +52,14 @@ _NOTHING_ALLOWED: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 def make_token() -> str:
-    """Return a token that nobody can guess, fit for an address."""
+    """Return an unguessable token that is valid in an address."""
     return secrets.token_urlsafe(24)
 
 
 class _Gate:
-    """Lets requests pass that name this server, come from its own page or from no page, and have the token.
+    """Middleware that passes requests to this host with the token, from its own page or from no page.
 
-    Everything else gets the same short answer, and learns nothing from it.
+    All other requests get a short refusal that reveals nothing.
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
@@ -93,20 +93,20 @@ class _Gate:
             headers.setdefault(name.lower(), []).append(value)
         given = scope["path"].split("/")[1].encode()
         if not hmac.compare_digest(given, self._token):
-            return PlainTextResponse("There is nothing here.", 404)
+            return PlainTextResponse("Not found.", 404)
         host, origin = headers.get(b"host", []), headers.get(b"origin", [])
-        # Another name for this address, as DNS rebinding gives it one, is another site.
+        # Another name of this address, as in a DNS rebinding attack, is another site.
         if len(host) != 1 or host[0] not in self._hosts:
-            return PlainTextResponse("This address is not known here.", 403)
+            return PlainTextResponse("The host name is not accepted.", 403)
         if any(each not in self._origins for each in origin):
-            return PlainTextResponse("Another site cannot ask this.", 403)
+            return PlainTextResponse("Requests from other sites are refused.", 403)
         if any(each not in {b"same-origin", b"none"} for each in headers.get(b"sec-fetch-site", [])):
-            return PlainTextResponse("Another site cannot ask this.", 403)
+            return PlainTextResponse("Requests from other sites are refused.", 403)
         return None
 
 
 class _Server(uvicorn.Server):
-    """A server that ends on Ctrl-C and does not raise the signal again: to end is what the user wants."""
+    """A server that stops on Ctrl-C without raising the signal again, since stopping it is the normal end."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -126,9 +126,9 @@ class ReviewServer:
 
     Args:
         session: The review.
-        limits: What rendering one picture may cost.
-        workers: Processes that render at a time.
-        port: Of the loopback interface; 0 for a free one.
+        limits: Cost limits of rendering one picture.
+        workers: Number of rendering processes.
+        port: Port on the loopback interface; 0 for a free one.
 
     Raises:
         OSError: The port is in use.
@@ -142,7 +142,7 @@ class ReviewServer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((HOST, port))
-            self._socket.listen()  # a browser that is quicker than the server waits instead of being refused
+            self._socket.listen()  # requests that arrive before the server is ready wait instead of being refused
         except OSError:
             self._socket.close()
             raise
@@ -166,7 +166,7 @@ class ReviewServer:
         return f"http://{HOST}:{self._port}/{self._token}/"
 
     def serve(self) -> None:
-        """Serve until the end. In the main thread, Ctrl-C ends it; what is in hand is finished first."""
+        """Serve until ``end`` is called or, in the main thread, Ctrl-C is pressed; finish the current file first."""
         try:
             self._server.run(sockets=[self._socket])
         finally:
@@ -180,7 +180,7 @@ class ReviewServer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are answered."""
+        """Whether the server accepts requests."""
         return self._server.started
 
     def _app(self) -> Starlette:
@@ -208,7 +208,7 @@ class ReviewServer:
         try:
             size = RenderedSize(request.path_params["size"])
         except ValueError:
-            return PlainTextResponse("There is nothing here.", 404)
+            return PlainTextResponse("Not found.", 404)
         picture = await run_in_threadpool(self._pictures.get, request.path_params["number"], size)
         if picture is None:
             return PlainTextResponse("This picture cannot be shown.", 404)
@@ -222,23 +222,23 @@ class ReviewServer:
         return JSONResponse(self._session.status())
 
     def _posted(self, act: Callable[[Any], None]) -> Callable[[Request], Awaitable[Response]]:
-        """Return what answers a request that changes something."""
+        """Return the handler of a request that changes something."""
 
         async def answer(request: Request) -> Response:
-            # A form of another site cannot have this type, and a script of one cannot without being asked first.
+            # A form on another site cannot send this type, and a script there only after a CORS preflight request.
             if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-                return PlainTextResponse("This must be JSON.", 415)
+                return PlainTextResponse("The request must be JSON.", 415)
             try:
                 body = json.loads(await _body(request))
                 await run_in_threadpool(act, body)
             except _TooLargeError:
-                return PlainTextResponse("This is too much.", 413)
+                return PlainTextResponse("The request is too large.", 413)
             except BusyError as error:
                 return PlainTextResponse(str(error), 409)
             except (DecisionsError, PlanError) as error:
                 return PlainTextResponse(readable(str(error)), 422)
             except (ValueError, KeyError, TypeError, RecursionError):
-                return PlainTextResponse("This makes no sense here.", 400)
+                return PlainTextResponse("The request is not valid.", 400)
             return JSONResponse(self._session.status())
 
         return answer
@@ -249,20 +249,20 @@ class ReviewServer:
     def _undo(self, body: Any) -> None:
         self._session.undo(body["run"])
 
-    def _end(self, body: Any) -> None:  # noqa: ARG002 - there is nothing to say
+    def _end(self, body: Any) -> None:  # noqa: ARG002 - the request has no content
         self.end()
 
 
 class _TooLargeError(Exception):
-    """A request is larger than any decisions."""
+    """A request body exceeds the size limit."""
 
 
 async def _body(request: Request) -> bytes:
-    parts: list[bytes] = []
+    chunks: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
+    async for chunk in request.stream():
+        size += len(chunk)
         if size > _LARGEST_BODY:
             raise _TooLargeError
-        parts.append(part)
-    return b"".join(parts)
+        chunks.append(chunk)
+    return b"".join(chunks)

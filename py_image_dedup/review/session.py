@@ -1,7 +1,7 @@
-"""A review: the result of a run, and the steps that a person applies and takes back.
+"""A review session: the result of a run, and the steps that the user applies and undoes.
 
-Each step is a run of its own, with plan, checks, journal and undo: what the page removes is removed exactly as
-``deduplicate`` removes it, and ``py-image-dedup undo`` brings it back as well.
+Each step is a run of its own, with plan, checks, journal and undo: the page removes files exactly as ``deduplicate``
+does, and ``py-image-dedup undo`` restores them as well.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ _log = logging.getLogger(__name__)
 _VERBS: Final = {Phase.INSPECT: "compare", Phase.REMOVE: "apply"}
 
 CarryOut: TypeAlias = Callable[[Plan, Observer, Callable[[], bool]], RunResult]
-"""``(plan, observer, should_stop) -> result``."""
+"""Function that carries out a plan: ``(plan, observer, should_stop) -> result``."""
 
 
 class BusyError(Exception):
-    """Another step is still being applied or taken back."""
+    """Another step is still being applied or undone."""
 
 
 @dataclass(slots=True)
 class Step:
-    """Something that was applied.
+    """An applied step of a review.
 
     Attributes:
-        run: Its name, which ``undo`` takes.
-        groups: Groups of the page, by number.
-        done: Files that were removed.
-        size: Their bytes.
-        failed: Files that were to go and did not.
-        messages: Why not, in sentences.
+        run: Name of its run, the argument of ``undo``.
+        groups: Numbers of the groups on the page.
+        done: Number of removed files.
+        size: Size of the removed files, in bytes.
+        failed: Number of files that were to be removed and were not.
+        messages: Reasons for these, as sentences.
         left: Numbers of these files on the page.
-        undone: Everything was brought back.
-        rejected: Decisions that are remembered since.
+        undone: Whether all removed files were restored.
+        rejected: Rejections that the step stored.
     """
 
     run: str
@@ -71,7 +71,7 @@ class Step:
     rejected: tuple[Rejection, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the page reads."""
+        """Return the step as the JSON object that the page reads."""
         return {
             "run": self.run,
             "groups": list(self.groups),
@@ -99,14 +99,14 @@ class _State:
 
 
 class ReviewSession:
-    """One review. Methods may be called from any thread; one step is carried out at a time, in a thread of its own.
+    """One review session. Thread-safe; one step is carried out at a time, in its own thread.
 
     Args:
-        plan: Of the dry run.
-        result: Of the same run.
-        removal: How files are removed where the plan does not show it.
-        state_directory: Where runs leave their plans and journals.
-        carry_out: Carries out a plan; see ``Deduplicator.apply``.
+        plan: Plan of the dry run.
+        result: Result of the same run.
+        removal: Options of the removal where the plan does not determine them.
+        state_directory: Folder of the plans and journals of runs.
+        carry_out: Function that carries out a plan; see ``Deduplicator.apply``.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class ReviewSession:
         self._thread: threading.Thread | None = None
 
     def status(self) -> dict[str, Any]:
-        """Return what the page shows: the job in hand, the steps so far, and the last error."""
+        """Return the state that the page shows: the current job, the steps so far, and the last error."""
         with self._lock:
             job = self._state.job
             return {
@@ -142,23 +142,23 @@ class ReviewSession:
             }
 
     def apply(self, decisions: Decisions) -> None:
-        """Start to carry out decisions; nothing else of the plan is done.
+        """Start to carry out decisions; other actions of the plan are left out.
 
         Raises:
-            BusyError: Another step is in hand.
-            DecisionsError: As ``decided_plan``; nothing was done.
-            PlanError: As ``decided_plan``; nothing was done.
+            BusyError: Another step is in progress.
+            DecisionsError: The decisions do not fit the run, see ``decided_plan``; nothing was removed.
+            PlanError: No safe plan is possible, see ``decided_plan``; nothing was removed.
         """
         decided = decided_plan(self._plan, self._result, decisions, self._removal)
         groups = tuple(number for number in map(self._number_of, decisions.groups) if number is not None)
         self._start("apply", len(decided.plan.actions), lambda: self._apply(decided, groups, decisions))
 
     def undo(self, run: str) -> None:
-        """Start to bring back what a step removed.
+        """Start to restore the files that a step removed.
 
         Raises:
-            BusyError: Another step is in hand.
-            KeyError: There is no such step, or it was taken back.
+            BusyError: Another step is in progress.
+            KeyError: There is no such step, or it was undone before.
         """
         with self._lock:
             step = next((step for step in self._state.steps if step.run == run and not step.undone), None)
@@ -167,7 +167,7 @@ class ReviewSession:
         self._start("undo", step.done, lambda: self._undo(step))
 
     def close(self) -> None:
-        """Stop after the file in hand, and wait for it."""
+        """Stop after the current file, and wait for it."""
         self._stopping.set()
         thread = self._thread
         if thread is not None:
@@ -184,7 +184,7 @@ class ReviewSession:
     def _start(self, verb: str, total: int, work: Callable[[], None]) -> None:
         with self._lock:
             if self._state.job is not None:
-                raise BusyError("another step is still in hand; wait until it is over")
+                raise BusyError("another step is still in progress; wait until it is finished")
             self._state.job = _Job(verb, total)
             self._state.error = ""
         self._thread = threading.Thread(target=self._carry_out, args=(work,), name=f"review-{verb}")
@@ -234,7 +234,7 @@ class ReviewSession:
                 outcomes |= {outcome.action.number: outcome for outcome in result.outcomes}
                 self._save(result, plan)
         finally:
-            # Whatever ended it, what was removed can be taken back from the page.
+            # Also after an error, the page can undo the removals so far.
             self._record(step, decided, list(outcomes.values()))
 
     def _save(self, result: RunResult, plan: Plan) -> None:
@@ -275,7 +275,7 @@ class ReviewSession:
 
 
 def _message(outcome: Outcome) -> str:
-    """Return what happened to a file, with its path."""
+    """Return the message of an outcome, which includes the path of the file."""
     path = str(outcome.action.source.path)
     return outcome.message if path in outcome.message else f"{path}: {outcome.message}"
 

@@ -145,7 +145,7 @@ def test_a_run_with_many_new_pictures_finds_with_processes_what_it_finds_without
 
     def run(name: str, many: int) -> list[tuple[object, ...]]:
         monkeypatch.setattr(verification, "_MANY", many)
-        monkeypatch.setattr(verification, "_CONTENTS_A_STEP", 2)
+        monkeypatch.setattr(verification, "_CONTENTS_PER_STEP", 2)
         with SqliteStore(tmp_path / name) as store:
             result = Deduplicator(store, Options(state_directory=tmp_path)).deduplicate([Root(folder)], dry_run=True)
         assert result.error is None

@@ -57,5 +57,5 @@ def test_decisions_about_another_run_change_nothing(program: Program, library: P
     plan = program.state / "runs" / content["run"] / "plan.json"
     ended = program.call("apply", plan, "--decisions", decisions, "--yes")
     assert ended.code == 1
-    assert "these are decisions about the run another" in ended.err
+    assert "the decisions are on the run another" in ended.err
     assert sorted(library.rglob("*")) == before

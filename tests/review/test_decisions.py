@@ -125,7 +125,7 @@ def test_a_part_goes_only_because_a_person_said_so(case: Case) -> None:
 
 
 def test_a_part_never_replaces_the_whole(case: Case) -> None:
-    with pytest.raises(DecisionsError, match=r"keeper\.jpg cannot go: .*crop\.jpg shows a part of it only"):
+    with pytest.raises(DecisionsError, match=r"keeper\.jpg cannot be removed: .*crop\.jpg shows only a part of it"):
         case.decide(case.group("crop.jpg", {"keeper.jpg": "remove"}))
 
 
@@ -142,13 +142,13 @@ def test_a_file_of_no_group_cannot_go(case: Case) -> None:
 
 def test_a_decision_about_other_bytes_is_refused(case: Case) -> None:
     put(case.photos / "small.jpg", b"something else")
-    with pytest.raises(DecisionsError, match=r"small\.jpg has other bytes in this run"):
+    with pytest.raises(DecisionsError, match=r"small\.jpg has other content in this run"):
         case.decide(case.group("keeper.jpg", {"small.jpg": "remove"}))
 
 
 def test_decisions_about_another_run_are_refused(case: Case) -> None:
     decisions = case.decisions(case.group("keeper.jpg", {"small.jpg": "remove"}), run="another")
-    with pytest.raises(DecisionsError, match="decisions about the run another, and the plan is of"):
+    with pytest.raises(DecisionsError, match="the decisions are on the run another, but the plan is of"):
         decided_plan(case.plan, case.result, decisions, RemovalOptions())
 
 

@@ -96,7 +96,7 @@ def test_nothing_is_served_but_pictures_of_the_run_by_number(shared: Review, pat
 @pytest.mark.parametrize("token", ["", "wrong", "x" * 32, "%00", "%C3%A9"])
 def test_without_the_token_there_is_nothing(shared: Review, path: str, token: str) -> None:
     answer = shared.ask(path, "POST" if path == "/apply" else "GET", {} if path == "/apply" else None, token=token)
-    assert (answer.status, answer.body) == (404, b"There is nothing here.")
+    assert (answer.status, answer.body) == (404, b"Not found.")
 
 
 def test_a_part_of_the_token_is_not_the_token(shared: Review) -> None:
@@ -251,7 +251,7 @@ def test_one_step_at_a_time(review: Review) -> None:
     assert begun.wait(20)
     answer = review.ask("/apply", "POST", review.decisions(wood_copy="remove"))
     go_on.set()
-    assert (answer.status, answer.body) == (409, b"another step is still in hand; wait until it is over")
+    assert (answer.status, answer.body) == (409, b"another step is still in progress; wait until it is finished")
     assert len(review.idle()["applied"]) == 1
 
 

@@ -1,1 +1,1 @@
-"""The decoder worker: everything that runs in its process, and nothing else."""
+"""The decoder worker: the modules that run in the worker process."""

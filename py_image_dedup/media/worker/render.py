@@ -1,7 +1,7 @@
 """The worker process that renders pictures for a browser.
 
-Started as ``python -m py_image_dedup.media.worker.render`` by ``media.rendering``, and guarded as every decoder is: a
-timer, a bound on memory, one file lost by a crash.
+``media.rendering`` starts it as ``python -m py_image_dedup.media.worker.render``. Like every decoder it has a timer and
+a memory limit, and a crash costs one file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _JPEG_QUALITY = 90
 
 def main() -> int:
     """Serve render requests until the other side closes the connection; return the exit code."""
-    Image.MAX_IMAGE_PIXELS = None  # checked against the limits instead, in a process of our own
+    Image.MAX_IMAGE_PIXELS = None  # replaced by the check against the limits
     warnings.simplefilter("ignore")
     return serve({size.value: partial(_render, size=size) for size in RenderedSize})
 
@@ -54,11 +54,11 @@ def _render(
 
 
 def _shown(picture: Image.Image, kind: str, longest_side: int, reserve: Reserve) -> Image.Image:
-    """Return a picture as a viewer shows it, in 8 bits of sRGB or grey and no larger than asked for."""
+    """Return a picture as a viewer shows it: 8 bits, sRGB or grey, and no larger than requested."""
     extra = 0
     if isinstance(picture, Jpeg):
         extra = picture.coefficient_bytes
-        # The decoder scales down to twice the size at least, so that the rest can be averaged well.
+        # The decoder scales down to no less than twice the size; the rest is left to a better filter.
         scale = next(each for each in (8, 4, 2, 1) if each == 1 or max(picture.size) // each >= 2 * longest_side)
         picture.draft(None, (picture.width // scale, picture.height // scale))
     reserve(extra + 2 * needed_bytes(picture, kind))
@@ -81,7 +81,7 @@ def _shown(picture: Image.Image, kind: str, longest_side: int, reserve: Reserve)
 
 def _in_srgb(picture: Image.Image, profile: object) -> Image.Image:
     if isinstance(profile, bytes) and picture.mode in {"RGB", "CMYK"}:
-        # A broken or foreign profile is no reason to show nothing.
+        # With a damaged or unsupported profile the picture is shown unconverted.
         with suppress(ImageCms.PyCMSError, OSError, ValueError):
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
@@ -91,7 +91,7 @@ def _in_srgb(picture: Image.Image, profile: object) -> Image.Image:
 
 
 def encode(picture: Image.Image, size: RenderedSize) -> bytes:
-    """Return a picture in the format that ``RenderedSize.media_type`` promises, without any metadata."""
+    """Return a picture encoded in the format of ``RenderedSize.media_type``, without metadata."""
     stream = io.BytesIO()
     picture.info.clear()
     if size is RenderedSize.THUMBNAIL:
