@@ -20,6 +20,7 @@ from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice,
 from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.regions import describe, missing
 from py_image_dedup.inspection.shots import Noise, is_on_one_scale, is_reduced, measure_noise, other_moment
+from py_image_dedup.inspection.steps import step_across
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Inspection, Original, Outcome, Side
@@ -234,7 +235,8 @@ class _Question:
     def _edited(self) -> Inspection | None:
         found = difference(self.pair)
         if not found.spots:
-            return None
+            step = step_across(self.pair)
+            return None if step is None else replace(self._result(Outcome.EDITED, _EDITED), regions=(step,))
         if found.share > THRESHOLDS.most_changed:
             reason = f"The pictures differ in {100 * found.share:.0f} % of their area."
             return self._result(Outcome.DIFFERENT, reason, missing(self.pair))

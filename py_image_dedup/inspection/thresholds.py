@@ -45,6 +45,9 @@ class Thresholds:
         enlarged_gain: Energy of the finest band in that of the coarse ones, below which a file was enlarged.
         whole: Share of a picture that counts as all of it.
         border_step: Grey levels of spread in a border.
+        least_step: Grey levels of a step of the mean of whole rows; encoders leave less than 0.5 there.
+        step_deviations: Times what the means of rows jump by elsewhere in the same pair.
+        step_share: Share of the picture's own step at the same place that an edit of tone may leave.
     """
 
     most_pixels: int = 4_200_000
@@ -71,6 +74,9 @@ class Thresholds:
     enlarged_gain: float = 0.057
     whole: float = 0.985
     border_step: float = 10.0
+    least_step: float = 1.5
+    step_deviations: float = 10.0
+    step_share: float = 0.5
 
 
 THRESHOLDS = Thresholds()

@@ -1,0 +1,99 @@
+"""Steps of brightness across a whole picture, which no edit of tone makes: what a flipped bit of a JPEG leaves behind.
+
+A JPEG stores the mean of each block as the difference from the block before, so one damaged bit makes everything after
+it lighter or darker. Where that is about half of the picture, neither half is the exception, and a comparison with what
+the pair differs by elsewhere sees none. Here the mean residual of rows and of columns is searched for a jump that the
+picture itself does not have at that place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from py_image_dedup.inspection.align import Aligned, Mask, luma
+from py_image_dedup.inspection.thresholds import THRESHOLDS
+from py_image_dedup.model.inspection import Region, RegionKind
+from py_image_dedup.signature.arrays import Float32Array, Float64Array
+
+_WINDOW = 12
+"""Rows on each side of a step whose means are compared; more than one block of a JPEG."""
+_CURVE_BINS = 64
+_CLIPPED = (4, 251)
+"""Grey levels at which a picture may be clipped, so that the curve says nothing."""
+
+
+def step_across(pair: Aligned) -> Region | None:
+    """Find a step of brightness that goes across the whole picture in one of two aligned files only.
+
+    Args:
+        pair: The files on one grid.
+
+    Returns:
+        The part of the keeper beyond the step, in its pixels; ``None`` if there is no step.
+
+    Thread-safety: any number of threads.
+    """
+    ours, theirs = (np.asarray(luma(pixels), dtype=np.float32) for pixels in (pair.keeper, pair.other))
+    low, high = _CLIPPED
+    usable = pair.valid & (ours > low) & (ours < high) & (theirs > low) & (theirs < high)
+    if usable.mean() < 0.2:
+        return None
+    residual = theirs - _toned(ours, theirs, usable)
+    for axis in (1, 0):
+        place = _jump(residual, ours, usable, axis)
+        if place is not None:
+            return _beyond(pair, place, axis)
+    return None
+
+
+def _toned(ours: Float32Array, theirs: Float32Array, usable: Mask) -> Float32Array:
+    """Return the keeper with the tone of the other picture: one curve for the whole picture."""
+    bins = (ours[usable] * (_CURVE_BINS / 256)).astype(np.int64)
+    count = np.bincount(bins, minlength=_CURVE_BINS)
+    known = np.flatnonzero(count > 0)
+    mean_x = np.bincount(bins, ours[usable], _CURVE_BINS)[known] / count[known]
+    mean_y = np.bincount(bins, theirs[usable], _CURVE_BINS)[known] / count[known]
+    return np.interp(ours.ravel(), mean_x, mean_y).reshape(ours.shape).astype(np.float32)
+
+
+def _jump(residual: Float32Array, ours: Float32Array, usable: Mask, axis: int) -> int | None:
+    """Return the row (axis 1) or column (axis 0) before which the mean residual jumps."""
+    count = usable.sum(axis=axis)
+    if len(count) < 6 * _WINDOW:
+        return None
+    weight = np.maximum(count, 1)
+    profile = np.where(usable, residual, 0).sum(axis=axis, dtype=np.float64) / weight
+    own = np.where(usable, ours, 0).sum(axis=axis, dtype=np.float64) / weight
+    jump, own_jump = _differences(profile), _differences(own)
+    spread = 1.4826 * float(np.median(np.abs(jump - np.median(jump))))
+    limit = max(THRESHOLDS.least_step, THRESHOLDS.step_deviations * spread)
+    place = int(np.argmax(np.abs(jump)))
+    is_own = abs(own_jump[place]) * THRESHOLDS.step_share > abs(jump[place])
+    if abs(jump[place]) < limit or is_own:
+        return None
+    at = place + _WINDOW + 1
+    far = max(3 * _WINDOW, len(profile) // 8)
+    before, after = profile[max(0, at - far) : at - 1], profile[at + 1 : at + far]
+    lasts = abs(float(np.median(after) - np.median(before))) > abs(jump[place]) / 2
+    return at if lasts else None
+
+
+def _differences(profile: Float64Array) -> Float64Array:
+    """Return the mean of a window after each place minus that of the window before it, with the place left out."""
+    total = np.concatenate([[0.0], np.cumsum(profile)])
+    places = np.arange(_WINDOW + 1, len(profile) - _WINDOW - 1)
+    before = (total[places - 1] - total[places - 1 - _WINDOW]) / _WINDOW
+    after = (total[places + 1 + _WINDOW] - total[places + 1]) / _WINDOW
+    return np.asarray(after - before, dtype=np.float64)
+
+
+def _beyond(pair: Aligned, place: int, axis: int) -> Region:
+    """Return what lies beyond a step, as a rectangle of the keeper."""
+    height, width = pair.valid.shape
+    corner = (0, place) if axis == 1 else (place, 0)
+    ends = np.array([[*corner, 1], [width - 1, height - 1, 1]], dtype=np.float64) @ pair.to_keeper.T
+    points = np.rint(ends[:, :2] / ends[:, 2:]).astype(int)
+    left, top = np.maximum(points.min(axis=0), 0)
+    right, bottom = points.max(axis=0) + 1
+    share = (height - place) / height if axis == 1 else (width - place) / width
+    return Region(int(left), int(top), int(right - left), int(bottom - top), RegionKind.REPLACED, round(share, 5))
