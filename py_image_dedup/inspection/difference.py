@@ -89,10 +89,10 @@ def difference(pair: Aligned) -> Difference:
         pair.valid.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
     outside = inside == 0
-    excess, chroma, tail = _forecast(pair.keeper, pair.other, samples, pair.valid)
+    excess, chroma, tail = _forecast(pair.keeper, pair.other, samples, pair.valid, outside)
     found = _spots(_joined(excess, chroma, outside), tail)
     if found[0]:
-        backward = _forecast(pair.other, pair.keeper, samples.reversed(), pair.valid)
+        backward = _forecast(pair.other, pair.keeper, samples.reversed(), pair.valid, outside)
         np.minimum(excess, backward[0], out=excess)
         if chroma is not None and backward[1] is not None:
             np.minimum(chroma, backward[1], out=chroma)
@@ -111,14 +111,16 @@ def _joined(excess: Plane, chroma: Plane | None, outside: Mask) -> Plane:
     return joined
 
 
-def _forecast(source: Pixels, target: Pixels, samples: Samples, valid: Mask) -> tuple[Plane, Plane | None, float]:
+def _forecast(
+    source: Pixels, target: Pixels, samples: Samples, valid: Mask, outside: Mask
+) -> tuple[Plane, Plane | None, float]:
     """Return how many thresholds each pixel of the target differs by, in luma and in chroma by blocks, and the tail."""
     toned = fit(samples).apply(source)
     seen = luma(target)
-    excess, tail = _excess(_filtered(luma(toned), seen, valid), seen, valid)
+    excess, tail = _excess(_filtered(luma(toned), seen, valid), seen, valid, outside)
     if source.ndim == 2 or target.ndim == 2:
         return excess, None, tail
-    return excess, _chroma_excess(toned, target, valid), tail
+    return excess, _chroma_excess(toned, target, valid, outside), tail
 
 
 def foresee(source: Pixels, target: Pixels, valid: Mask) -> Plane:
@@ -215,10 +217,12 @@ def _activity(*planes: Plane | Pixels) -> Plane:
     return np.asarray(np.sqrt(largest), dtype=np.float32)
 
 
-def _excess(foreseen: Plane, seen: Pixels, valid: Mask) -> tuple[Plane, float]:
+def _excess(foreseen: Plane, seen: Pixels, valid: Mask, outside: Mask) -> tuple[Plane, float]:
     """Return how many thresholds each pixel differs by, and by how many the worst of the textured ones usually do."""
     height, width = seen.shape
     error = np.asarray(cv2.subtract(seen, foreseen, dtype=cv2.CV_32F), dtype=np.float32)
+    # Smoothing would carry what lies outside, as a border, into the common area.
+    error[outside] = 0
     blocks = _activity(foreseen, seen)
     activity = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_LINEAR)
     part = np.s_[:: max(1, height // _FEW), :: max(1, width // _FEW)]
@@ -255,12 +259,16 @@ def _smoothed(error: Plane, sigma: float) -> Plane:
     return np.asarray(cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _chroma_excess(foreseen: Pixels, target: Pixels, valid: Mask) -> Plane:
+def _chroma_excess(foreseen: Pixels, target: Pixels, valid: Mask, outside: Mask) -> Plane:
     """Return how many thresholds the colours differ by, in blocks."""
     expected, colour = (cv2.split(shrunk(pixels, _BLOCK).astype(np.float32)) for pixels in (foreseen, target))
     size = colour[0].shape[::-1]
     inside = cv2.resize(valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     errors = [two - one for one, two in zip(expected, colour, strict=True)]
+    if not valid.all():
+        beyond = cv2.resize(outside.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+        for error in errors:
+            error[beyond] = 0
     mean = (errors[0] + errors[1] + errors[2]) * np.float32(1 / 3)
     apart = [np.abs(cv2.GaussianBlur(error - mean, (0, 0), 1.0)) for error in errors]
     smooth = np.maximum(np.maximum(apart[0], apart[1]), apart[2])

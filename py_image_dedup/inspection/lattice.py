@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -227,41 +226,3 @@ def gain(larger: Pixels, source: Pixels, matrix: Matrix, ratio: float) -> float:
     energy = np.mean(missed.astype(np.float64) ** 2, axis=0)[band >= min(7, math.ceil(8.64 / ratio))].sum()
     coarse = np.mean(whole.astype(np.float64) ** 2, axis=0)[(band >= 1) & (band <= 2)].sum()
     return math.sqrt(float(energy) / max(float(coarse), 1e-9))
-
-
-def repeats(larger: Pixels, source: Pixels, matrix: Matrix) -> bool:
-    """Return whether a picture repeats the pixels of a smaller one, at any ratio of their sides.
-
-    Args:
-        larger: The picture, uint8.
-        source: The smaller one.
-        matrix: 3 x 3, from the larger picture's pixels to the smaller's.
-    """
-    part = _window(larger)
-    if part is None:
-        return False
-    rows, columns = part
-    seen = luma(np.ascontiguousarray(larger[part]))
-    size = (seen.shape[1], seen.shape[0])
-    errors = []
-    for way, offset in (
-        (cv2.INTER_NEAREST, _TIE),
-        (cv2.INTER_NEAREST, -_TIE),
-        (cv2.INTER_LINEAR, 0),
-        (cv2.INTER_CUBIC, 0),
-    ):
-        shift = np.array([[1, 0, offset], [0, 1, offset], [0, 0, 1.0]])
-        corner = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1.0]])
-        placed = shift @ matrix @ corner
-        laid = cv2.warpPerspective(
-            luma(source), placed, size, flags=way | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-        )
-        errors.append(float(np.mean(np.square(cv2.subtract(seen, laid, dtype=cv2.CV_32F)))))
-    return min(errors[:2]) < _REPEATED * min(errors[2:])
-
-
-_TIE = 0.01
-"""Pixels of the smaller picture: a pixel's edge falls to the one side or to the other."""
-_REPEATED = 0.5
-"""Ratio of the squared errors of two forecasts, by repeating pixels and by interpolation, below which they were
-repeated."""

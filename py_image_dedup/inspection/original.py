@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from py_image_dedup.inspection.align import Aligned, Pixels, luma, shrunk
-from py_image_dedup.inspection.lattice import Lattice, earlier_quality, quality, repeats
+from py_image_dedup.inspection.lattice import Lattice, earlier_quality, quality
 from py_image_dedup.inspection.shots import Noise, measure_noise
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.inspection.tone import fit, sample
@@ -21,6 +21,9 @@ from py_image_dedup.model.inspection import Original, Side
 
 _REPEATED = 0.35
 """Ratio of the 20th percentile to the median of the differences of neighbouring rows and columns."""
+_EMPTY = 4.0
+"""Grey levels of deviation along a row or column, below which there is nothing in it."""
+_FEWEST_LINES = 16
 _STRETCHED, _UNTOUCHED = 1.8, 1.3
 """Jumps of a histogram, 90th percentile: a stretched tone curve leaves gaps, a camera does not."""
 _ADDED_GRAIN = 1.5
@@ -89,16 +92,11 @@ def judge(evidence: Evidence) -> Original:
 
 def _by_repeated_pixels(evidence: Evidence) -> Original:
     scale = evidence.pair.scale
-    if 1 / THRESHOLDS.larger <= scale <= THRESHOLDS.larger:
-        return Original()
-    files = (evidence.left, evidence.right) if scale > 1 else (evidence.right, evidence.left)
-    smaller, larger = (file.pixels for file in files)
-    forth = evidence.pair.to_other @ np.linalg.inv(evidence.pair.to_keeper)
-    matrix = np.asarray(np.linalg.inv(forth) if scale > 1 else forth, dtype=np.float64)
-    if not is_repeated(larger) and not repeats(larger, smaller, matrix):
-        return Original()
-    side = Side.LEFT if scale > 1 else Side.RIGHT
-    return _is(side, f"{{1}} is {{0}} enlarged {max(scale, 1 / scale):.2g} x by repeating pixels", sure=True)
+    if scale > THRESHOLDS.larger and is_repeated(evidence.right.pixels):
+        return _is(Side.LEFT, f"{{1}} is {{0}} enlarged {scale:.2g} x by repeating pixels", sure=True)
+    if scale < 1 / THRESHOLDS.larger and is_repeated(evidence.left.pixels):
+        return _is(Side.RIGHT, f"{{1}} is {{0}} enlarged {1 / scale:.2g} x by repeating pixels", sure=True)
+    return Original()
 
 
 def _by_lattice(evidence: Evidence) -> Original:
@@ -283,6 +281,11 @@ def is_repeated(pixels: Pixels) -> bool:
     grey = luma(pixels).astype(np.int16)[:1024, :1024]
     for axis in (0, 1):
         steps = np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)
+        # The empty lines of a page are equal and repeat nothing.
+        spread = grey.std(axis=1 - axis)
+        steps = steps[np.maximum(spread[1:], spread[:-1]) > _EMPTY]
+        if len(steps) < _FEWEST_LINES:
+            return False
         if float(np.quantile(steps, 0.2)) >= _REPEATED * float(np.median(steps)):
             return False
     return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -77,14 +79,25 @@ def missing(pair: Aligned) -> Original:
 
 def _cut_off(pair: Aligned) -> tuple[Region, Original] | None:
     """Return the part of one file that was never decoded, and that the other one is whole."""
-    keeper, other = luma(pair.keeper), luma(pair.other)
+    # A plain border outside of the common area is no damage.
+    rows, columns = (_span(pair.valid.mean(axis=axis) > 0.5) for axis in (1, 0))
+    keeper, other = luma(pair.keeper)[rows, columns], luma(pair.other)[rows, columns]
+    if not keeper.size:
+        return None
     for whole in (Side.LEFT, Side.RIGHT):
         box = _missing(*((keeper, other) if whole is Side.LEFT else (other, keeper)))
         if box is not None:
+            box = replace(box, left=box.left + columns.start, top=box.top + rows.start)
             region = _in_keeper(pair, box, RegionKind.CUT_OFF)
             lost = "B" if whole is Side.LEFT else "A"
             return region, Original(whole, sure=True, reason=_damage(region.kind, region, lost))
     return None
+
+
+def _span(there: Mask) -> slice:
+    """Return the part from the first place to the last one."""
+    places = np.flatnonzero(there)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
 
 
 def _damage(kind: RegionKind, region: Region, lost: str) -> str:

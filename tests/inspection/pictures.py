@@ -1,6 +1,7 @@
 """Generated pictures for the tests of inspection: photographs, pages, sensors, files."""
 
 import io
+from functools import cache
 
 import cv2
 import numpy as np
@@ -13,6 +14,11 @@ WORDS = ("river", "stone", "light", "house", "winter", "market", "garden", "pape
 
 def scene(seed, size=(520, 380)):
     """A picture with sky, ground, shapes with shading, fine texture and plain places, as photographs have them."""
+    return _scene(seed, size).copy()
+
+
+@cache
+def _scene(seed, size):
     rng = np.random.default_rng([seed, 7])
     width, height = size
     rows = np.linspace(0, 1, height)[:, None, None]
@@ -48,6 +54,12 @@ def font(size):
 
 
 def invoice(seed, total, size=18):
+    """A printed page of 720 x 900 pixels."""
+    return _invoice(seed, total, size).copy()
+
+
+@cache
+def _invoice(seed, total, size=18):
     page = Image.new("L", (720, 900), 255)
     draw, small = ImageDraw.Draw(page), font(size)
     draw.text((60, 50), "INVOICE", font=font(2 * size), fill=0)

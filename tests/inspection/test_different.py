@@ -25,6 +25,8 @@ from tests.inspection.pictures import (
 )
 
 SEEDS = range(8)
+BURST = (480, 360)
+"""Width and height of what a sensor exposes, pixels."""
 
 
 def a_place(picture, seed, width, height):
@@ -228,27 +230,27 @@ def pages_and_their_cover(seed):
 
 
 def a_burst_in_daylight(seed):
-    still = scene(seed, (700, 520))
+    still = scene(seed, BURST)
     return [saved(exposed(still, 100 * seed + n, (9000, 3000)[seed % 2]), quality=92) for n in range(2)]
 
 
 def a_burst_indoors(seed):
-    still = scene(seed, (700, 520))
+    still = scene(seed, BURST)
     return [saved(exposed(still, 100 * seed + n, 900), quality=(85, 90, 95)[seed % 3]) for n in range(2)]
 
 
 def a_hand_held_burst(seed):
-    still = np.asarray(scene(seed, (700, 520)))
+    still = np.asarray(scene(seed, BURST))
     shots = []
     for number in range(2):
         move = np.array([[1, 0, 2.4 * number], [0, 1, -1.3 * number]])
-        moved = cv2.warpAffine(still, move, (700, 520), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        moved = cv2.warpAffine(still, move, BURST, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         shots.append(saved(exposed(Image.fromarray(moved), 100 * seed + number, 2000)))
     return shots
 
 
 def a_bracket(seed):
-    still = scene(seed, (700, 520))
+    still = scene(seed, BURST)
     return [
         saved(exposed(still, 100 * seed + n, 3000, gain), exif=moment("2020:01:01 10:00:00", 0.01 * gain))
         for n, gain in enumerate((1, 0.5))
@@ -256,17 +258,17 @@ def a_bracket(seed):
 
 
 def a_bracket_without_exif(seed):
-    still = scene(seed, (700, 520))
+    still = scene(seed, BURST)
     return [saved(exposed(still, 100 * seed + n, 3000, gain), quality=92) for n, gain in enumerate((1, 0.55))]
 
 
 def frames_of_a_webcam(seed):
-    still = scene(seed, (640, 480))
+    still = scene(seed, BURST)
     return [saved(exposed(still, 100 * seed + number, 500), quality=80) for number in range(2)]
 
 
 def frames_of_a_webcam_by_its_clock(seed):
-    still = scene(seed, (640, 480))
+    still = scene(seed, BURST)
     return [
         saved(exposed(still, 100 * seed + n, 1500), quality=75, exif=moment(f"2020:01:02 10:{15 * n:02}:00"))
         for n in range(2)
@@ -274,7 +276,7 @@ def frames_of_a_webcam_by_its_clock(seed):
 
 
 def somebody_who_walks_into_the_picture(seed):
-    frames = [scene(seed, (700, 520)), scene(seed, (700, 520))]
+    frames = [scene(seed, BURST), scene(seed, BURST)]
     left, top, _, _ = a_place(frames[1], seed, 40, 90)
     draw = ImageDraw.Draw(frames[1])
     draw.rectangle((left + 4, top + 20, left + 26, top + 80), fill=(60, 70, 90))
