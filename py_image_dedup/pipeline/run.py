@@ -257,7 +257,7 @@ def _recover(run: Recorder) -> None:
     for name in sorted((each.name for each in folder.parent.iterdir()), reverse=True):
         if (folder.parent / name / JOURNAL_NAME).is_file():
             for outcome in recover(folder.parent / name):
-                _log.warning("%s, of the killed run %s: %s", outcome.action.source.path, name, outcome.status)
+                _log.warning("recovery of %s, killed run %s: %s", outcome.action.source.path, name, outcome.status)
             return
 
 
