@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector, Summary
 
 from py_image_dedup.model.failure import FailureReason, Phase
-from py_image_dedup.model.match import MatchClass
+from py_image_dedup.model.match import REMOVABLE_CLASSES, MatchClass
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus
 
 EVENT_KINDS = ("created", "modified", "moved", "deleted", "overflow")
@@ -105,8 +105,8 @@ class Instruments:
         _create_series(self.analysed, [("decoded",), ("known",)])
         _create_series(self.failures, [(phase.value, reason.value) for phase in Phase for reason in FailureReason])
         _create_series(self.phase_seconds, [(phase.value,) for phase in Phase])
-        _create_series(self.redundant, [(kind.value,) for kind in MatchClass])
-        _create_series(self.reclaimable, [(kind.value,) for kind in MatchClass])
+        _create_series(self.redundant, [(kind.value,) for kind in MatchClass if kind in REMOVABLE_CLASSES])
+        _create_series(self.reclaimable, [(kind.value,) for kind in MatchClass if kind in REMOVABLE_CLASSES])
         _create_series(self.actions, [(kind.value, status.value) for kind in ActionKind for status in OutcomeStatus])
         _create_series(self.removed_bytes, [(kind.value,) for kind in ActionKind])
         _create_series(self.runs, [(kind, result) for kind in ("full", "batch") for result in RUN_RESULTS])

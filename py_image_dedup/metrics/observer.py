@@ -10,7 +10,7 @@ from typing import Final
 from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.model import events
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.match import MatchClass
+from py_image_dedup.model.match import REMOVABLE_CLASSES, MatchClass
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
@@ -112,7 +112,7 @@ class MetricsObserver:
                 size[redundant.match.match_class] += redundant.entry.stat.size
         self._to.files.set(result.files - len(removed))
         self._to.groups.set(groups)
-        for kind in MatchClass:
+        for kind in REMOVABLE_CLASSES:
             self._to.redundant.labels(kind.value).set(files[kind])
             self._to.reclaimable.labels(kind.value).set(size[kind])
 
