@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.api import find_duplicates
+from py_image_dedup.api import FindOptions, Options, find_duplicates
+from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.result import RunResult
 
@@ -21,13 +22,23 @@ def together(result: RunResult, below: Path) -> list[set[str]]:
     ]
 
 
-def test_one_photo_in_every_orientation_is_one_group(photos: Path) -> None:
+def test_one_photo_in_every_orientation_is_one_group_by_its_thumbnails(photos: Path) -> None:
     folder = photos / "orientation"
-    found = together(find_duplicates(folder), folder)
+    quick = Options(find=FindOptions(scope=Scope.ALL), inspect=False)
+    found = together(find_duplicates(folder, options=quick), folder)
     assert found == [
         {path.name for path in folder.glob("Landscape_*")},
         {path.name for path in folder.glob("Portrait_*")},
     ]
+
+
+def test_photos_with_another_figure_drawn_on_each_are_edited_and_stay(photos: Path) -> None:
+    # Each of these photos has the number of its orientation printed on it.
+    result = find_duplicates(photos / "orientation")
+    assert result.groups == ()
+    assert len(result.reported) == 16
+    assert {match.match_class for match in result.reported} <= {MatchClass.EDITED, MatchClass.SIMILAR}
+    assert all(match.inspection is not None and not match.inspection.is_removable for match in result.reported)
 
 
 @pytest.mark.parametrize("max_distance", [0.1, 0.3])

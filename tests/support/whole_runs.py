@@ -19,6 +19,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.analyse import AnalyseOptions
 from py_image_dedup.pipeline.find import FindOptions
+from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.removal.undo import undo
@@ -106,7 +107,7 @@ class Side:
         told = as_dict(result)
         assert told["error"] is None
         text = json.dumps(told).replace(result.run, "RUN").replace(str(self.top), "TOP")
-        text = re.sub(r'"path_bytes": "[^"]*"', '"path_bytes": "..."', text)
+        text = re.sub(r'"(path|target)_bytes": "[^"]*"', r'"\1_bytes": "..."', text)
         text = re.sub(r'"inode": [0-9]+', '"inode": 0', text)
         told = json.loads(text)
         del told["started"], told["totals"]["seconds"]
@@ -115,9 +116,11 @@ class Side:
         return told
 
     def files(self) -> dict[bytes, bytes]:
-        """All files with their bytes; the folders of runs have one name."""
+        """All files with their bytes; the folders of runs have one name, and manifests, which have times, are there."""
         return {
-            re.sub(rb"/[0-9-]+T[0-9-]+Z/", b"/RUN/", os.fsencode(path.relative_to(self.photos))): path.read_bytes()
+            re.sub(rb"/[0-9-]+T[0-9-]+Z/", b"/RUN/", os.fsencode(path.relative_to(self.photos))): (
+                b"manifest" if path.name == MANIFEST_NAME else path.read_bytes()
+            )
             for path in self.photos.rglob("*")
             if path.is_file()
         }
