@@ -262,8 +262,13 @@ def _by_format(evidence: Evidence) -> Original:
 
 def of_equal(left: FullPicture, right: FullPicture) -> Original:
     """Return the original of two files with equal pixels: a lossless file holds what a JPEG rounded."""
+    return of_formats(left.format, right.format)
+
+
+def of_formats(left: str, right: str) -> Original:
+    """Return the original of two files with equal pixels by their formats, as Pillow names them."""
     for side, first, later in ((Side.LEFT, left, right), (Side.RIGHT, right, left)):
-        if first.quantisation and later.format in LOSSLESS:
+        if first in {"JPEG", "MPO"} and later in LOSSLESS:
             return _is(side, "{1} holds the rounded values of {0} and was made from it", sure=True)
     return Original()
 

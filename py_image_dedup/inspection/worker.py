@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from py_image_dedup.inspection.inspect import inspect
+from py_image_dedup.inspection.original import of_formats
 from py_image_dedup.media.limits import explain
 from py_image_dedup.media.worker.inspect import read_embedded, read_full
 from py_image_dedup.media.worker.protocol import Closed, Message, receive_file, send
@@ -57,11 +58,10 @@ def _answer(message: Message, keeper_stream: Any, other_stream: Any) -> Message:
     which = "keeper"
     try:
         if message["same_pixels"]:
-            embedded = read_embedded(keeper_stream, max_pixels)
+            one = read_embedded(keeper_stream, max_pixels)
             which = "file"
-            return {
-                "inspection": msgspec.to_builtins(_of_same_pixels(embedded, read_embedded(other_stream, max_pixels)))
-            }
+            two = read_embedded(other_stream, max_pixels)
+            return {"inspection": msgspec.to_builtins(_of_same_pixels(*one, *two))}
         keeper = read_full(keeper_stream, max_pixels)
         which = "file"
         other = read_full(other_stream, max_pixels)
@@ -74,18 +74,21 @@ def _answer(message: Message, keeper_stream: Any, other_stream: Any) -> Message:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _of_same_pixels(keeper: frozenset[str], other: frozenset[str]) -> Inspection:
-    """Return what two files with equal pixels are to each other, by what else is in them."""
+def _of_same_pixels(keeper_format: str, keeper: frozenset[str], other_format: str, other: frozenset[str]) -> Inspection:
+    """Return what two files with equal pixels are to each other, by their formats and what else is in them."""
     lacks, has_more = tuple(sorted(other - keeper)), tuple(sorted(keeper - other))
+    original = of_formats(keeper_format, other_format)
     if lacks and has_more:
         reason = (
             f"Each file has something that the other lacks: the keeper lacks {', '.join(lacks)}, "
             f"the other {', '.join(has_more)}."
         )
-        return Inspection(Outcome.BOTH_HAVE_MORE, reason, lacks=lacks)
+        return Inspection(Outcome.BOTH_HAVE_MORE, reason, lacks=lacks, original=original)
     if lacks:
-        return Inspection(Outcome.MORE, f"The keeper lacks what the other file has: {', '.join(lacks)}.", lacks=lacks)
-    return Inspection(Outcome.COVERED, "Every pixel is equal, and nothing else is embedded in the other file only.")
+        reason = f"The keeper lacks what the other file has: {', '.join(lacks)}."
+        return Inspection(Outcome.MORE, reason, lacks=lacks, original=original)
+    reason = "Every pixel is equal, and nothing else is embedded in the other file only."
+    return Inspection(Outcome.COVERED, reason, original=original)
 
 
 def _inspect(message: Message, keeper: FullPicture, other: FullPicture) -> object:

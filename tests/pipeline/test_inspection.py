@@ -316,3 +316,14 @@ def test_a_gain_map_is_not_lost_to_a_copy_with_the_same_pixels(library: Library)
     with_map.write_bytes(data[:2] + b"\xff\xe1" + (len(xmp) + 2).to_bytes(2, "big") + xmp + data[2:])
     result = library.run()
     assert "hdr.jpg" not in {name for names in redundant(result).values() for name in names}
+
+
+def test_a_photo_is_the_original_of_a_lossless_file_with_its_pixels(library: Library) -> None:
+    photo = library.save("photo.jpg", photograph(1), quality=85)
+    with Image.open(photo) as opened:
+        library.save("larger.png", opened.convert("RGB"))
+    result = library.run()
+    assert redundant(result) == {"photo.jpg": {"larger.png"}}
+    (goes,) = result.groups[0].redundant
+    assert goes.match.match_class is MatchClass.SAME_PIXELS
+    assert goes.reason.rule == "original"

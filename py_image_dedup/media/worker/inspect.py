@@ -79,22 +79,22 @@ def read_full(stream: BinaryIO | Path, max_pixels: int) -> FullPicture:
         return _read(picture, stream, kind, max_pixels)
 
 
-def read_embedded(stream: BinaryIO, max_pixels: int) -> frozenset[str]:
-    """Read the names of what is embedded in a file beside its picture, without decoding any pixel.
+def read_embedded(stream: BinaryIO, max_pixels: int) -> tuple[str, frozenset[str]]:
+    """Read the format of a file and what is embedded beside its picture, without decoding any pixel.
 
     Args:
         stream: An open binary file that can seek.
         max_pixels: As for ``read_full``.
 
     Returns:
-        Names as in ``FullPicture.extras``.
+        The format as in ``FullPicture.format``, and names as in ``FullPicture.extras``.
 
     Raises:
         MediaError: It is larger than that, or cannot be opened.
     """
     with _opened(stream) as (picture, kind):
         _check_size(picture, max_pixels)
-        return _embedded(picture, stream, kind)
+        return kind, _embedded(picture, stream, kind)
 
 
 @contextmanager
