@@ -40,7 +40,7 @@ def step_across(pair: Aligned) -> Region | None:
         return None
     residual = theirs - _toned(ours, theirs, usable)
     for axis in (1, 0):
-        place = _jump(residual, ours, usable, axis)
+        place = _jump(residual, (ours, theirs), usable, axis)
         if place is not None:
             return _beyond(pair, place, axis)
     return None
@@ -56,19 +56,21 @@ def _toned(ours: Float32Array, theirs: Float32Array, usable: Mask) -> Float32Arr
     return np.interp(ours.ravel(), mean_x, mean_y).reshape(ours.shape).astype(np.float32)
 
 
-def _jump(residual: Float32Array, ours: Float32Array, usable: Mask, axis: int) -> int | None:
+def _jump(residual: Float32Array, pictures: tuple[Float32Array, Float32Array], usable: Mask, axis: int) -> int | None:
     """Return the row (axis 1) or column (axis 0) before which the mean residual jumps."""
     count = usable.sum(axis=axis)
     if len(count) < 6 * _WINDOW:
         return None
     weight = np.maximum(count, 1)
     profile = np.where(usable, residual, 0).sum(axis=axis, dtype=np.float64) / weight
-    own = np.where(usable, ours, 0).sum(axis=axis, dtype=np.float64) / weight
-    jump, own_jump = _differences(profile), _differences(own)
+    jump = _differences(profile)
+    # The damaged file has the step too: what the picture itself does there is seen in the file that steps less.
+    own = [_differences(np.where(usable, plane, 0).sum(axis=axis, dtype=np.float64) / weight) for plane in pictures]
     spread = 1.4826 * float(np.median(np.abs(jump - np.median(jump))))
     limit = max(THRESHOLDS.least_step, THRESHOLDS.step_deviations * spread)
     place = int(np.argmax(np.abs(jump)))
-    is_own = abs(own_jump[place]) * THRESHOLDS.step_share > abs(jump[place])
+    least = min(abs(float(each[place])) for each in own)
+    is_own = least * THRESHOLDS.step_share > abs(jump[place])
     if abs(jump[place]) < limit or is_own:
         return None
     at = place + _WINDOW + 1

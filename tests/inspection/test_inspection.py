@@ -12,6 +12,7 @@ from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.worker.inspect import read_full
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.inspection import Outcome, RegionKind, Side
+from tests.support.photographs import photograph
 
 SIZE = (420, 300)
 SEEDS = range(8)
@@ -215,3 +216,30 @@ def test_a_file_above_the_limit_is_refused_by_name():
     with pytest.raises(MediaError) as refused:
         read_full(stream, 1000)
     assert refused.value.reason is FailureReason.TOO_LARGE
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_sharpened_copy_is_never_surely_the_original(seed, tmp_path):
+    first = tmp_path / "first.jpg"
+    photograph(seed, 640, 480).save(first, quality=85)
+    with Image.open(first) as opened:
+        sharpened = opened.filter(ImageFilter.UnsharpMask(1.5, 120, 1))
+    sharpened.save(tmp_path / "sharpened.jpg", quality=85)
+    one, two = read_full(first, 10**8), read_full(tmp_path / "sharpened.jpg", 10**8)
+    found, reverse = inspect(one, two).original, inspect(two, one).original
+    assert not (found.side is Side.RIGHT and found.sure)
+    assert not (reverse.side is Side.LEFT and reverse.sure)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("dark", [8, 16])
+def test_a_step_of_brightness_over_half_of_a_picture_is_a_difference(seed, dark, tmp_path):
+    image = photograph(seed, 640, 480)
+    values = np.asarray(image).astype(np.int16)
+    values[220:] -= dark
+    image.save(tmp_path / "whole.jpg", quality=90)
+    Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).save(tmp_path / "damaged.jpg", quality=90)
+    one, two = read_full(tmp_path / "whole.jpg", 10**8), read_full(tmp_path / "damaged.jpg", 10**8)
+    for found in (inspect(one, two), inspect(two, one)):
+        assert found.outcome is Outcome.EDITED
+        assert found.regions
