@@ -91,11 +91,18 @@ def _is_equal(keeper: FullPicture, other: FullPicture) -> bool:
 
 def _of_equal(lacks: tuple[str, ...], has_more: tuple[str, ...], facts: Original) -> Inspection:
     if lacks:
-        return _more(lacks, has_more, facts)
+        return more(lacks, has_more, facts)
     return Inspection(Outcome.COVERED, "Every pixel of the first picture is equal.", original=facts)
 
 
-def _more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) -> Inspection:
+def more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) -> Inspection:
+    """Return what a pair is of which the keeper lacks something.
+
+    Args:
+        lacks: Names of what only the other file has; not empty.
+        has_more: Names of what only the keeper has.
+        original: The file that the other one was made from.
+    """
     missing = ", ".join(lacks)
     if has_more:
         reason = (
@@ -287,7 +294,7 @@ class _Question:
         if not is_made:
             lacks.extend(lost)
         if lacks:
-            return _more(tuple(lacks), self.has_more, original)
+            return more(tuple(lacks), self.has_more, original)
         height, width = self.pair.valid.shape
         reason = f"The keeper has everything that is in the other file, compared at {width} x {height} pixels."
         return Inspection(Outcome.COVERED, reason, original=original)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import socket
 import sys
 import warnings
@@ -19,10 +18,11 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
-from py_image_dedup.inspection.inspect import inspect
+from py_image_dedup.inspection.inspect import inspect, more
 from py_image_dedup.inspection.original import of_formats
 from py_image_dedup.media.limits import explain
 from py_image_dedup.media.worker.inspect import read_embedded, read_full
+from py_image_dedup.media.worker.main import allow_memory, set_timer
 from py_image_dedup.media.worker.protocol import Closed, Message, receive_file, send
 from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Inspection, Outcome
@@ -52,8 +52,8 @@ def main() -> int:
 
 
 def _answer(message: Message, keeper_stream: Any, other_stream: Any) -> Message:
-    _bound_memory(int(str(message["memory_bytes"])))
-    signal.setitimer(signal.ITIMER_REAL, float(str(message["timeout_seconds"])))
+    allow_memory(int(str(message["memory_bytes"])), spare=0)
+    set_timer(float(str(message["timeout_seconds"])))
     max_pixels = int(str(message["max_pixels"]))
     which = "keeper"
     try:
@@ -71,22 +71,15 @@ def _answer(message: Message, keeper_stream: Any, other_stream: Any) -> Message:
         failure = explain(error)
         return {"failure": failure.reason.value, "which": which, "message": failure.message}
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        set_timer(0)
 
 
 def _of_same_pixels(keeper_format: str, keeper: frozenset[str], other_format: str, other: frozenset[str]) -> Inspection:
     """Return what two files with equal pixels are to each other, by their formats and what else is in them."""
     lacks, has_more = tuple(sorted(other - keeper)), tuple(sorted(keeper - other))
     original = of_formats(keeper_format, other_format)
-    if lacks and has_more:
-        reason = (
-            f"Each file has something that the other lacks: the keeper lacks {', '.join(lacks)}, "
-            f"the other {', '.join(has_more)}."
-        )
-        return Inspection(Outcome.BOTH_HAVE_MORE, reason, lacks=lacks, original=original)
     if lacks:
-        reason = f"The keeper lacks what the other file has: {', '.join(lacks)}."
-        return Inspection(Outcome.MORE, reason, lacks=lacks, original=original)
+        return more(lacks, has_more, original)
     reason = "Every pixel is equal, and nothing else is embedded in the other file only."
     return Inspection(Outcome.COVERED, reason, original=original)
 
@@ -96,16 +89,6 @@ def _inspect(message: Message, keeper: FullPicture, other: FullPicture) -> objec
     matrix = None if transform is None else np.array(transform, dtype=np.float64)
     turned = None if orientation is None else Orientation(int(str(orientation)))
     return cast("object", msgspec.to_builtins(inspect(keeper, other, matrix, turned)))
-
-
-def _bound_memory(more: int) -> None:
-    """Bound the address space to what is used now and some more bytes, where the system tells what is used."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - before every pair; pathlib is slower to no end
-            used = int(statm.read(100).split()[0]) * resource.getpagesize()
-    except FileNotFoundError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (used + more, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,6 @@ _STYLES = {
 }
 _INDENT = " " * (_VERB + 4)
 
-_OTHER = "Other matches (not removed)"
 _NOT_REMOVED = {
     MatchClass.EDITED: "Edited copies (not removed)",
     MatchClass.PARTIAL: "Crops and partial matches (not removed)",

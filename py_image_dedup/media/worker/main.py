@@ -46,8 +46,8 @@ def main(make_extras: MakeExtras | None = None) -> int:
     Args:
         make_extras: Computes extras from each canonical image, which are returned with it.
     """
-    # Pillow's process-wide settings are changed here and in _prepare only, in a process of our own: the size is checked
-    # against the limits instead, and the warnings of decoders have no reader.
+    # Pillow's process-wide settings are changed here and in prepare_reader only, in a process of our own: the size is
+    # checked against the limits instead, and the warnings of decoders have no reader.
     Image.MAX_IMAGE_PIXELS = None
     warnings.simplefilter("ignore")
     return serve({"decode": partial(_decode, make_extras=make_extras), "digest": _digest})
@@ -87,17 +87,17 @@ def _answer(
     size, free = int(str(request["size"])), int(str(request["free"]))
 
     def reserve(needed: int) -> None:
-        _set_timer(0)
+        set_timer(0)
         if needed > free:
             send(connection, {"needs": needed})
             if not receive(connection)[0].get("go"):
                 raise MediaError(FailureReason.TOO_LARGE, "decoding needs more memory than is available")
-        _allow_memory(needed + size)
-        _set_timer(limits.timeout_seconds + _GRACE_SECONDS)
+        allow_memory(needed + size)
+        set_timer(limits.timeout_seconds + _GRACE_SECONDS)
 
     try:
-        _allow_memory(2 * size)
-        _set_timer(limits.timeout_seconds + _GRACE_SECONDS)
+        allow_memory(2 * size)
+        set_timer(limits.timeout_seconds + _GRACE_SECONDS)
         return tasks[str(request["task"])](stream, str(request["format"]), limits, reserve)
     except Closed:
         raise
@@ -105,13 +105,13 @@ def _answer(
         failure = explain(error)
         return {"failure": failure.reason.value, "message": failure.message}, b""
     finally:
-        _set_timer(0)
+        set_timer(0)
 
 
 def _decode(
     stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve, make_extras: MakeExtras | None = None
 ) -> tuple[Message, bytes]:
-    reserve = _prepare(stream, kind, limits, reserve)
+    reserve = prepare_reader(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
         decoded = decode(picture, kind, limits, reserve)
         image_data = image_data_digest(stream, picture, kind)
@@ -135,12 +135,12 @@ def _decode(
 def _digest(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> tuple[Message, bytes]:
     if kind == "JPEG" and has_more_pictures(stream):
         kind = "MPO"
-    reserve = _prepare(stream, kind, limits, reserve)
+    reserve = prepare_reader(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
         return {}, digest_pixels(picture, kind, limits, reserve)
 
 
-def _prepare(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> Reserve:
+def prepare_reader(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> Reserve:
     """Do what some formats need before they are opened, and return what reserves the memory of decoding."""
     if kind == "AVIF":
         from PIL import AvifImagePlugin  # loads a large library that few files need
@@ -168,20 +168,25 @@ def _reserve_early(stream: BinaryIO, limits: Limits, reserve: Reserve) -> Reserv
     return lambda needed: None  # noqa: ARG005 - the signature of Reserve
 
 
-def _set_timer(seconds: float) -> None:
+def set_timer(seconds: float) -> None:
     """Have the kernel end this process after a time, whatever a decoder is doing; 0 cancels it."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _allow_memory(more: int) -> None:
-    """Limit the address space to what is used now, what was reserved, and some spare."""
+def allow_memory(more: int, spare: int = _SPARE_BYTES) -> None:
+    """Limit the address space to what is used now, what was reserved, and some spare.
+
+    Args:
+        more: Reserved bytes.
+        spare: Bytes for code that is loaded late, and for what estimates leave out.
+    """
     try:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
     except FileNotFoundError:
         return  # systems without it do not enforce the limit either
     used = int(os.read(statm, 100).split()[0]) * resource.getpagesize()
     os.close(statm)
-    resource.setrlimit(resource.RLIMIT_AS, (used + more + _SPARE_BYTES, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + more + spare, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from py_image_dedup.media.worker.decode import (
     to_rgba,
     upright,
 )
-from py_image_dedup.media.worker.main import _prepare, serve
+from py_image_dedup.media.worker.main import prepare_reader, serve
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes, open_picture
 from py_image_dedup.media.worker.protocol import Message
 
@@ -45,7 +45,7 @@ def main() -> int:
 def _render(
     stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve, *, size: RenderedSize
 ) -> tuple[Message, bytes]:
-    reserve = _prepare(stream, kind, limits, reserve)
+    reserve = prepare_reader(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
         limits.check_size(*picture.size)
         if kind == "TIFF":
