@@ -9,11 +9,13 @@ it replaces the keeper and the group is divided again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -50,6 +52,8 @@ Locate: TypeAlias = Callable[[Match], tuple[tuple[float, ...], ...] | None]
 """Function that returns the transform from the left picture of a match to the right one: 3 x 3, in file pixels."""
 
 DigestPair: TypeAlias = tuple[bytes, bytes]
+
+Item = TypeVar("Item", Match, Action)
 
 _CLASSES: Final[Mapping[Finding, MatchClass]] = {
     Finding.EDITED: MatchClass.EDITED,
@@ -117,9 +121,7 @@ class Inspector:
 
     def inspect(self, matches: Sequence[Match]) -> None:
         """Compare the files of matches, except those with a stored result."""
-        wanted = {_pair(match): match for match in matches if _pair(match) not in self._known}
-        self._recall(wanted)
-        self._compare({self._question(match): pair for pair, match in wanted.items()})
+        self._inspect({_pair(match): match for match in matches if _pair(match) not in self._known}, self._question)
 
     def decide(self, action: Action) -> Inspection | None:
         """Return the result for the files of an action; ``None`` if they were not compared."""
@@ -127,28 +129,30 @@ class Inspector:
 
     def inspect_actions(self, actions: Sequence[Action]) -> None:
         """Compare the files of actions, except those with a stored result."""
-        wanted = {(action.keeper_digest, action.source_digest): action for action in actions}
+        self._inspect({(each.keeper_digest, each.source_digest): each for each in actions}, self._question_of)
+
+    def _inspect(self, wanted: dict[DigestPair, Item], question: Callable[[Item], Question]) -> None:
         self._recall(wanted)
-        self._compare({self._question_of(action): pair for pair, action in wanted.items()})
+        self._compare({question(item): pair for pair, item in wanted.items()})
 
     def _question_of(self, action: Action) -> Question:
-        if action.match_class is MatchClass.SAME_PIXELS:
-            return Question(action.keeper, action.source, same_pixels=self._have_same_pixels(action))
-        keeper, source = self.store.get(action.keeper.path), self.store.get(action.source.path)
-        if action.match_class is not MatchClass.PARTIAL or keeper is None or source is None:
-            return Question(action.keeper, action.source)
-        if (keeper.digest, source.digest) != (action.keeper_digest, action.source_digest):
-            return Question(action.keeper, action.source)
-        transform = self.locate(Match(keeper, source, action.match_class))
-        return Question(action.keeper, action.source, transform=transform)
-
-    def _have_same_pixels(self, action: Action) -> bool:
-        """Return whether the index confirms the equal pixels that a plan, which may have been edited, claims."""
-        keeper, source = self.store.get(action.keeper.path), self.store.get(action.source.path)
+        """Return the question for an action, whose plan may have been edited: only the index tells of its pixels."""
+        keeper = self._entry(action.keeper.path, action.keeper_digest)
+        source = self._entry(action.source.path, action.source_digest)
+        question = Question(action.keeper, action.source)
         if keeper is None or source is None:
-            return False
-        is_current = (keeper.digest, source.digest) == (action.keeper_digest, action.source_digest)
-        return is_current and keeper.pixel_digest is not None and keeper.pixel_digest == source.pixel_digest
+            return question
+        if action.match_class is MatchClass.SAME_PIXELS:
+            is_known = keeper.pixel_digest is not None and keeper.pixel_digest == source.pixel_digest
+            return replace(question, same_pixels=is_known)
+        if action.match_class is MatchClass.PARTIAL:
+            return replace(question, transform=self.locate(Match(keeper, source, action.match_class)))
+        return question
+
+    def _entry(self, path: Path, digest: bytes) -> IndexEntry | None:
+        """Return the entry of a file if it still has these bytes."""
+        entry = self.store.get(path)
+        return entry if entry is not None and entry.digest == digest else None
 
     def _recall(self, wanted: dict[DigestPair, Any]) -> None:
         """Load the stored results, and leave the other pairs in ``wanted``."""
@@ -200,14 +204,14 @@ class InspectedMatcher:
         matcher: The matcher that decides which files match.
         inspector: The inspector with the results.
         removable: Classes that make a file redundant; matches of other classes are not compared.
-        entries: Files of the group, best first.
+        nearest: Function that returns the digests of the files that are nearest to one.
         is_final: Whether pairs that were not compared no longer make a file redundant.
     """
 
     matcher: Matcher
     inspector: Inspector
     removable: frozenset[MatchClass]
-    entries: Sequence[IndexEntry]
+    nearest: Callable[[IndexEntry], Collection[bytes | None]]
     is_final: bool = False
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
@@ -231,7 +235,7 @@ class InspectedMatcher:
     def _is_hopeless(self, match: Match) -> bool:
         """Return whether comparisons with several keepers failed and other files of the group are nearer."""
         is_tired = self.inspector.failures(match) >= _FAILURES
-        return is_tired and match.left.digest not in _nearest(match.right, self.entries)
+        return is_tired and match.left.digest not in self.nearest(match.right)
 
 
 def needs_inspection(match: Match, removable: frozenset[MatchClass]) -> bool:
@@ -264,13 +268,16 @@ def inspect_groups(ranked: Ranked, group_ranker: GroupRanker, context: RunContex
     Raises:
         StoreError: The index cannot be used.
     """
-    find, observer, should_stop = context.options.find, context.observer, context.should_stop
-    with InspectionPool(find.threads, find.limits) as pool:
-        inspector = Inspector(context.store, pool, partial(_locate, context.store), observer, should_stop)
+    with _inspector(context) as inspector:
         ranker = replace(group_ranker.ranker, origin=inspector.origin)
-        return inspect(
-            ranked, replace(group_ranker, ranker=ranker), inspector, observer=observer, should_stop=should_stop
-        )
+        return inspect(ranked, replace(group_ranker, ranker=ranker), inspector)
+
+
+@contextmanager
+def _inspector(context: RunContext) -> Iterator[Inspector]:
+    find, store = context.options.find, context.store
+    with InspectionPool(find.threads, find.limits) as pool:
+        yield Inspector(store, pool, partial(_locate, store), context.observer, context.should_stop)
 
 
 def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, ...]]:
@@ -286,7 +293,6 @@ def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, 
     Raises:
         StoreError: The index cannot be used; nothing was removed.
     """
-    find = context.options.find
     in_doubt = [
         action
         for action in plan.actions
@@ -296,10 +302,7 @@ def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, 
         return plan, ()
     begin = perf_counter()
     context.observer(PhaseStarted(Phase.INSPECT, len(in_doubt), "pairs"))
-    with InspectionPool(find.threads, find.limits) as pool:
-        inspector = Inspector(
-            context.store, pool, partial(_locate, context.store), context.observer, context.should_stop
-        )
+    with _inspector(context) as inspector:
         inspector.inspect_actions(in_doubt)
         refused = {
             action.number: _refusal(inspector.decide(action))
@@ -357,35 +360,23 @@ def _to_pixels(size: tuple[float, float], facts: PhotoFacts) -> Float64Array:
     return np.array([[across, 0, -0.5], [0, down, -0.5], [0, 0, 1]], dtype=np.float64)
 
 
-def inspect(
-    ranked: Ranked,
-    group_ranker: GroupRanker,
-    inspector: Inspector,
-    *,
-    observer: Observer,
-    should_stop: Callable[[], bool],
-) -> Ranked:
+def inspect(ranked: Ranked, group_ranker: GroupRanker, inspector: Inspector) -> Ranked:
     """Compare redundant files in full with their keepers, and keep those with content of their own.
 
     Args:
         ranked: Groups from the stage ``rank``.
         group_ranker: The ranker that orders and divides a group again; it uses the results of the inspector.
-        inspector: The inspector that compares files.
-        observer: Receives the start, the progress by pair, and the end.
-        should_stop: Returns whether to stop; files that were not compared are then not redundant.
+        inspector: The inspector that compares files; when it is to stop, files that were not compared are not
+            redundant.
     """
+    observer = inspector.observer
     begin = perf_counter()
     stage = _Stage(group_ranker, inspector)
-    todo = {
-        number: each
-        for number, each in enumerate(ranked.candidates)
-        if any(stage.needs(match) for match in _matches(each.keeper_groups))
-    }
-    total = sum(stage.needs(match) for each in todo.values() for match in _matches(each.keeper_groups))
-    observer(PhaseStarted(Phase.INSPECT, total, "pairs"))
-    announced = total
     settled = dict(enumerate(ranked.candidates))
-    orderings = {number: each.ordering for number, each in todo.items()}
+    pairs = {number: sum(map(stage.needs, _matches(each.keeper_groups))) for number, each in settled.items()}
+    orderings = {number: settled[number].ordering for number, count in pairs.items() if count}
+    announced = sum(pairs.values())
+    observer(PhaseStarted(Phase.INSPECT, announced, "pairs"))
     for _ in range(_ROUNDS):
         wanted: list[Match] = []
         for number, ordering in list(orderings.items()):
@@ -397,7 +388,7 @@ def inspect(
             else:
                 settled[number] = RankedCandidates(ordering, cut)
                 del orderings[number]
-        if not wanted or should_stop():
+        if not wanted or inspector.should_stop():
             break
         if len(wanted) > announced:
             observer(PhaseExtended(Phase.INSPECT, len(wanted) - announced))
@@ -427,6 +418,7 @@ class _Stage:
     group_ranker: GroupRanker
     inspector: Inspector
     better: dict[DigestPair, None] = field(default_factory=dict)
+    _nearest: dict[bytes, Collection[bytes | None]] = field(default_factory=dict)
 
     def needs(self, match: Match) -> bool:
         return needs_inspection(match, self.group_ranker.removable)
@@ -458,7 +450,15 @@ class _Stage:
 
     def _matcher(self, ordering: Ordering) -> InspectedMatcher:
         ranker = self.group_ranker
-        return InspectedMatcher(ranker.matcher, self.inspector, ranker.removable, ordering.entries)
+        nearest = partial(self._nearest_in, ordering.entries)
+        return InspectedMatcher(ranker.matcher, self.inspector, ranker.removable, nearest)
+
+    def _nearest_in(self, group: Sequence[IndexEntry], entry: IndexEntry) -> Collection[bytes | None]:
+        """Return the digests of the files of a group that are nearest to one of them; computed once for a file."""
+        raw = entry.stat.raw_path
+        if raw not in self._nearest:
+            self._nearest[raw] = _nearest(entry, group)
+        return self._nearest[raw]
 
     def _yielding(self, cut: KeeperGroups) -> DigestPair | None:
         """Return the digests of a file that should stay instead of its keeper, and of that keeper."""

@@ -61,6 +61,11 @@ class Tally:
         passed = now - self.started
         return self.done / passed if passed > 0 else 0.0
 
+    def extend(self, steps: int) -> None:
+        """Add steps to the total, if it is known."""
+        if self.total is not None:
+            self.total += steps
+
     def left(self, now: float) -> float | None:
         """Return the seconds left at this rate, or ``None`` if that is unknown."""
         rate = self.rate(now)
@@ -162,8 +167,8 @@ class ProgressBars:
         elif isinstance(event, PhaseExtended):
             with self._lock:
                 found = self._tallies.get(event.phase)
-                if found is not None and found[1].total is not None:
-                    found[1].total += event.steps
+                if found is not None:
+                    found[1].extend(event.steps)
         elif isinstance(event, PhaseStarted):
             self._start(event)
         elif isinstance(event, PhaseFinished):
@@ -241,8 +246,8 @@ class ProgressLines:
         elif isinstance(event, PhaseExtended):
             with self._lock:
                 tally = self._tally
-                if tally is not None and tally.phase is event.phase and tally.total is not None:
-                    tally.total += event.steps
+                if tally is not None and tally.phase is event.phase:
+                    tally.extend(event.steps)
         elif isinstance(event, PhaseStarted):
             with self._lock:
                 now = self._clock()
