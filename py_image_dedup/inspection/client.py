@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import queue
 import socket
-import stat as stat_bits
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -19,7 +17,8 @@ from blake3 import blake3
 
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.media.limits import Limits, MediaError
-from py_image_dedup.media.process import command_of, end, start
+from py_image_dedup.media.opened_file import opened
+from py_image_dedup.media.process import Worker, command_of, start_worker
 from py_image_dedup.media.worker.protocol import Closed, Message, receive, send_file
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import TRANSIENT, FailureReason
@@ -38,6 +37,7 @@ MAX_PIXELS: Final = 150_000_000
 MEMORY_BYTES: Final = 4 << 30
 """Address space that comparing one pair may need: both pictures, and about 10 bytes a pixel for what is computed."""
 _FILES: Final = 2
+_COMMAND: Final = command_of("py_image_dedup.inspection.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +136,11 @@ class _Process:
     """One worker process; for one thread at a time. It starts when it is needed."""
 
     def __init__(self) -> None:
-        self._connection: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker: Worker[socket.socket] | None = None
 
     def ask(self, question: Question, limits: Limits) -> Answer:
-        keeper = _open(question.keeper, "the keeper")
-        try:
-            other = _open(question.other, "the file")
-            try:
-                answer = self._exchange(question, limits, keeper, other)
-                _check(question.keeper, os.fstat(keeper), "the keeper")
-                _check(question.other, os.fstat(other), "the file")
-            finally:
-                os.close(other)
-        finally:
-            os.close(keeper)
+        with _unchanged(question.keeper, "the keeper") as keeper, _unchanged(question.other, "the file") as other:
+            answer = self._exchange(question, limits, keeper, other)
         if answer is None:
             return _undecided("comparing the two files in full took too long or ended the decoder", lasting=False)
         if "failure" in answer:
@@ -185,24 +175,15 @@ class _Process:
             return None
 
     def _connected(self) -> socket.socket | None:
-        if self._connection is None:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                try:
-                    self._process = start(command_of("py_image_dedup.inspection.worker"), theirs.fileno())
-                except OSError:
-                    ours.close()
-                    return None
-            self._connection = ours
-        return self._connection
+        if self._worker is None:
+            with suppress(OSError):
+                self._worker = start_worker(_COMMAND, socket.socketpair)
+        return None if self._worker is None else self._worker.connection
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._process is not None:
-            end(self._process)
-            self._process = None
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
 
 
 def _undecided(cause: str, *, lasting: bool) -> Answer:
@@ -210,28 +191,26 @@ def _undecided(cause: str, *, lasting: bool) -> Answer:
     return Answer(Inspection(Outcome.UNDECIDED, reason), lasting)
 
 
-def _open(expected: FileStat, name: str) -> int:
-    """Open a file that still is what the index knows.
+@contextmanager
+def _unchanged(expected: FileStat, name: str) -> Iterator[int]:
+    """Open a file that is what the index knows, before the block and after it.
 
     Raises:
         MediaError: It is gone, may not be read, or changed.
     """
-    try:
-        descriptor = os.open(expected.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as error:
-        raise MediaError(FailureReason.VANISHED, f"{name} cannot be opened ({error.strerror or error})") from error
-    try:
-        _check(expected, os.fstat(descriptor), name)
-    except MediaError:
-        with suppress(OSError):
-            os.close(descriptor)
-        raise
-    return descriptor
+    with ExitStack() as stack:
+        try:
+            descriptor, seen = stack.enter_context(opened(expected.path))
+        except MediaError as error:
+            raise MediaError(error.reason, f"{name} cannot be opened ({error.message})") from error
+        _check(expected, seen, name)
+        yield descriptor
+        now = os.fstat(descriptor)
+        _check(expected, FileStat(expected.path, now.st_size, now.st_mtime_ns, now.st_dev, now.st_ino), name)
 
 
-def _check(expected: FileStat, seen: os.stat_result, name: str) -> None:
-    stamp = (seen.st_size, seen.st_mtime_ns, seen.st_dev, seen.st_ino)
-    if stamp != expected.stamp or not stat_bits.S_ISREG(seen.st_mode):
+def _check(expected: FileStat, seen: FileStat, name: str) -> None:
+    if seen.stamp != expected.stamp:
         raise MediaError(FailureReason.CHANGED, f"{name} changed since it was analysed")
 
 

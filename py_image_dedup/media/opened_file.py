@@ -72,7 +72,7 @@ def read_file(path: Path) -> OpenedFile:
         MediaError: ``vanished``, ``no-permission``, ``changed`` (also if it is no longer a regular file), ``empty``,
             ``io-error``.
     """
-    with _opened(path) as (descriptor, stat):
+    with opened(path) as (descriptor, stat):
         if not stat.size:
             raise MediaError(FailureReason.EMPTY, "the file is empty")
         digest, count = _digest(descriptor)
@@ -83,7 +83,17 @@ def read_file(path: Path) -> OpenedFile:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[int, FileStat]]:
+def opened(path: Path) -> Iterator[tuple[int, FileStat]]:
+    """Open a regular file for the block, and yield its descriptor and its stat.
+
+    Symbolic links are not followed, and special files are refused without waiting for them.
+
+    Args:
+        path: Absolute path.
+
+    Raises:
+        MediaError: ``vanished``, ``no-permission``, ``changed``, ``io-error``; also for what the block meets.
+    """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
         descriptor = os.open(path, flags)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 _END_SECONDS = 5.0
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
@@ -57,3 +59,54 @@ def end(process: subprocess.Popen[bytes]) -> int:
     with suppress(subprocess.TimeoutExpired):
         return process.wait(_END_SECONDS)
     return 0
+
+
+class Endpoint(Protocol):
+    """One end of a connection to a process."""
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+Connection = TypeVar("Connection", bound=Endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker(Generic[Connection]):
+    """A process with the connection to its standard input.
+
+    Attributes:
+        process: The process.
+        connection: Our end of the connection.
+    """
+
+    process: subprocess.Popen[bytes]
+    connection: Connection
+
+    def close(self) -> None:
+        """Close the connection and kill the process."""
+        self.connection.close()
+        end(self.process)
+
+
+def start_worker(command: Sequence[str], connect: Callable[[], tuple[Connection, Connection]]) -> Worker[Connection]:
+    """Start a process with a connection to it.
+
+    Args:
+        command: The command of the process.
+        connect: Makes the two ends of a connection, such as ``socket.socketpair``.
+
+    Raises:
+        OSError: The process cannot be started.
+    """
+    ours, theirs = connect()
+    try:
+        return Worker(start(command, theirs.fileno()), ours)
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import queue
-import subprocess
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from py_image_dedup.features.extract import unpack
-from py_image_dedup.media.process import end, start
+from py_image_dedup.media.process import Worker, start_worker
 from py_image_dedup.model.match import Verdict
 from py_image_dedup.pipeline.options import VerificationMethod
 from py_image_dedup.signature.blas import single_threaded_blas
@@ -136,35 +136,25 @@ class _Process:
     """One worker process. Not thread-safe; once the process is gone, requests return ``None``."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._connection: Connection | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        ours, theirs = Pipe()
-        with theirs:
-            try:
-                self._process = start(command, theirs.fileno())
-            except OSError:
-                ours.close()
-                return
-        self._connection = ours
+        self._worker: Worker[Connection] | None = None
+        with suppress(OSError):
+            self._worker = start_worker(command, Pipe)
 
     def request(self, pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> list[Verdict | None] | None:
-        if self._connection is None:
+        if self._worker is None:
             return None
         try:
-            self._connection.send((pairs, packed))
-            answer: list[Verdict | None] | None = self._connection.recv()
+            self._worker.connection.send((pairs, packed))
+            answer: list[Verdict | None] | None = self._worker.connection.recv()
         except (EOFError, OSError):
             self.close()
             return None
         return answer
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._process is not None:
-            end(self._process)
-            self._process = None
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
 
 
 def _of(pairs: Sequence[Pair], packed: Mapping[int, bytes]) -> dict[int, bytes]:

@@ -56,7 +56,7 @@ def processes() -> Iterator[InProcesses]:
 
 
 def pids(verifying: InProcesses) -> list[int]:
-    return [process._process.pid for process in verifying._processes if process._process is not None]
+    return [process._worker.process.pid for process in verifying._processes if process._worker is not None]
 
 
 def test_threads_and_processes_come_to_the_same_verdicts_in_the_order_of_the_pairs(processes: InProcesses) -> None:
@@ -118,7 +118,7 @@ from py_image_dedup.pipeline.verification import verification_method
 from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.pipeline.verification_workers import InProcesses
 verifying = InProcesses(verification_method(FindOptions()), 1)
-print(verifying._processes[0]._process.pid, verifying.begin([(0, 1)], {})(), flush=True)
+print(verifying._processes[0]._worker.process.pid, verifying.begin([(0, 1)], {})(), flush=True)
 time.sleep(60)
 """
     with subprocess.Popen((sys.executable, "-c", code), stdout=subprocess.PIPE, text=True) as parent:
