@@ -7,7 +7,7 @@ photo of the same scene differs nearly everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from py_image_dedup.verification.thresholds import THRESHOLDS as T
 _TINY = 1e-6
 
 FloatArray: TypeAlias = Float32Array | Float64Array
+Floats = TypeVar("Floats", Float32Array, Float64Array)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,23 +145,40 @@ def _blocks(overlap: Overlap, side: int) -> Blocks:
         return averaged
 
     one, other = mean(reference), mean(warped)
-    reference_variance = np.maximum(mean(reference * reference) - one * one, 0)
-    warped_variance = np.maximum(mean(warped * warped) - other * other, 0)
+    reference_variance: Float64Array = np.maximum(mean(reference * reference) - one * one, 0)
+    warped_variance: Float64Array = np.maximum(mean(warped * warped) - other * other, 0)
     covariance = mean(reference * warped) - one * other
-    gain = contrast_gain(reference_variance, warped_variance)
-    warped_variance *= gain * gain
-    covariance *= gain
-    noise = T.block_noise * max(gain, 1 / gain)
+    correlation, noise = correlate(reference_variance, warped_variance, covariance)
     rows, columns = np.mgrid[sampled]
     strongest = np.maximum(reference_variance, warped_variance)
     return Blocks(
         rows[kept],
         columns[kept],
-        correlation=(covariance + noise) / np.sqrt((reference_variance + noise) * (warped_variance + noise)),
+        correlation=correlation,
         weight=np.minimum(np.sqrt(strongest), T.max_weight),
         textured=strongest > 2 * noise,
         shift=_shifts(overlap, max(side, T.flow_side), sampled)[kept],
     )
+
+
+def correlate(reference_variance: Floats, warped_variance: Floats, covariance: Floats) -> tuple[Floats, float]:
+    """Correlate the blocks of two pictures, the contrast of one brought to that of the other.
+
+    Args:
+        reference_variance: Variances of the blocks of the reference picture.
+        warped_variance: Variances of the same blocks of the other picture; scaled in place to the reference's contrast.
+        covariance: Covariances of the blocks; becomes the correlations in place.
+
+    Returns:
+        The correlations, and the variance of noise at this contrast.
+    """
+    gain = contrast_gain(reference_variance, warped_variance)
+    warped_variance *= gain * gain
+    covariance *= gain
+    noise = T.block_noise * max(gain, 1 / gain)
+    covariance += noise
+    covariance /= np.sqrt((reference_variance + noise) * (warped_variance + noise))
+    return covariance, noise
 
 
 def contrast_gain(reference_variance: FloatArray, warped_variance: FloatArray) -> float:

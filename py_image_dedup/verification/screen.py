@@ -15,7 +15,7 @@ import numpy as np
 
 from py_image_dedup.features.extract import DOCUMENT, document_score
 from py_image_dedup.signature.arrays import BoolArray, Float32Array, Int64Array
-from py_image_dedup.verification.compare import contrast_gain
+from py_image_dedup.verification.compare import correlate
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.registration import Overlap, box_mean, overlap, warp
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
@@ -88,11 +88,7 @@ def _correlations(found: Overlap) -> Float32Array:
     other_variance = np.maximum(mean(other * other) - other_mean * other_mean, 0)
     covariance = mean(one * other) - one_mean * other_mean
     # As in the comparison, a block of print counts with the contrast that it has in the reference picture.
-    gain = contrast_gain(one_variance, other_variance)
-    other_variance *= gain * gain
-    covariance *= gain
-    noise = T.block_noise * max(gain, 1 / gain)
-    correlation = (covariance + noise) / np.sqrt((one_variance + noise) * (other_variance + noise))
+    correlation, _ = correlate(one_variance, other_variance, covariance)
     printed = np.maximum(one_variance, other_variance) > T.screen_variance
     counts = printed & (mean(found.valid) > 0.98)
     return np.where(counts, correlation, 1.0).astype(np.float32)
