@@ -36,7 +36,7 @@ from py_image_dedup.signature.arrays import Float64Array
 from py_image_dedup.signature.distance import distances
 
 if TYPE_CHECKING:
-    from py_image_dedup.store.base import Store
+    from py_image_dedup.store.base import DigestPair, Store
 
 _ROUNDS: Final = 12
 """Rounds of dividing groups again after new comparisons. Each round decides at least one keeper of a group."""
@@ -50,8 +50,6 @@ _MOVES: Final = 20
 
 Locate: TypeAlias = Callable[[Match], tuple[tuple[float, ...], ...] | None]
 """Function that returns the transform from the left picture of a match to the right one: 3 x 3, in file pixels."""
-
-DigestPair: TypeAlias = tuple[bytes, bytes]
 
 Item = TypeVar("Item", Match, Action)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from py_image_dedup.model.batches import batched
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.model.match import Orientation, PairVerdict
+from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.signature.distance import check_distance
-from py_image_dedup.store.base import DigestPair, Neighbour, Store, StoreError
+from py_image_dedup.store.base import Neighbour, StoreError
 from py_image_dedup.store.elastic import bulk
 from py_image_dedup.store.elastic.client import Connection, ElasticOptions
 from py_image_dedup.store.elastic.contents import ContentIds
@@ -35,13 +35,13 @@ from py_image_dedup.store.elastic.reader import DIGESTS_A_QUERY, EntryReader, Re
 from py_image_dedup.store.elastic.search import FoundContents, NeighbourSearch
 from py_image_dedup.store.elastic.words import WITH_WORDS, WordSearch
 from py_image_dedup.store.sqlite.database import Database
-from py_image_dedup.store.sqlite.verdicts import InspectionCache, VerdictCache
+from py_image_dedup.store.sqlite.verdicts import InspectionCache, StoreWithCaches, VerdictCache
 
 VERDICTS_NAME = "proofs.sqlite3"
 """The name of the file of verdicts in the cache directory."""
 
 
-class ElasticStore(Store):
+class ElasticStore(StoreWithCaches):
     """The index on one Elasticsearch server or on a cluster.
 
     Streams read a point in time: later writes, by this or another program, do not disturb them.
@@ -207,22 +207,6 @@ class ElasticStore(Store):
         if noted := self._verdicts.absent():
             self._reader.refreshed()
             self._verdicts.invalidate(set(noted) - self._reader.known(noted).keys())
-
-    def keep_verdicts(self, version: int, verdicts: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
-        """See ``Store.keep_verdicts``. In a file on this machine or, without a cache directory, in memory."""
-        self._verdicts.keep(version, verdicts, verified)
-
-    def verdicts(self, version: int, content_ids: Sequence[int] | None = None) -> Iterator[PairVerdict]:
-        """See ``Store.verdicts``."""
-        return self._verdicts.verdicts(version, content_ids)
-
-    def keep_inspections(self, version: int, found: Mapping[DigestPair, bytes]) -> None:
-        """See ``Store.keep_inspections``."""
-        self._inspections.keep(version, found)
-
-    def inspections(self, version: int, pairs: Collection[DigestPair]) -> Mapping[DigestPair, bytes]:
-        """See ``Store.inspections``."""
-        return self._inspections.inspections(version, pairs)
 
     def size(self) -> int | None:
         """See ``Store.size``. Includes replicas; ``None`` without the privilege to read it."""

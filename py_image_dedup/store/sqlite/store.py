@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
@@ -13,11 +13,10 @@ import numpy as np
 
 from py_image_dedup.model.batches import batched
 from py_image_dedup.model.file import Stamp
-from py_image_dedup.model.match import PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Signature, Versions
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.signature.distance import check_distance
-from py_image_dedup.store.base import DigestPair, Neighbour, Store, StoreError, StoreUnavailable
+from py_image_dedup.store.base import Neighbour, StoreError, StoreUnavailable
 from py_image_dedup.store.content_search import matrix_of, neighbours
 from py_image_dedup.store.folder_ranges import FolderRanges
 from py_image_dedup.store.sqlite.caches import SignatureTable, WordTable
@@ -33,7 +32,7 @@ from py_image_dedup.store.sqlite.rows import (
     put_entries,
 )
 from py_image_dedup.store.sqlite.upkeep import count_changes, drop_orphans
-from py_image_dedup.store.sqlite.verdicts import InspectionCache, VerdictCache, invalidate_departed
+from py_image_dedup.store.sqlite.verdicts import InspectionCache, StoreWithCaches, VerdictCache, invalidate_departed
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 _STAMP = "SELECT f.path, f.size, f.mtime_ns, f.device, f.inode, f.versions FROM files f"
@@ -43,7 +42,7 @@ _ENTRIES_A_PAGE = 500
 _WORTH_SHRINKING = 1_000_000
 
 
-class SqliteStore(Store):
+class SqliteStore(StoreWithCaches):
     """The index in an SQLite file.
 
     Streams read a page at a time and keep no cursor open: the caller may put and remove between two steps of a stream,
@@ -233,22 +232,6 @@ class SqliteStore(Store):
     def invalidate_orphans(self) -> None:
         """See ``Store.invalidate_orphans``."""
         invalidate_departed(self._database)
-
-    def keep_verdicts(self, version: int, verdicts: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
-        """See ``Store.keep_verdicts``."""
-        self._verdicts.keep(version, verdicts, verified)
-
-    def verdicts(self, version: int, content_ids: Sequence[int] | None = None) -> Iterator[PairVerdict]:
-        """See ``Store.verdicts``."""
-        return self._verdicts.verdicts(version, content_ids)
-
-    def keep_inspections(self, version: int, found: Mapping[DigestPair, bytes]) -> None:
-        """See ``Store.keep_inspections``."""
-        self._inspections.keep(version, found)
-
-    def inspections(self, version: int, pairs: Collection[DigestPair]) -> Mapping[DigestPair, bytes]:
-        """See ``Store.inspections``."""
-        return self._inspections.inspections(version, pairs)
 
     def size(self) -> int:
         """See ``Store.size``. The write-ahead log is included."""

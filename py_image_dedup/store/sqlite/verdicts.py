@@ -11,15 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, Final
 
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict
-from py_image_dedup.store.base import DigestPair
+from py_image_dedup.store.base import DigestPair, Store
 from py_image_dedup.store.sqlite.database import Database, Row
 from py_image_dedup.store.sqlite.rows import damaged
 
 _PUT: Final = "INSERT OR REPLACE INTO proofs VALUES (?, ?, ?, ?, ?, ?)"
 _READ: Final = "SELECT left, right, class, orientation, evidence FROM proofs"
 _VERDICTS_A_PAGE: Final = 10_000
-
-
 _PUT_INSPECTION: Final = "INSERT OR REPLACE INTO inspections VALUES (?, ?, ?, ?)"
 
 
@@ -194,3 +192,29 @@ def _row(left: bytes, right: bytes, version: int, pair: PairVerdict) -> Row:
     fields = {"words": evidence.words, "reversed": evidence.words_reversed, "numbers": figures}
     stored = json.dumps(fields | {"drawn": evidence.right_is_drawn_over})
     return (left, right, version, verdict.match_class.value, int(verdict.orientation), stored)
+
+
+class StoreWithCaches(Store):
+    """A store that keeps verdicts and inspections in an SQLite file, its own or one on this machine.
+
+    Subclasses set both caches when they are opened.
+    """
+
+    _verdicts: VerdictCache
+    _inspections: InspectionCache
+
+    def keep_verdicts(self, version: int, verdicts: Sequence[PairVerdict], verified: Sequence[int] = ()) -> None:
+        """See ``Store.keep_verdicts``."""
+        self._verdicts.keep(version, verdicts, verified)
+
+    def verdicts(self, version: int, content_ids: Sequence[int] | None = None) -> Iterator[PairVerdict]:
+        """See ``Store.verdicts``."""
+        return self._verdicts.verdicts(version, content_ids)
+
+    def keep_inspections(self, version: int, found: Mapping[DigestPair, bytes]) -> None:
+        """See ``Store.keep_inspections``."""
+        self._inspections.keep(version, found)
+
+    def inspections(self, version: int, pairs: Collection[DigestPair]) -> Mapping[DigestPair, bytes]:
+        """See ``Store.inspections``."""
+        return self._inspections.inspections(version, pairs)
