@@ -142,6 +142,7 @@ def _result(plan: Plan, settings: Settings, *, dry_run: bool) -> RunResult:
 
 
 def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
+    from py_image_dedup.model.plan import planned_groups
     from py_image_dedup.report.result_json import ResultFileError, load_result
     from py_image_dedup.wiring import runs_directory
 
@@ -149,8 +150,7 @@ def _groups(plan: Plan, settings: Settings) -> tuple[RankedGroup, ...]:
         known = load_result(runs_directory(settings) / plan.run / RESULT_NAME)
     except (ResultFileError, OSError):
         return ()
-    sources = {action.source.path for action in plan.actions}
-    return tuple(group for group in known.groups if any(each.entry.stat.path in sources for each in group.redundant))
+    return planned_groups(known.groups, plan)
 
 
 def _carry_out(plan: Plan, settings: Settings, session: Session) -> RunResult:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.match import MatchClass
+from py_image_dedup.model.match import MatchClass, RankedGroup
 
 QUARANTINE_NAME = ".py-image-dedup-quarantine"
 """Name of the quarantine folder in a root; a scan never enters it."""
@@ -116,6 +117,12 @@ class Plan:
     prune: bool = False
     protected: tuple[Path, ...] = ()
     target_directory: Path | None = None
+
+
+def planned_groups(groups: Sequence[RankedGroup], plan: Plan) -> tuple[RankedGroup, ...]:
+    """Return the groups of which a plan removes at least one file."""
+    sources = {action.source.path for action in plan.actions}
+    return tuple(group for group in groups if any(each.entry.stat.path in sources for each in group.redundant))
 
 
 @dataclass(frozen=True, slots=True)

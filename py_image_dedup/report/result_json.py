@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.inspection import Inspection, Original, Region, RegionKind, Side
-from py_image_dedup.model.inspection import Outcome as Finding
+from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Action, ActionKind, Kept, Outcome, OutcomeStatus, Quarantined
@@ -101,44 +102,13 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _inspection(found: Inspection) -> dict[str, Any]:
-    return {
-        "outcome": found.outcome.value,
-        "reason": found.reason,
-        "regions": [
-            {
-                "x": region.x,
-                "y": region.y,
-                "width": region.width,
-                "height": region.height,
-                "kind": region.kind.value,
-                "share": region.share,
-            }
-            for region in found.regions
-        ],
-        "lacks": list(found.lacks),
-        "original": {"side": found.original.side.value, "sure": found.original.sure, "reason": found.original.reason},
-    }
-
-
-def _read_inspection(data: dict[str, Any]) -> Inspection:
-    original = data["original"]
-    return Inspection(
-        Finding(data["outcome"]),
-        data["reason"],
-        tuple(Region(**{**region, "kind": RegionKind(region["kind"])}) for region in data["regions"]),
-        tuple(data["lacks"]),
-        Original(Side(original["side"]), original["sure"], original["reason"]),
-    )
-
-
 def _match(match: Match) -> dict[str, Any]:
     return {
         "class": match.match_class.value,
         "distance": match.distance,
         "orientation": match.orientation.label,
         "evidence": _evidence(match.evidence) if match.evidence else None,
-        "inspection": _inspection(match.inspection) if match.inspection else None,
+        "inspection": msgspec.to_builtins(match.inspection) if match.inspection else None,
     }
 
 
@@ -357,7 +327,7 @@ def _read_match(left: IndexEntry, right: IndexEntry, found: _Json) -> Match:
         found["distance"],
         _ORIENTATIONS[found["orientation"]],
         _read_evidence(found["evidence"]),
-        _read_inspection(found["inspection"]) if found.get("inspection") else None,
+        msgspec.convert(found["inspection"], Inspection) if found.get("inspection") else None,
     )
 
 

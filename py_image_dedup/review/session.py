@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from py_image_dedup.matching.rejections import REJECTIONS_NAME, Rejection, load_rejections, save_rejections
 from py_image_dedup.model.events import ActionFinished, Event, Observer, PhaseAdvanced, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan, planned_groups
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import RemovalOptions, for_run
 from py_image_dedup.removal.runs import RUNS_NAME, RunLock, free_run_name
@@ -238,10 +238,7 @@ class ReviewSession:
             self._record(step, decided, list(outcomes.values()))
 
     def _save(self, result: RunResult, plan: Plan) -> None:
-        sources = {action.source.path for action in plan.actions}
-        groups = tuple(
-            group for group in self._result.groups if any(each.entry.stat.path in sources for each in group.redundant)
-        )
+        groups = planned_groups(self._result.groups, plan)
         write_result(replace(result, groups=groups), self._runs / plan.run / _RESULT_NAME)
 
     def _record(self, step: Step, decided: DecidedPlan, outcomes: Sequence[Outcome]) -> None:
