@@ -24,6 +24,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
+from benchmarks.analyse import photos
 from py_image_dedup.api import INDEX_NAME, Deduplicator, Options
 from py_image_dedup.model.events import Event, PhaseFinished, PhaseStarted
 from py_image_dedup.model.file import Root
@@ -61,14 +62,6 @@ def main() -> int:
             reached = reached and (copy is as_png or seconds <= goal)
     print(f"goal: {GOAL_CPU_SECONDS:g} s of CPU for 110 photos with other ends or EXIF")
     return 0 if reached else 1
-
-
-def photos() -> Path | None:
-    if len(sys.argv) > 1:
-        return Path(sys.argv[1])
-    given = os.environ.get("PY_IMAGE_DEDUP_PHOTOS")
-    folder = (Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "photos") / "phone"
-    return folder if folder.is_dir() else None
 
 
 def pixels_of(path: Path) -> int:
