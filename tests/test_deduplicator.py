@@ -634,3 +634,20 @@ def test_a_plan_is_not_applied_where_the_keeper_lacks_something(library: Library
     assert outcome.message
     assert kept.exists()
     assert shown.exists()
+
+
+def test_an_applied_plan_is_reported_though_the_index_cannot_be_updated(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.copy(library.add("a.jpg", 1), "b.jpg")
+    plan = load_plan(library.state / "runs" / library.run().run / "plan.json")
+
+    def fail(store: SqliteStore, paths: object) -> None:
+        raise StoreError("the disk is full")
+
+    with SqliteStore(library.state / "index.sqlite3") as store:
+        monkeypatch.setattr(SqliteStore, "remove", fail)
+        result = Deduplicator(store, library.options()).apply(plan)
+    assert [outcome.status for outcome in result.outcomes] == [OutcomeStatus.DONE]
+    assert result.error is not None
+    assert "the disk is full" in result.error

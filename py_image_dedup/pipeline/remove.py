@@ -20,7 +20,7 @@ from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.removal.executor import show
 from py_image_dedup.removal.plan import RemovalOptions, check_plan, make_plan
 from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
-from py_image_dedup.store.base import Store
+from py_image_dedup.store.base import Store, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +155,32 @@ def remove(
     return Removed(outcomes, summary)
 
 
+def forget_removed(context: RunContext, outcomes: Sequence[Outcome]) -> str:
+    """Drop the index entries of removed files, and of files that differed from their entries.
+
+    Args:
+        context: Dependencies of the run.
+        outcomes: Outcomes of the stage ``remove``.
+
+    Returns:
+        Why the index could not be updated; empty if it was.
+    """
+    paths: set[Path] = set()
+    for outcome in outcomes:
+        if outcome.status is OutcomeStatus.DONE:
+            paths.add(outcome.action.source.path)
+        elif outcome.action.kind is ActionKind.EXPIRE:
+            continue
+        elif outcome.status is OutcomeStatus.SKIPPED and not context.should_stop():
+            paths |= {outcome.action.source.path, outcome.action.keeper.path}
+    try:
+        context.store.remove(sorted(paths))
+    except StoreError as error:
+        # The removals must still be reported; the cleanup of the next run drops these entries.
+        return f"the files were processed, but the index could not be updated: {error}"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """The result of the stage ``prune``.
@@ -226,8 +252,7 @@ def apply_plan(context: RunContext, plan: Plan) -> RunResult:
         allowed, refused = inspect_plan(plan, context)
         observer, should_stop = context.observer, context.should_stop
         removed = remove(allowed, folder, dry_run=False, observer=observer, should_stop=should_stop)
-        gone = [outcome.action.source.path for outcome in removed.outcomes if outcome.status is OutcomeStatus.DONE]
-        context.store.remove(gone)
+        error = forget_removed(context, removed.outcomes)
         pruned = prune(allowed, removed.outcomes, folder, dry_run=False, observer=observer)
     return RunResult(
         run=plan.run,
@@ -240,4 +265,5 @@ def apply_plan(context: RunContext, plan: Plan) -> RunResult:
         files=len(plan.actions),
         pruned_folders=pruned.folders,
         interrupted=context.should_stop(),
+        error=error or None,
     )

@@ -20,14 +20,13 @@ from py_image_dedup.matching.rejections import (
 from py_image_dedup.model.events import GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
-from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.pipeline.cleanup import cleanup, count
 from py_image_dedup.pipeline.find import Found, find
 from py_image_dedup.pipeline.gc_pause import paused_collection
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
-from py_image_dedup.pipeline.remove import QuarantinePolicy, plan_removal, prune, remove
+from py_image_dedup.pipeline.remove import QuarantinePolicy, forget_removed, plan_removal, prune, remove
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
@@ -381,24 +380,9 @@ def _remove(run: Recorder, inventory: Inventory, ranked: Ranked, quarantine: Qua
     )
     run.know(outcomes=removed.outcomes)
     if not dry_run:
-        _forget(run, removed.outcomes)
+        error = forget_removed(context, removed.outcomes)
+        if error:
+            run.know(error=error)
     pruned = run.add(prune(plan, removed.outcomes, directory, dry_run=dry_run, observer=context.observer))
     run.know(pruned_folders=pruned.folders)
     run.check_stopped()
-
-
-def _forget(run: Recorder, outcomes: Sequence[Outcome]) -> None:
-    """Drop the index entries of removed files, and of files that differed from their entries."""
-    paths: set[Path] = set()
-    for outcome in outcomes:
-        if outcome.status is OutcomeStatus.DONE:
-            paths.add(outcome.action.source.path)
-        elif outcome.action.kind is ActionKind.EXPIRE:
-            continue
-        elif outcome.status is OutcomeStatus.SKIPPED and not run.context.should_stop():
-            paths |= {outcome.action.source.path, outcome.action.keeper.path}
-    try:
-        run.context.store.remove(sorted(paths))
-    except StoreError as error:
-        # The removals must still be reported; the cleanup of the next run drops these entries.
-        run.know(error=f"the files were processed, but the index could not be updated: {error}")
