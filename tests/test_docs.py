@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from py_image_dedup.cli.main import ExitCode
+from py_image_dedup.cli.main import COMMANDS, ExitCode, application
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.inspection import RegionKind
@@ -48,6 +49,16 @@ def blocks(document: Path, language: str) -> list[str]:
     """The fenced blocks of a document that are marked with a language, or with none."""
     fenced = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return [block for marked, block in fenced if marked == language]
+
+
+def test_making_the_tables_leaves_the_commands_as_they_are() -> None:
+    for name in COMMANDS:
+        command = application.get_command(None, name)  # type: ignore[arg-type] # the group ignores its context
+        assert command is not None
+        command._help_option = None  # as in a process that has shown no help yet
+    tables.TABLES["options"]()
+    for name in COMMANDS:
+        assert CliRunner().invoke(application, [name, "-h"]).exit_code == 0
 
 
 @pytest.mark.parametrize("page", sorted(set(tables.PAGES.values())), ids=names)

@@ -63,7 +63,8 @@ def commands() -> str:
 
 def options() -> str:
     """Every command with its options and those of its subcommands."""
-    root = click.Context(application, info_name="py-image-dedup")
+    # With its settings: click keeps the help option that a command has in its first context.
+    root = click.Context(application, info_name="py-image-dedup", **application.context_settings)
     parts = ["## Global options", table(("option", "meaning"), help_records(application, root))]
     for name in COMMANDS:
         command = application.get_command(root, name)
