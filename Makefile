@@ -65,7 +65,7 @@ format: $(VENV)/dev.stamp  ## format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-tables: $(VENV)/dev.stamp  ## regenerate the tables and the example in README.md and docs/reference
+tables: $(VENV)/dev.stamp  ## regenerate the tables, the example and the schemas in README.md and docs
 	$(BIN)/python -m tools.tables
 
 bench: $(VENV)/dev.stamp  ## run every benchmark; prints what docs/benchmarks.md records

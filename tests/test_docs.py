@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 from py_image_dedup.cli.main import COMMANDS, ExitCode, application
 from py_image_dedup.model.failure import Phase
@@ -20,7 +21,7 @@ from py_image_dedup.model.inspection import RegionKind
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import ActionKind
 from tests.support.pictures import picture, write
-from tools import tables
+from tools import schemas, tables
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
@@ -235,6 +236,13 @@ def test_the_guide_names_every_phase_and_every_class_of_matches() -> None:
 def test_the_page_about_the_command_line_names_every_exit_code() -> None:
     codes = ", ".join(first_column(PROJECT / "docs" / "reference" / "command-line.md", "code")).split(", ")
     assert {int(code) for code in codes} == {*ExitCode, 128 + signal.SIGTERM}
+
+
+@pytest.mark.parametrize("name", schemas.SCHEMAS)
+def test_every_schema_is_what_the_types_say(name: str) -> None:
+    made = schemas.schema_text(name)
+    assert (schemas.FOLDER / f"{name}.schema.json").read_text(encoding="utf-8") == made, "run: make tables"
+    Draft202012Validator.check_schema(json.loads(made))
 
 
 @pytest.mark.parametrize("value", [*Finding, *RegionKind, *ActionKind, *MatchClass])

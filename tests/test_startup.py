@@ -12,6 +12,7 @@ HEAVY = (
     "numpy",
     "PIL",
     "cv2",
+    "msgspec",
     "elasticsearch",
     "rich",
     "ruamel",

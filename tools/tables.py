@@ -1,6 +1,7 @@
 """Writes what the documents have from the code: `python -m tools.tables`, or `make tables`.
 
-Generated are the tables of ``docs/reference/`` and the example of the README, each between two comments with its name.
+Generated are the tables of ``docs/reference/`` and the example of the README, each between two comments with its name,
+and the schemas in ``docs/schemas``.
 A test fails when one of them is not what the program says.
 """
 
@@ -26,6 +27,7 @@ from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.ranking.rules import DEFAULT_RULES, PARAMETRIC_RULES, RULES
 from tests.support.photographs import photograph
 from tests.support.pictures import write
+from tools.schemas import write_schemas
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
@@ -222,6 +224,7 @@ def main() -> int:
             if without_measurements(made) != without_measurements(shown):
                 parts["example"] = lambda made=made: made  # type: ignore[misc]
         page.write_text(filled(text, parts), encoding="utf-8")
+    write_schemas()
     return 0
 
 

@@ -29,6 +29,7 @@ from py_image_dedup.removal.journal import (
     Entry,
     Journal,
     JournalError,
+    Mark,
     State,
     Step,
     no_step,
@@ -160,7 +161,7 @@ class _Execution:
         def finished(outcome: Outcome) -> None:
             self._take(outcome)  # first: it is true whether it can be written or not
             if outcome.action.quarantined is not None:
-                mark = "expired" if outcome.status is OutcomeStatus.DONE else "waits"
+                mark: Mark = "expired" if outcome.status is OutcomeStatus.DONE else "waits"
                 self._earlier.record_mark(mark, outcome.action.quarantined)
             if outcome.message != STOPPED:  # what was not reached stays open: the run is not over
                 journal.record_outcome(outcome)

@@ -83,9 +83,9 @@ def _remove(folder: Path, plan: Plan, journal: Journal, step: Step) -> bool:
             os.rmdir(place.name, dir_fd=place.folder)
             step("prune: removed")
     except (OSError, NotAsPlanned):
-        journal.record_folder("kept", folder)  # something came into it, or it is a mount point
+        journal.record_folder_mark("kept", folder)  # something came into it, or it is a mount point
         return False
-    journal.record_folder("pruned", folder)
+    journal.record_folder_mark("pruned", folder)
     return True
 
 
@@ -115,7 +115,7 @@ def restore_metadata(folders: Iterable[Path], history: History, journal: Journal
             finally:
                 os.close(descriptor)
         if folder in history.pruned:
-            journal.record_folder("restored", folder)
+            journal.record_folder_mark("restored", folder)
 
 
 def remove_if_empty(folders: Iterable[Path]) -> None:

@@ -8,28 +8,38 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, get_args
+
+from msgspec import UNSET, Meta, UnsetType
 
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan, Quarantined
 from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import fsync
 from py_image_dedup.removal.serialization import (
+    ActionRecord,
     FormatError,
     Json,
-    action_from_json,
-    action_to_json,
-    metadata_from_json,
-    metadata_to_json,
-    path_from_json,
-    path_to_json,
+    MetadataRecord,
+    Natural,
+    Number,
+    PathRecord,
+    Record,
+    RunName,
+    Time,
+    action_record,
+    encode_path,
+    from_json,
+    in_milliseconds,
+    metadata_record,
+    path_record,
+    to_json,
 )
-from py_image_dedup.removal.serialization import field as field_of
 
 JOURNAL_VERSION: Final = 1
 """Version of the format. A reader refuses a newer one."""
@@ -41,12 +51,127 @@ Step: TypeAlias = Callable[[str], None]
 """Called with the name of each step, before and after it; tests interrupt there."""
 
 
+Mark: TypeAlias = Literal["undo", "expire", "expired", "waits"]
+FolderMark: TypeAlias = Literal["pruned", "kept", "restored"]
+
+
 def no_step(name: str, /) -> None:
     """Do nothing."""
 
 
 class JournalError(Exception):
     """A journal that cannot be written or read; the message names it and the cause. Nothing more may be done."""
+
+
+class OpenedRecord(Record, frozen=True, kw_only=True):
+    """A process began to write.
+
+    Attributes:
+        kind: ``opened``.
+        version: Version of the format.
+        run: The name of the run.
+        at: When.
+        roots: The folders that were searched.
+        target_directory: The destination of ``move``.
+        planned: Number of actions of the plan that is carried out.
+    """
+
+    kind: Literal["opened"]
+    version: Literal[1]
+    run: RunName
+    at: Time
+    roots: tuple[PathRecord, ...]
+    target_directory: PathRecord | None = None
+    planned: Natural | UnsetType = UNSET
+
+
+class IntentRecord(Record, frozen=True, kw_only=True):
+    """An action is about to be carried out.
+
+    Attributes:
+        kind: ``intent``.
+        number: The number of the action.
+        action: The action.
+        facts: Metadata of its source.
+        new_folders: Folders that are made for its target, outermost first.
+    """
+
+    kind: Literal["intent"]
+    number: Number
+    action: ActionRecord
+    facts: MetadataRecord
+    new_folders: Annotated[tuple[PathRecord, ...], Meta(min_length=1)] | UnsetType = UNSET
+
+
+class OutcomeRecord(Record, frozen=True, kw_only=True):
+    """The outcome of an action, or of its undo.
+
+    Attributes:
+        kind: ``outcome``, or ``undone`` for an undo.
+        number: The number of the action.
+        status: How it ended.
+        source: The source of the action.
+        target: The present path of the file, if it still exists and has another one.
+        message: The reason for which it was skipped or failed; empty otherwise.
+        at: When.
+    """
+
+    kind: Literal["outcome", "undone"]
+    number: Number
+    status: OutcomeStatus
+    source: PathRecord
+    target: PathRecord | None = None
+    message: str
+    at: Time
+
+
+class MarkRecord(Record, frozen=True, kw_only=True):
+    """An action is about to be undone, or a file in quarantine is about to expire, expired, or stays.
+
+    Attributes:
+        kind: ``undo``, ``expire``, ``expired`` or ``waits``.
+        number: The number of the action.
+        at: When.
+    """
+
+    kind: Mark
+    number: Number
+    at: Time
+
+
+class FolderRecord(PathRecord, frozen=True, kw_only=True):
+    """A folder with its metadata, before anything in it is touched (``folder``) or it is removed (``prune``).
+
+    Attributes:
+        kind: ``folder`` or ``prune``.
+        facts: Its metadata.
+    """
+
+    kind: Literal["folder", "prune"]
+    facts: MetadataRecord
+
+
+class FolderMarkRecord(PathRecord, frozen=True, kw_only=True):
+    """What became of a folder that was about to be removed.
+
+    Attributes:
+        kind: ``pruned``, ``kept``, or ``restored`` by an undo.
+    """
+
+    kind: FolderMark
+
+
+JOURNAL_RECORDS: Final[Mapping[str, type[Record]]] = {
+    "opened": OpenedRecord,
+    "intent": IntentRecord,
+    "outcome": OutcomeRecord,
+    "undone": OutcomeRecord,
+    **dict.fromkeys(get_args(Mark), MarkRecord),
+    "folder": FolderRecord,
+    "prune": FolderRecord,
+    **dict.fromkeys(get_args(FolderMark), FolderMarkRecord),
+}
+"""The type of a line by its kind."""
 
 
 class Journal(Closing):
@@ -80,15 +205,15 @@ class Journal(Closing):
         try:
             self._torn = self._ends_torn()
             self._write(
-                {
-                    "kind": "opened",
-                    "version": JOURNAL_VERSION,
-                    "run": run,
-                    "at": now(),
-                    "roots": [path_to_json(root) for root in roots],
-                    "target_directory": None if target_directory is None else path_to_json(target_directory),
-                    **({} if planned is None else {"planned": planned}),
-                }
+                OpenedRecord(
+                    kind="opened",
+                    version=JOURNAL_VERSION,
+                    run=run,
+                    at=now(),
+                    roots=tuple(path_record(root) for root in roots),
+                    target_directory=None if target_directory is None else path_record(target_directory),
+                    planned=UNSET if planned is None else planned,
+                )
             )
             self._flush_names(run_directory)
         except BaseException:
@@ -108,33 +233,45 @@ class Journal(Closing):
             metadata: Of the source, now.
             new_folders: Folders that will be made for its target, outermost first.
         """
-        record = intent_to_json(action, metadata)
-        if new_folders:
-            record["new_folders"] = [path_to_json(folder) for folder in new_folders]
-        self._write(record)
-
-    def record_outcome(self, outcome: Outcome, kind: str = "outcome", at: datetime | None = None) -> None:
-        """Record the outcome of an action; with the kind ``undone``, of its undo."""
         self._write(
-            {
-                "kind": kind,
-                "number": outcome.action.number,
-                "status": outcome.status.value,
-                "source": path_to_json(outcome.action.source.path),
-                "target": None if outcome.target is None else path_to_json(outcome.target),
-                "message": outcome.message,
-                "at": now() if at is None else at.isoformat(timespec="milliseconds"),
-            }
+            IntentRecord(
+                kind="intent",
+                number=action.number,
+                action=action_record(action),
+                facts=metadata_record(metadata),
+                new_folders=tuple(path_record(folder) for folder in new_folders) or UNSET,
+            )
         )
 
-    def record_mark(self, kind: str, number: int) -> None:
-        """Record a mark of an action: ``undo``, ``expire``, ``expired`` or ``waits``."""
-        self._write({"kind": kind, "number": number, "at": now()})
+    def record_outcome(
+        self, outcome: Outcome, kind: Literal["outcome", "undone"] = "outcome", at: datetime | None = None
+    ) -> None:
+        """Record the outcome of an action; with the kind ``undone``, of its undo."""
+        self._write(
+            OutcomeRecord(
+                kind=kind,
+                number=outcome.action.number,
+                status=outcome.status,
+                source=path_record(outcome.action.source.path),
+                target=None if outcome.target is None else path_record(outcome.target),
+                message=outcome.message,
+                at=now() if at is None else in_milliseconds(at),
+            )
+        )
 
-    def record_folder(self, kind: str, path: Path, metadata: FileMetadata | None = None) -> None:
-        """Record a folder: ``folder`` (before it was touched), ``prune``, ``pruned``, ``kept`` or ``restored``."""
-        metadata_form: Json = {} if metadata is None else {"facts": metadata_to_json(metadata)}
-        self._write({"kind": kind, **path_to_json(path), **metadata_form})
+    def record_mark(self, kind: Mark, number: int) -> None:
+        """Record a mark of an action."""
+        self._write(MarkRecord(kind=kind, number=number, at=now()))
+
+    def record_folder(self, kind: Literal["folder", "prune"], path: Path, metadata: FileMetadata) -> None:
+        """Record a folder and its metadata before it is touched (``folder``) or removed (``prune``)."""
+        text, raw = encode_path(path)
+        self._write(FolderRecord(kind=kind, path=text, path_bytes=raw, facts=metadata_record(metadata)))
+
+    def record_folder_mark(self, kind: FolderMark, path: Path) -> None:
+        """Record what became of a folder that was about to be removed."""
+        text, raw = encode_path(path)
+        self._write(FolderMarkRecord(kind=kind, path=text, path_bytes=raw))
 
     def flush(self) -> None:
         """Flush every line to disk.
@@ -153,9 +290,8 @@ class Journal(Closing):
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _write(self, record: Json) -> None:
-        # backslashreplace writes a name's surrogate escapes as JSON does, so that every message can be written
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+    def _write(self, record: Record) -> None:
+        line = to_line(record)
         if self._torn:
             line = b"\n" + line
         try:
@@ -189,14 +325,11 @@ class Journal(Closing):
         )
 
 
-def intent_to_json(action: Action, metadata: FileMetadata) -> Json:
-    """Return the record of an action that is about to be carried out."""
-    return {
-        "kind": "intent",
-        "number": action.number,
-        "action": action_to_json(action),
-        "facts": metadata_to_json(metadata),
-    }
+def to_line(record: Record) -> bytes:
+    """Return a record as a line of a file of records."""
+    text = json.dumps(to_json(record), ensure_ascii=False, separators=(",", ":"))
+    # backslashreplace writes a name's surrogate escapes as JSON does, so that every message can be written
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 class EarlierJournals(Closing):
@@ -212,7 +345,7 @@ class EarlierJournals(Closing):
         self._runs = runs_directory
         self._journals: dict[str, Journal] = {}
 
-    def record_mark(self, kind: str, quarantined: Quarantined) -> None:
+    def record_mark(self, kind: Mark, quarantined: Quarantined) -> None:
         """Record that a file is about to expire (``expire``), has expired (``expired``) or stays (``waits``).
 
         Raises:
@@ -241,9 +374,9 @@ class EarlierJournals(Closing):
             journal.close()
 
 
-def now() -> str:
-    """Return the time, UTC, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def now() -> datetime:
+    """Return the time, UTC, in milliseconds."""
+    return in_milliseconds(datetime.now(UTC))
 
 
 class State(StrEnum):
@@ -364,81 +497,77 @@ def _read(history: History, lines: Iterable[bytes], path: Path) -> None:
             torn = True
 
 
-def _take(history: History, record: Json, where: str, path: Path) -> None:
-    kind = field_of(record, "kind", str, where)
-    if kind == "opened":
-        _opened(history, record, where, path)
-    elif kind == "intent":
-        entry = _intent(record, where)
-        history.entries[entry.action.number] = entry
-        history.new_folders.update(path_from_json(folder, where) for folder in record.get("new_folders", ()))
-    elif kind in _FOLDERS:
-        _folder(history, kind, record, where)
-    elif kind in {"outcome", "undone"}:
-        _told(history, kind, record, where)
-    elif kind in _MARKS:
-        entry = history.entries[field_of(record, "number", int, where)]
-        entry.state = _MARKS[kind]
-        if kind != "undo":
-            # "expire" counts too: a run may be killed between the deletion and its record.
-            entry.expired = kind in {"expire", "expired"}
-    else:
-        raise FormatError(f"{where}: {kind!r} is no kind of record")
-
-
-_FOLDERS: Final = frozenset({"folder", "prune", "pruned", "kept", "restored"})
-_MARKS: Final = {"undo": State.UNDOING, "expire": State.EXPIRING, "expired": State.EXPIRED, "waits": State.DONE}
-
-
-def _opened(history: History, record: Json, where: str, path: Path) -> None:
-    version = field_of(record, "version", int, where)
-    if version > JOURNAL_VERSION:
+def _take(history: History, value: Json, where: str, path: Path) -> None:
+    kind = value.get("kind")
+    version = value.get("version")
+    if kind == "opened" and isinstance(version, int) and version > JOURNAL_VERSION:
         raise JournalError(f"{path} is of version {version}, made by a newer py-image-dedup; use that one")
-    history.run = field_of(record, "run", str, where)
-    history.started = history.started or datetime.fromisoformat(field_of(record, "at", str, where))
-    if "planned" in record:
-        history.planned = field_of(record, "planned", int, where)
-    folders = [*field_of(record, "roots", list, where)]
-    if record.get("target_directory") is not None:
-        folders.append(record["target_directory"])
-    fresh = (path_from_json(folder, where) for folder in folders)
+    if not isinstance(kind, str) or kind not in JOURNAL_RECORDS:
+        raise FormatError(f"{where}: {kind!r} is no kind of record")
+    record = from_json(value, JOURNAL_RECORDS[kind])
+    if isinstance(record, OpenedRecord):
+        _opened(history, record)
+    elif isinstance(record, IntentRecord):
+        entry = Entry(record.action.to_action(), record.facts.to_metadata())
+        history.entries[entry.action.number] = entry
+        if not isinstance(record.new_folders, UnsetType):
+            history.new_folders.update(folder.to_path() for folder in record.new_folders)
+    elif isinstance(record, OutcomeRecord):
+        _outcome(history, record)
+    elif isinstance(record, MarkRecord):
+        entry = history.entries[record.number]
+        entry.state = _MARKS[record.kind]
+        if record.kind != "undo":
+            # "expire" counts too: a run may be killed between the deletion and its record.
+            entry.expired = record.kind in {"expire", "expired"}
+    elif isinstance(record, FolderRecord | FolderMarkRecord):
+        _folder(history, record)
+
+
+def _folder(history: History, record: FolderRecord | FolderMarkRecord) -> None:
+    path = record.to_path()
+    if isinstance(record, FolderMarkRecord):
+        if record.kind != "pruned":
+            history.pruned.pop(path, None)
+    elif record.kind == "folder":
+        history.folders.setdefault(path, record.facts.to_metadata())
+    else:
+        history.pruned[path] = record.facts.to_metadata()
+
+
+_MARKS: Final[Mapping[Mark, State]] = {
+    "undo": State.UNDOING,
+    "expire": State.EXPIRING,
+    "expired": State.EXPIRED,
+    "waits": State.DONE,
+}
+
+
+def _opened(history: History, record: OpenedRecord) -> None:
+    history.run = record.run
+    history.started = history.started or record.at
+    if not isinstance(record.planned, UnsetType):
+        history.planned = record.planned
+    target = () if record.target_directory is None else (record.target_directory,)
+    fresh = (folder.to_path() for folder in (*record.roots, *target))
     history.trusted_roots = tuple(dict.fromkeys((*history.trusted_roots, *fresh)))
 
 
-def _intent(record: Json, where: str) -> Entry:
-    return Entry(
-        action=action_from_json(record.get("action"), f"{where}.action"),
-        metadata=metadata_from_json(record.get("facts"), f"{where}.facts"),
-    )
-
-
-def _told(history: History, kind: str, record: Json, where: str) -> None:
-    number = field_of(record, "number", int, where)
-    status = OutcomeStatus(field_of(record, "status", str, where))
-    if kind == "outcome":
-        history.outcomes[number] = status
-    entry = history.entries.get(number)
+def _outcome(history: History, record: OutcomeRecord) -> None:
+    if record.kind == "outcome":
+        history.outcomes[record.number] = record.status
+    entry = history.entries.get(record.number)
     if entry is None:
         return  # it was skipped before it was begun
-    target = record.get("target")
-    done = status is OutcomeStatus.DONE
-    entry.finished_at = datetime.fromisoformat(field_of(record, "at", str, where))
-    entry.message = field_of(record, "message", str, where)
-    if kind == "outcome":
-        entry.location = None if target is None else path_from_json(target, where)
-        entry.state = State.DONE if done or entry.location is not None else State.SKIPPED
+    target = None if record.target is None else record.target.to_path()
+    done = record.status is OutcomeStatus.DONE
+    entry.finished_at = record.at
+    entry.message = record.message
+    if record.kind == "outcome":
+        entry.location = target
+        entry.state = State.DONE if done or target is not None else State.SKIPPED
     elif done:
         entry.location, entry.state = None, State.UNDONE
     else:
-        entry.location = entry.location if target is None else path_from_json(target, where)
+        entry.location = target or entry.location
         entry.state = State.DONE
-
-
-def _folder(history: History, kind: str, record: Json, where: str) -> None:
-    path = path_from_json(record, where)
-    if kind == "folder":
-        history.folders.setdefault(path, metadata_from_json(record.get("facts"), where))
-    elif kind == "prune":
-        history.pruned[path] = metadata_from_json(record.get("facts"), where)
-    elif kind in {"kept", "restored"}:
-        history.pruned.pop(path, None)

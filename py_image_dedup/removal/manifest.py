@@ -11,21 +11,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from py_image_dedup.model.plan import QUARANTINE_NAME, Action
 from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import fsync, open_in_dir
-from py_image_dedup.removal.journal import Entry, State, intent_to_json, now
-from py_image_dedup.removal.serialization import (
-    FormatError,
-    action_from_json,
-    field,
-    metadata_from_json,
-    object_from_json,
-)
+from py_image_dedup.removal.journal import Entry, IntentRecord, State, now, to_line
+from py_image_dedup.removal.serialization import RunName, Time, action_record, from_json, metadata_record
 
 MANIFEST_NAME: Final = ".py-image-dedup-manifest.jsonl"
 """Name of the file in a run's folder of a quarantine."""
@@ -37,6 +30,20 @@ OWN_PREFIX: Final = ".py-image-dedup-"
 """Beginning of the names of files that are the program's own: manifests, staged files, incomplete copies."""
 
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class ManifestRecord(IntentRecord, frozen=True, kw_only=True):
+    """A file that a run meant to put into quarantine: a line of a manifest.
+
+    Attributes:
+        version: Version of the format.
+        run: The name of the run.
+        at: When.
+    """
+
+    version: Literal[1]
+    run: RunName
+    at: Time
 
 
 def run_folder_of(root: Path, target: Path) -> Path:
@@ -62,17 +69,25 @@ def write_manifest(
     with open_in_dir(folder / MANIFEST_NAME, trusted_roots, make=True) as place:
         descriptor = os.open(place.name, _APPEND, 0o600, dir_fd=place.folder)
         try:
-            lines = b""
-            for action, metadata in intents:
-                form = {"version": MANIFEST_VERSION, "run": run, "at": now(), **intent_to_json(action, metadata)}
-                text = json.dumps(form, ensure_ascii=False, separators=(",", ":"))
-                lines += text.encode("utf-8", "backslashreplace") + b"\n"
+            lines = b"".join(to_line(_record(run, action, metadata)) for action, metadata in intents)
             while lines:
                 lines = lines[os.write(descriptor, lines) :]
             fsync(descriptor)
             fsync(place.folder)
         finally:
             os.close(descriptor)
+
+
+def _record(run: str, action: Action, metadata: FileMetadata) -> ManifestRecord:
+    return ManifestRecord(
+        kind="intent",
+        number=action.number,
+        action=action_record(action),
+        facts=metadata_record(metadata),
+        version=MANIFEST_VERSION,
+        run=run,
+        at=now(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +114,18 @@ def read_manifest(root: Path, folder: Path) -> Manifest:
     run = folder.name
     with suppress(OSError), (folder / MANIFEST_NAME).open("rb") as lines:
         for line in lines:
-            with suppress(ValueError, KeyError, FormatError):
-                form = object_from_json(json.loads(line), "line")
-                if field(form, "version", int, "line") > MANIFEST_VERSION:
-                    continue
-                action = _below(root, action_from_json(form.get("action"), "line.action"))
+            with suppress(ValueError):  # also of another version
+                record = from_json(json.loads(line), ManifestRecord)
+                action = _below(root, record.action.to_action())
                 if action.target is None or folder not in action.target.parents:
                     continue
-                run = field(form, "run", str, "line")
+                run = record.run
                 entries[action.target] = Entry(
                     action=action,
-                    metadata=metadata_from_json(form.get("facts"), "line.facts"),
+                    metadata=record.facts.to_metadata(),
                     state=State.DONE,
                     location=action.target,
-                    finished_at=datetime.fromisoformat(field(form, "at", str, "line")),
+                    finished_at=record.at,
                 )
     return Manifest(run, entries)
 

@@ -18,7 +18,7 @@ from py_image_dedup.scan.roots import Ownership
 DIGEST_LENGTH: Final = 32
 """Bytes of a BLAKE3 digest."""
 
-_RUN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+RUN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _WITH_TARGET: Final = frozenset({ActionKind.MOVE, ActionKind.QUARANTINE})
 
 
@@ -40,7 +40,7 @@ def check_plan(plan: Plan) -> None:
     Raises:
         PlanError: The first violation.
     """
-    if not _RUN_NAME.fullmatch(plan.run):
+    if not RUN_NAME.fullmatch(plan.run):
         raise PlanError(f"the run name {plan.run!r} is none: use letters, digits, '.', '_' and '-' (64 at most)")
     for folder in (*plan.roots, *plan.protected, *((plan.target_directory,) if plan.target_directory else ())):
         _check_path(folder, "the plan")

@@ -1,208 +1,349 @@
-"""Plans, actions and metadata as JSON, for ``plan.json`` and ``journal.jsonl``. See ``docs/formats.md``."""
+"""Plans, actions and metadata as JSON, for ``plan.json`` and ``journal.jsonl``. See ``docs/formats.md``.
+
+A record is the type of a JSON object: msgspec reads, checks and writes it, and ``make tables`` derives the schema. The
+text is read and written by ``json``, which names the line of a syntax error and allows names of files in messages that
+are not valid Unicode.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import Action, ActionKind, Plan, Quarantined
 from py_image_dedup.removal.file_metadata import FileMetadata
-from py_image_dedup.removal.plan import PlanError, can_be_undone, check_plan
+from py_image_dedup.removal.plan import RUN_NAME, PlanError, can_be_undone, check_plan
 
 Json: TypeAlias = dict[str, Any]
 """A JSON object."""
 
-_Named = TypeVar("_Named", bound=StrEnum)
+Natural: TypeAlias = Annotated[int, Meta(ge=0)]
+Number: TypeAlias = Annotated[int, Meta(ge=1)]
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+RunName: TypeAlias = Annotated[str, Meta(extra_json_schema={"pattern": f"^{RUN_NAME.pattern}$"})]
+Time: TypeAlias = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
+Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+"""The BLAKE3 digest of a file's bytes, in hexadecimal."""
 
 
 class FormatError(ValueError):
     """A JSON value that is not of the documented form; the message names its place."""
 
 
-def path_to_json(path: Path) -> Json:
-    """Return ``{"path": ...}``; with ``path_bytes`` (base64) if the name is not valid UTF-8."""
-    raw = os.fsencode(path)
-    try:
-        return {"path": raw.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"path": raw.decode("utf-8", "replace"), "path_bytes": base64.b64encode(raw).decode("ascii")}
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON object. Every field is written; one that may be ``UNSET`` only if it is set."""
 
 
-def path_from_json(value: object, where: str) -> Path:
-    """Read what ``path_to_json`` made.
+_Record = TypeVar("_Record")
+
+
+def to_json(record: Record) -> Json:
+    """Return a record as a JSON object."""
+    form: Json = msgspec.to_builtins(record)
+    return form
+
+
+def from_json(value: object, kind: type[_Record]) -> _Record:
+    """Return a JSON value as a record; fields that the record lacks are ignored.
 
     Raises:
-        FormatError: The form is wrong, or ``path`` was edited and ``path_bytes`` was not.
+        FormatError: The value is not of this form.
     """
-    fields = object_from_json(value, where)
-    text = field(fields, "path", str, where)
-    if "path_bytes" not in fields:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise FormatError(_sentence(str(error), kind)) from error
+    except UnicodeEncodeError as error:
+        raise FormatError("a name of a field is not valid Unicode") from error
+
+
+_TYPES: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+"""The types of JSON in words."""
+
+
+def _sentence(message: str, kind: type) -> str:
+    """Return an error of msgspec as a sentence that begins with the place."""
+    cause, _, place = message.partition(" - at ")
+    place = place.strip("`") or "$"
+    if found := re.fullmatch(r"Object missing required field `(\w+)`", cause):
+        return f"{place}.{found[1]} is missing"
+    if found := re.fullmatch(r"Invalid enum value (.*)", cause):
+        allowed = [str(each) for each in _values(kind, place)]
+        words = " or ".join(allowed) if len(allowed) < 3 else f"one of {', '.join(allowed)}"
+        return f"{place} must be {words}; it is {found[1]}"
+    if "matching regex '^[0-9a-f]{64}$'" in cause:
+        return f"{place} must be 64 hexadecimal digits"
+    if found := re.fullmatch(r"Expected `([^`]+)`(?:, got `(\w+)`| (.*))", cause):
+        expected = " or ".join(_TYPES.get(each, each) for each in found[1].split(" | "))
+        return f"{place} must be {expected}" + (
+            f", not {_TYPES.get(found[2], found[2])}" if found[2] else f" {found[3]}"
+        )
+    return f"{place}: {cause}"
+
+
+def _values(kind: type, place: str) -> Iterable[object]:
+    """Return the values that are allowed at a place below a record."""
+    below: Any = msgspec.inspect.type_info(kind)
+    for field, item in re.findall(r"\.(\w+)|(\[)", place):
+        for each in getattr(below, "types", (below,)):  # of a union, the part that has something below it
+            if item and hasattr(each, "item_type"):
+                below = each.item_type
+            elif field and hasattr(each, "fields"):
+                below = next(one.type for one in each.fields if one.encode_name == field)
+    for each in getattr(below, "types", (below,)):
+        if isinstance(each, msgspec.inspect.EnumType):
+            members: type[Enum] = each.cls
+            return [member.value for member in members]
+        if isinstance(each, msgspec.inspect.LiteralType):
+            return each.values
+    return ()
+
+
+def encode_path(path: Path) -> tuple[str, bytes | UnsetType]:
+    """Return a path as text; if it is not valid UTF-8, a readable form and its bytes."""
+    raw = os.fsencode(path)
+    try:
+        return raw.decode("utf-8"), UNSET
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "replace"), raw
+
+
+def decode_path(text: str, raw: bytes | UnsetType) -> Path:
+    """Return the path that ``encode_path`` was given.
+
+    Raises:
+        ValueError: The text is not valid Unicode, or it was edited and the bytes were not.
+    """
+    if isinstance(raw, UnsetType):
         try:
             return Path(os.fsdecode(text.encode("utf-8")))
         except UnicodeEncodeError as error:
-            raise FormatError(f"{where}.path is not valid Unicode") from error
-    try:
-        raw = base64.b64decode(field(fields, "path_bytes", str, where), validate=True)
-    except binascii.Error as error:
-        raise FormatError(f"{where}.path_bytes is not base64") from error
+            raise ValueError("a path that is not valid Unicode") from error
     if raw.decode("utf-8", "replace") != text:
-        raise FormatError(f"{where}: path and path_bytes name different files; to edit a path, take path_bytes out")
+        raise ValueError("path and path_bytes name different files; to edit a path, take path_bytes out")
     return Path(os.fsdecode(raw))
 
 
-def stat_to_json(stat: FileStat, digest: bytes) -> Json:
-    """Return a file as it was analysed."""
-    return {
-        **path_to_json(stat.path),
-        "size": stat.size,
-        "mtime_ns": stat.mtime_ns,
-        "device": stat.device,
-        "inode": stat.inode,
-        "digest": digest.hex(),
-    }
+class PathRecord(Record, frozen=True, kw_only=True):
+    """A path.
 
-
-def stat_from_json(value: object, where: str) -> tuple[FileStat, bytes]:
-    """Read what ``stat_to_json`` made."""
-    fields = object_from_json(value, where)
-    numbers = [field(fields, name, int, where) for name in ("size", "mtime_ns", "device", "inode")]
-    return FileStat(path_from_json(fields, where), *numbers), _digest(fields, where)
-
-
-def action_to_json(action: Action) -> Json:
-    """Return one action."""
-    form: Json = {
-        "number": action.number,
-        "group": action.group,
-        "action": action.kind.value,
-        "class": action.match_class.value,
-        "source": stat_to_json(action.source, action.source_digest),
-        "keeper": stat_to_json(action.keeper, action.keeper_digest),
-        "root": path_to_json(action.root),
-        "target": None if action.target is None else path_to_json(action.target),
-    }
-    if action.quarantined is not None:
-        form["quarantined"] = {
-            "run": action.quarantined.run,
-            "number": action.quarantined.number,
-            **path_to_json(action.quarantined.path),
-            "since": action.quarantined.since.isoformat(timespec="milliseconds"),
-        }
-    return form
-
-
-def action_from_json(value: object, where: str) -> Action:
-    """Read what ``action_to_json`` made.
-
-    Raises:
-        FormatError: The form is wrong.
+    Attributes:
+        path: The path, absolute; bytes that are not UTF-8 are replaced.
+        path_bytes: The bytes of a path that is not UTF-8, in base64; they take precedence.
     """
-    fields = object_from_json(value, where)
-    source, source_digest = stat_from_json(fields.get("source"), f"{where}.source")
-    keeper, keeper_digest = stat_from_json(fields.get("keeper"), f"{where}.keeper")
-    target = fields.get("target")
-    return Action(
-        number=field(fields, "number", int, where),
-        group=field(fields, "group", int, where),
-        kind=_named(fields, "action", ActionKind, where),
-        match_class=_named(fields, "class", MatchClass, where),
-        source=source,
-        source_digest=source_digest,
-        keeper=keeper,
-        keeper_digest=keeper_digest,
-        root=path_from_json(fields.get("root"), f"{where}.root"),
-        target=None if target is None else path_from_json(target, f"{where}.target"),
-        quarantined=_quarantined(fields.get("quarantined"), f"{where}.quarantined"),
+
+    path: Text
+    path_bytes: bytes | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a path that cannot be decoded; msgspec adds the place."""
+        decode_path(self.path, self.path_bytes)
+
+    def to_path(self) -> Path:
+        """Return the path."""
+        return decode_path(self.path, self.path_bytes)
+
+
+def path_record(path: Path) -> PathRecord:
+    """Return the record of a path."""
+    text, raw = encode_path(path)
+    return PathRecord(path=text, path_bytes=raw)
+
+
+class FileRecord(PathRecord, frozen=True, kw_only=True):
+    """A file as it was analysed.
+
+    Attributes:
+        size: Size in bytes.
+        mtime_ns: Modification time, nanoseconds since the epoch.
+        device: Number of the file system.
+        inode: Number of the file on its device.
+        digest: BLAKE3 digest of the bytes, in hexadecimal.
+    """
+
+    size: Natural
+    mtime_ns: int
+    device: Natural
+    inode: Natural
+    digest: Digest
+
+    def to_stat(self) -> FileStat:
+        """Return the stat of the file."""
+        return FileStat(self.to_path(), self.size, self.mtime_ns, self.device, self.inode)
+
+
+def file_record(stat: FileStat, digest: bytes) -> FileRecord:
+    """Return the record of a file."""
+    text, raw = encode_path(stat.path)
+    return FileRecord(
+        path=text,
+        path_bytes=raw,
+        size=stat.size,
+        mtime_ns=stat.mtime_ns,
+        device=stat.device,
+        inode=stat.inode,
+        digest=digest.hex(),
     )
 
 
-def _quarantined(value: object, where: str) -> Quarantined | None:
-    if value is None:
-        return None
-    fields = object_from_json(value, where)
-    try:
-        since = datetime.fromisoformat(field(fields, "since", str, where))
-    except ValueError as error:
-        raise FormatError(f"{where}.since must be a time") from error
-    return Quarantined(
-        run=field(fields, "run", str, where),
-        number=field(fields, "number", int, where),
-        path=path_from_json(fields, where),
-        since=since if since.tzinfo else since.replace(tzinfo=UTC),
+class QuarantinedRecord(PathRecord, frozen=True, kw_only=True):
+    """The origin of a file in quarantine.
+
+    Attributes:
+        run: The run that put it there.
+        number: The number of that run's action.
+        since: The time when it was put there.
+    """
+
+    run: Text
+    number: Number
+    since: Time
+
+    def to_quarantined(self) -> Quarantined:
+        """Return the origin."""
+        since = self.since if self.since.tzinfo else self.since.replace(tzinfo=UTC)
+        return Quarantined(self.run, self.number, self.to_path(), since)
+
+
+def quarantined_record(quarantined: Quarantined | None) -> QuarantinedRecord | UnsetType:
+    """Return the record of the origin of a file in quarantine, if there is one."""
+    if quarantined is None:
+        return UNSET
+    text, raw = encode_path(quarantined.path)
+    return QuarantinedRecord(
+        path=text,
+        path_bytes=raw,
+        run=quarantined.run,
+        number=quarantined.number,
+        since=in_milliseconds(quarantined.since),
     )
 
 
-def metadata_to_json(metadata: FileMetadata) -> Json:
-    """Return the metadata of a file as JSON."""
-    form: Json = {
-        "mode": metadata.mode,
-        "uid": metadata.uid,
-        "gid": metadata.gid,
-        "atime_ns": metadata.atime_ns,
-        "mtime_ns": metadata.mtime_ns,
-    }
-    if metadata.attributes:
-        form["attributes"] = {name: base64.b64encode(value).decode("ascii") for name, value in metadata.attributes}
-    return form
+def in_milliseconds(time: datetime) -> datetime:
+    """Return a time without the fraction of its millisecond, as the files have times."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def metadata_from_json(value: object, where: str) -> FileMetadata:
-    """Read what ``metadata_to_json`` made."""
-    fields = object_from_json(value, where)
-    attributes = object_from_json(fields.get("attributes", {}), f"{where}.attributes")
-    return FileMetadata(
-        mode=field(fields, "mode", int, where),
-        uid=field(fields, "uid", int, where),
-        gid=field(fields, "gid", int, where),
-        atime_ns=field(fields, "atime_ns", int, where),
-        mtime_ns=field(fields, "mtime_ns", int, where),
-        attributes=tuple((name, base64.b64decode(text)) for name, text in attributes.items()),
+class ActionRecord(Record, frozen=True, kw_only=True):
+    """An action.
+
+    Attributes:
+        number: Its place in the plan, from 1; unique in the run.
+        group: The number of its group, from 1; 0 for ``expire``.
+        kind: What is done.
+        match_class: The class of the match that justifies it.
+        source: The redundant file.
+        keeper: The file that stays.
+        root: The root of the source.
+        target: The new path, for ``move`` and ``quarantine``.
+        quarantined: The origin of the file in quarantine, for ``expire``.
+        can_be_undone: Whether an undo can restore the file; for the reader of a plan, and ignored when it is read.
+    """
+
+    number: Number
+    group: Natural
+    kind: ActionKind = msgspec.field(name="action")
+    match_class: MatchClass = msgspec.field(name="class")
+    source: FileRecord
+    keeper: FileRecord
+    root: PathRecord
+    target: PathRecord | None = None
+    quarantined: QuarantinedRecord | UnsetType = UNSET
+    can_be_undone: bool | UnsetType = UNSET
+
+    def to_action(self) -> Action:
+        """Return the action."""
+        return Action(
+            number=self.number,
+            group=self.group,
+            kind=self.kind,
+            match_class=self.match_class,
+            source=self.source.to_stat(),
+            source_digest=bytes.fromhex(self.source.digest),
+            keeper=self.keeper.to_stat(),
+            keeper_digest=bytes.fromhex(self.keeper.digest),
+            root=self.root.to_path(),
+            target=None if self.target is None else self.target.to_path(),
+            quarantined=None if isinstance(self.quarantined, UnsetType) else self.quarantined.to_quarantined(),
+        )
+
+
+def action_record(action: Action, *, can_be_undone: bool | UnsetType = UNSET) -> ActionRecord:
+    """Return the record of an action."""
+    return ActionRecord(
+        number=action.number,
+        group=action.group,
+        kind=action.kind,
+        match_class=action.match_class,
+        source=file_record(action.source, action.source_digest),
+        keeper=file_record(action.keeper, action.keeper_digest),
+        root=path_record(action.root),
+        target=None if action.target is None else path_record(action.target),
+        quarantined=quarantined_record(action.quarantined),
+        can_be_undone=can_be_undone,
     )
 
 
-def object_from_json(value: object, where: str) -> Json:
-    """Return an object, or raise ``FormatError``."""
-    if not isinstance(value, dict):
-        raise FormatError(f"{where} must be an object")
-    return value
+class MetadataRecord(Record, frozen=True, kw_only=True):
+    """Metadata of a file or a folder.
+
+    Attributes:
+        mode: Permission bits.
+        uid: Owner.
+        gid: Group.
+        atime_ns: Last read, nanoseconds since the epoch.
+        mtime_ns: Last change, nanoseconds since the epoch.
+        attributes: Extended attributes by name, in base64.
+    """
+
+    mode: Annotated[int, Meta(ge=0, le=0o7777)]
+    uid: int
+    gid: int
+    atime_ns: int
+    mtime_ns: int
+    attributes: dict[str, bytes] | UnsetType = UNSET
+
+    def to_metadata(self) -> FileMetadata:
+        """Return the metadata."""
+        return FileMetadata(
+            mode=self.mode,
+            uid=self.uid,
+            gid=self.gid,
+            atime_ns=self.atime_ns,
+            mtime_ns=self.mtime_ns,
+            attributes=() if isinstance(self.attributes, UnsetType) else tuple(self.attributes.items()),
+        )
 
 
-_Plain = TypeVar("_Plain", str, int, bool, list)  # type: ignore[type-arg]
-
-
-def field(fields: Mapping[str, object], name: str, kind: type[_Plain], where: str) -> _Plain:
-    """Return a field of a plain kind, or raise ``FormatError``."""
-    value = fields.get(name)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise FormatError(f"{where}.{name} must be {_WORDS[kind]}")
-    return value
-
-
-_WORDS: Mapping[type, str] = {str: "a text", int: "a whole number", bool: "true or false", list: "a list"}
-
-
-def _digest(fields: Json, where: str) -> bytes:
-    try:
-        return bytes.fromhex(field(fields, "digest", str, where))
-    except ValueError as error:
-        raise FormatError(f"{where}.digest must be hexadecimal") from error
-
-
-def _named(fields: Json, name: str, kind: type[_Named], where: str) -> _Named:
-    value = field(fields, name, str, where)
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise FormatError(f"{where}.{name} must be one of {', '.join(kind)}; it is {value!r}") from error
+def metadata_record(metadata: FileMetadata) -> MetadataRecord:
+    """Return the record of metadata."""
+    return MetadataRecord(
+        mode=metadata.mode,
+        uid=metadata.uid,
+        gid=metadata.gid,
+        atime_ns=metadata.atime_ns,
+        mtime_ns=metadata.mtime_ns,
+        attributes=dict(metadata.attributes) or UNSET,
+    )
 
 
 PLAN_VERSION: Final = 1
@@ -210,6 +351,36 @@ PLAN_VERSION: Final = 1
 
 PLAN_NAME: Final = "plan.json"
 """Name of the file in a run's folder."""
+
+
+class RootRecord(PathRecord, frozen=True, kw_only=True):
+    """A folder that was searched.
+
+    Attributes:
+        protected: Whether its files are never removed.
+    """
+
+    protected: bool
+
+
+class PlanRecord(Record, frozen=True, kw_only=True):
+    """Everything that a run will do to the disk.
+
+    Attributes:
+        version: Version of the format.
+        run: The name of the run.
+        roots: The folders that were searched.
+        target_directory: The destination of ``move``.
+        prune: Whether folders that the run empties are removed.
+        actions: The actions in the order of execution.
+    """
+
+    version: Literal[1]
+    run: RunName
+    roots: tuple[RootRecord, ...]
+    target_directory: PathRecord | None = None
+    prune: bool
+    actions: tuple[ActionRecord, ...]
 
 
 def save_plan(plan: Plan, path: Path) -> None:
@@ -237,22 +408,27 @@ def load_plan(path: Path) -> Plan:
     try:
         return plan_from_text(path.read_text(encoding="utf-8"))
     except (PlanError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: {error}") from error
+        raise PlanError(f"{path}: {error}; correct it there or make a new plan with a dry run") from error
 
 
 def plan_to_text(plan: Plan) -> str:
     """Return a plan as JSON, one action per line, so that lines can be deleted."""
-    head: Json = {
-        "version": PLAN_VERSION,
-        "run": plan.run,
-        "roots": [{**path_to_json(root), "protected": root in plan.protected} for root in plan.roots],
-        "target_directory": None if plan.target_directory is None else path_to_json(plan.target_directory),
-        "prune": plan.prune,
-    }
-    lines = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
-    forms = (action_to_json(one) | {"can_be_undone": can_be_undone(one)} for one in plan.actions)
-    actions = ",\n".join("    " + json.dumps(form, ensure_ascii=False) for form in forms)
-    return lines + ',\n  "actions": [' + (f"\n{actions}\n  " if actions else "") + "]\n}\n"
+    roots = (encode_path(root) for root in plan.roots)
+    head = PlanRecord(
+        version=PLAN_VERSION,
+        run=plan.run,
+        roots=tuple(
+            RootRecord(path=text, path_bytes=raw, protected=root in plan.protected)
+            for root, (text, raw) in zip(plan.roots, roots, strict=True)
+        ),
+        target_directory=None if plan.target_directory is None else path_record(plan.target_directory),
+        prune=plan.prune,
+        actions=(),
+    )
+    lines = json.dumps(to_json(head), ensure_ascii=False, indent=2).removesuffix("[]\n}")
+    records = (action_record(one, can_be_undone=can_be_undone(one)) for one in plan.actions)
+    actions = ",\n".join("    " + json.dumps(to_json(record), ensure_ascii=False) for record in records)
+    return lines + "[" + (f"\n{actions}\n  " if actions else "") + "]\n}\n"
 
 
 def plan_from_text(text: str) -> Plan:
@@ -262,30 +438,22 @@ def plan_from_text(text: str) -> Plan:
         PlanError: As ``load_plan``.
     """
     try:
-        fields = object_from_json(json.loads(text), "plan")
-        version = field(fields, "version", int, "plan")
-        if version != PLAN_VERSION:
-            raise PlanError(f"a plan of version {version}; this program knows version {PLAN_VERSION}: make a new plan")
-        plan = _plan(fields)
+        value = json.loads(text)
+        version = value.get("version") if isinstance(value, dict) else None
+        if isinstance(version, int) and version != PLAN_VERSION:
+            raise PlanError(f"a plan of version {version}; this program knows version {PLAN_VERSION}")
+        record = from_json(value, PlanRecord)
     except json.JSONDecodeError as error:
         raise PlanError(f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error
     except (FormatError, RecursionError) as error:
         raise PlanError(f"{error}") from error
+    plan = Plan(
+        run=record.run,
+        roots=tuple(root.to_path() for root in record.roots),
+        actions=tuple(action.to_action() for action in record.actions),
+        prune=record.prune,
+        protected=tuple(root.to_path() for root in record.roots if root.protected),
+        target_directory=None if record.target_directory is None else record.target_directory.to_path(),
+    )
     check_plan(plan)
     return plan
-
-
-def _plan(fields: Json) -> Plan:
-    roots = [(root, f"roots[{place}]") for place, root in enumerate(field(fields, "roots", list, "plan"))]
-    paths = [path_from_json(root, where) for root, where in roots]
-    guarded = [field(root, "protected", bool, where) for root, where in roots]
-    target = fields.get("target_directory")
-    actions = field(fields, "actions", list, "plan")
-    return Plan(
-        run=field(fields, "run", str, "plan"),
-        roots=tuple(paths),
-        actions=tuple(action_from_json(one, f"actions[{place}]") for place, one in enumerate(actions)),
-        prune=field(fields, "prune", bool, "plan"),
-        protected=tuple(path for path, protected in zip(paths, guarded, strict=True) if protected),
-        target_directory=None if target is None else path_from_json(target, "target_directory"),
-    )

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
 
 from py_image_dedup.matching.rejections import REJECTIONS_NAME, Rejection, load_rejections, save_rejections
 from py_image_dedup.model.file import Root
@@ -22,7 +24,7 @@ from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Action, ActionKind, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, check_plan, make_plan, reason_to_stay
-from py_image_dedup.removal.serialization import FormatError, field, object_from_json, path_from_json
+from py_image_dedup.removal.serialization import FormatError, PathRecord, Record, RunName, from_json
 from py_image_dedup.report.text import readable
 from py_image_dedup.scan.roots import Ownership
 
@@ -96,6 +98,71 @@ class DecidedPlan:
     left: tuple[tuple[Path, str], ...] = ()
 
 
+class SeenFileRecord(PathRecord, frozen=True, kw_only=True):
+    """A file that the user saw.
+
+    Attributes:
+        digest: BLAKE3 digest of its bytes, in hexadecimal; empty if it could not be read.
+    """
+
+    digest: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
+
+    def to_file(self) -> FileRef:
+        """Return the file."""
+        return FileRef(self.to_path(), bytes.fromhex(self.digest))
+
+
+class DecidedFileRecord(SeenFileRecord, frozen=True, kw_only=True):
+    """A file that the user decided on.
+
+    Attributes:
+        decision: The decision.
+    """
+
+    decision: Literal["keep", "remove"]
+
+
+class GroupRecord(Record, frozen=True, kw_only=True):
+    """The decision on one group.
+
+    Attributes:
+        keeper: The keeper.
+        not_duplicates: Whether the files show different photos.
+        files: The other files.
+    """
+
+    keeper: SeenFileRecord
+    not_duplicates: bool
+    files: tuple[DecidedFileRecord, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for the removal of files that are not duplicates."""
+        if self.not_duplicates and any(file.decision == "remove" for file in self.files):
+            raise ValueError("files that are not duplicates cannot be removed")
+
+    def to_decision(self) -> GroupDecision:
+        """Return the decision."""
+        remove = tuple(file.to_file() for file in self.files if file.decision == "remove")
+        keep = tuple(file.to_file() for file in self.files if file.decision == "keep")
+        return GroupDecision(self.keeper.to_file(), remove, keep, self.not_duplicates)
+
+
+class DecisionsRecord(Record, frozen=True, kw_only=True):
+    """What a person decided on the groups of a run.
+
+    Attributes:
+        version: Version of the format.
+        kind: Name of the format.
+        run: The name of the run.
+        groups: The decided groups.
+    """
+
+    version: Literal[1]
+    kind: Literal["py-image-dedup decisions"] = "py-image-dedup decisions"
+    run: RunName
+    groups: tuple[GroupRecord, ...]
+
+
 def load_decisions(path: Path) -> Decisions:
     """Read decisions from a file ``decisions.json``.
 
@@ -115,43 +182,14 @@ def decisions_from_json(value: object) -> Decisions:
     Raises:
         DecisionsError: The value has another format or version.
     """
+    version = value.get("version") if isinstance(value, dict) else None
+    if isinstance(version, int) and version != VERSION:
+        raise DecisionsError(f"decisions of version {version}; this program knows version {VERSION}")
     try:
-        fields = object_from_json(value, "decisions")
-        version = field(fields, "version", int, "decisions")
-        if version != VERSION:
-            raise DecisionsError(f"decisions of version {version}; this program knows version {VERSION}")
-        groups = field(fields, "groups", list, "decisions")
-        return Decisions(
-            field(fields, "run", str, "decisions"),
-            tuple(_group(each, f"groups[{place}]") for place, each in enumerate(groups)),
-        )
+        record = from_json(value, DecisionsRecord)
     except FormatError as error:
         raise DecisionsError(str(error)) from error
-
-
-def _group(value: object, where: str) -> GroupDecision:
-    fields = object_from_json(value, where)
-    remove: list[FileRef] = []
-    keep: list[FileRef] = []
-    for place, each in enumerate(field(fields, "files", list, where)):
-        name = f"{where}.files[{place}]"
-        verdict = field(object_from_json(each, name), "decision", str, name)
-        if verdict not in {"keep", "remove"}:
-            raise FormatError(f"{name}.decision must be keep or remove; it is {verdict!r}")
-        (remove if verdict == "remove" else keep).append(_file(each, name))
-    not_duplicates = field(fields, "not_duplicates", bool, where)
-    if not_duplicates and remove:
-        raise FormatError(f"{where}: files that are not duplicates cannot be removed")
-    return GroupDecision(_file(fields.get("keeper"), f"{where}.keeper"), tuple(remove), tuple(keep), not_duplicates)
-
-
-def _file(value: object, where: str) -> FileRef:
-    fields = object_from_json(value, where)
-    try:
-        digest = bytes.fromhex(field(fields, "digest", str, where))
-    except ValueError as error:
-        raise FormatError(f"{where}.digest must be hexadecimal") from error
-    return FileRef(path_from_json(fields, where), digest)
+    return Decisions(record.run, tuple(group.to_decision() for group in record.groups))
 
 
 def rejections_of(decisions: Decisions, when: datetime) -> tuple[Rejection, ...]:

@@ -71,7 +71,18 @@ def test_a_line_taken_out_is_an_action_that_is_not_done(made: Plan) -> None:
     [
         (lambda form: form.update(version=2), "version 2"),
         (lambda form: form.update(run="../up"), "run name"),
-        (lambda form: form.pop("actions"), "plan.actions must be a list"),
+        (lambda form: form.pop("actions"), r"^\$\.actions is missing$"),
+        (lambda form: form.update(actions={}), r"^\$\.actions must be a list, not an object$"),
+        (lambda form: form.pop("version"), r"^\$\.version is missing$"),
+        (
+            lambda form: form["actions"][0].update(number="1"),
+            r"^\$\.actions\[0\]\.number must be a whole number, not a text$",
+        ),
+        (lambda form: form["actions"][0].update(number=0), r"^\$\.actions\[0\]\.number must be a whole number >= 1$"),
+        (
+            lambda form: form["actions"][1].update(target=7),
+            r"^\$\.actions\[1\]\.target must be an object or null, not a whole number$",
+        ),
         (lambda form: form["actions"][0].update(action="burn"), r"actions\[0\].action must be one of move, quarantine"),
         (
             lambda form: form["actions"][0]["source"].update(size="7"),

@@ -16,7 +16,7 @@ from py_image_dedup.model.plan import ActionKind, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.plan import ActionChoice, PlanError, RemovalOptions
-from py_image_dedup.removal.serialization import path_to_json
+from py_image_dedup.removal.serialization import path_record, to_json
 from py_image_dedup.review.decisions import (
     DecidedPlan,
     Decisions,
@@ -61,7 +61,7 @@ class Case:
 
     def file(self, name: str) -> dict[str, Any]:
         path = self.photos / name
-        return {**path_to_json(path), "digest": (entry(path).digest or b"").hex()}
+        return {**to_json(path_record(path)), "digest": (entry(path).digest or b"").hex()}
 
     def group(self, keeper: str, files: Mapping[str, str], *, not_duplicates: bool = False) -> dict[str, Any]:
         return {
@@ -203,9 +203,10 @@ def test_a_name_that_is_not_utf8_survives(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"version": 2}, "decisions of version 2; this program knows version 1"),
-        ({"groups": 3}, "decisions.groups must be a list"),
-        ({"groups": [[]]}, r"groups\[0\] must be an object"),
-        ({"run": None}, "decisions.run must be a text"),
+        ({"groups": 3}, r"^\$\.groups must be a list, not a whole number$"),
+        ({"groups": [[]]}, r"^\$\.groups\[0\] must be an object, not a list$"),
+        ({"kind": "something else"}, r"^\$\.kind must be py-image-dedup decisions; it is 'something else'$"),
+        ({"run": None}, r"^\$\.run must be a text, not null$"),
     ],
 )
 def test_other_values_are_refused_with_their_place(case: Case, change: dict[str, Any], message: str) -> None:
@@ -225,5 +226,5 @@ def test_a_verdict_is_keep_or_remove(case: Case) -> None:
 
 def test_a_file_of_decisions_is_named_when_it_is_none(tmp_path: Path) -> None:
     (tmp_path / "decisions.json").write_text(json.dumps([1]), encoding="utf-8")
-    with pytest.raises(DecisionsError, match=r"decisions\.json: decisions must be an object"):
+    with pytest.raises(DecisionsError, match=r"decisions\.json: \$ must be an object, not a list"):
         load_decisions(tmp_path / "decisions.json")
