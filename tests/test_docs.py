@@ -245,6 +245,10 @@ def test_every_schema_is_what_the_types_say(name: str) -> None:
     Draft202012Validator.check_schema(json.loads(made))
 
 
+def test_there_is_a_schema_for_every_format_in_json() -> None:
+    assert {path.name for path in schemas.FOLDER.iterdir()} == {f"{name}.schema.json" for name in schemas.SCHEMAS}
+
+
 @pytest.mark.parametrize("value", [*Finding, *RegionKind, *ActionKind, *MatchClass])
 def test_the_page_about_the_files_names_every_value(value: str) -> None:
     assert f"`{value}`" in (PROJECT / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -252,10 +256,13 @@ def test_the_page_about_the_files_names_every_value(value: str) -> None:
 
 def test_the_schema_of_results_has_every_outcome_and_region_of_a_comparison_in_full() -> None:
     schema = json.loads((PROJECT / "docs" / "schemas" / "result.schema.json").read_text(encoding="utf-8"))
-    fields = schema["$defs"]["inspection"]["properties"]
-    assert fields["outcome"]["enum"] == [str(each) for each in Finding]
-    assert fields["regions"]["items"]["properties"]["kind"]["enum"] == [str(each) for each in RegionKind]
-    assert schema["$defs"]["class"]["enum"] == [str(each) for each in MatchClass]
+    kinds = schema["$defs"]
+    assert kinds["Inspection"]["properties"]["outcome"]["$ref"] == "#/$defs/Outcome"
+    assert kinds["Region"]["properties"]["kind"]["$ref"] == "#/$defs/RegionKind"
+    assert kinds["Redundant"]["properties"]["class"]["$ref"] == "#/$defs/MatchClass"
+    assert kinds["Outcome"]["enum"] == sorted(str(each) for each in Finding)
+    assert kinds["RegionKind"]["enum"] == sorted(str(each) for each in RegionKind)
+    assert kinds["MatchClass"]["enum"] == sorted(str(each) for each in MatchClass)
 
 
 def test_every_name_on_the_page_about_the_architecture_is_in_the_code() -> None:

@@ -18,6 +18,7 @@ import msgspec
 from py_image_dedup.removal.journal import JOURNAL_RECORDS
 from py_image_dedup.removal.manifest import ManifestRecord
 from py_image_dedup.removal.serialization import PlanRecord
+from py_image_dedup.report.result_records import ResultRecord
 from py_image_dedup.review.decisions import DecisionsRecord
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
@@ -26,6 +27,7 @@ SCHEMAS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "plan": ("plan.json", (PlanRecord,)),
     "journal": ("journal.jsonl, one line", tuple(dict.fromkeys(JOURNAL_RECORDS.values()))),
     "manifest": (".py-image-dedup-manifest.jsonl, one line", (ManifestRecord,)),
+    "result": ("result.json", (ResultRecord,)),
     "decisions": ("decisions.json", (DecisionsRecord,)),
 }
 """By the name of the schema: its title, and the types that a file or a line may have."""
@@ -42,12 +44,15 @@ def schema_text(name: str) -> str:
             component["description"] = _first_sentence(component["description"])
         if "properties" in component:
             _complete(component, _attributes(described[key]))
+    shown = [key.removesuffix("Record") for key in components]
+    if len(set(shown)) < len(shown):
+        raise ValueError(f"two types of {name} have one name without 'Record': {sorted(shown)}")
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,
         "description": "See docs/formats.md.",
         **({"oneOf": list(made)} if len(made) > 1 else made[0]),
-        "$defs": {key.removesuffix("Record"): component for key, component in components.items()},
+        "$defs": dict(zip(shown, components.values(), strict=True)),
     }
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return re.sub(r'("#/\$defs/\w+?)Record"', r'\1"', text)

@@ -128,19 +128,8 @@ def encode_path(path: Path) -> tuple[str, bytes | UnsetType]:
 
 
 def decode_path(text: str, raw: bytes | UnsetType) -> Path:
-    """Return the path that ``encode_path`` was given.
-
-    Raises:
-        ValueError: The text is not valid Unicode, or it was edited and the bytes were not.
-    """
-    if isinstance(raw, UnsetType):
-        try:
-            return Path(os.fsdecode(text.encode("utf-8")))
-        except UnicodeEncodeError as error:
-            raise ValueError("a path that is not valid Unicode") from error
-    if raw.decode("utf-8", "replace") != text:
-        raise ValueError("path and path_bytes name different files; to edit a path, take path_bytes out")
-    return Path(os.fsdecode(raw))
+    """Return the path that ``encode_path`` was given."""
+    return Path(os.fsdecode(text.encode("utf-8") if isinstance(raw, UnsetType) else raw))
 
 
 class PathRecord(Record, frozen=True, kw_only=True):
@@ -155,8 +144,18 @@ class PathRecord(Record, frozen=True, kw_only=True):
     path_bytes: bytes | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for a path that cannot be decoded; msgspec adds the place."""
-        decode_path(self.path, self.path_bytes)
+        """Raise ``ValueError`` for a path that cannot be decoded or that was edited; msgspec adds the place."""
+        if self.path_bytes is UNSET:
+            if not self.path.isascii():
+                self._check_unicode()
+        elif self.path_bytes.decode("utf-8", "replace") != self.path:
+            raise ValueError("path and path_bytes name different files; to edit a path, take path_bytes out")
+
+    def _check_unicode(self) -> None:
+        try:
+            self.path.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError("a path that is not valid Unicode") from error
 
     def to_path(self) -> Path:
         """Return the path."""

@@ -20,7 +20,7 @@ from py_image_dedup.model.match import Match, RankedGroup, Reason
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.report.result_json import path_fields
+from py_image_dedup.removal.serialization import path_record, to_json
 from py_image_dedup.report.text import common_folder, outcomes_by_source, readable
 
 VERSION: Final = 1
@@ -182,7 +182,7 @@ def _file(number: int, entry: IndexEntry, files: PageFiles) -> dict[str, Any]:
         "frames": facts.frames if facts else 1,
         "digest": entry.digest.hex() if entry.digest else "",
     }
-    exact = path_fields(path)
+    exact = to_json(path_record(path))
     if "path_bytes" in exact or exact["path"] != readable(path):
         content["exact"] = {**exact, "address": _address(path)}
     if facts and facts.captured:

@@ -1,219 +1,201 @@
 """The result of a run as JSON, written and read: ``result.json``, ``--report x.json`` and ``--output json``.
 
-``docs/formats.md`` describes the format and ``docs/schemas/result.schema.json`` defines it. A path that is not UTF-8
-has its bytes beside it, in base64; everything else is plain text and numbers.
+``docs/formats.md`` describes the format, and ``report.result_records`` defines it. A path that is not UTF-8 has its
+bytes beside it, in base64.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from py_image_dedup.model.failure import Failure, FailureReason, Phase
+from py_image_dedup.model.failure import Failure
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.inspection import Inspection
-from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
+from py_image_dedup.model.match import Evidence, Match, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
-from py_image_dedup.model.plan import Action, ActionKind, Kept, Outcome, OutcomeStatus, Quarantined
+from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.removal.serialization import (
+    FormatError,
+    decode_path,
+    encode_path,
+    from_json,
+    quarantined_record,
+    to_json,
+)
+from py_image_dedup.report.result_records import (
+    AnalysedFileRecord,
+    EntryRecord,
+    EvidenceRecord,
+    FailureRecord,
+    GroupRecord,
+    KeeperRecord,
+    KeptRecord,
+    OtherOutcomeRecord,
+    ReasonRecord,
+    RedundantRecord,
+    ReportedRecord,
+    ResultRecord,
+    StageRecord,
+    TotalsRecord,
+)
 from py_image_dedup.report.text import outcomes_by_source, totals_of
 
-VERSION = 1
+VERSION: Final = 1
 """Version of the format. A reader refuses a newer one; new optional keys do not raise it."""
 
 
-def path_fields(path: Path, name: str = "path") -> dict[str, str]:
-    """Return the fields of a path: one, or two if its bytes are not UTF-8."""
-    raw = os.fsencode(path)
-    try:
-        return {name: raw.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {name: raw.decode("utf-8", "replace"), f"{name}_bytes": base64.b64encode(raw).decode("ascii")}
+def _failure(failure: Failure) -> FailureRecord:
+    text, raw = encode_path(failure.path)
+    return FailureRecord(path=text, path_bytes=raw, phase=failure.phase, reason=failure.reason, message=failure.message)
 
 
-def _paths(paths: tuple[Path, ...], name: str) -> dict[str, Any]:
-    """Return the fields of a list of paths; if one of them is not UTF-8, a second list holds the bytes of all."""
-    fields = [path_fields(path) for path in paths]
-    listed: dict[str, Any] = {name: [each["path"] for each in fields]}
-    if any("path_bytes" in each for each in fields):
-        listed[f"{name}_bytes"] = [base64.b64encode(os.fsencode(path)).decode("ascii") for path in paths]
-    return listed
+def _file(stat: FileStat, digest: bytes | None) -> AnalysedFileRecord:
+    text, raw = encode_path(stat.path)
+    return AnalysedFileRecord(
+        path=text,
+        path_bytes=raw,
+        size=stat.size,
+        mtime_ns=stat.mtime_ns,
+        device=stat.device,
+        inode=stat.inode,
+        digest=digest.hex() if digest else None,
+    )
 
 
-def _failure(failure: Failure) -> dict[str, Any]:
-    return {
-        **path_fields(failure.path),
-        "phase": failure.phase.value,
-        "reason": failure.reason.value,
-        "message": failure.message,
-    }
-
-
-def _file(stat: FileStat, digest: bytes | None) -> dict[str, Any]:
-    return {
-        **path_fields(stat.path),
-        "size": stat.size,
-        "mtime_ns": stat.mtime_ns,
-        "device": stat.device,
-        "inode": stat.inode,
-        "digest": digest.hex() if digest else None,
-    }
-
-
-def _entry(entry: IndexEntry) -> dict[str, Any]:
+def _entry(entry: IndexEntry) -> EntryRecord:
     facts = entry.facts
+    return EntryRecord(
+        **msgspec.structs.asdict(_file(entry.stat, entry.digest)),
+        format=facts.format if facts else None,
+        width=facts.width if facts else None,
+        height=facts.height if facts else None,
+        exif_fields=facts.exif_fields if facts else None,
+        captured=facts.captured if facts else None,
+        camera=facts.camera if facts else None,
+        has_gps=facts.has_gps if facts else None,
+        frames=facts.frames if facts else None,
+        failure=_failure(entry.failure) if entry.failure else None,
+    )
+
+
+def _reason(reason: Reason) -> ReasonRecord:
+    return ReasonRecord(
+        rule=reason.rule, keeper=reason.keeper_value, redundant=reason.redundant_value, sentence=reason.sentence
+    )
+
+
+def _match_fields(match: Match) -> dict[str, Any]:
+    """Return the fields that the records of matches have in common."""
+    evidence = match.evidence
     return {
-        **_file(entry.stat, entry.digest),
-        "format": facts.format if facts else None,
-        "width": facts.width if facts else None,
-        "height": facts.height if facts else None,
-        "exif_fields": facts.exif_fields if facts else None,
-        "captured": facts.captured.isoformat() if facts and facts.captured else None,
-        "camera": facts.camera if facts else None,
-        "has_gps": facts.has_gps if facts else None,
-        "frames": facts.frames if facts else None,
-        "failure": _failure(entry.failure) if entry.failure else None,
-    }
-
-
-def _reason(reason: Reason) -> dict[str, str]:
-    return {
-        "rule": reason.rule,
-        "keeper": reason.keeper_value,
-        "redundant": reason.redundant_value,
-        "sentence": reason.sentence,
-    }
-
-
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    return {
-        "words": list(evidence.words),
-        "inliers": evidence.inliers,
-        "bad_share": evidence.bad_share,
-        "coverage_left": evidence.coverage_left,
-        "coverage_right": evidence.coverage_right,
-    }
-
-
-def _match(match: Match) -> dict[str, Any]:
-    return {
-        "class": match.match_class.value,
+        "match_class": match.match_class,
         "distance": match.distance,
         "orientation": match.orientation.label,
-        "evidence": _evidence(match.evidence) if match.evidence else None,
-        "inspection": msgspec.to_builtins(match.inspection) if match.inspection else None,
+        "evidence": msgspec.convert(evidence, EvidenceRecord, from_attributes=True) if evidence else None,
+        "inspection": match.inspection,
     }
 
 
-def _outcome(outcome: Outcome | None) -> dict[str, Any]:
-    """Return the fields of an action and its outcome; all ``null`` for a file without an action."""
+def _outcome_fields(outcome: Outcome | None) -> dict[str, Any]:
+    """Return the fields that the records of actions have in common; all null for a file without an action."""
     if outcome is None:
         return dict.fromkeys(("action", "action_number", "root", "target", "outcome", "message"))
     target = outcome.target or outcome.action.target
+    root, root_bytes = encode_path(outcome.action.root)
+    text, raw = encode_path(target) if target else (None, UNSET)
     return {
-        "action": outcome.action.kind.value,
+        "action": outcome.action.kind,
         "action_number": outcome.action.number,
-        **path_fields(outcome.action.root, "root"),
-        **(path_fields(target, "target") if target else {"target": None}),
-        "outcome": outcome.status.value,
+        "root": root,
+        "root_bytes": root_bytes,
+        "target": text,
+        "target_bytes": raw,
+        "outcome": outcome.status,
         "message": outcome.message or None,
     }
 
 
-def _redundant(redundant: Redundant, outcome: Outcome | None) -> dict[str, Any]:
-    return {
-        **_entry(redundant.entry),
-        **_match(redundant.match),
-        "reason": _reason(redundant.reason),
-        **_outcome(outcome),
-    }
+def _redundant(redundant: Redundant, outcome: Outcome | None) -> RedundantRecord:
+    return RedundantRecord(
+        **msgspec.structs.asdict(_entry(redundant.entry)),
+        **_match_fields(redundant.match),
+        reason=_reason(redundant.reason),
+        **_outcome_fields(outcome),
+    )
 
 
-def _group(group: RankedGroup, outcomes: Mapping[Path, Outcome]) -> dict[str, Any]:
-    return {
-        "keeper": {**_entry(group.keeper), "reason": _reason(group.redundant[0].reason)},
-        "redundant": [_redundant(each, outcomes.get(each.entry.stat.path)) for each in group.redundant],
-    }
+def _group(group: RankedGroup, outcomes: Mapping[Path, Outcome]) -> GroupRecord:
+    return GroupRecord(
+        keeper=KeeperRecord(**msgspec.structs.asdict(_entry(group.keeper)), reason=_reason(group.redundant[0].reason)),
+        redundant=tuple(_redundant(each, outcomes.get(each.entry.stat.path)) for each in group.redundant),
+    )
 
 
-def _other_outcome(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome whose file is in no group, as when a saved plan is carried out."""
+def _other_outcome(outcome: Outcome) -> OtherOutcomeRecord:
     action = outcome.action
-    return {
-        "source": _file(action.source, action.source_digest),
-        "keeper": _file(action.keeper, action.keeper_digest),
-        "class": action.match_class.value,
-        "group": action.group,
-        **_outcome(outcome),
-        **({"quarantined": _quarantined(action.quarantined)} if action.quarantined else {}),
-    }
+    return OtherOutcomeRecord(
+        source=_file(action.source, action.source_digest),
+        keeper=_file(action.keeper, action.keeper_digest),
+        match_class=action.match_class,
+        group=action.group,
+        **_outcome_fields(outcome),
+        quarantined=quarantined_record(action.quarantined),
+    )
 
 
-def _quarantined(found: Quarantined) -> dict[str, Any]:
-    return {
-        "run": found.run,
-        "number": found.number,
-        **path_fields(found.path),
-        "since": found.since.isoformat(timespec="milliseconds"),
-    }
+def _kept(kept: Kept) -> KeptRecord:
+    text, raw = encode_path(kept.path)
+    return KeptRecord(path=text, path_bytes=raw, reason=kept.reason)
 
 
-def _read_quarantined(found: _Json | None) -> Quarantined | None:
-    if found is None:
-        return None
-    return Quarantined(found["run"], found["number"], _path(found), datetime.fromisoformat(found["since"]))
+def _paths(paths: tuple[Path, ...]) -> tuple[tuple[str, ...], tuple[bytes, ...] | UnsetType]:
+    """Return paths as texts and, if one of them is not UTF-8, the bytes of all."""
+    encoded = [encode_path(path) for path in paths]
+    exact = all(raw is UNSET for _, raw in encoded)
+    return tuple(text for text, _ in encoded), UNSET if exact else tuple(os.fsencode(path) for path in paths)
 
 
-def _phase(summary: PhaseSummary) -> dict[str, Any]:
-    return {"name": summary.phase.value, "seconds": summary.seconds, "counts": dict(summary.counts)}
-
-
-def _totals(result: RunResult) -> dict[str, Any]:
-    totals = totals_of(result)
-    return {
-        "files": totals.files,
-        "groups": totals.groups,
-        "redundant": totals.redundant,
-        "bytes_redundant": totals.bytes_redundant,
-        "bytes_reclaimable": totals.bytes_reclaimable,
-        "classes": dict(totals.classes),
-        "outcomes": dict(totals.outcomes),
-        "failures": dict(totals.failures),
-        "seconds": totals.seconds,
-    }
+def result_record(result: RunResult) -> ResultRecord:
+    """Return the record of a result."""
+    outcomes = outcomes_by_source(result)
+    grouped = {each.entry.stat.path for group in result.groups for each in group.redundant}
+    roots, roots_bytes = _paths(result.roots)
+    pruned, pruned_bytes = _paths(result.pruned_folders)
+    return ResultRecord(
+        version=VERSION,
+        run=result.run,
+        started=result.started,
+        dry_run=result.dry_run,
+        roots=roots,
+        roots_bytes=roots_bytes,
+        max_distance=result.max_distance,
+        interrupted=result.interrupted,
+        error=result.error,
+        groups=tuple(_group(group, outcomes) for group in result.groups),
+        reported=tuple(
+            ReportedRecord(left=_entry(match.left), right=_entry(match.right), **_match_fields(match))
+            for match in result.reported
+        ),
+        other_outcomes=tuple(_other_outcome(each) for path, each in outcomes.items() if path not in grouped),
+        failures=tuple(_failure(failure) for failure in result.failures),
+        kept_in_quarantine=tuple(_kept(each) for each in result.kept_in_quarantine),
+        pruned_folders=pruned,
+        pruned_folders_bytes=pruned_bytes,
+        totals=msgspec.convert(totals_of(result), TotalsRecord, from_attributes=True),
+        phases=tuple(StageRecord(name=each.phase, seconds=each.seconds, counts=each.counts) for each in result.phases),
+    )
 
 
 def as_dict(result: RunResult) -> dict[str, Any]:
     """Return a result as a dictionary in the format."""
-    outcomes = outcomes_by_source(result)
-    grouped = {each.entry.stat.path for group in result.groups for each in group.redundant}
-    return {
-        "version": VERSION,
-        "run": result.run,
-        "started": result.started.isoformat(),
-        "dry_run": result.dry_run,
-        **_paths(result.roots, "roots"),
-        "max_distance": result.max_distance,
-        "interrupted": result.interrupted,
-        "error": result.error,
-        "groups": [_group(group, outcomes) for group in result.groups],
-        "reported": [
-            {"left": _entry(match.left), "right": _entry(match.right), **_match(match)} for match in result.reported
-        ],
-        "other_outcomes": [_other_outcome(each) for path, each in outcomes.items() if path not in grouped],
-        "failures": [_failure(failure) for failure in result.failures],
-        "kept_in_quarantine": [{**path_fields(each.path), "reason": each.reason} for each in result.kept_in_quarantine],
-        **_paths(result.pruned_folders, "pruned_folders"),
-        "totals": _totals(result),
-        "phases": [_phase(summary) for summary in result.phases],
-    }
+    return to_json(result_record(result))
 
 
 def _compact(value: Any) -> str:
@@ -255,161 +237,143 @@ def write_result(result: RunResult, path: Path) -> None:
 _UNKNOWN = Versions(media=0, signature=0)
 _ORIENTATIONS = {orientation.label: orientation for orientation in Orientation}
 
-_Json = Mapping[str, Any]
-
 
 class ResultFileError(Exception):
     """A file that is not a readable result; the message says why."""
 
 
-def _path(found: _Json, name: str = "path") -> Path:
-    raw = found.get(f"{name}_bytes")
-    return Path(os.fsdecode(base64.b64decode(raw))) if raw else Path(found[name])
+def _read_paths(texts: tuple[str, ...], raw: tuple[bytes, ...] | UnsetType) -> tuple[Path, ...]:
+    return tuple(Path(text) for text in texts) if isinstance(raw, UnsetType) else tuple(map(_from_bytes, raw))
 
 
-def _read_paths(found: _Json, name: str) -> tuple[Path, ...]:
-    raw = found.get(f"{name}_bytes")
-    if raw:
-        return tuple(Path(os.fsdecode(base64.b64decode(each))) for each in raw)
-    return tuple(Path(each) for each in found[name])
+def _from_bytes(raw: bytes) -> Path:
+    return Path(os.fsdecode(raw))
 
 
-def _read_failure(found: _Json) -> Failure:
-    return Failure(_path(found), Phase(found["phase"]), FailureReason(found["reason"]), found["message"])
+def _read_failure(record: FailureRecord) -> Failure:
+    return Failure(record.to_path(), record.phase, record.reason, record.message)
 
 
-def _stat(found: _Json) -> FileStat:
-    return FileStat(_path(found), found["size"], found["mtime_ns"], found["device"], found["inode"])
-
-
-def _digest(found: _Json) -> bytes | None:
-    return bytes.fromhex(found["digest"]) if found["digest"] else None
-
-
-def _facts(found: _Json) -> PhotoFacts | None:
-    if found["format"] is None:
+def _facts(record: EntryRecord) -> PhotoFacts | None:
+    if record.format is None or record.width is None or record.height is None:
         return None
-    captured = found["captured"]
     return PhotoFacts(
-        format=found["format"],
-        width=found["width"],
-        height=found["height"],
-        exif_fields=found["exif_fields"],
-        captured=datetime.fromisoformat(captured) if captured else None,
-        camera=found["camera"],
-        has_gps=found["has_gps"],
-        frames=found["frames"],
+        format=record.format,
+        width=record.width,
+        height=record.height,
+        exif_fields=record.exif_fields or 0,
+        captured=record.captured,
+        camera=record.camera,
+        has_gps=bool(record.has_gps),
+        frames=record.frames or 1,
     )
 
 
-def _read_entry(found: _Json) -> IndexEntry:
-    failure = _read_failure(found["failure"]) if found["failure"] else None
-    return IndexEntry(_stat(found), _UNKNOWN, digest=_digest(found), facts=_facts(found), failure=failure)
+def _read_entry(record: EntryRecord) -> IndexEntry:
+    failure = _read_failure(record.failure) if record.failure else None
+    return IndexEntry(record.to_stat(), _UNKNOWN, digest=record.to_digest(), facts=_facts(record), failure=failure)
 
 
-def _read_evidence(found: _Json | None) -> Evidence | None:
-    if found is None:
-        return None
-    return Evidence(
-        words=tuple(found["words"]),
-        inliers=found["inliers"],
-        bad_share=found["bad_share"],
-        coverage_left=found["coverage_left"],
-        coverage_right=found["coverage_right"],
-    )
-
-
-def _read_match(left: IndexEntry, right: IndexEntry, found: _Json) -> Match:
+def _read_match(left: IndexEntry, right: IndexEntry, record: RedundantRecord | ReportedRecord) -> Match:
     return Match(
         left,
         right,
-        MatchClass(found["class"]),
-        found["distance"],
-        _ORIENTATIONS[found["orientation"]],
-        _read_evidence(found["evidence"]),
-        msgspec.convert(found["inspection"], Inspection) if found.get("inspection") else None,
+        record.match_class,
+        record.distance,
+        _ORIENTATIONS[record.orientation],
+        Evidence(**msgspec.structs.asdict(record.evidence)) if record.evidence else None,
+        record.inspection,
     )
 
 
-def _read_reason(found: _Json) -> Reason:
-    return Reason(found["rule"], found["keeper"], found["redundant"], found.get("sentence", ""))
+def _read_reason(record: ReasonRecord) -> Reason:
+    return Reason(record.rule, record.keeper, record.redundant, record.sentence)
 
 
-def _read_group(found: _Json) -> RankedGroup:
-    keeper = _read_entry(found["keeper"])
+def _read_group(record: GroupRecord) -> RankedGroup:
+    keeper = _read_entry(record.keeper)
     return RankedGroup(
         keeper,
         tuple(
-            Redundant(
-                _read_match(keeper, _read_entry(each), each),
-                _read_reason(each["reason"]),
-            )
-            for each in found["redundant"]
+            Redundant(_read_match(keeper, _read_entry(each), each), _read_reason(each.reason))
+            for each in record.redundant
         ),
     )
 
 
-def _read_outcome(found: _Json, source: _Json, keeper: _Json, group: int) -> Outcome:
-    target = _path(found, "target") if found["target"] else None
-    status = OutcomeStatus(found["outcome"])
+def _read_outcome(
+    record: RedundantRecord | OtherOutcomeRecord, source: AnalysedFileRecord, keeper: AnalysedFileRecord, group: int
+) -> Outcome | None:
+    """Return an action and its outcome; ``None`` for a file without an action."""
+    if record.action is None or record.action_number is None or record.root is None or record.outcome is None:
+        return None
+    target = None if record.target is None else decode_path(record.target, record.target_bytes)
+    quarantined = record.quarantined if isinstance(record, OtherOutcomeRecord) else UNSET
     action = Action(
-        number=found["action_number"],
+        number=record.action_number,
         group=group,
-        kind=ActionKind(found["action"]),
-        match_class=MatchClass(found["class"]),
-        source=_stat(source),
-        source_digest=_digest(source) or b"",
-        keeper=_stat(keeper),
-        keeper_digest=_digest(keeper) or b"",
-        root=_path(found, "root"),
+        kind=record.action,
+        match_class=record.match_class,
+        source=source.to_stat(),
+        source_digest=source.to_digest() or b"",
+        keeper=keeper.to_stat(),
+        keeper_digest=keeper.to_digest() or b"",
+        root=decode_path(record.root, record.root_bytes),
         target=target,
-        quarantined=_read_quarantined(found.get("quarantined")),
+        quarantined=None if isinstance(quarantined, UnsetType) else quarantined.to_quarantined(),
     )
-    done = status is OutcomeStatus.DONE
-    return Outcome(action, status, target if done else None, found["message"] or "")
+    return Outcome(
+        action, record.outcome, target if record.outcome is OutcomeStatus.DONE else None, record.message or ""
+    )
 
 
-def _outcomes(found: _Json) -> tuple[Outcome, ...]:
+def _outcomes(record: ResultRecord) -> tuple[Outcome, ...]:
     outcomes = [
-        _read_outcome(each, each, group["keeper"], number)
-        for number, group in enumerate(found["groups"], start=1)
-        for each in group["redundant"]
-        if each["outcome"] is not None
+        _read_outcome(each, each, group.keeper, number)
+        for number, group in enumerate(record.groups, start=1)
+        for each in group.redundant
     ]
-    outcomes += [_read_outcome(each, each["source"], each["keeper"], each["group"]) for each in found["other_outcomes"]]
-    return tuple(sorted(outcomes, key=lambda outcome: outcome.action.number))
+    outcomes += [_read_outcome(each, each.source, each.keeper, each.group) for each in record.other_outcomes]
+    return tuple(sorted(filter(None, outcomes), key=lambda outcome: outcome.action.number))
 
 
-def from_dict(found: _Json) -> RunResult:
+def from_dict(found: object) -> RunResult:
     """Return the result that ``as_dict`` wrote, without signatures, features and versions of the methods.
 
     Raises:
         ResultFileError: The dictionary is not a result, or is of a newer version.
     """
-    version = found.get("version")
+    version = found.get("version") if isinstance(found, dict) else None
     if not isinstance(version, int):
         raise ResultFileError("it is not the result of a run")
     if version > VERSION:
         raise ResultFileError(f"its format has version {version}, this program reads {VERSION}: use a newer program")
     try:
+        record = from_json(found, ResultRecord)
         return RunResult(
-            run=found["run"],
-            started=datetime.fromisoformat(found["started"]),
-            dry_run=found["dry_run"],
-            roots=_read_paths(found, "roots"),
-            max_distance=found["max_distance"],
-            groups=tuple(_read_group(each) for each in found["groups"]),
-            outcomes=_outcomes(found),
-            failures=tuple(_read_failure(each) for each in found["failures"]),
-            phases=tuple(PhaseSummary(Phase(p["name"]), p["seconds"], p["counts"]) for p in found["phases"]),
-            files=found["totals"]["files"],
-            reported=tuple(_read_match(_read_entry(m["left"]), _read_entry(m["right"]), m) for m in found["reported"]),
-            kept_in_quarantine=tuple(Kept(_path(each), each["reason"]) for each in found.get("kept_in_quarantine", ())),
-            pruned_folders=_read_paths(found, "pruned_folders"),
-            interrupted=found["interrupted"],
-            error=found["error"],
+            run=record.run,
+            started=record.started,
+            dry_run=record.dry_run,
+            roots=_read_paths(record.roots, record.roots_bytes),
+            max_distance=record.max_distance,
+            groups=tuple(_read_group(each) for each in record.groups),
+            outcomes=_outcomes(record),
+            failures=tuple(_read_failure(each) for each in record.failures),
+            phases=tuple(PhaseSummary(each.name, each.seconds, each.counts) for each in record.phases),
+            files=record.totals.files,
+            reported=tuple(
+                _read_match(_read_entry(each.left), _read_entry(each.right), each) for each in record.reported
+            ),
+            kept_in_quarantine=tuple(Kept(each.to_path(), each.reason) for each in record.kept_in_quarantine),
+            pruned_folders=_read_paths(record.pruned_folders, record.pruned_folders_bytes),
+            interrupted=record.interrupted,
+            error=record.error,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except FormatError as error:
+        raise ResultFileError(
+            f"it is not the complete result of a run: {error}; take the file as a run wrote it"
+        ) from error
+    except (KeyError, ValueError) as error:
         raise ResultFileError(f"it is not the complete result of a run: {error!r}") from error
 
 
@@ -421,12 +385,8 @@ def load_result(path: Path) -> RunResult:
         OSError: The file cannot be read.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ResultFileError(f"{path} is not the result of a run")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ResultFileError(f"{path} is not JSON: {error}") from error
-    try:
-        return from_dict(found)
     except ResultFileError as error:
         raise ResultFileError(f"{path}: {error}") from error

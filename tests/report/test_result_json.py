@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from py_image_dedup.model.inspection import Inspection, Original, Outcome, Region, RegionKind, Side
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.result_json import ResultFileError, as_dict, as_json, from_dict, load_result, write_result
@@ -17,6 +19,13 @@ from tests.report.results import IDENTICAL, PARTIAL, ROOT, TURNED, entry, result
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
 
 PLANNED, DONE, SKIPPED, FAILED = OutcomeStatus
+INSPECTION = Inspection(
+    Outcome.MORE,
+    "it has frames that the keeper lacks",
+    (Region(1, 2, 30, 40, RegionKind.ADDED, 0.25),),
+    ("frames",),
+    Original(Side.RIGHT, sure=True, reason="A was made from B"),
+)
 RESULTS = {
     "a dry run": result(PLANNED, PLANNED),
     "a real run": result(DONE, SKIPPED, dry_run=False, messages=("", "it changed")),
@@ -117,6 +126,40 @@ def test_a_failed_write_leaves_the_older_file(tmp_path: Path, monkeypatch: pytes
         write_result(result(DONE, DONE), file)
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_result_of_an_earlier_version_is_read() -> None:
+    earlier = replace(
+        result(DONE, FAILED, dry_run=False, messages=("", "no permission")),
+        roots=(ROOT, Path("/mnt/\udcff")),
+        reported=(PARTIAL, replace(PARTIAL, inspection=INSPECTION)),
+        pruned_folders=(ROOT / "empty",),
+    )
+    assert load_result(Path(__file__).parent / "files" / "result.json") == earlier
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda form: form["groups"][0]["redundant"][0].update(distance=2),
+            r"\$\.groups\[0\]\.redundant\[0\]\.distance must be a number <= 1\.0",
+        ),
+        (lambda form: form["groups"][0]["keeper"].pop("size"), r"\$\.groups\[0\]\.keeper\.size is missing"),
+        (
+            lambda form: form["phases"][0].update(name="nap"),
+            r"\$\.phases\[0\]\.name must be one of count, cleanup, .*; it is 'nap'",
+        ),
+        (lambda form: form.update(started="today"), r"\$\.started: Invalid RFC3339"),
+    ],
+)
+def test_an_edited_result_is_refused_with_the_place(tmp_path: Path, edit: Callable[[Any], Any], message: str) -> None:
+    form = as_dict(result())
+    edit(form)
+    (tmp_path / "x.json").write_text(json.dumps(form), encoding="utf-8")
+    with pytest.raises(ResultFileError, match=message) as caught:
+        load_result(tmp_path / "x.json")
+    assert str(tmp_path / "x.json") in str(caught.value)
 
 
 @pytest.mark.parametrize(
