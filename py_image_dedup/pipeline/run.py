@@ -182,6 +182,7 @@ class Recorder:
             dry_run=dry_run,
             roots=tuple(root.path for root in roots),
             max_distance=context.options.find.distance_bound,
+            scope=context.options.find.scope.value,
         )
 
     @property
@@ -322,6 +323,7 @@ def _find(
             should_stop=context.should_stop,
         )
     )
+    run.know(across_scopes=found.across_scopes)
     run.check_stopped()
     return found
 
@@ -329,7 +331,8 @@ def _find(
 def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
     """Choose keepers, then compare redundant files with them in full."""
     context, options = run.context, run.context.options
-    is_protected = Ownership(inventory.roots).is_protected
+    ownership = Ownership(inventory.roots)
+    is_protected = ownership.is_protected
     ranker = Ranker(
         options.rules,
         is_protected,
@@ -351,7 +354,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         ranked = run.add(inspect_groups(ranked, group_ranker, context))
     reported = tuple(
         match
-        for match in with_partial(ranked, found.partial, options.find.eligibility)
+        for match in with_partial(ranked, found.partial, options.find.eligibility(ownership))
         if not rejections.reject(match.left, match.right)
     )
     run.know(groups=ranked.groups, reported=reported)

@@ -201,6 +201,8 @@ def as_dict(result: RunResult) -> dict[str, Any]:
         "dry_run": result.dry_run,
         **_paths(result.roots, "roots"),
         "max_distance": result.max_distance,
+        "scope": result.scope,
+        "across_scopes": result.across_scopes,
         "interrupted": result.interrupted,
         "error": result.error,
         "groups": [_group(group, outcomes) for group in result.groups],
@@ -408,6 +410,8 @@ def from_dict(found: _Json) -> RunResult:
             pruned_folders=_read_paths(found, "pruned_folders"),
             interrupted=found["interrupted"],
             error=found["error"],
+            scope=found.get("scope", ""),
+            across_scopes=found.get("across_scopes", 0),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultFileError(f"it is not the complete result of a run: {error!r}") from error
