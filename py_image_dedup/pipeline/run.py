@@ -17,7 +17,7 @@ from py_image_dedup.matching.rejections import (
     RejectionsError,
     load_rejections,
 )
-from py_image_dedup.model.events import GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
+from py_image_dedup.model.events import GroupFound, InventoryTaken, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -98,6 +98,30 @@ def deduplicate(
         days = context.options.quarantine_days
         policy = None if days is None else QuarantinePolicy(days, run.result.started, context.store)
         _remove(run, inventory, ranked, policy)
+
+    return run.carry_out(work)
+
+
+def find_only(context: RunContext, roots: Sequence[Root]) -> RunResult:
+    """Find and rank the duplicates under the roots, and compare them in full, without planning a removal.
+
+    The observer receives the inventory, as in all runs.
+
+    Args:
+        context: Dependencies of the run.
+        roots: Folders to search.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    run = Recorder(context, roots, dry_run=True)
+
+    def work() -> None:
+        with paused_collection():
+            inventory, stale = _take_stock(run)
+        _analyse(run, stale)
+        with open_pair_verifier(context.store, context.options) as verifier:
+            _rank(run, inventory, _find(run, inventory, context.store, verifier))
 
     return run.carry_out(work)
 
@@ -271,6 +295,7 @@ def _take_stock(run: Recorder, without: Collection[bytes] = frozenset()) -> tupl
         inventory = replace(inventory, stamps=stamps)
     run.fail(inventory.failures)
     run.know(files=len(inventory))
+    observer(InventoryTaken(inventory))
     run.check_stopped()
     if not inventory.roots:
         causes = "; ".join(failure.message for failure in inventory.failures)
