@@ -24,19 +24,26 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from py_image_dedup.matching.matcher import Scope
-from py_image_dedup.model.events import Observer, ignore, never
-from py_image_dedup.model.file import Root
+from py_image_dedup.model.events import Event, InventoryTaken, Observer, ignore, never
+from py_image_dedup.model.file import Inventory, Root
+from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import Outcome, Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.options import Confirm, FindOptions, Options, RunContext
-from py_image_dedup.pipeline.run import analyse_only, deduplicate, deduplicate_batch
+from py_image_dedup.pipeline.run import analyse_only, deduplicate, deduplicate_batch, find_only
+from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from py_image_dedup.pipeline.damage import Damages
 
 __all__ = ["INDEX_NAME", "Confirm", "Deduplicator", "FindOptions", "Options", "SqliteStore", "find_duplicates", "never"]
 
@@ -104,6 +111,40 @@ class Deduplicator:
         """
         self._check_journal(dry_run)
         return deduplicate(self._context, roots, dry_run=dry_run, skip_analyse=skip_analyse, without=without)
+
+    def find(self, roots: Sequence[Root]) -> RunResult:
+        """Find the duplicates under the roots, without planning a removal: nothing but the index is changed.
+
+        Args:
+            roots: Folders to search.
+
+        Returns:
+            The result, with ``error`` if the run failed and ``interrupted`` if it was stopped.
+
+        Raises:
+            StoreError: The index cannot be used.
+        """
+        return find_only(self._context, roots)
+
+    def find_damage(self, roots: Sequence[Root]) -> Damages:
+        """Read every picture under the roots and return the damaged ones; see ``pipeline.damage``.
+
+        The index is not changed; it reveals files whose bytes changed while their size and time did not.
+
+        Args:
+            roots: Folders to search.
+
+        Raises:
+            StoreError: The index cannot be used.
+        """
+        from py_image_dedup.pipeline.cleanup import count
+        from py_image_dedup.pipeline.damage import find_damage
+
+        context, options = self._context, self._context.options
+        observer, should_stop = context.observer, context.should_stop
+        inventory = count(roots, options.walked, observer=observer, should_stop=should_stop).inventory
+        threads, limits = options.analyse.threads, options.analyse.limits
+        return find_damage(inventory, context.store, threads, limits, observer=observer, should_stop=should_stop)
 
     def process(
         self, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool
@@ -194,6 +235,48 @@ class Deduplicator:
             raise ValueError("files are removed only with a state directory, where the journal of the run is kept")
         if not dry_run and not self._context.options.inspect:
             raise ValueError("files are removed only after they were compared in full: inspect, or make a dry run")
+
+
+class Taken:
+    """An observer that keeps the inventory of a run, for what is in no group. Thread-safe.
+
+    Args:
+        observer: Receives every event too.
+    """
+
+    def __init__(self, observer: Observer = ignore) -> None:
+        self._observer = observer
+        self.inventory: Inventory | None = None
+
+    def __call__(self, event: Event, /) -> None:
+        """Keep the inventory, and pass the event on."""
+        if isinstance(event, InventoryTaken):
+            self.inventory = event.inventory
+        self._observer(event)
+
+    def with_few_copies(self, result: RunResult, copies: int = 1) -> list[Path]:
+        """Return the files outside of protected folders that have fewer copies than wanted, besides themselves.
+
+        Args:
+            result: The result of the run.
+            copies: Number of copies that are enough; 1 for the files that exist once.
+        """
+        if self.inventory is None:
+            return []
+        counts: Counter[bytes] = Counter()
+        for group in result.groups:
+            members = (group.keeper, *(each.entry for each in group.redundant))
+            counts.update({entry.stat.raw_path: len(members) - 1 for entry in members})
+        for match in result.reported:
+            if match.match_class in _COPIES:
+                counts.update((match.left.stat.raw_path, match.right.stat.raw_path))
+        is_protected = Ownership(self.inventory.roots).is_protected
+        few = (raw for raw in self.inventory.stamps if counts[raw] < copies and not is_protected(raw))
+        return [Path(os.fsdecode(raw)) for raw in sorted(few)]
+
+
+_COPIES = frozenset({MatchClass.IDENTICAL, MatchClass.SAME_PIXELS, MatchClass.SIMILAR})
+"""Classes of matches between copies of one picture."""
 
 
 def find_duplicates(

@@ -145,13 +145,17 @@ def removal_of(settings: Settings) -> RemovalOptions:
 def matching_of(settings: Settings) -> FindOptions:
     """Return the options that define a duplicate."""
     from py_image_dedup.matching.matcher import Scope
-    from py_image_dedup.pipeline.options import FindOptions, Matching
+    from py_image_dedup.pipeline.options import FindOptions, Matching, Similarity
 
     analysis, deduplication = settings.analysis, settings.deduplication
     apart_in_time = deduplication.max_file_modification_time_diff
     return FindOptions(
         max_distance=deduplication.max_distance,
         scope=Scope(analysis.scope),
+        similarity=Similarity(deduplication.similarity),
+        upright=not deduplication.rotated,
+        same_dimensions=deduplication.same_dimensions,
+        min_pixels=analysis.min_pixels,
         max_file_modification_time_diff=None if apart_in_time is None else apart_in_time.total_seconds(),
         threads=analysis.threads,
         limits=limits_of(settings),
@@ -167,7 +171,15 @@ def options_of(settings: Settings) -> Options:
 
     analysis, deduplication = settings.analysis, settings.deduplication
     return Options(
-        selector=Selector(frozenset(analysis.file_extensions), analysis.exclusions, analysis.recursive),
+        selector=Selector(
+            frozenset(analysis.file_extensions),
+            analysis.exclusions,
+            analysis.recursive,
+            any_extension=analysis.any_extension,
+            min_size=analysis.min_size,
+            max_size=analysis.max_size,
+            one_file_system=analysis.one_file_system,
+        ),
         analyse=AnalyseOptions(threads=analysis.threads, limits=limits_of(settings), features=analysis.features),
         find=matching_of(settings),
         inspect=deduplication.inspect,

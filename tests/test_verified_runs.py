@@ -38,7 +38,7 @@ class Photos:
         self.top.mkdir()
         self.options = Options(
             analyse=AnalyseOptions(threads=2, features=True),
-            find=FindOptions(max_distance=0.45, scope=Scope.ALL, matching=Matching.VERIFIED, verifier=VERIFIER),
+            find=FindOptions(scope=Scope.ALL, matching=Matching.VERIFIED, verifier=VERIFIER),
             state_directory=top / "state",
         )
         self.open_store: StoreOpener = store or (lambda: SqliteStore(top / "state" / "index.sqlite3"))

@@ -16,6 +16,7 @@ from py_image_dedup.cli.options import (
     file_list_options,
     folders_to_search,
     read_file_list,
+    roots_or_current_folder,
     search_options,
     search_settings,
     searched,
@@ -58,7 +59,7 @@ def analyse_command(
     from py_image_dedup.wiring import build, build_store
 
     files = read_file_list(invocation, roots, files_from, null=null)
-    roots = roots if files is None else files.folders
+    roots = roots_or_current_folder(invocation, roots) if files is None else files.folders
     settings = invocation.settings({**roots_on_the_command_line(roots, None), **search_settings(options)})
     settings = searched(settings, options)
     folders = folders_to_search(settings)

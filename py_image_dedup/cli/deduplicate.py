@@ -14,11 +14,10 @@ from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
+    AGAINST,
     DRY_RUN,
     FOLDER,
     FORMAT,
-    MATCHING,
-    MAX_DISTANCE,
     PROTECT,
     REPORTS,
     ROOTS,
@@ -30,11 +29,15 @@ from py_image_dedup.cli.options import (
     check_rules,
     file_list_options,
     folders_to_search,
+    match_options,
+    match_settings,
     read_file_list,
+    roots_or_current_folder,
     search_options,
     search_settings,
     searched,
     searched_paths,
+    with_originals,
     with_protected,
 )
 from py_image_dedup.cli.output import (
@@ -51,6 +54,7 @@ from py_image_dedup.cli.output import (
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
+    from py_image_dedup.model.events import Event, Observer
     from py_image_dedup.model.match import RankedGroup
     from py_image_dedup.model.plan import Plan
     from py_image_dedup.model.result import RunResult
@@ -60,7 +64,8 @@ _EXAMPLES = """\b
 Examples:
   py-image-dedup deduplicate ~/Pictures                         shows the duplicates
   py-image-dedup deduplicate ~/Pictures --no-dry-run            asks, then removes them
-  py-image-dedup deduplicate ~/Inbox --protect ~/Pictures --no-dry-run --yes
+  py-image-dedup deduplicate ~/Inbox --against ~/Pictures --no-dry-run --yes
+  py-image-dedup deduplicate ~/Pictures --similarity identical --min-size 100k
   py-image-dedup deduplicate ~/Pictures --prefer ~/Pictures/sorted --rule oldest-capture-date
   find ~/Pictures -newer marker -print0 | py-image-dedup deduplicate -0 --files-from -
   py-image-dedup deduplicate ~/Pictures --remove +edited        edited copies may be removed too"""
@@ -77,10 +82,10 @@ Examples:
     help="Do not read new and changed files; search only files that the index knows.",
 )
 @search_options
-@MATCHING
-@MAX_DISTANCE
+@match_options
 @SCOPE
 @PROTECT
+@AGAINST
 @click.option(
     "--prefer",
     multiple=True,
@@ -155,7 +160,8 @@ def deduplicate_command(
     from py_image_dedup.wiring import build, build_store
 
     files = read_file_list(invocation, roots, files_from, null=null)
-    settings = _settings(invocation, roots if files is None else files.folders, options)
+    searched_roots = roots_or_current_folder(invocation, roots) if files is None else files.folders
+    settings = _settings(invocation, searched_roots, options)
     folders = folders_to_search(settings)
     stays = _why_it_stays(settings)
     asks = not settings.dry_run and should_confirm(yes=yes)
@@ -165,7 +171,7 @@ def deduplicate_command(
         deduplicator = build(
             settings,
             store,
-            observer=session.observer,
+            observer=_Decisions(session.observer) if invocation.verbose else session.observer,
             should_stop=session.interrupt,
             confirm=question if asks else None,
             listed=searched_paths(files, settings),
@@ -189,8 +195,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[st
             **roots_on_the_command_line(roots, options["scope"]),
             **search_settings(options),
             "dry_run": options["dry_run"],
-            "deduplication.matching": options["matching"],
-            "deduplication.max_distance": options["max_distance"],
+            **match_settings(options),
             "deduplication.inspect": options["inspect"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
@@ -217,7 +222,7 @@ def _with_additions(settings: Settings, options: Mapping[str, Any]) -> Settings:
         except ValueError as error:
             raise click.UsageError(f"--remove: {error}") from None
     return replace(
-        with_protected(settings, options["protect"]),
+        with_originals(with_protected(settings, options["protect"]), options["against"], scope=options["scope"]),
         deduplication=replace(
             deduplication,
             prioritization_rules=({"folder-order": preferred}, *rules) if preferred else rules,
@@ -233,6 +238,39 @@ def _why_it_stays(settings: Settings) -> WhyItStays:
 
     ownership, options = Ownership(roots_of(settings)), removal_of(settings)
     return lambda group, redundant: reason_to_stay(group, redundant, ownership, options)
+
+
+class _Decisions:
+    """An observer that also prints each file when its fate is decided, to standard error.
+
+    Args:
+        observer: Receives every event first.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def __call__(self, event: Event, /) -> None:
+        """Print what the event decides."""
+        from py_image_dedup.model.events import ActionFinished, FileFailed, GroupFound
+        from py_image_dedup.model.plan import OutcomeStatus
+        from py_image_dedup.report.terminal import match_words, reason_words
+
+        self._observer(event)
+        if isinstance(event, GroupFound):
+            group = event.group
+            self._print("keep", group.keeper.stat.path, reason_words(group.redundant[0].reason))
+            for each in group.redundant:
+                self._print("redundant", each.entry.stat.path, match_words(each.match))
+        elif isinstance(event, FileFailed):
+            self._print("unreadable", event.failure.path, event.failure.reason.value)
+        elif isinstance(event, ActionFinished) and event.outcome.status is not OutcomeStatus.PLANNED:
+            self._print(event.outcome.status.value, event.outcome.action.source.path, event.outcome.action.kind.value)
+
+    def _print(self, verb: str, path: Path, words: str) -> None:
+        from py_image_dedup.report.text import readable
+
+        click.echo(f"{verb:<10} {readable(path)} ({readable(words)})", err=True)
 
 
 class _Question:

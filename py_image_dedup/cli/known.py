@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import MATCHING, MAX_DISTANCE
+from py_image_dedup.cli.options import match_options, match_settings
 
 if TYPE_CHECKING:
     from py_image_dedup.pipeline.lookup import Answer
@@ -23,12 +23,9 @@ Examples:
 
 @click.command(name="known", epilog=_EXAMPLES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE ...", type=click.Path(exists=True, path_type=Path))
-@MATCHING
-@MAX_DISTANCE
+@match_options
 @pass_invocation
-def known_command(
-    invocation: Invocation, /, files: tuple[Path, ...], matching: str | None, max_distance: float | None
-) -> int:
+def known_command(invocation: Invocation, /, files: tuple[Path, ...], **options: Any) -> int:
     """Show whether pictures are in the index already.
 
     Each FILE is read and compared with the other files in the index; nothing is changed. The exit code is 0 if all
@@ -39,7 +36,7 @@ def known_command(
     from py_image_dedup.pipeline.lookup import Lookup
     from py_image_dedup.wiring import build_store, limits_of, matching_of
 
-    settings = invocation.settings({"deduplication.matching": matching, "deduplication.max_distance": max_distance})
+    settings = invocation.settings(match_settings(options))
     all_known = True
     with build_store(settings) as store, Decoder(limits_of(settings)) as decoder, readers_may_leave():
         if not store.count(None):

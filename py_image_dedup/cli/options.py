@@ -31,6 +31,14 @@ DRY_RUN = click.option(
     default=None,
     help="Show what would be done, or do it.  [default: dry_run of the configuration, true]",
 )
+AGAINST = click.option(
+    "--against",
+    multiple=True,
+    metavar="DIR",
+    type=FOLDER,
+    help="Compare files with those of this folder of originals only, not with each other; originals are never changed. "
+    "May be repeated.",
+)
 PROTECT = click.option(
     "--protect",
     multiple=True,
@@ -48,8 +56,23 @@ MAX_DISTANCE = click.option(
     "--max-distance",
     type=float,
     metavar="NUMBER",
-    help="Largest distance of two signatures, from 0 (same) to 1 (unrelated), at which pictures are similar "
-    "(--matching distance) or are compared (--matching verified).  [default: 0.35; 0.1 with --matching distance]",
+    help="Largest distance of two signatures, from 0 (same) to 1 (unrelated), at which a file is redundant; at 0, only "
+    "files with equal bytes or pixels are.  [default: no bound for verified matches]",
+)
+SIMILARITY = click.option(
+    "--similarity",
+    type=click.Choice(["identical", "same-pixels", "strict", "normal", "loose"]),
+    help="How alike pictures must be: the same bytes; the same pixels too; verified copies with signatures within 0.1 "
+    "too; all verified copies; or the same, with more pairs compared (signatures within 0.5 instead of 0.35).  "
+    "[default: normal]",
+)
+ROTATE = click.option(
+    "--rotate/--no-rotate", "rotated", default=None, help="Let rotated and mirrored copies match.  [default: --rotate]"
+)
+SAME_DIMENSIONS = click.option(
+    "--same-dimensions/--any-dimensions",
+    default=None,
+    help="Let only pictures of the same width and height match.  [default: --any-dimensions]",
 )
 REPORTS = click.option(
     "--report",
@@ -108,6 +131,24 @@ _SEARCH = (
         "analysis.exclusions.",
     ),
     click.option(
+        "--extension",
+        "extensions",
+        multiple=True,
+        metavar="EXT",
+        help="Search only files with this extension, such as jpg. May be repeated; replaces analysis.file_extensions.",
+    ),
+    click.option(
+        "--any-extension/--known-extensions",
+        default=None,
+        help="Look into files with any other extension too, and search those that are pictures.",
+    ),
+    click.option("--min-size", metavar="SIZE", help="Smallest size of a file, such as 20k, 1.5M or 2MB."),
+    click.option("--max-size", metavar="SIZE", help="Largest size of a file."),
+    click.option("--min-pixels", metavar="PIXELS", help="Smallest picture that may match, such as 640x480 or 0.3M."),
+    click.option(
+        "--one-file-system/--all-file-systems", default=None, help="Do not enter folders on other file systems."
+    ),
+    click.option(
         "-t",
         "--threads",
         type=click.IntRange(1, 1024),
@@ -126,7 +167,24 @@ def search_options(command: Command) -> Command:
 
 def search_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings, by key path, that the options of ``search_options`` set."""
-    return {"analysis.recursive": options["recursive"], "analysis.threads": options["threads"]}
+    names = ("recursive", "threads", "any_extension", "min_size", "max_size", "min_pixels", "one_file_system")
+    return {
+        "analysis.file_extensions": list(options["extensions"]) or None,
+        **{f"analysis.{name}": options[name] for name in names},
+    }
+
+
+def match_options(command: Command) -> Command:
+    """Add the options that say which pictures match; ``match_settings`` uses them."""
+    for each in (SAME_DIMENSIONS, ROTATE, MAX_DISTANCE, MATCHING, SIMILARITY):
+        command = each(command)
+    return command
+
+
+def match_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, by key path, that the options of ``match_options`` set."""
+    names = ("similarity", "matching", "max_distance", "rotated", "same_dimensions")
+    return {f"deduplication.{name}": options[name] for name in names}
 
 
 def searched(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -154,8 +212,53 @@ def folders_to_search(settings: Settings) -> tuple[Root, ...]:
 
     folders = roots_of(settings)
     if not folders:
-        raise click.UsageError("There is no folder to search: give a ROOT, or set analysis.source_directories.")
+        raise click.UsageError(_NO_FOLDER)
     return folders
+
+
+def with_originals(settings: Settings, folders: Sequence[Path], *, scope: str | None) -> Settings:
+    """Return the settings with more folders of originals, with which alone the other files are compared.
+
+    Args:
+        settings: The settings.
+        folders: The folders of ``--against``; without any, the settings stay.
+        scope: The scope of the command line.
+
+    Raises:
+        click.UsageError: A scope was given too.
+    """
+    if not folders:
+        return settings
+    if scope is not None:
+        raise click.UsageError("--against and --scope contradict each other.")
+    protected = with_protected(settings, folders)
+    return replace(protected, analysis=replace(protected.analysis, scope="against"))
+
+
+def roots_or_current_folder(invocation: Invocation, roots: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the ROOTs, or the current folder if there are none anywhere and the user at the terminal agrees.
+
+    Args:
+        invocation: The global options.
+        roots: The ROOTs of the command line.
+
+    Raises:
+        click.UsageError: The user does not agree.
+    """
+    if roots or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return tuple(roots)
+    analysis = invocation.load().settings.analysis
+    if analysis.source_directories or analysis.protected_directories:
+        return ()
+    from py_image_dedup.report.text import readable
+
+    current = Path.cwd()
+    if not click.confirm(f"No folder was given. Search {readable(current)}?", err=True):
+        raise click.UsageError(_NO_FOLDER)
+    return (current,)
+
+
+_NO_FOLDER = "There is no folder to search: give a ROOT, or set analysis.source_directories."
 
 
 def check_classes(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:

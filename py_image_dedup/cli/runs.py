@@ -140,22 +140,11 @@ def runs_verify_command(invocation: Invocation, /, run: str) -> int:
 
     The same as the command verify.
     """
-    return _verify(invocation, run)
+    return verify_run_of(invocation, run)
 
 
-@click.command(name="verify")
-@click.argument("run", metavar="RUN")
-@pass_invocation
-def verify_command(invocation: Invocation, /, run: str) -> int:
-    """Check that the files of a run are where its journal says and that its keepers are whole.
-
-    Every file is read and compared with its digest. Nothing is changed. The exit code is 1 if anything is not as it
-    should be.
-    """
-    return _verify(invocation, run)
-
-
-def _verify(invocation: Invocation, run: str) -> int:
+def verify_run_of(invocation: Invocation, run: str) -> int:
+    """Check the files of a run and print what is wrong; return the exit code."""
     from py_image_dedup.model.events import PhaseFinished, PhaseStarted
     from py_image_dedup.model.failure import Phase
     from py_image_dedup.model.result import PhaseSummary

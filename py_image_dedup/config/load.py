@@ -97,6 +97,11 @@ def _contradictions(settings: Settings) -> list[Problem]:
     if not settings.deduplication.inspect and not settings.dry_run:
         cause = "false needs dry_run: true: files are removed only after they were compared in full"
         problems.append(Problem("deduplication.inspect", cause, "configuration"))
+    if settings.analysis.scope == "against" and not settings.analysis.protected_directories:
+        cause = "against needs analysis.protected_directories (--against DIR)"
+        problems.append(Problem("analysis.scope", cause, "configuration"))
+    if settings.analysis.max_size is not None and settings.analysis.max_size < settings.analysis.min_size:
+        problems.append(Problem("analysis.max_size", "is less than analysis.min_size", "configuration"))
     if settings.elasticsearch.password and not settings.elasticsearch.username:
         problems.append(Problem("elasticsearch.password", "needs elasticsearch.username", "configuration"))
     return problems

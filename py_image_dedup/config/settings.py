@@ -17,12 +17,14 @@ from typing import Any
 
 from py_image_dedup.config.value_types import (
     BOOLEAN,
+    BYTES,
     DIRECTORIES,
     DIRECTORY,
     DURATION,
     FILE,
     HOST,
     PATTERNS,
+    PIXELS,
     SUFFIXES,
     TEXT,
     ValueType,
@@ -153,10 +155,10 @@ class AnalysisSettings:
         replaced_by="analysis.scope: all (for true) or root (for false)",
     )
     scope: str = option(
-        choice("all", "root", "folder"),
+        choice("all", "root", "folder", "against"),
         "root",
-        "Which files may match each other: all files (all), files of one source directory (root), or files of one "
-        "folder (folder).",
+        "Which files may match each other: all files (all), files of one source directory (root), files of one "
+        "folder (folder), or each file with those of protected_directories only (against).",
     )
     file_extensions: tuple[str, ...] = option(
         SUFFIXES,
@@ -164,6 +166,19 @@ class AnalysisSettings:
         "Extensions of the files to search.",
         example=[".png", ".jpg", ".jpeg"],
         default_words="all formats that can be decoded",
+    )
+    any_extension: bool = option(
+        BOOLEAN, False, "Search files with any other extension too if their content is a picture; each is opened."
+    )
+    min_size: int = option(
+        BYTES, 0, "Smallest size of a file to search, such as 20k, 1.5M or 2GiB (powers of 1024; MB: of 1000)."
+    )
+    max_size: int | None = option(BYTES, None, "Largest size of a file to search.", example="100M")
+    min_pixels: int = option(
+        PIXELS, 0, "Smallest picture that may match, as a number of pixels such as 0.3M, or as 640x480."
+    )
+    one_file_system: bool = option(
+        BOOLEAN, False, "Do not enter folders on other file systems than that of their source directory."
     )
     exclusions: tuple[re.Pattern[str], ...] = option(
         PATTERNS,
@@ -216,12 +231,22 @@ class DeduplicationSettings:
     max_distance: float | None = option(
         number(0, 1),
         None,
-        "Largest distance of two signatures, from 0 (same) to 1 (unrelated). With matching: distance, pictures within "
-        "it are similar; with matching: verified, pictures within it are compared even if they share no features.",
+        "Largest distance of two signatures, from 0 (same) to 1 (unrelated), at which a file is redundant; at 0, only "
+        "files with equal bytes or pixels are.",
         old_names=("elasticsearch.max_distance",),
         example=0.1,
-        default_words="0.35; 0.1 with matching: distance",
+        default_words="none for verified matches; otherwise that of similarity",
     )
+    similarity: str = option(
+        choice("identical", "same-pixels", "strict", "normal", "loose"),
+        "normal",
+        "How alike pictures must be to match; each level includes those before it. identical: the same bytes; "
+        "same-pixels: the same decoded pixels; strict: verified copies whose signatures are within 0.1; normal: all "
+        "verified copies; loose: the same, with more pairs verified (signatures within 0.5 instead of 0.35). Where the "
+        "distance alone decides, strict, normal and loose are distances of 0.05, 0.1 and 0.15.",
+    )
+    rotated: bool = option(BOOLEAN, True, "Let rotated and mirrored copies match; false: they do not.")
+    same_dimensions: bool = option(BOOLEAN, False, "Let only pictures of the same width and height match.")
     remove: tuple[str, ...] = option(
         CLASSES,
         DEFAULT_REMOVE,

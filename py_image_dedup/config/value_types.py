@@ -120,6 +120,41 @@ def choice(*names: str) -> ValueType:
     return ValueType(read)
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b|b?)", re.IGNORECASE)
+_PIXELS = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)(?:p|px|pixels)?", re.IGNORECASE)
+_AREA = re.compile(r"(\d+)\s*[xX]\s*(\d+)", re.IGNORECASE)
+
+
+def _bytes(value: Any) -> int:
+    """Return a size in bytes; units are powers of 1024, except KB, MB, GB and TB: as in GNU's tools."""
+    found = None if isinstance(value, bool | list | dict) else _SIZE.fullmatch(str(value).strip())
+    if found is None:
+        raise ValueError(f"{_brief(value)} is not a size such as 300k, 2M, 1.5GiB or 100 (bytes)")
+    amount, prefix, unit = found.groups()
+    base = 1000 if prefix and unit.lower() == "b" else 1024
+    power = " kmgt".index(prefix.lower() or " ")
+    return round(float(amount) * float(base) ** power)
+
+
+def _bytes_words(size: int) -> int | str:
+    """Return a size as it may be written: with a unit if it is a whole number of them."""
+    for unit, power in (("GiB", 3), ("MiB", 2), ("KiB", 1)):
+        if size and size % 1024**power == 0:
+            return f"{size // 1024**power} {unit}"
+    return size
+
+
+def _pixels(value: Any) -> int:
+    text = "" if isinstance(value, bool | list | dict) else str(value).strip()
+    area, number = _AREA.fullmatch(text), _PIXELS.fullmatch(text)
+    if area is not None:
+        return int(area[1]) * int(area[2])
+    if number is None:
+        raise ValueError(f"{_brief(value)} is not a number of pixels such as 0.3M, 640x480 or 300000")
+    power = " km".index(number[2].lower() or " ")
+    return round(float(number[1]) * 1000.0**power)
+
+
 def many(item: ValueType) -> ValueType:
     """Return the type of lists of values; text is split at its commas, for environment variables."""
 
@@ -213,6 +248,8 @@ def _extension(value: Any) -> str:
 
 BOOLEAN = ValueType(_boolean)
 TEXT = ValueType(_text)
+BYTES = ValueType(_bytes, _bytes_words)
+PIXELS = ValueType(_pixels)
 DURATION = ValueType(_duration, _duration_words)
 HOST = ValueType(_host)
 DIRECTORY = ValueType(_directory, str)

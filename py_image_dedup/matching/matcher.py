@@ -11,41 +11,82 @@ from typing import Protocol
 
 import numpy as np
 
-from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Match, MatchClass, Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.scan.roots import Ownership
-from py_image_dedup.signature.distance import distances
+from py_image_dedup.signature.distance import distances, upright_distances
 
 
 class Scope(StrEnum):
-    """The set of files within which duplicates are searched."""
+    """The set of files within which duplicates are searched.
+
+    ``AGAINST`` compares each file with the files of protected roots only.
+    """
 
     ALL = "all"
     ROOT = "root"
     FOLDER = "folder"
+    AGAINST = "against"
+
+
+def _any_side(raw_path: bytes) -> bool | None:  # noqa: ARG001
+    """Return ``None``: every file may match every other one."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """The conditions on two files under which they may match at all, before their content is compared.
+    """The conditions on two files under which they may match, whatever their pictures show. Thread-safe.
 
     Attributes:
         max_gap_ns: Largest difference of modification times, nanoseconds; ``None``: any.
+        same_dimensions: Whether width and height must be equal.
+        upright: Whether similar pictures must be neither rotated nor mirrored against each other.
+        max_distance: Largest distance of the signatures of similar pictures, 0 to 1; at 0, only equal bytes or pixels
+            match. ``None``: any.
+        side: Function from a raw path to the side that the file is on; files of one side do not match. ``None`` is no
+            side.
     """
 
     max_gap_ns: int | None = None
+    same_dimensions: bool = False
+    upright: bool = False
+    max_distance: float | None = None
+    side: Callable[[bytes], bool | None] = _any_side
 
-    def allows(self, one: FileStat, other: FileStat) -> bool:
+    def allows(self, one: IndexEntry, other: IndexEntry) -> bool:
         """Return whether two files of one scope may match. Two names of one inode are one file, not duplicates."""
-        if one.inode == other.inode and one.device == other.device:
+        left, right = one.stat, other.stat
+        if left.inode == right.inode and left.device == right.device:
             return False
-        return self.max_gap_ns is None or abs(one.mtime_ns - other.mtime_ns) <= self.max_gap_ns
+        if self.max_gap_ns is not None and abs(left.mtime_ns - right.mtime_ns) > self.max_gap_ns:
+            return False
+        if self.same_dimensions and not _same_dimensions(one.facts, other.facts):
+            return False
+        if self.side is _any_side:
+            return True
+        sides = self.side(left.raw_path), self.side(right.raw_path)
+        return None in sides or sides[0] is not sides[1]
+
+    def accepts(self, match: Match) -> bool:
+        """Return whether a match of eligible files counts; equal bytes and pixels always do."""
+        if match.match_class in (MatchClass.IDENTICAL, MatchClass.SAME_PIXELS):
+            return True
+        if self.upright and match.orientation is not Orientation.UPRIGHT:
+            return False
+        if self.max_distance is None:
+            return True
+        return self.max_distance > 0 and match.distance <= self.max_distance
+
+
+def _same_dimensions(one: PhotoFacts | None, other: PhotoFacts | None) -> bool:
+    """Return whether two pictures have one size; an undecoded file can only match by its bytes, which settle that."""
+    return one is None or other is None or (one.width, one.height) == (other.width, other.height)
 
 
 def scope_key(scope: Scope, ownership: Ownership) -> Callable[[bytes], Hashable]:
     """Return a function from a file's raw path to a key; files may match only if their keys are equal."""
-    if scope is Scope.ALL:
+    if scope in (Scope.ALL, Scope.AGAINST):
         return lambda _: None
     if scope is Scope.FOLDER:
         return lambda raw: raw.rpartition(b"/")[0]
@@ -123,7 +164,7 @@ class DistanceMatcher:
         found: list[Match | None] = [None] * len(others)
         undecided: list[int] = []
         for index, other in enumerate(others):
-            if not self.eligibility.allows(keeper.stat, other.stat):
+            if not self.eligibility.allows(keeper, other):
                 continue
             match_class = same_content(keeper, other)
             if match_class is not None:
@@ -150,16 +191,17 @@ class DistanceMatcher:
         rows: dict[bytes, int] = {}
         row_of = [rows.setdefault(s.values, len(rows)) for index in undecided if (s := others[index].signature)]
         many = np.frombuffer(b"".join(rows), dtype=np.int8).reshape(len(rows), -1)
-        distance, orientation = distances(np.frombuffer(signature, dtype=np.int8), many)
+        own = np.frombuffer(signature, dtype=np.int8)
+        if self.eligibility.upright:
+            distance, orientation = upright_distances(own, many), np.full(len(many), Orientation.UPRIGHT, np.uint8)
+        else:
+            distance, orientation = distances(own, many)
         for index, row in zip(undecided, row_of, strict=True):
-            if distance[row] <= self.max_distance:
-                found[index] = Match(
-                    keeper,
-                    others[index],
-                    MatchClass.SIMILAR,
-                    float(distance[row]),
-                    Orientation(int(orientation[row])),
-                )
+            if distance[row] > self.max_distance:
+                continue
+            orientation_of_other = Orientation(int(orientation[row]))
+            match = Match(keeper, others[index], MatchClass.SIMILAR, float(distance[row]), orientation_of_other)
+            found[index] = match if self.eligibility.accepts(match) else None
 
 
 class VerifiedMatcher:
@@ -202,7 +244,7 @@ class VerifiedMatcher:
         for index, other in enumerate(others):
             match_class = same_content(keeper, other)
             content = self._content_id(other)
-            allowed = self._eligibility.allows(keeper.stat, other.stat)
+            allowed = self._eligibility.allows(keeper, other)
             if match_class is not None:
                 equal |= set() if content is None else {content}
                 found[index] = Match(keeper, other, match_class) if allowed else None
@@ -211,7 +253,8 @@ class VerifiedMatcher:
         if own is not None:
             for content, pair in self._matching(own, equal, open_.keys()).items():
                 for index in open_[content]:
-                    found[index] = as_match(pair, keeper, others[index], left_is=own)
+                    match = as_match(pair, keeper, others[index], left_is=own)
+                    found[index] = match if self._eligibility.accepts(match) else None
         return found
 
     def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from py_image_dedup.model.failure import Failure, Phase
+from py_image_dedup.model.file import Inventory
 from py_image_dedup.model.match import RankedGroup
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -43,6 +44,13 @@ class PhaseExtended:
 
     phase: Phase
     steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryTaken:
+    """The files of a full run were found; observers that keep the inventory keep it in memory."""
+
+    inventory: Inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,7 @@ Event: TypeAlias = (
     | PhaseStarted
     | PhaseAdvanced
     | PhaseExtended
+    | InventoryTaken
     | FileAnalysed
     | FileFailed
     | GroupFound

@@ -47,6 +47,10 @@ class RunResult:
         pruned_folders: Emptied folders that were removed.
         interrupted: Whether the user stopped the run; its work so far is kept.
         error: Cause of the failure, if the run failed.
+        scope: Scope within which files were compared: ``all``, ``root``, ``folder`` or ``against``; empty if nothing
+            was compared.
+        across_scopes: Number of sets of copies that lie in several folders or roots and were not compared because of
+            the scope.
     """
 
     run: str
@@ -64,3 +68,5 @@ class RunResult:
     pruned_folders: tuple[Path, ...] = ()
     interrupted: bool = False
     error: str | None = None
+    scope: str = ""
+    across_scopes: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -43,12 +43,14 @@ class Found:
         matcher: Decides which files of a group match.
         summary: Number of groups, of their files, of pictures whose pixels were compared, and of verified pairs.
         partial: Pairs of pictures of which one shows a part of the other.
+        across_scopes: Number of sets of copies in several folders or roots, which the scope keeps apart.
     """
 
     groups: tuple[Group, ...]
     matcher: Matcher
     summary: PhaseSummary
     partial: tuple[PartialPair, ...] = ()
+    across_scopes: int = 0
 
 
 def find(
@@ -89,7 +91,7 @@ def find(
     with paused_collection():
         groups = search.groups()
     compared = 0
-    if options.compare_pixels:
+    if options.finds_same_pixels:
         comparison = PixelComparison(store, options.threads, options.limits, observer, should_stop)
         digests = same_pixels(search.candidates, comparison.digests)
         compared = len(digests)
@@ -104,7 +106,7 @@ def find(
         counts |= {"verified": verifier.verified}
     summary = PhaseSummary(Phase.FIND, perf_counter() - begin, counts)
     observer(PhaseFinished(summary))
-    return Found(found, search.matcher(), summary, search.partial())
+    return Found(found, search.matcher(), summary, search.partial(), search.across_scopes())
 
 
 class _Search:
@@ -130,7 +132,13 @@ class _Search:
         self._options = options
         self._should_stop = should_stop
         self.under = topmost(root.path for root in inventory.roots)
-        self._key = scope_key(options.scope, Ownership(inventory.roots))
+        ownership = Ownership(inventory.roots)
+        self._key = scope_key(options.scope, ownership)
+        self._eligibility = options.eligibility(ownership)
+        # Of contents with copies in several scopes, or joined with such: the component and the scopes.
+        self._spread: dict[int, tuple[int, frozenset[Hashable]]] = {}
+        self._spread_components: set[int] = set()
+        self._copies_apart = 0
         self.candidates: list[list[IndexEntry]] = []
         self.flat: list[list[IndexEntry]] = []
 
@@ -142,24 +150,47 @@ class _Search:
             seen.update(entry.digest for entry in entries)
             for group in self._by_scope(entries):
                 groups.append(group)
-                if self._options.compare_pixels:
+                if self._options.finds_same_pixels:
                     self.candidates += near_candidates(group, near)
-        if self._options.compare_pixels:
+        if self._options.finds_same_pixels:
             self._take_flat(seen)
         for same in self._store.identical(self.under):
             if self._should_stop():
                 break
             if same[0].digest not in seen:
-                groups += self._by_scope(entry for entry in same if self._counts(entry))
+                scopes = self._scopes(same)
+                self._copies_apart += len(scopes) > 1
+                groups += (group for group in scopes.values() if len(group) > 1)
         return groups
+
+    def across_scopes(self) -> int:
+        """Return the number of sets of copies that lie in several scopes and so are not compared."""
+        spread = self._spread
+        for pair in self._verdicts:
+            if pair.match_class is MatchClass.SIMILAR and pair.left in spread and pair.right in spread:
+                component, keys = spread[pair.left]
+                if len(keys | spread[pair.right][1]) > 1:
+                    self._spread_components.add(component)
+        return len(self._spread_components) + self._copies_apart
+
+    def _note_spread(self, component: int, contents: Mapping[int, Sequence[IndexEntry]]) -> None:
+        """Record a component whose files lie in several scopes."""
+        keys = {number: frozenset(self._key(each.stat.raw_path) for each in mine) for number, mine in contents.items()}
+        if len(frozenset[Hashable]().union(*keys.values())) < 2:
+            return
+        # Without verification every pair of a component counts; with it, only pairs that were found to match.
+        by_distance = self._options.finds_similar and self._verifier is None
+        if by_distance or any(len(mine) > 1 for mine in keys.values()):
+            self._spread_components.add(component)
+        self._spread |= {number: (component, mine) for number, mine in keys.items()}
 
     def matcher(self) -> Matcher:
         """Return what decides whether two files of a group match."""
         options, verifier = self._options, self._verifier
         if verifier is None:
-            return DistanceMatcher(options.distance_bound, options.eligibility)
+            return DistanceMatcher(options.distance_bound, self._eligibility)
         return VerifiedMatcher(
-            options.eligibility,
+            self._eligibility,
             self._numbers,
             self._verdicts,
             verifier.verify_and_keep,
@@ -180,9 +211,9 @@ class _Search:
     def _bound(self) -> float | None:
         """The distance of signatures up to which pairs are searched; ``None`` if none are."""
         options = self._options
-        if self._verifier is not None:
-            return NEAR if options.compare_pixels else None
-        return max(options.distance_bound, NEAR) if options.compare_pixels else options.distance_bound
+        if not options.finds_similar or self._verifier is not None:
+            return NEAR if options.finds_same_pixels else None
+        return max(options.distance_bound, NEAR) if options.finds_same_pixels else options.distance_bound
 
     def _alike(self) -> Iterator[tuple[list[IndexEntry], Callable[[IndexEntry], Hashable]]]:
         """Yield the files of each connected component, and a function from a file to its set of near contents."""
@@ -192,8 +223,9 @@ class _Search:
                 return
             near = (block.distance <= NEAR) & (block.orientation == Orientation.UPRIGHT)
             close.join(block.left[near], block.right[near])
-            # Where matches are verified, a small distance is only a reason to compare the pixels.
-            chosen = near if self._verifier is not None else np.ones(len(block), dtype=np.bool_)
+            # Where the distance decides nothing, a small one is only a reason to compare the pixels.
+            by_distance = self._options.finds_similar and self._verifier is None
+            chosen = np.ones(len(block), dtype=np.bool_) if by_distance else near
             joined.join(block.left[chosen], block.right[chosen])
         if self._verifier is not None:
             self._verdicts = list(self._verifier.verdicts(self._verified_contents))
@@ -209,13 +241,16 @@ class _Search:
             for members in batch:
                 roots: dict[bytes | None, int] = {}
                 entries: list[IndexEntry] = []
+                contents: dict[int, Sequence[IndexEntry]] = {}
                 for number in members:
                     mine = [entry for entry in found.get(number, ()) if self._counts(entry)]
                     entries += mine
+                    contents[number] = mine
                     if mine and mine[0].digest is not None:
                         roots[mine[0].digest] = close.root(number)
                         self._numbers[mine[0].digest] = number
                 if len(entries) > 1:
+                    self._note_spread(members[0], contents)
                     yield entries, _lookup(roots)
 
     def _take_flat(self, seen: set[bytes | None]) -> None:
@@ -244,8 +279,10 @@ class _Search:
         return apart
 
     def _counts(self, entry: IndexEntry) -> bool:
-        """Return whether the file is in the inventory and its entry is current."""
-        stat = entry.stat
+        """Return whether the file is in the inventory, its entry is current, and its picture is large enough."""
+        stat, least = entry.stat, self._options.min_pixels
+        if least and (entry.facts is None or entry.facts.pixels < least):
+            return False
         return self._stamps.get(os.fsencode(stat.path)) == stat.stamp and is_current(entry.versions, self._current)
 
 

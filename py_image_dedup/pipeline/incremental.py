@@ -19,7 +19,7 @@ import numpy as np
 from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.pipeline.cleanup import Absence, is_current
-from py_image_dedup.pipeline.options import NEAR, Matching, RunContext
+from py_image_dedup.pipeline.options import NEAR, RunContext
 from py_image_dedup.scan.roots import Ownership, resolve_roots, topmost
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.search.join import join
@@ -172,12 +172,12 @@ def prepare(context: RunContext, roots: Sequence[Root]) -> None:
         StoreError: The index cannot be used.
     """
     find, under = context.options.find, [root.path for root in roots]
-    verified = find.matching is Matching.VERIFIED
+    verified = find.is_verified
     if verified:
         for _ in context.store.candidates(()):
             break
     # A search without signatures loads the data as well.
-    for distance in sorted({find.distance_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
+    for distance in sorted({find.candidate_bound, NEAR} if verified else {max(find.distance_bound, NEAR)}):
         context.store.similar((), distance, under)
 
 
@@ -193,6 +193,7 @@ def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Se
     places, failures = resolve_roots(roots)
     settled = tuple(root for root, _ in places)
     ownership = Ownership(settled)
+    devices = {root.path: device for root, (device, _) in places}
     incomplete = [failure.path for failure in failures]
     incomplete += [root.path for root in settled if not any(root.path.iterdir())]
     stamps: dict[bytes, Stamp] = {}
@@ -205,7 +206,9 @@ def inventory_of(raw_paths: Iterable[bytes], roots: Sequence[Root], selector: Se
             status = os.lstat(raw)
         except OSError:  # deleted meanwhile: left to the next batch
             continue
-        if mode.S_IFMT(status.st_mode) == _REGULAR:
+        if selector.one_file_system and status.st_dev != devices.get(root.path):
+            continue
+        if mode.S_IFMT(status.st_mode) == _REGULAR and selector.selects_content(raw, status.st_size):
             stamps[raw] = (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
             if status.st_nlink > 1:
                 linked.add(raw)

@@ -14,8 +14,9 @@ from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.model.match import Match, MatchClass, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, Versions
-from py_image_dedup.pipeline.options import FindOptions, Matching
+from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.pipeline.verification import MAX_CANDIDATES, verification_method
+from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Neighbour, Store
 from py_image_dedup.verification.picture import Picture
@@ -80,12 +81,14 @@ class Lookup:
         entry = IndexEntry(opened.stat, Versions(0, 0), opened.digest, decoded.facts, compute(decoded.canonical))
         found = list(self._identical(entry))
         # A flat picture matches by its bytes only.
-        if entry.signature is not None:
-            (near,) = self._store.similar([entry.signature], self._options.distance_bound, None)
-            if self._options.matching is Matching.VERIFIED:
+        if entry.signature is not None and self._options.finds_similar:
+            (near,) = self._store.similar([entry.signature], self._options.candidate_bound, None)
+            if self._options.is_verified:
                 found += self._verified(entry, extract(decoded.canonical), near[:MAX_CANDIDATES])
             else:
                 found += self._near(entry, near)
+        eligibility = self._options.eligibility(Ownership(()))
+        found = [match for match in found if eligibility.allows(entry, match.right) and eligibility.accepts(match)]
         surest = list(MatchClass)
         found.sort(key=lambda match: (surest.index(match.match_class), match.distance, match.right.stat.raw_path))
         return Answer(tuple(found))

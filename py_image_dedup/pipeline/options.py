@@ -20,6 +20,7 @@ from py_image_dedup.model.photo import Versions
 from py_image_dedup.model.plan import Plan
 from py_image_dedup.ranking.rules import DEFAULT_IDENTICAL_RULES, DEFAULT_RULES, RULES, Rule, parse_identical_rules
 from py_image_dedup.removal.plan import RemovalOptions
+from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
 from py_image_dedup.store.base import Store
@@ -79,6 +80,36 @@ MAX_DISTANCE: Mapping[Matching, float] = {Matching.DISTANCE: 0.10, Matching.VERI
 matches are verified, it is large enough to find copies that share no visual words."""
 
 
+class Similarity(StrEnum):
+    """How alike pictures must be to match, from the narrowest level to the widest; each includes those before it.
+
+    - ``IDENTICAL``: the same bytes.
+    - ``SAME_PIXELS``: the same decoded pixels too, in other bytes.
+    - ``STRICT``: verified copies with signatures within 0.1 too: re-encoded, resized or slightly toned ones.
+    - ``NORMAL``: all verified copies, also strongly toned, bordered or drawn-over ones.
+    - ``LOOSE``: the same, with more pairs verified: those with signatures within 0.5 instead of 0.35.
+
+    Where the distance alone decides, ``STRICT``, ``NORMAL`` and ``LOOSE`` are bounds of 0.05, 0.1 and 0.15.
+    """
+
+    IDENTICAL = "identical"
+    SAME_PIXELS = "same-pixels"
+    STRICT = "strict"
+    NORMAL = "normal"
+    LOOSE = "loose"
+
+
+_STRICT_DISTANCE = 0.10
+"""Bound of the distance of verified copies at the level ``STRICT``: re-encoding and resizing stay below it."""
+
+_BOUNDS: Mapping[tuple[Matching, Similarity], float] = {
+    (Matching.DISTANCE, Similarity.STRICT): 0.05,
+    (Matching.DISTANCE, Similarity.LOOSE): 0.15,
+    (Matching.VERIFIED, Similarity.LOOSE): 0.5,
+}
+"""Bounds that differ from those of ``MAX_DISTANCE``."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationMethod:
     """A method that verifies whether two pictures match.
@@ -101,11 +132,15 @@ class FindOptions:
     """Options of the stage ``find``, which define a duplicate.
 
     Attributes:
-        max_distance: Largest distance of signatures, 0 (equal) to 1, of two pictures that match or, where matches are
-            verified, are candidates; contents that share visual words are candidates at any distance. ``None`` for the
-            default in ``MAX_DISTANCE``.
+        max_distance: Largest distance of signatures, 0 (equal) to 1, of two files of which one makes the other
+            redundant; at 0, only equal bytes or pixels do. ``None`` for the default of matching by distance, and for no
+            bound where matches are verified.
         scope: Scope within which files are compared.
         max_file_modification_time_diff: Largest difference of modification times, in seconds, of two duplicates.
+        similarity: How alike pictures must be to match.
+        upright: Whether rotated and mirrored copies do not match.
+        same_dimensions: Whether only pictures of the same width and height match.
+        min_pixels: Smallest number of pixels of a picture that takes part.
         compare_pixels: Whether files with the same pixels are separated from similar ones. Candidates are decoded in
             full for it, each once ever.
         threads: Number of candidates that are decoded at a time.
@@ -117,6 +152,10 @@ class FindOptions:
     max_distance: float | None = None
     scope: Scope = Scope.ROOT
     max_file_modification_time_diff: float | None = None
+    similarity: Similarity = Similarity.NORMAL
+    upright: bool = False
+    same_dimensions: bool = False
+    min_pixels: int = 0
     compare_pixels: bool = True
     threads: int = 2
     limits: Limits = field(default_factory=Limits)
@@ -126,13 +165,47 @@ class FindOptions:
     @property
     def distance_bound(self) -> float:
         """The largest distance of signatures that counts, 0 to 1."""
-        return MAX_DISTANCE[self.matching] if self.max_distance is None else self.max_distance
+        default = _BOUNDS.get((self.matching, self.similarity), MAX_DISTANCE[self.matching])
+        return default if self.max_distance is None else self.max_distance
 
     @property
-    def eligibility(self) -> Eligibility:
-        """The condition under which two files may match at all."""
+    def candidate_bound(self) -> float:
+        """The largest distance of signatures, 0 to 1, up to which pairs are verified, whether they share words or not.
+
+        A smaller ``max_distance`` does not lower it, so that all runs share the stored verdicts.
+        """
+        default = _BOUNDS.get((self.matching, self.similarity), MAX_DISTANCE[self.matching])
+        return default if self.max_distance is None else max(default, self.max_distance)
+
+    @property
+    def finds_similar(self) -> bool:
+        """Whether pictures match that differ in their pixels."""
+        return self.similarity not in (Similarity.IDENTICAL, Similarity.SAME_PIXELS) and self.max_distance != 0
+
+    @property
+    def finds_same_pixels(self) -> bool:
+        """Whether pixels are compared."""
+        return self.compare_pixels and self.similarity is not Similarity.IDENTICAL
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether similar pictures are searched and verified."""
+        return self.finds_similar and self.matching is Matching.VERIFIED
+
+    def eligibility(self, ownership: Ownership) -> Eligibility:
+        """Return the conditions under which two files may match, whatever they show.
+
+        Args:
+            ownership: The roots, of which the protected ones are one side where the scope is ``AGAINST``.
+        """
         seconds = self.max_file_modification_time_diff
-        return Eligibility(None if seconds is None else round(seconds * _NANOSECONDS))
+        bound = self.max_distance if self.finds_similar else 0.0
+        if self.similarity is Similarity.STRICT and self.matching is Matching.VERIFIED:
+            bound = _STRICT_DISTANCE if bound is None else min(bound, _STRICT_DISTANCE)
+        conditions = Eligibility(
+            None if seconds is None else round(seconds * _NANOSECONDS), self.same_dimensions, self.upright, bound
+        )
+        return replace(conditions, side=ownership.is_protected) if self.scope is Scope.AGAINST else conditions
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from py_image_dedup.matching.groups import KeeperGroups, group_around_keepers
@@ -224,9 +224,12 @@ def _match(pair: PartialPair, stays: Callable[[IndexEntry], bool], eligibility: 
     verdict = pair.verdict
     for left in filter(stays, pair.left):
         for right in filter(stays, pair.right):
-            if eligibility.allows(left.stat, right.stat):
+            if eligibility.allows(left, right):
                 # The whole picture is the left one, as a keeper is.
                 if is_whole(verdict, verdict.right):
-                    return as_match(verdict, right, left, left_is=verdict.right)
-                return as_match(verdict, left, right, left_is=verdict.left)
+                    match = as_match(verdict, right, left, left_is=verdict.right)
+                else:
+                    match = as_match(verdict, left, right, left_is=verdict.left)
+                # A bound on the distance is about removal; a part is far from its whole, and reported at any distance.
+                return match if replace(eligibility, max_distance=None).accepts(match) else None
     return None

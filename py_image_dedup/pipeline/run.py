@@ -17,7 +17,7 @@ from py_image_dedup.matching.rejections import (
     RejectionsError,
     load_rejections,
 )
-from py_image_dedup.model.events import GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
+from py_image_dedup.model.events import GroupFound, InventoryTaken, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -102,6 +102,30 @@ def deduplicate(
     return run.carry_out(work)
 
 
+def find_only(context: RunContext, roots: Sequence[Root]) -> RunResult:
+    """Find and rank the duplicates under the roots, and compare them in full, without planning a removal.
+
+    The observer receives the inventory, as in all runs.
+
+    Args:
+        context: Dependencies of the run.
+        roots: Folders to search.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    run = Recorder(context, roots, dry_run=True)
+
+    def work() -> None:
+        with paused_collection():
+            inventory, stale = _take_stock(run)
+        _analyse(run, stale)
+        with open_pair_verifier(context.store, context.options) as verifier:
+            _rank(run, inventory, _find(run, inventory, context.store, verifier))
+
+    return run.carry_out(work)
+
+
 def deduplicate_batch(
     context: RunContext, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool
 ) -> RunResult:
@@ -182,6 +206,7 @@ class Recorder:
             dry_run=dry_run,
             roots=tuple(root.path for root in roots),
             max_distance=context.options.find.distance_bound,
+            scope=context.options.find.scope.value,
         )
 
     @property
@@ -270,6 +295,7 @@ def _take_stock(run: Recorder, without: Collection[bytes] = frozenset()) -> tupl
         inventory = replace(inventory, stamps=stamps)
     run.fail(inventory.failures)
     run.know(files=len(inventory))
+    observer(InventoryTaken(inventory))
     run.check_stopped()
     if not inventory.roots:
         causes = "; ".join(failure.message for failure in inventory.failures)
@@ -322,6 +348,7 @@ def _find(
             should_stop=context.should_stop,
         )
     )
+    run.know(across_scopes=found.across_scopes)
     run.check_stopped()
     return found
 
@@ -329,7 +356,8 @@ def _find(
 def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
     """Choose keepers, then compare redundant files with them in full."""
     context, options = run.context, run.context.options
-    is_protected = Ownership(inventory.roots).is_protected
+    ownership = Ownership(inventory.roots)
+    is_protected = ownership.is_protected
     ranker = Ranker(
         options.rules,
         is_protected,
@@ -351,7 +379,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         ranked = run.add(inspect_groups(ranked, group_ranker, context))
     reported = tuple(
         match
-        for match in with_partial(ranked, found.partial, options.find.eligibility)
+        for match in with_partial(ranked, found.partial, options.find.eligibility(ownership))
         if not rejections.reject(match.left, match.right)
     )
     run.know(groups=ranked.groups, reported=reported)

@@ -15,7 +15,7 @@ from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass, PairVerdict
-from py_image_dedup.pipeline.options import FindOptions, Matching, Options, VerificationMethod
+from py_image_dedup.pipeline.options import FindOptions, Options, VerificationMethod
 from py_image_dedup.pipeline.verification_workers import InProcesses, InThreads, Pair
 from py_image_dedup.signature.arrays import PairBlock
 from py_image_dedup.store.base import Store
@@ -281,7 +281,7 @@ class PairVerifier(Closing):
 
 @contextmanager
 def open_pair_verifier(store: Store, options: Options) -> Iterator[PairVerifier | None]:
-    """Provide the pair verifier of a run in a ``with`` block; ``None`` for matching by distance alone.
+    """Provide the pair verifier of a run in a ``with`` block; ``None`` if nothing is verified.
 
     Args:
         store: The index.
@@ -290,7 +290,7 @@ def open_pair_verifier(store: Store, options: Options) -> Iterator[PairVerifier 
     Raises:
         ValueError: Matches are to be verified, but files are analysed without features.
     """
-    if options.find.matching is Matching.DISTANCE:
+    if not options.find.is_verified:
         yield None
         return
     if not options.analyse.features:
@@ -299,7 +299,7 @@ def open_pair_verifier(store: Store, options: Options) -> Iterator[PairVerifier 
         store,
         verification_method(options.find),
         verdict_key(options),
-        options.find.distance_bound,
+        options.find.candidate_bound,
         options.find.threads,
         options.removal.remove_classes | {MatchClass.SIMILAR},
     ) as verifier:
@@ -314,7 +314,7 @@ def verdict_key(options: Options) -> int:
     """
     versions = options.analyse.versions
     methods = (versions.media * 1000 + versions.features) * 1000 + verification_method(options.find).version
-    return methods * 10_000 + round(options.find.distance_bound * 1000)
+    return methods * 10_000 + round(options.find.candidate_bound * 1000)
 
 
 def verification_method(options: FindOptions) -> VerificationMethod:

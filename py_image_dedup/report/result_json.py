@@ -176,6 +176,8 @@ def result_record(result: RunResult) -> ResultRecord:
         roots=roots,
         roots_bytes=roots_bytes,
         max_distance=result.max_distance,
+        scope=result.scope,
+        across_scopes=result.across_scopes,
         interrupted=result.interrupted,
         error=result.error,
         groups=tuple(_group(group, outcomes) for group in result.groups),
@@ -368,6 +370,8 @@ def from_dict(found: object) -> RunResult:
             pruned_folders=_read_paths(record.pruned_folders, record.pruned_folders_bytes),
             interrupted=record.interrupted,
             error=record.error,
+            scope=record.scope,
+            across_scopes=record.across_scopes,
         )
     except FormatError as error:
         raise ResultFileError(

@@ -310,6 +310,8 @@ class ResultRecord(Record, frozen=True, kw_only=True):
         roots: The folders that were searched.
         roots_bytes: The bytes of all roots in base64, if one of them is not UTF-8.
         max_distance: Largest distance of signatures that was searched.
+        scope: The scope within which files were compared; empty if nothing was compared.
+        across_scopes: Number of sets of copies that the scope kept apart.
         interrupted: Whether the user stopped the run; its work so far is kept.
         error: Cause of the failure, if the run failed.
         groups: The groups, in the order of their keepers' paths; no file is in two.
@@ -330,6 +332,8 @@ class ResultRecord(Record, frozen=True, kw_only=True):
     roots: tuple[Text, ...]
     roots_bytes: tuple[bytes, ...] | UnsetType = UNSET
     max_distance: Distance
+    scope: Annotated[str, Meta(extra_json_schema={"enum": ["", "all", "root", "folder", "against"]})] = ""
+    across_scopes: Natural = 0
     interrupted: bool
     error: str | None
     groups: tuple[GroupRecord, ...]

@@ -29,6 +29,13 @@ from py_image_dedup.report.text import (
     totals_of,
 )
 
+_SCOPES = {
+    "root": "files of one root are compared with each other",
+    "folder": "files of one folder are compared with each other",
+    "against": "files are compared with those of protected folders only",
+}
+"""Descriptions of the scopes that leave pairs out."""
+
 WhyItStays = Callable[[RankedGroup, Redundant], str | None]
 """Returns why a redundant file is not removed, or ``None`` if it is."""
 
@@ -333,6 +340,10 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     left_out = _left_out(result)
     if left_out:
         yield "Left out", f"{count_words(left_out, 'new or changed file')} (--skip-analyse-phase)"
+    if result.scope in _SCOPES and (len(result.roots) > 1 or result.scope != "root"):
+        more = count_words(result.across_scopes, "more group")
+        apart = "folders" if result.scope == "folder" else "roots"
+        yield "Scope", _SCOPES[result.scope] + (f"; {more} across {apart}: --scope all" if result.across_scopes else "")
     if _is_quick(result):
         yield "Quick answer", "similar files were not compared in full (--no-inspect)"
     if result.groups or result.outcomes:

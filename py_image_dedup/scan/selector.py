@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 
+from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
+from py_image_dedup.media.limits import MediaError
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import QUARANTINE_NAME
 
@@ -37,9 +40,24 @@ def is_system_folder(name: bytes) -> bool:
     return name in _RAW_SYSTEM_FOLDERS or name.startswith(b".trash")
 
 
+def is_picture(raw_path: bytes) -> bool:
+    """Return whether the content of a file is that of a format that can be decoded; unreadable files are not."""
+    try:
+        with open(raw_path, "rb", buffering=0) as stream:  # noqa: PTH123 - a raw path
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return False
+            head = stream.read(HEAD_BYTES)
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, end - TAIL_BYTES))
+            recognise(head, stream.read(TAIL_BYTES), "")
+    except (OSError, MediaError):
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A selection of files by name; it never reads the disk. Threads may share it.
+    """A selection of files by name, size and content. Threads may share it.
 
     Attributes:
         extensions: Extensions of selected files, with or without the dot, in any case.
@@ -47,6 +65,10 @@ class Selector:
         recursive: Whether files in sub-folders are selected.
         set_apart: Absolute folders that are never entered, such as the folder that duplicates are moved to.
         listed: Absolute raw paths of the only files that are selected; ``None`` for no such list.
+        any_extension: Whether files with other extensions are selected too if their content is a picture's.
+        min_size: Smallest size of a selected file, in bytes.
+        max_size: Largest size of a selected file, in bytes; ``None`` for any.
+        one_file_system: Whether files on other file systems than that of their root are not selected.
     """
 
     extensions: frozenset[str]
@@ -54,6 +76,10 @@ class Selector:
     recursive: bool = True
     set_apart: frozenset[bytes] = frozenset()
     listed: frozenset[bytes] | None = None
+    any_extension: bool = False
+    min_size: int = 0
+    max_size: int | None = None
+    one_file_system: bool = False
     raw_extensions: frozenset[bytes] = field(init=False, repr=False, compare=False)
     # The suffixes of almost all names, for the fast path of the walk: ``.jpg`` and ``.JPG``.
     common_suffixes: frozenset[bytes] = field(init=False, repr=False, compare=False)
@@ -71,9 +97,10 @@ class Selector:
         object.__setattr__(self, "_prunable", prunable)
 
     def selects(self, raw_path: bytes, root: Root) -> bool:
-        """Return whether the file at an absolute path is selected as a file of a root.
+        """Return whether the file at an absolute path is selected by its name as a file of a root.
 
-        Whether it exists, and whether it is a regular file and not a link, is not checked.
+        The disk is not read: whether the file exists, is a regular file and not a link, and has the size and the
+        content of a selected file is not checked.
         """
         folder, _, name = raw_path.rpartition(b"/")
         top = os.fsencode(root.path).rstrip(b"/")
@@ -82,7 +109,23 @@ class Selector:
                 return False
             if not self._enters(top, folder[len(top) + 1 :].split(b"/")):
                 return False
-        return self.has_extension(name) and not self.is_excluded(raw_path)
+        if self.is_excluded(raw_path):
+            return False
+        return self.any_extension or self.has_extension(name)
+
+    def selects_content(self, raw_path: bytes, size: int) -> bool:
+        """Return whether an existing file that is selected by its name is selected by its size and content too."""
+        name = raw_path.rpartition(b"/")[2]
+        return self.has_size(size) and (not self.any_extension or self.has_extension(name) or is_picture(raw_path))
+
+    def has_size(self, size: int) -> bool:
+        """Return whether files of a size, in bytes, are selected."""
+        return self.min_size <= size and (self.max_size is None or size <= self.max_size)
+
+    @property
+    def limits_size(self) -> bool:
+        """Whether some sizes are not selected."""
+        return self.min_size > 0 or self.max_size is not None
 
     def _enters(self, top: bytes, names: list[bytes]) -> bool:
         path = top

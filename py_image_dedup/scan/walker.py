@@ -13,13 +13,15 @@ from typing import TypeAlias
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import Inventory, Root, Stamp
 from py_image_dedup.scan.roots import FileId, resolve_roots
-from py_image_dedup.scan.selector import Selector, is_system_folder
+from py_image_dedup.scan.selector import Selector, is_picture, is_system_folder
 
 SYSTEM_FOLDER = "system-folder"
 SYMBOLIC_LINK = "symbolic-link"
 SPECIAL_FILE = "special-file"
 EXCLUDED = "excluded"
 OTHER_EXTENSION = "other-extension"
+OTHER_SIZE = "other-size"
+OTHER_FILE_SYSTEM = "other-file-system"
 SET_APART = "set-apart"
 SAME_FOLDER = "same-folder"
 VANISHED = "vanished"
@@ -115,7 +117,8 @@ class _Walk:
             self.advanced(len(self.stamps) - before)
             if self.selector.recursive:
                 # Sorted, so that the same one of two paths to a folder is taken every time.
-                pending.extend(sorted(self.enter(subfolders), reverse=True))
+                device = file_id[0] if self.selector.one_file_system else None
+                pending.extend(sorted(self.enter(subfolders, device), reverse=True))
         return True
 
     def folder(self, entries: Iterable[os.DirEntry[bytes]]) -> tuple[list[os.DirEntry[bytes]], bool]:
@@ -125,19 +128,15 @@ class _Walk:
         """
         extensions = self.selector.raw_extensions
         common = self.selector.common_suffixes
-        excluding = bool(self.selector.exclusions) or self.selector.listed is not None
+        excluding = bool(self.selector.exclusions) or self.selector.listed is not None or self.selector.limits_size
         stamps = self.stamps
         subfolders: list[os.DirEntry[bytes]] = []
         seen = False
-        others = 0
         for entry in entries:
             seen = True
             name = entry.name
-            if name[-4:] not in common and name[name.rfind(b".") :].lower() not in extensions:
-                if entry.is_dir(follow_symlinks=False):
-                    subfolders.append(entry)
-                else:
-                    others += 1
+            is_named = name[-4:] in common or name[name.rfind(b".") :].lower() in extensions
+            if not is_named and not self.is_picture(entry, subfolders):
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -151,18 +150,42 @@ class _Walk:
                 else:
                     self.skipped[SYMBOLIC_LINK if status.st_mode & _TYPE == _LINK else SPECIAL_FILE] += 1
                 continue
-            if excluding and self.selector.is_excluded(path):
-                self.skipped[EXCLUDED] += 1
+            if excluding and self.is_left_out(path, status.st_size):
                 continue
             stamps[path] = (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
             if status.st_nlink > 1:
                 self.linked.setdefault((status.st_dev, status.st_ino), []).append(path)
-        if others:
-            self.skipped[OTHER_EXTENSION] += others
         return subfolders, seen
 
-    def enter(self, subfolders: list[os.DirEntry[bytes]]) -> Folders:
-        """Return the sub-folders to walk next."""
+    def is_picture(self, entry: os.DirEntry[bytes], subfolders: list[os.DirEntry[bytes]]) -> bool:
+        """Return whether an entry without one of the extensions is a picture all the same; collect it if a folder."""
+        if entry.is_dir(follow_symlinks=False):
+            subfolders.append(entry)
+            return False
+        may_be = self.selector.any_extension and entry.is_file(follow_symlinks=False)
+        # Excluded files are not opened: they may be on a slow disk.
+        if may_be and (self.selector.is_excluded(entry.path) or is_picture(entry.path)):
+            return True
+        self.skipped[OTHER_EXTENSION] += 1
+        return False
+
+    def is_left_out(self, path: bytes, size: int) -> bool:
+        """Return whether a file is excluded or has another size, and count it."""
+        if self.selector.is_excluded(path):
+            self.skipped[EXCLUDED] += 1
+            return True
+        if not self.selector.has_size(size):
+            self.skipped[OTHER_SIZE] += 1
+            return True
+        return False
+
+    def enter(self, subfolders: list[os.DirEntry[bytes]], device: int | None = None) -> Folders:
+        """Return the sub-folders to walk next.
+
+        Args:
+            subfolders: The sub-folders of one folder.
+            device: The only file system whose folders are entered; ``None`` for any.
+        """
         entered: Folders = []
         for entry in subfolders:
             path = entry.path
@@ -179,7 +202,9 @@ class _Walk:
                     self.fail(path, error)
                     continue
                 file_id = (status.st_dev, status.st_ino)
-                if file_id not in self.root_ids:  # a root is walked as such
+                if device is not None and status.st_dev != device:
+                    self.skipped[OTHER_FILE_SYSTEM] += 1
+                elif file_id not in self.root_ids:  # a root is walked as such
                     entered.append((path, file_id))
         return entered
 

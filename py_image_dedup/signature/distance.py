@@ -48,6 +48,27 @@ def distances(one: Int8Array, many: Int8Array) -> tuple[Float64Array, UInt8Array
     return least, best
 
 
+def upright_distances(one: Int8Array, many: Int8Array) -> Float64Array:
+    """Return the distance of one signature to each of many, without rotating or mirroring it.
+
+    Args:
+        one: int8, shape ``(272,)``.
+        many: int8, shape ``(n, 272)``.
+
+    Returns:
+        float64 distances, shape ``(n,)``.
+
+    Raises:
+        ValueError: The arrays have another shape or type.
+
+    Thread-safety: any number of threads.
+    """
+    check_signatures(many)
+    own = one.astype(np.int64)
+    products = np.einsum("ij,j->i", many, own, dtype=np.int64).astype(np.float64)
+    return from_products(products, np.float64(own @ own), squared_lengths(many).astype(np.float64))
+
+
 def from_products(
     dots: Float64Array, left_squared: Float64Array | np.float64, right_squared: Float64Array
 ) -> Float64Array:

@@ -203,3 +203,29 @@ def taken(file: IndexEntry, moment: datetime) -> IndexEntry:
 def replace_pixels(file: IndexEntry, width: int, height: int) -> IndexEntry:
     assert file.facts is not None
     return replace(file, facts=replace(file.facts, width=width, height=height))
+
+
+def test_sides_dimensions_orientation_and_distance_are_conditions_of_a_match() -> None:
+    small, large = entry("/in/a.jpg", width=40), entry("/original/b.jpg", width=400)
+    sides = Eligibility(side=lambda path: path.startswith(b"/original"))
+    assert sides.allows(small, large)
+    assert not sides.allows(small, entry("/in/c.jpg"))
+    assert not sides.allows(large, entry("/original/c.jpg"))
+    assert not Eligibility(same_dimensions=True).allows(small, large)
+    assert Eligibility(same_dimensions=True).allows(large, entry("/c.jpg", width=400))
+    turned = Match(small, large, SIMILAR, 0.08, Orientation.ROTATE_90)
+    assert Eligibility().accepts(turned)
+    assert not Eligibility(upright=True).accepts(turned)
+    assert [Eligibility(max_distance=bound).accepts(turned) for bound in (0.0, 0.07, 0.08)] == [False, False, True]
+    equal = Match(small, large, SIMILAR, 0.0)
+    assert not Eligibility(max_distance=0.0).accepts(equal)
+    assert Eligibility(max_distance=0.0).accepts(Match(small, large, MatchClass.SAME_PIXELS))
+
+
+def test_a_rotated_copy_does_not_match_upright_and_a_symmetric_one_does() -> None:
+    one, other = entry("/a.jpg", signed=signature(1)), entry("/b.jpg", signed=signature(1, change=3))
+    upright = DistanceMatcher(0.3, Eligibility(upright=True))
+    (found,) = upright.matches(one, [other])
+    assert found is not None
+    assert found.orientation is Orientation.UPRIGHT
+    assert found.distance == DistanceMatcher(0.3, ANY).matches(one, [other])[0].distance  # type: ignore[union-attr]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ import pytest
 
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.file import Inventory, Root
-from py_image_dedup.scan.selector import Selector
+from py_image_dedup.scan.selector import Selector, is_picture
 from py_image_dedup.scan.walker import walk
 
 JPG = Selector(frozenset({".jpg"}))
@@ -273,3 +274,47 @@ def test_the_walk_tells_how_many_files_each_folder_had(tmp_path: Path) -> None:
     told: list[int] = []
     walk([Root(tmp_path)], JPG, advanced=told.append)
     assert told == [2, 1]
+
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
+
+
+def test_with_any_extension_the_content_decides_and_excluded_files_are_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = make(tmp_path / "DSC0001", JPEG)
+    make(tmp_path / "notes.txt", b"text")
+    make(tmp_path / "excluded" / "DSC0002", JPEG)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(picture)
+    opened: list[bytes] = []
+
+    def recorded(path: bytes) -> bool:
+        opened.append(path)
+        return is_picture(path)
+
+    monkeypatch.setattr("py_image_dedup.scan.walker.is_picture", recorded)
+    selector = Selector(frozenset({".jpg"}), (re.compile("excluded/DSC"),), any_extension=True)
+    inventory = walk([Root(tmp_path)], selector)
+    assert found(inventory) == {picture}
+    assert {Path(os.fsdecode(path)).name for path in opened} == {"DSC0001", "notes.txt"}
+    assert inventory.skipped == {"other-extension": 3, "excluded": 1}
+
+
+def test_files_of_other_sizes_are_left_out_and_counted(tmp_path: Path) -> None:
+    for size in (9, 10, 20, 21):
+        make(tmp_path / f"{size}.jpg", bytes(size))
+    inventory = walk([Root(tmp_path)], Selector(frozenset({".jpg"}), min_size=10, max_size=20))
+    assert {path.name for path in found(inventory)} == {"10.jpg", "20.jpg"}
+    assert inventory.skipped == {"other-size": 2}
+
+
+def test_folders_on_another_file_system_are_not_entered(tmp_path: Path) -> None:
+    if not Path("/dev/pts").is_mount():
+        pytest.skip("there is no second file system here")
+    make(tmp_path / "a" / "b.jpg")
+    selector = Selector(frozenset({".jpg"}), one_file_system=True)
+    assert walk([Root(tmp_path)], selector).skipped == {}
+    # A root of the other file system is walked, and below it nothing of ours is reached.
+    walked = walk([Root(Path("/dev"))], selector)
+    assert walked.skipped["other-file-system"] >= 1
