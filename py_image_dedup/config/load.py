@@ -105,8 +105,6 @@ def _contradictions(settings: Settings) -> list[Problem]:
 
 def _review_contradictions(review: ReviewSettings) -> list[Problem]:
     problems = []
-    if review.password is not None and review.password_file is not None:
-        problems.append(Problem("review.password", "give either password or password_file", "configuration"))
     if review.password is not None and len(review.password) < SHORTEST_PASSWORD:
         cause = f"is too short: use {SHORTEST_PASSWORD} characters or more"
         problems.append(Problem("review.password", cause, "configuration"))

@@ -357,7 +357,7 @@ class ReviewSettings:
     password_file: Path | None = option(
         FILE,
         None,
-        "File whose first line is the password, such as a Docker secret; instead of password.",
+        "File whose first line is the password, such as a Docker secret; password has precedence.",
         example="/run/secrets/review_password",
     )
     session_timeout: timedelta = option(

@@ -13,6 +13,7 @@ from typing import Final
 
 from py_image_dedup.config import Settings
 from py_image_dedup.config.settings import SHORTEST_PASSWORD, ReviewSettings
+from py_image_dedup.matching.rejections import REJECTIONS_NAME, Rejections, RejectionsError, load_rejections
 from py_image_dedup.model.events import Observer
 from py_image_dedup.model.plan import Plan
 from py_image_dedup.model.result import RunResult
@@ -41,7 +42,7 @@ def password_of(review: ReviewSettings) -> str | None:
     Raises:
         ReviewPageError: The file of the password cannot be read, or has none that is long enough.
     """
-    if review.password_file is None:
+    if review.password is not None or review.password_file is None:
         return review.password
     try:
         lines = review.password_file.read_text(encoding="utf-8").splitlines()
@@ -93,6 +94,11 @@ class ReviewPage:
         self._thread.start()
 
     @property
+    def address(self) -> str:
+        """The address of the page, with its token if it has no password."""
+        return self._server.address
+
+    @property
     def publish(self) -> Callable[..., None]:
         """Takes the result of a run; see ``Board.publish``."""
         return self._board.publish
@@ -122,8 +128,17 @@ def _board_of(settings: Settings) -> Board:
             remembers_undo=not settings.dry_run,
         )
 
+    def rejections() -> Rejections:
+        try:
+            return load_rejections(settings.state_directory / REJECTIONS_NAME)
+        except (RejectionsError, OSError) as error:
+            # The next run fails for the same reason; until then the page shows more than it should, and not less.
+            _LOG.warning("review page: %s", error)
+            return Rejections()
+
     return Board(
         make_session,
+        rejections,
         protected=tuple(root.path for root in roots_of(settings) if root.protected),
         target_directory=removal.target_directory,
         prune=removal.prune,
