@@ -1,6 +1,6 @@
 # py-image-dedup: the daemon in a container.
 #   docker build -t py-image-dedup .
-#   docker run -e PUID=1000 -e PGID=1000 -v ~/Pictures:/data/in -v dedup-state:/state -p 8000:8000 py-image-dedup
+#   docker run -e PUID=1000 -e PGID=1000 -v ~/Pictures:/data/in -v dedup-state:/state -p 127.0.0.1:8001:8001 py-image-dedup
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -31,7 +31,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PGID=1000 \
     PY_IMAGE_DEDUP_DEFAULTS_FILE=/opt/py-image-dedup/defaults.yaml
 VOLUME ["/data/in", "/data/out", "/state"]
-EXPOSE 8000
+EXPOSE 8000 8001
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python", "/opt/py-image-dedup/healthcheck.py"]
 ENTRYPOINT ["/opt/venv/bin/dumb-init", "--", "/opt/py-image-dedup/entrypoint.sh"]
 CMD ["daemon"]

@@ -7,6 +7,7 @@ import { Compare } from "./compare.tsx";
 import * as decide from "./decisions.ts";
 import type { Decisions } from "./decisions.ts";
 import { chosen, EVERYTHING, facets, indexed, isFiltered, isLike, SORTS, type Filter, type Sort, type State } from "./filter.ts";
+import { DoneView } from "./done.tsx";
 import { GraphView } from "./graph.tsx";
 import { GroupList, type Actions } from "./groups.tsx";
 import { filesOf, type Group, type MatchClass, type PageContent } from "./model.ts";
@@ -14,8 +15,8 @@ import { NumbersView } from "./numbers.tsx";
 import * as server from "./served.ts";
 import { CLASS_MEANING, CLASS_WORDS, countWords, sizeWords } from "./text.ts";
 
-type Tab = "groups" | "graph" | "numbers";
-const TABS: Readonly<Record<Tab, string>> = { groups: "Groups", graph: "Graph", numbers: "Numbers" };
+type Tab = "groups" | "graph" | "numbers" | "done";
+const TABS: Readonly<Record<Tab, string>> = { groups: "Groups", graph: "Graph", numbers: "Numbers", done: "Done" };
 const MOST_FOLDERS = 300;
 const MOST_UNDO = 200;
 const POLL_MILLISECONDS = 250;
@@ -138,6 +139,10 @@ function App({ content }: AppProps): JSX.Element {
   }, [served]);
   useEffect(() => void poll(), [poll]);
   const busy = state?.job ?? null;
+  const [finished, setFinished] = useState(0);
+  useEffect(() => {
+    if (!busy) setFinished((before) => before + 1);
+  }, [busy !== null]);
   useEffect(() => {
     if (!busy) return;
     const timer = setInterval(() => void poll(), POLL_MILLISECONDS);
@@ -246,7 +251,7 @@ function App({ content }: AppProps): JSX.Element {
           Duplicates <span class="quiet">{content.dry_run || served ? "" : "· as they were found"}</span>
         </h1>
         <nav aria-label="Views">
-          {(Object.keys(TABS) as Tab[]).map((name) => (
+          {(Object.keys(TABS) as Tab[]).filter((name) => name !== "done" || served?.history).map((name) => (
             <button type="button" key={name} aria-current={tab === name ? "page" : undefined} onClick={() => setTab(name)}>
               {TABS[name]}
             </button>
@@ -285,9 +290,27 @@ function App({ content }: AppProps): JSX.Element {
           )}
         </span>
       </header>
-      {served && <StepList state={state} undo={(run) => ask(server.undo(served, run))} end={() => server.end(served).then(() => setEnded(true), (error: Error) => setToast(error.message))} />}
+      {served && (
+        <StepList state={state} undo={(run) => ask(server.undo(served, run))}>
+          {served.end && (
+            <button type="button" class="end" disabled={busy !== null} onClick={() => server.end(served).then(() => setEnded(true), (error: Error) => setToast(error.message))}>
+              End review
+            </button>
+          )}
+          {!served.end && (
+            <a class="button end" href={served.home}>
+              Refresh
+            </a>
+          )}
+          {served.logout && (
+            <button type="button" onClick={() => void server.logout(served)}>
+              Log out
+            </button>
+          )}
+        </StepList>
+      )}
       <div class="body">
-        {tab !== "numbers" && (
+        {(tab === "groups" || tab === "graph") && (
           <aside class={open ? "open" : ""} aria-label="Filters">
             <button type="button" class="fold" aria-expanded={open} onClick={() => setOpen(!open)}>
               Filter and sort{isFiltered(filter) ? " (on)" : ""}
@@ -351,6 +374,15 @@ function App({ content }: AppProps): JSX.Element {
         <main>
           {tab === "groups" && <GroupList content={content} groups={groups} decisions={decisions} cursor={cursor} actions={actions} applied={applied} />}
           {tab === "graph" && <GraphView content={content} groups={groups} decisions={decisions} open={(group, file) => setCompared({ group, file })} />}
+          {tab === "done" && served && (
+            <DoneView
+              served={served}
+              turn={busy ? "busy" : `${state?.applied.length ?? 0} ${finished}`}
+              busy={busy !== null}
+              undo={(run, files) => ask(server.undo(served, run, files))}
+              fail={setToast}
+            />
+          )}
           {tab === "numbers" && (
             <NumbersView
               content={content}
@@ -552,11 +584,11 @@ function Bulk({ content, pick, groups, decisions, change, close }: BulkProps): J
 
 interface StepListProps {
   readonly state: server.Status | null;
+  readonly children: preact.ComponentChildren;
   undo(run: string): void;
-  end(): void;
 }
 
-function StepList({ state, undo, end }: StepListProps): JSX.Element {
+function StepList({ state, undo, children }: StepListProps): JSX.Element {
   const steps = state?.applied ?? [];
   const busy = state?.job ?? null;
   return (
@@ -587,9 +619,7 @@ function StepList({ state, undo, end }: StepListProps): JSX.Element {
           </li>
         ))}
       </ul>
-      <button type="button" class="end" disabled={busy !== null} onClick={end}>
-        End review
-      </button>
+      {children}
     </div>
   );
 }

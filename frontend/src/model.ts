@@ -104,8 +104,16 @@ export interface Group {
 }
 
 export interface Served {
-  /** Path prefix with the token, ending with a slash. */
+  /** Path of the requests of this page, ending with a slash. */
   readonly base: string;
+  /** Path of the newest page, ending with a slash. */
+  readonly home: string;
+  /** Whether the page may end the review. */
+  readonly end: boolean;
+  /** Whether there is a session to log out of. */
+  readonly logout: boolean;
+  /** Whether what earlier runs did is shown. */
+  readonly history: boolean;
 }
 
 export interface PageContent {

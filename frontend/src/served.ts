@@ -1,6 +1,32 @@
-/** The program behind a served page: apply, progress, undo, end. */
+/** The program behind a served page: apply, progress, undo, what was done earlier, end. */
 
-import type { Matrix, Served } from "./model.ts";
+import type { MatchClass, Matrix, Served } from "./model.ts";
+
+/** A run that removed something. */
+export interface EarlierRun {
+  readonly run: string;
+  /** ISO 8601. */
+  readonly when: string;
+  /** Files that it removed; restored ones too. */
+  readonly done: number;
+  readonly bytes: number;
+  readonly restored: number;
+  readonly restorable: number;
+  readonly problem: string;
+}
+
+/** A file that a run removed. */
+export interface EarlierFile {
+  readonly number: number;
+  readonly path: string;
+  readonly keeper: string;
+  readonly class: MatchClass;
+  readonly bytes: number;
+  /** Where it is now, in words. */
+  readonly place: string;
+  readonly restorable: boolean;
+  readonly message: string;
+}
 
 /** One step that was applied: a run of its own, which can be taken back. */
 export interface Applied {
@@ -24,7 +50,7 @@ export interface Status {
   readonly error: string;
 }
 
-async function call(served: Served, method: "GET" | "POST", name: string, body?: object): Promise<Status> {
+async function call<T>(served: Served, method: "GET" | "POST", name: string, body?: object): Promise<T> {
   const answer = await fetch(`${served.base}${name}`, {
     method,
     headers: body ? { "Content-Type": "application/json" } : {},
@@ -32,7 +58,7 @@ async function call(served: Served, method: "GET" | "POST", name: string, body?:
   });
   const text = await answer.text();
   if (!answer.ok) throw new Error(text || `The program answered ${answer.status}.`);
-  return JSON.parse(text) as Status;
+  return JSON.parse(text) as T;
 }
 
 /** Ask where a file lies in its keeper; `null` if that cannot be found out. */
@@ -43,5 +69,13 @@ export async function placement(served: Served, keeper: number, file: number): P
 
 export const status = (served: Served): Promise<Status> => call(served, "GET", "status");
 export const apply = (served: Served, decisions: object): Promise<Status> => call(served, "POST", "apply", decisions);
-export const undo = (served: Served, run: string): Promise<Status> => call(served, "POST", "undo", { run });
+export const undo = (served: Served, run: string, files?: readonly number[]): Promise<Status> => call(served, "POST", "undo", { run, ...(files ? { files } : {}) });
+export const history = (served: Served): Promise<readonly EarlierRun[]> => call(served, "GET", "history");
+export const historyOf = (served: Served, run: string): Promise<readonly EarlierFile[]> => call(served, "GET", `history/${encodeURIComponent(run)}`);
 export const end = (served: Served): Promise<Status> => call(served, "POST", "end", {});
+
+/** End the session; the page is of no use from then on. */
+export async function logout(served: Served): Promise<void> {
+  await fetch(`${served.home}logout`, { method: "POST" });
+  location.assign(served.home);
+}

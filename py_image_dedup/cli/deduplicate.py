@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +19,13 @@ from py_image_dedup.cli.options import (
     FOLDER,
     FORMAT,
     PROTECT,
+    REPORT_FORMAT,
     REPORTS,
     ROOTS,
     SCOPE,
     SUMMARY,
     TARGET,
+    THUMBNAILS,
     YES,
     check_classes,
     check_rules,
@@ -55,6 +57,7 @@ from py_image_dedup.cli.output import (
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
     from py_image_dedup.model.events import Event, Observer
+    from py_image_dedup.model.file import Root
     from py_image_dedup.model.match import RankedGroup
     from py_image_dedup.model.plan import Plan
     from py_image_dedup.model.result import RunResult
@@ -129,6 +132,8 @@ Examples:
     "--remove-empty-folders/--keep-empty-folders", default=None, help="Remove folders that the run has emptied."
 )
 @REPORTS
+@REPORT_FORMAT
+@THUMBNAILS
 @FORMAT
 @SUMMARY
 @click.option("--exit-code", "with_exit_code", is_flag=True, help="Exit with 4 if duplicates were found.")
@@ -141,6 +146,8 @@ def deduplicate_command(
     reports: tuple[Path, ...],
     output_format: str,
     *,
+    report_format: str | None,
+    thumbnails: str,
     skip_analyse_phase: bool,
     summary: bool,
     with_exit_code: bool,
@@ -165,7 +172,15 @@ def deduplicate_command(
     folders = folders_to_search(settings)
     stays = _why_it_stays(settings)
     asks = not settings.dry_run and should_confirm(yes=yes)
-    output = Output(output_format, reports, summary=summary)
+    listed = searched_paths(files, settings)
+    output = Output(
+        output_format,
+        reports,
+        summary=summary,
+        report_format=report_format,
+        thumbnails=thumbnails,
+        searched=lambda: _searched(folders, settings) if listed is None else listed,
+    )
     with build_store(settings) as store, progress_session(invocation) as session:
         question = _Question(session, stays, output)
         deduplicator = build(
@@ -174,7 +189,7 @@ def deduplicate_command(
             observer=_Decisions(session.observer) if invocation.verbose else session.observer,
             should_stop=session.interrupt,
             confirm=question if asks else None,
-            listed=searched_paths(files, settings),
+            listed=listed,
         )
         result = deduplicator.deduplicate(folders, dry_run=settings.dry_run, skip_analyse=skip_analyse_phase)
     saved = save_result(result, settings)
@@ -187,6 +202,13 @@ def deduplicate_command(
     _print_next_steps(invocation, result, settings, refused=question.refused)
     code = exit_code(result, session, written=saved and emitted)
     return ExitCode.DUPLICATES if with_exit_code and code == ExitCode.DONE and result.groups else code
+
+
+def _searched(folders: Sequence[Root], settings: Settings) -> Collection[bytes]:
+    from py_image_dedup.scan.walker import walk
+    from py_image_dedup.wiring import options_of
+
+    return walk(folders, options_of(settings).selector).stamps
 
 
 def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[str, Any]) -> Settings:

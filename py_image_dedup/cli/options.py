@@ -81,8 +81,22 @@ REPORTS = click.option(
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=check_reports,
-    help="Write a report to this file; its suffix is the format: .json, or .html for a page to look at and decide. "
-    "May be repeated.",
+    help="Write a report to this file; its suffix is the format: .html for a page to look at and decide, .json, .csv, "
+    ".sh for a script, .txt for the lists duplicates.txt, non-duplicates.txt and skipped_files.txt in its folder; "
+    "groups.json has the groups only. May be repeated.",
+)
+REPORT_FORMAT = click.option(
+    "--format",
+    "report_format",
+    type=click.Choice(["html", "json", "csv", "lists", "groups", "script"]),
+    is_eager=True,  # the names of reports are checked with it
+    help="Format of all --report files, instead of that of their suffixes.",
+)
+THUMBNAILS = click.option(
+    "--thumbnails",
+    type=click.Choice(["embedded", "beside"]),
+    default="embedded",
+    help="Where the thumbnails of an HTML report are: in the file, or in a folder beside it.  [default: embedded]",
 )
 FORMAT = click.option(
     "--output",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,17 @@ if TYPE_CHECKING:
 RESULT_NAME = "result.json"
 """Name of the result file in the folder of a run."""
 
-REPORT_SUFFIXES = (".json", ".html")
-"""The formats of report files, by suffix."""
+REPORT_FORMATS = {".json": "json", ".html": "html", ".csv": "csv", ".txt": "lists", ".sh": "script"}
+"""The formats of report files, by suffix; a file of the name ``groups.json`` has the format ``groups``."""
+
+GROUPS_NAME = "groups.json"
+
+
+def report_format(path: Path) -> str | None:
+    """Return the format that the name of a report stands for, or ``None``."""
+    if path.name.lower() == GROUPS_NAME:
+        return "groups"
+    return REPORT_FORMATS.get(path.suffix.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,17 @@ class Output:
         format: Format of standard output: ``text`` or ``json``.
         reports: Report files to write.
         summary: Whether to print only the totals.
+        report_format: Format of all report files; ``None`` to go by their names.
+        thumbnails: Where the thumbnails of HTML reports are: ``embedded`` or ``beside``.
+        searched: Returns the raw paths of all files that were searched; ``None`` if they are not known.
     """
 
     format: str = "text"
     reports: tuple[Path, ...] = ()
     summary: bool = False
+    report_format: str | None = None
+    thumbnails: str = "embedded"
+    searched: Callable[[], Iterable[bytes]] | None = None
 
     @property
     def is_text(self) -> bool:
@@ -61,9 +76,11 @@ def check_reports(ctx: click.Context, param: click.Parameter, value: Sequence[Pa
         click.BadParameter: The suffix is not a known format, or the folder does not exist.
     """
     for path in value:
-        if path.suffix.lower() not in REPORT_SUFFIXES:
-            kinds = ", ".join(REPORT_SUFFIXES)
-            raise click.BadParameter(f"{click.format_filename(path)} must end with {kinds}.", ctx, param)
+        if report_format(path) is None and not ctx.params.get("report_format"):
+            kinds = ", ".join(REPORT_FORMATS)
+            raise click.BadParameter(
+                f"{click.format_filename(path)} must end with {kinds}, or --format must name its format.", ctx, param
+            )
         if not path.absolute().parent.is_dir():
             folder = click.format_filename(path.absolute().parent)
             raise click.BadParameter(f"the folder {folder} does not exist.", ctx, param)
@@ -133,7 +150,7 @@ def emit_result(result: RunResult, output: Output, invocation: Invocation, print
     Returns:
         Whether all files could be written; standard output is written in any case.
     """
-    written = [_write(result, path) for path in output.reports]
+    written = [_write(result, path, output) for path in output.reports]
     with readers_may_leave():
         if output.format == "json":
             from py_image_dedup.report.result_json import as_json
@@ -144,22 +161,39 @@ def emit_result(result: RunResult, output: Output, invocation: Invocation, print
     return all(written)
 
 
-def _write(result: RunResult, path: Path) -> bool:
+def _write(result: RunResult, path: Path, output: Output = _TEXT) -> bool:
     from py_image_dedup.report.text import readable
 
     try:
-        if path.suffix.lower() == ".html":
-            from py_image_dedup.report.html import write_page
-
-            write_page(result, path)
-        else:
-            from py_image_dedup.report.result_json import write_result
-
-            write_result(result, path)
+        _write_report(result, path, output)
     except OSError as error:
         click.echo(f"Error: {readable(path)} could not be written: {error.strerror or error}", err=True)
         return False
     return True
+
+
+def _write_report(result: RunResult, path: Path, output: Output) -> None:
+    kind = output.report_format or report_format(path) or "json"
+    if kind == "html":
+        from py_image_dedup.report.html import Thumbnails, write_page
+
+        write_page(result, path, thumbnails=Thumbnails(output.thumbnails))
+        return
+    if kind == "json":
+        from py_image_dedup.report.result_json import write_result
+
+        write_result(result, path)
+        return
+    from py_image_dedup.report import lists
+
+    if kind == "csv":
+        lists.write_table(result, path)
+    elif kind == "groups":
+        lists.write_groups(result, path)
+    elif kind == "script":
+        lists.write_script(result, path)
+    else:
+        lists.write_lists(result, path.parent, output.searched() if output.searched else None)
 
 
 def print_result(

@@ -94,6 +94,8 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
 
 def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: int, *, browser: bool) -> None:
     from py_image_dedup.removal.serialization import PLAN_NAME, load_plan
+    from py_image_dedup.review.access import TokenGate
+    from py_image_dedup.review.board import OneView
     from py_image_dedup.review.server import ReviewServer
     from py_image_dedup.review.session import ReviewSession
     from py_image_dedup.wiring import build, build_store, limits_of, removal_of, runs_directory
@@ -104,7 +106,8 @@ def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: 
 
     plan = load_plan(runs_directory(settings) / result.run / PLAN_NAME)
     review = ReviewSession(plan, result, removal_of(settings), settings.state_directory, carry_out)
-    server = ReviewServer(review, limits_of(settings), settings.analysis.threads, port)
+    view = OneView(review, limits_of(settings), settings.analysis.threads)
+    server = ReviewServer(view, TokenGate(), port=port)
     # To standard output, even with -q: without the address the page cannot be reached.
     click.echo(server.address)
     invocation.say("The review runs until you end it on the page or press Ctrl-C.")

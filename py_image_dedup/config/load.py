@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from py_image_dedup.config.problem import ConfigError, Problem
-from py_image_dedup.config.settings import Settings
+from py_image_dedup.config.settings import SHORTEST_PASSWORD, ReviewSettings, Settings
 from py_image_dedup.config.sources import OPTIONS, ConfigFile, Configuration, KeyPath, sources_of
 
 
@@ -104,4 +104,19 @@ def _contradictions(settings: Settings) -> list[Problem]:
         problems.append(Problem("analysis.max_size", "is less than analysis.min_size", "configuration"))
     if settings.elasticsearch.password and not settings.elasticsearch.username:
         problems.append(Problem("elasticsearch.password", "needs elasticsearch.username", "configuration"))
+    problems += _review_contradictions(settings.review)
+    return problems
+
+
+def _review_contradictions(review: ReviewSettings) -> list[Problem]:
+    problems = []
+    if review.password is not None and len(review.password) < SHORTEST_PASSWORD:
+        cause = f"is too short: use {SHORTEST_PASSWORD} characters or more"
+        problems.append(Problem("review.password", cause, "configuration"))
+    if review.enabled and not review.is_loopback and review.password is None and review.password_file is None:
+        cause = (
+            f"the page on {review.address} can be reached from other machines and needs a password: set "
+            "review.password_file or review.password, or review.address: 127.0.0.1"
+        )
+        problems.append(Problem("review.address", cause, "configuration"))
     return problems

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,9 @@ def with_classes(given: Sequence[str], base: Sequence[str]) -> tuple[str, ...]:
 CLASSES = ValueType(lambda value: with_classes(many(TEXT).read(value), DEFAULT_REMOVE), list)
 
 PORT = integer(1, 65535)
+
+SHORTEST_PASSWORD = 8
+"""Fewest characters of the password of the review page."""
 
 
 def _state_directory() -> Path:
@@ -358,6 +362,45 @@ class StatsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewSettings:
+    """The options of the daemon's review page."""
+
+    enabled: bool = option(BOOLEAN, False, "Serve the review page from the daemon.")
+    address: str = option(
+        TEXT,
+        "127.0.0.1",
+        "Address to listen on; 0.0.0.0 for all machines of the network, which needs a password.",
+    )
+    port: int = option(PORT, 8001, "Port to listen on.")
+    password: str | None = option(
+        TEXT,
+        None,
+        "Password of the page, of 8 characters or more; better in password_file.",
+        example="...",
+        secret=True,
+    )
+    password_file: Path | None = option(
+        FILE,
+        None,
+        "File whose first line is the password, such as a Docker secret; password has precedence.",
+        example="/run/secrets/review_password",
+    )
+    session_timeout: timedelta = option(
+        DURATION, timedelta(hours=12), "Time after which a login ends and the password is needed again."
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the page."""
+        if self.address == "localhost":
+            return True
+        try:
+            return ip_address(self.address).is_loopback
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All options. ``config.load`` reads them from file, environment and command line."""
 
@@ -375,3 +418,4 @@ class Settings:
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     remove_empty_folders: bool = option(BOOLEAN, False, "Remove folders that a run has emptied.")
     stats: StatsSettings = field(default_factory=StatsSettings)
+    review: ReviewSettings = field(default_factory=ReviewSettings)

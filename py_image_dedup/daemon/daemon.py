@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from py_image_dedup.config import ConfigError, Settings
 from py_image_dedup.daemon.debounce import Debouncer
@@ -25,6 +26,9 @@ from py_image_dedup.model.file import Stamp
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.text import readable
 from py_image_dedup.wiring import build, build_store, options_of, roots_of, runs_directory
+
+if TYPE_CHECKING:
+    from py_image_dedup.daemon.review import ReviewPage
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Daemon:
         self._instruments = Instruments(version)
         self._metrics = MetricsObserver(self._instruments)
         self._service: Service | None = None
+        self._page: ReviewPage | None = None
         self._ending = False
         self._forced_exit = ForcedExit(_GRACE)
 
@@ -98,6 +103,7 @@ class Daemon:
             observer=self._metrics,
             keep=lambda result: self._keep(result, settings),
             runs_directory=runs_directory(settings),
+            publish=self._publish,
         )
         daemon = settings.daemon
         service = Service(
@@ -122,7 +128,7 @@ class Daemon:
             " (dry run: nothing is removed)" if settings.dry_run else "",
         )
         try:
-            with self._pages(settings, service):
+            with self._pages(settings, service), self._review_page(settings):
                 service.run()
         finally:
             self._service = None
@@ -153,6 +159,28 @@ class Daemon:
             yield
         finally:
             server.close()
+
+    @contextmanager
+    def _review_page(self, settings: Settings) -> Iterator[None]:
+        if not settings.review.enabled:
+            yield
+            return
+        from py_image_dedup.daemon.review import ReviewPage, ReviewPageError
+
+        try:
+            page = ReviewPage(settings)
+        except ReviewPageError as error:
+            raise DaemonError(str(error)) from error
+        self._page = page
+        try:
+            yield
+        finally:
+            self._page = None
+            page.close()
+
+    def _publish(self, result: RunResult, *, full: bool) -> None:
+        if self._page is not None:
+            self._page.publish(result, full=full)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from py_image_dedup.api import Deduplicator
 from py_image_dedup.daemon.service import IndexAway, Postponed
@@ -40,6 +41,17 @@ def give_back() -> None:
 _LOG = logging.getLogger(__name__)
 
 
+class Publish(Protocol):
+    """A function that receives the results of runs."""
+
+    def __call__(self, result: RunResult, *, full: bool) -> None:
+        """Take the result of a full run or of a batch."""
+
+
+def _publish_nothing(result: RunResult, *, full: bool) -> None:
+    """Do nothing: there is no review page."""
+
+
 class LibraryRunner:
     """Runs full runs and batches for ``service.Service``. Used by the thread of the loop only.
 
@@ -54,6 +66,7 @@ class LibraryRunner:
         observer: Receives the events that the runs themselves do not send.
         keep: Saves the result of a run that planned or did something.
         runs_directory: Folder of the run folders; a run without actions leaves none.
+        publish: Receives the result of every run and whether it was a full run, for the review page.
     """
 
     def __init__(
@@ -67,6 +80,7 @@ class LibraryRunner:
         observer: events.Observer,
         keep: Callable[[RunResult], object],
         runs_directory: Path,
+        publish: Publish = _publish_nothing,
     ) -> None:
         self._roots = tuple(roots)
         self._selector = selector
@@ -77,6 +91,7 @@ class LibraryRunner:
         self._observer = observer
         self._keep = keep
         self._runs_directory = runs_directory
+        self._publish = publish
         self._store: Store | None = None
 
     def full(self, unfinished: Collection[bytes]) -> Collection[bytes]:
@@ -94,7 +109,7 @@ class LibraryRunner:
         with self._index(full=True) as store:
             work = self._make(store)
             result = work.deduplicate(self._roots, dry_run=self._dry_run, without=unfinished)
-            changed = self._finish(result, store, "full run")
+            changed = self._finish(result, store, full=True)
             give_back()
             if not result.interrupted:
                 work.prepare(self._roots)
@@ -119,7 +134,7 @@ class LibraryRunner:
             if not new and not vanished:
                 return ()
             result = self._make(store).process(self._roots, new, vanished, dry_run=self._dry_run)
-            return self._finish(result, store, "batch")
+            return self._finish(result, store, full=False)
 
     def below(self, raw_folder: bytes) -> Iterable[bytes]:
         """Return the files of the library below a new folder."""
@@ -156,8 +171,9 @@ class LibraryRunner:
         except StoreError as error:
             _LOG.debug("the index could not be closed after an error: %s", error)
 
-    def _finish(self, result: RunResult, store: Store, kind: str) -> Collection[bytes]:
-        log_result(result, kind)
+    def _finish(self, result: RunResult, store: Store, *, full: bool) -> Collection[bytes]:
+        log_result(result, "full run" if full else "batch")
+        self._publish(result, full=full)
         folder = self._runs_directory / result.run
         if result.outcomes:
             self._keep(result)

@@ -38,6 +38,7 @@ class Pictures:
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
+        self._closed = False
 
     def get(self, number: int, size: RenderedSize) -> bytes | None:
         """Return a rendered picture; ``None`` if no file has this number or it can no longer be rendered."""
@@ -52,6 +53,8 @@ class Pictures:
         entry = self._entries[number]
         renderer = self._idle.get()
         try:
+            if self._closed:
+                return None
             picture = renderer.render(entry.stat.path, size, entry.digest)
         except MediaError:
             return None
@@ -66,6 +69,8 @@ class Pictures:
         if not (0 <= keeper < len(self._entries) and 0 <= number < len(self._entries)):
             return None
         with self._placing:
+            if self._closed:
+                return None
             return self._placer.place(self._entries[keeper], self._entries[number])
 
     def _keep(self, number: int, picture: bytes) -> None:
@@ -77,7 +82,11 @@ class Pictures:
                 self._kept_bytes -= len(self._kept.popitem(last=False)[1])
 
     def close(self) -> None:
-        """End the worker processes."""
-        for renderer in self._renderers:
-            renderer.close()
-        self._placer.close()
+        """End the worker processes, each after the picture in hand. There are no pictures from then on."""
+        self._closed = True
+        for _ in self._renderers:
+            self._idle.get().close()
+        for renderer in self._renderers:  # for requests that wait
+            self._idle.put(renderer)
+        with self._placing:
+            self._placer.close()

@@ -1,14 +1,12 @@
 """The web server of the review: serves the page and its pictures, and carries out its requests.
 
-The server listens on the loopback interface and requires the secret token in the address of each request; requests
-that other sites caused are refused even with it.
+A gate decides who may use it (``access.py``); views are what there is to see (``board.py``).
 """
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import json
-import secrets
 import signal
 import socket
 import threading
@@ -22,16 +20,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from py_image_dedup.media.limits import Limits
 from py_image_dedup.media.rendering import RenderedSize
+from py_image_dedup.removal.journal import JournalError
 from py_image_dedup.removal.plan import PlanError
 from py_image_dedup.report.html import page_template
 from py_image_dedup.report.page_content import as_script
 from py_image_dedup.report.text import readable
+from py_image_dedup.review.access import Gate
+from py_image_dedup.review.board import View, Views
 from py_image_dedup.review.decisions import DecisionsError, decisions_from_json
-from py_image_dedup.review.pictures import Pictures
 from py_image_dedup.review.session import BusyError, ReviewSession
 
 HOST: Final = "127.0.0.1"
@@ -39,70 +38,27 @@ HOST: Final = "127.0.0.1"
 _LARGEST_BODY: Final = 64 << 20
 """Largest request body, in bytes: decisions on some 200,000 groups."""
 _MOST_CONNECTIONS: Final = 200
-_NAMES: Final = ("127.0.0.1", "localhost")
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-_NOTHING_ALLOWED: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
+_HEADERS_WITHIN_SECONDS: Final = 15.0
+_NOTHING_YET: Final = (
+    "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=10>"
+    "<meta name=viewport content='width=device-width'><meta name=color-scheme content='light dark'>"
+    "<title>Duplicates</title><h1>The first run is not finished yet.</h1>"
+    "<p>This page loads itself again until there is something to show.</p>"
+)
+_NOTHING_YET_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
-def make_token() -> str:
-    """Return an unguessable token that is valid in an address."""
-    return secrets.token_urlsafe(24)
+class _ImpatientProtocol(H11Protocol):
+    """HTTP on a connection whose client must send the first request soon; otherwise idle clients take all of them."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(_HEADERS_WITHIN_SECONDS, self._give_up)
 
-class _Gate:
-    """Middleware that passes requests to this host with the token, from its own page or from no page.
-
-    All other requests get a short refusal that reveals nothing.
-    """
-
-    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
-        self._app = app
-        self._token = token.encode()
-        self._hosts = {f"{name}:{port}".encode() for name in _NAMES}
-        self._origins = {b"http://" + host for host in self._hosts}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                present = {name.lower() for name, _ in message["headers"]}
-                added = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-                if b"content-security-policy" not in present:
-                    added.append((b"content-security-policy", _NOTHING_ALLOWED.encode()))
-                message = {**message, "headers": [*message["headers"], *added]}
-            await send(message)
-
-        refusal = self._refusal(scope)
-        if refusal is None:
-            await self._app(scope, receive, send_safely)
-        else:
-            await refusal(scope, receive, send_safely)
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers: dict[bytes, list[bytes]] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.lower(), []).append(value)
-        given = scope["path"].split("/")[1].encode()
-        if not hmac.compare_digest(given, self._token):
-            return PlainTextResponse("Not found.", 404)
-        host, origin = headers.get(b"host", []), headers.get(b"origin", [])
-        # Another name of this address, as in a DNS rebinding attack, is another site.
-        if len(host) != 1 or host[0] not in self._hosts:
-            return PlainTextResponse("The host name is not accepted.", 403)
-        if any(each not in self._origins for each in origin):
-            return PlainTextResponse("Requests from other sites are refused.", 403)
-        if any(each not in {b"same-origin", b"none"} for each in headers.get(b"sec-fetch-site", [])):
-            return PlainTextResponse("Requests from other sites are refused.", 403)
-        return None
+    def _give_up(self) -> None:
+        started = getattr(self, "cycle", None) is not None  # uvicorn's annotation leaves out that it begins as None
+        if not started and not self.transport.is_closing():
+            self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -125,31 +81,35 @@ class ReviewServer:
     """Serves a review until ``end`` is called or the process is interrupted.
 
     Args:
-        session: The review.
-        limits: Cost limits of rendering one picture.
-        workers: Number of rendering processes.
-        port: Port on the loopback interface; 0 for a free one.
+        views: What is served; closed at the end.
+        gate: Decides who may use it.
+        host: Address to listen on.
+        port: Port to listen on; 0 for a free one.
+        can_end: Whether the page may end the review.
 
     Raises:
-        OSError: The port is in use.
+        OSError: The address cannot be bound.
     """
 
-    def __init__(self, session: ReviewSession, limits: Limits, workers: int, port: int = 0) -> None:
-        self._session = session
-        self._pictures = Pictures(session.files, limits, workers)
-        self._token = make_token()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def __init__(self, views: Views, gate: Gate, host: str = HOST, port: int = 0, *, can_end: bool = True) -> None:
+        self._views = views
+        self._gate = gate
+        self._can_end = can_end
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._socket.bind((HOST, port))
+            self._socket.bind((host, port))
             self._socket.listen()  # requests that arrive before the server is ready wait instead of being refused
         except OSError:
             self._socket.close()
             raise
+        self._host = f"[{host}]" if ":" in host else host
         self._port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            _Gate(self._app(), self._token, self._port),
+            gate.guarded(self._app(), self._port),
             access_log=False,
+            http=_ImpatientProtocol,
             lifespan="off",
             limit_concurrency=_MOST_CONNECTIONS,
             log_level="critical",
@@ -162,16 +122,15 @@ class ReviewServer:
 
     @property
     def address(self) -> str:
-        """The address of the page, with the token."""
-        return f"http://{HOST}:{self._port}/{self._token}/"
+        """The address of the page, with the token if the gate has one."""
+        return f"http://{self._host}:{self._port}{self._gate.prefix}/"
 
     def serve(self) -> None:
         """Serve until ``end`` is called or, in the main thread, Ctrl-C is pressed; finish the current file first."""
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self._session.close()
-            self._pictures.close()
+            self._views.close()
             self._socket.close()
 
     def end(self) -> None:
@@ -184,72 +143,105 @@ class ReviewServer:
         return self._server.started
 
     def _app(self) -> Starlette:
-        prefix = f"/{self._token}"
-        return Starlette(
-            routes=[
-                Route(f"{prefix}/", self._page),
-                Route(f"{prefix}/picture/{{number:int}}/{{size:str}}", self._picture),
-                Route(f"{prefix}/placement/{{keeper:int}}/{{number:int}}", self._placement),
-                Route(f"{prefix}/status", self._status),
-                Route(f"{prefix}/apply", self._posted(self._apply), methods=["POST"]),
-                Route(f"{prefix}/undo", self._posted(self._undo), methods=["POST"]),
-                Route(f"{prefix}/end", self._posted(self._end), methods=["POST"]),
-            ]
-        )
+        routes = [
+            Route("/", self._page),
+            Route("/{view}/picture/{number:int}/{size:str}", self._of_view(self._picture)),
+            Route("/{view}/placement/{keeper:int}/{number:int}", self._of_view(self._placement)),
+            Route("/{view}/status", self._of_view(self._status)),
+            Route("/{view}/history", self._of_view(self._history)),
+            Route("/{view}/history/{run:str}", self._of_view(self._history_of)),
+            Route("/{view}/apply", self._of_view(self._posted(self._apply)), methods=["POST"]),
+            Route("/{view}/undo", self._of_view(self._posted(self._undo)), methods=["POST"]),
+        ]
+        if self._can_end:
+            routes.append(Route("/{view}/end", self._of_view(self._posted(self._end)), methods=["POST"]))
+        return Starlette(routes=routes)
+
+    def _of_view(
+        self, answer: Callable[[Request, View], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return the handler of a request to the view in its path."""
+
+        async def find(request: Request) -> Response:
+            view = self._views.get(request.path_params["view"])
+            if view is None:
+                return PlainTextResponse("Not found. If the page is open for long, load it again.", 404)
+            return await answer(request, view)
+
+        return find
 
     async def _page(self, request: Request) -> Response:  # noqa: ARG002 - the signature is Starlette's
+        view = await run_in_threadpool(self._views.newest)
+        if view is None:
+            return HTMLResponse(_NOTHING_YET, headers={"Content-Security-Policy": _NOTHING_YET_POLICY})
         page = page_template().with_sources("'self' data:", "'self'")
-        content = {**self._session.content, "served": {"base": f"/{self._token}/"}}
-        text = page.head + as_script(content) + page.middle + page.tail
+        served = {
+            "base": f"{self._gate.prefix}/{view.name}/",
+            "home": f"{self._gate.prefix}/",
+            "end": self._can_end,
+            "logout": self._gate.has_sessions,
+            "history": view.session.shows_history,
+        }
+        script = await run_in_threadpool(as_script, {**view.session.content, "served": served})
+        text = page.head + script + page.middle + page.tail
         policy = page.policy + "; frame-ancestors 'none'"
         return HTMLResponse(text, headers={"Content-Security-Policy": policy})
 
-    async def _picture(self, request: Request) -> Response:
+    async def _picture(self, request: Request, view: View) -> Response:
         try:
             size = RenderedSize(request.path_params["size"])
         except ValueError:
             return PlainTextResponse("Not found.", 404)
-        picture = await run_in_threadpool(self._pictures.get, request.path_params["number"], size)
+        picture = await run_in_threadpool(view.pictures.get, request.path_params["number"], size)
         if picture is None:
             return PlainTextResponse("This picture cannot be shown.", 404)
         return Response(picture, media_type=size.media_type)
 
-    async def _placement(self, request: Request) -> Response:
+    async def _placement(self, request: Request, view: View) -> Response:
         numbers = request.path_params
-        return JSONResponse(await run_in_threadpool(self._pictures.placement, numbers["keeper"], numbers["number"]))
+        return JSONResponse(await run_in_threadpool(view.pictures.placement, numbers["keeper"], numbers["number"]))
 
-    async def _status(self, request: Request) -> Response:  # noqa: ARG002 - as above
-        return JSONResponse(self._session.status())
+    async def _status(self, request: Request, view: View) -> Response:  # noqa: ARG002 - as above
+        return JSONResponse(view.session.status())
 
-    def _posted(self, act: Callable[[Any], None]) -> Callable[[Request], Awaitable[Response]]:
+    async def _history(self, request: Request, view: View) -> Response:  # noqa: ARG002 - as above
+        return JSONResponse(await run_in_threadpool(view.session.history))
+
+    async def _history_of(self, request: Request, view: View) -> Response:
+        try:
+            return JSONResponse(await run_in_threadpool(view.session.history_of, request.path_params["run"]))
+        except (KeyError, JournalError):
+            return PlainTextResponse("Not found.", 404)
+
+    def _posted(self, act: Callable[[ReviewSession, Any], None]) -> Callable[[Request, View], Awaitable[Response]]:
         """Return the handler of a request that changes something."""
 
-        async def answer(request: Request) -> Response:
+        async def answer(request: Request, view: View) -> Response:
             # A form on another site cannot send this type, and a script there only after a CORS preflight request.
             if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
                 return PlainTextResponse("The request must be JSON.", 415)
             try:
                 body = json.loads(await _body(request))
-                await run_in_threadpool(act, body)
+                await run_in_threadpool(act, view.session, body)
             except _TooLargeError:
                 return PlainTextResponse("The request is too large.", 413)
             except BusyError as error:
                 return PlainTextResponse(str(error), 409)
-            except (DecisionsError, PlanError) as error:
+            except (DecisionsError, PlanError, JournalError) as error:
                 return PlainTextResponse(readable(str(error)), 422)
             except (ValueError, KeyError, TypeError, RecursionError):
                 return PlainTextResponse("The request is not valid.", 400)
-            return JSONResponse(self._session.status())
+            return JSONResponse(view.session.status())
 
         return answer
 
-    def _apply(self, body: Any) -> None:
-        self._session.apply(decisions_from_json(body))
+    def _apply(self, session: ReviewSession, body: Any) -> None:
+        session.apply(decisions_from_json(body))
 
-    def _undo(self, body: Any) -> None:
-        self._session.undo(body["run"])
+    def _undo(self, session: ReviewSession, body: Any) -> None:
+        session.undo(body["run"], body.get("files"))
 
-    def _end(self, body: Any) -> None:  # noqa: ARG002 - the request has no content
+    def _end(self, session: ReviewSession, body: Any) -> None:  # noqa: ARG002 - the request has no content
         self.end()
 
 

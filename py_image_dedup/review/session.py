@@ -17,8 +17,9 @@ from typing import Any, Final, TypeAlias
 from py_image_dedup.matching.rejections import REJECTIONS_NAME, Rejection, load_rejections, save_rejections
 from py_image_dedup.model.events import ActionFinished, Event, Observer, PhaseAdvanced, PhaseStarted
 from py_image_dedup.model.failure import Phase
-from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan, planned_groups
+from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan, planned_groups
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.removal.journal import Entry
 from py_image_dedup.removal.plan import RemovalOptions, for_run
 from py_image_dedup.removal.runs import RUNS_NAME, RunLock, free_run_name
 from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
@@ -27,6 +28,7 @@ from py_image_dedup.report.page_content import PageFiles, page_content
 from py_image_dedup.report.result_json import write_result
 from py_image_dedup.report.text import readable
 from py_image_dedup.review.decisions import DecidedPlan, Decisions, decided_plan, rejections_of, remember
+from py_image_dedup.review.history import entries_of, files_as_json, runs_as_json
 
 _RESULT_NAME: Final = "result.json"
 _MOST_MESSAGES: Final = 20
@@ -107,6 +109,9 @@ class ReviewSession:
         removal: Options of the removal where the plan does not determine them.
         state_directory: Folder of the plans and journals of runs.
         carry_out: Function that carries out a plan; see ``Deduplicator.apply``.
+        shows_history: Whether the page lists earlier runs too, and can undo them.
+        remembers_undo: Whether files that are restored are remembered as no duplicates of their keepers, because a
+            daemon would remove them again.
     """
 
     def __init__(
@@ -116,7 +121,12 @@ class ReviewSession:
         removal: RemovalOptions,
         state_directory: Path,
         carry_out: CarryOut,
+        *,
+        shows_history: bool = False,
+        remembers_undo: bool = False,
     ) -> None:
+        self._shows_history = shows_history
+        self._remembers_undo = remembers_undo
         self._plan = plan
         self._result = result
         self._removal = removal
@@ -153,18 +163,55 @@ class ReviewSession:
         groups = tuple(number for number in map(self._number_of, decisions.groups) if number is not None)
         self._start("apply", len(decided.plan.actions), lambda: self._apply(decided, groups, decisions))
 
-    def undo(self, run: str) -> None:
-        """Start to restore the files that a step removed.
+    def undo(self, run: str, numbers: Sequence[int] | None = None) -> None:
+        """Start to restore the files that a step removed, or an earlier run if the page shows these.
+
+        Args:
+            run: Name of the run.
+            numbers: Numbers of its actions, of an earlier run only; ``None`` for all.
 
         Raises:
             BusyError: Another step is in progress.
-            KeyError: There is no such step, or it was undone before.
+            KeyError: There is no such run, it was undone before, or it has no such file.
+            JournalError: The journal of an earlier run cannot be read.
         """
         with self._lock:
             step = next((step for step in self._state.steps if step.run == run and not step.undone), None)
-        if step is None:
+        if step is not None and numbers is None:
+            self._start("undo", step.done, lambda: self._undo(step))
+            return
+        if not self._shows_history:
             raise KeyError(run)
-        self._start("undo", step.done, lambda: self._undo(step))
+        directory, entries = entries_of(self._state_directory, run, numbers)
+        if not entries:
+            raise KeyError(run)
+        self._start("undo", len(entries), lambda: self._undo_earlier(directory, entries))
+
+    @property
+    def shows_history(self) -> bool:
+        """Whether the page lists earlier runs."""
+        return self._shows_history
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the earlier runs, see ``history.runs_as_json``; nothing if the page does not show them."""
+        return runs_as_json(self._state_directory) if self._shows_history else []
+
+    def history_of(self, run: str) -> list[dict[str, Any]]:
+        """Return the files of an earlier run, see ``history.files_as_json``.
+
+        Raises:
+            KeyError: There is no such run, or the page does not show earlier runs.
+            JournalError: Its journal cannot be read.
+        """
+        if not self._shows_history:
+            raise KeyError(run)
+        return files_as_json(self._state_directory, run)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a step is in progress."""
+        with self._lock:
+            return self._state.job is not None
 
     def close(self) -> None:
         """Stop after the current file, and wait for it."""
@@ -259,6 +306,9 @@ class ReviewSession:
     def _undo(self, step: Step) -> None:
         outcomes: tuple[Outcome, ...] = ()
         with RunLock(self._state_directory):
+            if self._remembers_undo and step.done:
+                _, entries = entries_of(self._state_directory, step.run, None)
+                remember(rejections_of_undone([entry.action for entry in entries]), self._state_directory)
             if step.rejected:
                 path = self._state_directory / REJECTIONS_NAME
                 save_rejections(load_rejections(path).without(entry.digests for entry in step.rejected), path)
@@ -269,6 +319,38 @@ class ReviewSession:
         with self._lock:
             step.messages = tuple(readable(outcome.message) for outcome in failed)
             step.undone = not failed and back == step.done
+
+    def _undo_earlier(self, directory: Path, entries: Sequence[Entry]) -> None:
+        """Restore files of an earlier run; what cannot be restored is the error of the step."""
+        sources = frozenset(entry.action.source.path for entry in entries)
+        with RunLock(self._state_directory):
+            if self._remembers_undo:
+                # First: a daemon may see the restored files at once.
+                remember(rejections_of_undone([entry.action for entry in entries]), self._state_directory)
+            outcomes = undo(directory, only=sources, observer=self._advance, should_stop=self._stopping.is_set)
+        failed = [_message(outcome) for outcome in outcomes if outcome.status is OutcomeStatus.FAILED]
+        if failed:
+            raise UndoError("; ".join(failed[:_MOST_MESSAGES]))
+
+
+class UndoError(Exception):
+    """Some files could not be restored; the message names them."""
+
+
+def rejections_of_undone(actions: Sequence[Action]) -> tuple[Rejection, ...]:
+    """Return the rejections that keep restored files: each file and its keeper, unless their bytes are equal."""
+    when = datetime.now(UTC)
+    return tuple(
+        Rejection(
+            when,
+            (
+                (action.keeper_digest, readable(action.keeper.path.name)),
+                (action.source_digest, readable(action.source.path.name)),
+            ),
+        )
+        for action in actions
+        if action.source_digest != action.keeper_digest
+    )
 
 
 def _message(outcome: Outcome) -> str:

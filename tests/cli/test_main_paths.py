@@ -300,3 +300,23 @@ def test_names_that_no_terminal_can_show_are_printed_safely(program: Program) ->
         found = program.run("deduplicate", "odd", "--output", "json", **changes)
         paths = [each["path"] for group in json.loads(found.out)["groups"] for each in group["redundant"]]
         assert any("größe" in path for path in paths)
+
+
+def test_one_run_writes_reports_of_every_format(program: Program, library: Path) -> None:
+    names = ("x.json", "x.csv", "groups.json", "x.sh", "lists/duplicates.txt", "x.html")
+    (program.home / "lists").mkdir()
+    reports = [part for name in names for part in ("--report", name)]
+    ended = program.call("deduplicate", library, "--summary", "--thumbnails", "beside", *reports)
+    assert ended.code == 0, ended.err
+    assert all((program.home / name).stat().st_size > 0 for name in names)
+    assert list((program.home / "x.html.pictures").glob("*.webp"))
+    (first,) = json.loads((program.home / "groups.json").read_text()).values()
+    pairs = (program.home / "lists" / "duplicates.txt").read_text().splitlines()
+    assert [line.split(", ") for line in pairs] == [[each, first[0]] for each in first[1:]]
+    rest = (program.home / "lists" / "non-duplicates.txt").read_text().splitlines()
+    everything = {str(path) for path in library.rglob("*.jpg")}
+    skipped = (program.home / "lists" / "skipped_files.txt").read_text()
+    assert set(rest) == {path for path in everything - set(first) if path not in skipped}
+    named = program.call("deduplicate", library, "--summary", "--report", "names", "--format", "groups")
+    assert named.code == 0, named.err
+    assert json.loads((program.home / "names").read_text()) == {"group-1": first}

@@ -69,6 +69,29 @@ def test_a_mounted_file_overrides_the_defaults_of_the_image_and_the_environment_
     assert load(file=mounted, environment=given).settings.analysis.source_directories == (Path("/other"),)
 
 
+def test_the_image_makes_a_password_for_the_review_page_once(tmp_path: Path) -> None:
+    state, tools = tmp_path / "state", tmp_path / "tools"
+    state.mkdir()
+    tools.mkdir()
+    for name, script in {"py-image-dedup": "cat", "setpriv": 'shift 4; exec "$@"', "chown": ":"}.items():
+        text = f'{script} "{state}/review_password"' if script == "cat" else script
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+    entrypoint = tmp_path / "entrypoint.sh"
+    entrypoint.write_text((DEPLOY / "docker" / "entrypoint.sh").read_text().replace("/state", str(state)))
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "PUID": "1000", "PGID": "1000"}
+    passwords = {
+        subprocess.run(["sh", entrypoint], env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
+    (password,) = passwords
+    assert len(password.strip()) == 20
+    assert (state / "review_password").stat().st_mode & 0o777 == 0o600
+    image = {"PY_IMAGE_DEDUP_DEFAULTS_FILE": str(DEPLOY / "docker" / "defaults.yaml")}
+    review = load(environment=image).settings.review
+    assert (review.enabled, review.is_loopback, review.password_file) == (True, False, Path("/state/review_password"))
+
+
 def test_a_daemon_that_is_stuck_is_not_healthy(port: int, checks: dict[str, str | None]) -> None:
     checks["loop"] = "no progress for 1000 s"
     assert health(port=port) == 1

@@ -20,10 +20,15 @@ from py_image_dedup.model.plan import Plan
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.serialization import load_plan
+from py_image_dedup.review.access import Gate, TokenGate
+from py_image_dedup.review.board import OneView
 from py_image_dedup.review.server import ReviewServer
 from py_image_dedup.review.session import ReviewSession
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.libraries import Library
+
+OF_THE_GATE = ("/", "/login", "/logout")
+"""Paths without the name of a view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +52,22 @@ class Review:
         library: What it is about.
         session: Behind the server.
         server: It.
+        views: What it serves.
     """
 
     library: Library
     session: ReviewSession
     server: ReviewServer
+    views: OneView
 
     @property
     def token(self) -> str:
         return urlsplit(self.server.address).path.strip("/")
+
+    @property
+    def view(self) -> str:
+        """The name of what is served, which the addresses of its pictures and requests begin with."""
+        return self.views.newest().name
 
     @property
     def port(self) -> int:
@@ -78,7 +90,9 @@ class Review:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             prefix = self.token if token is None else token
-            connection.putrequest(method, f"/{prefix}{path}", skip_host="Host" in given)
+            below = path if path in OF_THE_GATE else f"/{self.view}{path}"
+            address = below if token is None and not prefix else f"/{prefix}{below}"
+            connection.putrequest(method, address, skip_host="Host" in given)
             for name, value in ({"Content-Length": str(len(data))} if data is not None else {} | {}).items():
                 connection.putheader(name, value)
             for name, value in given.items():
@@ -122,8 +136,8 @@ class Review:
 
 
 @contextmanager
-def served(library: Library) -> Iterator[Review]:
-    """Serve a review of a library."""
+def served(library: Library, gate: Gate | None = None, *, shows_history: bool = False) -> Iterator[Review]:
+    """Serve a review of a library, with a token unless another gate is given."""
     result = library.run()
     plan = load_plan(library.state / "runs" / result.run / "plan.json")
 
@@ -132,8 +146,9 @@ def served(library: Library) -> Iterator[Review]:
             work = Deduplicator(store, library.options(), observer=observer, should_stop=should_stop)
             return work.apply(plan)
 
-    session = ReviewSession(plan, result, RemovalOptions(), library.state, carry_out)
-    server = ReviewServer(session, Limits(), workers=1)
+    session = ReviewSession(plan, result, RemovalOptions(), library.state, carry_out, shows_history=shows_history)
+    views = OneView(session, Limits(), workers=1)
+    server = ReviewServer(views, gate or TokenGate())
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:
@@ -142,7 +157,7 @@ def served(library: Library) -> Iterator[Review]:
                 break
             time.sleep(0.05)
         assert server.is_ready
-        yield Review(library, session, server)
+        yield Review(library, session, server, views)
     finally:
         server.end()
         thread.join(20)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import Program, contents, environment
+from tests.report.test_html import content_of
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -27,7 +29,10 @@ def test_it_prints_its_address_serves_and_ends(program: Program, library: Path, 
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(f"{address}status", timeout=20) as answer:  # noqa: S310 - our own server
+        with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310 - our own server
+            base = content_of(answer.read().decode())["served"]["base"]
+        status = urllib.parse.urljoin(address, f"{base}status")
+        with urllib.request.urlopen(status, timeout=20) as answer:  # noqa: S310 - our own server
             assert b'"applied":[]' in answer.read()
         process.send_signal(end)
         _, errors = process.communicate(timeout=30)

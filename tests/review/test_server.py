@@ -40,7 +40,13 @@ def test_the_page_has_the_groups_and_may_ask_this_server_only(shared: Review) ->
     answer = shared.ask("/")
     page = answer.body.decode()
     assert answer.status == 200
-    assert content_of(page)["served"] == {"base": f"/{shared.token}/"}
+    assert content_of(page)["served"] == {
+        "base": f"/{shared.token}/{shared.view}/",
+        "home": f"/{shared.token}/",
+        "end": True,
+        "logout": False,
+        "history": False,
+    }
     assert len(content_of(page)["groups"]) == 2
     assert policy_of(page)["img-src"] == ["'self'", "data:"]
     assert policy_of(page)["connect-src"] == ["'self'"]
