@@ -20,7 +20,7 @@ from pathlib import Path
 from ladder import LADDER
 from measures import album, by_distance, by_proof
 
-from py_image_dedup.pipeline.options import MAX_DISTANCE, Matching
+from py_image_dedup.matching.criteria import MAX_DISTANCE, Matching
 
 LOOK_ALIKES = ("look-alikes/clothing", "look-alikes/receipts", "same-scene/street", "same-scene/turntable")
 PHONES = ("building/IMG_20190903_193508.jpg", "clouds/IMG_20190903_193537.jpg")

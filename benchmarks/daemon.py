@@ -28,7 +28,8 @@ from benchmarks.measures.album import photos_folder, photos_in
 from benchmarks.measures.crowd import Crowd
 from benchmarks.rerun import FILES, make_library, run
 from py_image_dedup.api import INDEX_NAME
-from py_image_dedup.pipeline.options import AnalyseOptions, Matching, Options
+from py_image_dedup.matching.criteria import Matching
+from py_image_dedup.pipeline.options import AnalyseOptions, Options
 from py_image_dedup.pipeline.verification import verdict_key
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.daemon.process import DaemonProcess

@@ -37,7 +37,7 @@ from measures.album import photos_folder, photos_in
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from py_image_dedup.api import INDEX_NAME, Deduplicator, Options
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass

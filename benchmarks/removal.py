@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from py_image_dedup.api import INDEX_NAME, Deduplicator, Options, SqliteStore
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.pipeline.options import FindOptions

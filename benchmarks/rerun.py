@@ -34,7 +34,7 @@ import numpy as np
 from PIL import Image
 
 from py_image_dedup.api import INDEX_NAME, Deduplicator, Options
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.options import FindOptions

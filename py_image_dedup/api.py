@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.events import Event, InventoryTaken, Observer, ignore, never
 from py_image_dedup.model.file import Inventory, Root
 from py_image_dedup.model.match import MatchClass
@@ -39,6 +39,7 @@ from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.options import Confirm, FindOptions, Options, RunContext
 from py_image_dedup.pipeline.run import analyse_only, deduplicate, deduplicate_batch, find_only
 from py_image_dedup.scan.roots import Ownership
+from py_image_dedup.store import INDEX_NAME
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite.store import SqliteStore
 
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from py_image_dedup.pipeline.damage import Damages
 
 __all__ = ["INDEX_NAME", "Confirm", "Deduplicator", "FindOptions", "Options", "SqliteStore", "find_duplicates", "never"]
-
-INDEX_NAME = "index.sqlite3"
-"""File name of the embedded index in the state directory."""
 
 
 class Deduplicator:

@@ -16,6 +16,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.ranking.rules import parse_identical_rules, parse_rule
 from py_image_dedup.removal.runs import RUNS_NAME
+from py_image_dedup.store import INDEX_NAME
 
 if TYPE_CHECKING:
     from py_image_dedup.api import Confirm, Deduplicator, Options
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from py_image_dedup.ranking.rules import Rule
     from py_image_dedup.removal.plan import RemovalOptions
     from py_image_dedup.store.base import Store
-
-INDEX_NAME = "index.sqlite3"
-"""File name of the embedded index in the state directory; the Python API uses the same."""
 
 _RULES_ABOUT_EXIF = frozenset(
     {
@@ -144,8 +142,8 @@ def removal_of(settings: Settings) -> RemovalOptions:
 
 def matching_of(settings: Settings) -> FindOptions:
     """Return the options that define a duplicate."""
-    from py_image_dedup.matching.matcher import Scope
-    from py_image_dedup.pipeline.options import FindOptions, Matching, Similarity
+    from py_image_dedup.matching.criteria import DEFAULT_MATCHING, Matching, Scope, Similarity
+    from py_image_dedup.pipeline.options import FindOptions
 
     analysis, deduplication = settings.analysis, settings.deduplication
     apart_in_time = deduplication.max_file_modification_time_diff
@@ -159,7 +157,7 @@ def matching_of(settings: Settings) -> FindOptions:
         max_file_modification_time_diff=None if apart_in_time is None else apart_in_time.total_seconds(),
         threads=analysis.threads,
         limits=limits_of(settings),
-        matching=Matching(deduplication.matching or ("verified" if analysis.features else "distance")),
+        matching=Matching(deduplication.matching or (DEFAULT_MATCHING if analysis.features else Matching.DISTANCE)),
     )
 
 

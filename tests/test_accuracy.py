@@ -14,7 +14,7 @@ from ladder import LADDER, Edit, Original
 from PIL import ImageEnhance
 
 from py_image_dedup.api import Deduplicator, Options
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Match, MatchClass

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from py_image_dedup.api import Deduplicator, Options
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.events import Event, FileAnalysed, RunStarted
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import OutcomeStatus

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from py_image_dedup import api as deduplicator
 from py_image_dedup.api import Deduplicator, Options, find_duplicates
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.events import Event, GroupFound, PhaseFinished, PhaseStarted, RunFinished, RunStarted
 from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import Root

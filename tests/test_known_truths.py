@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.api import FindOptions, Options, find_duplicates
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.result import RunResult
 

@@ -14,7 +14,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from py_image_dedup.matching.matcher import Scope, scope_key
+from py_image_dedup.matching.criteria import Scope
+from py_image_dedup.matching.matcher import scope_key
 from py_image_dedup.model.events import ignore
 from py_image_dedup.model.file import Inventory, Root
 from py_image_dedup.model.match import MatchClass

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from py_image_dedup.api import Deduplicator, Options
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Matching, Scope
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, Orientation
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions, Matching
+from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions
 from py_image_dedup.pipeline.verification import verdict_key
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.store.base import Store

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import ActionChoice

@@ -37,8 +37,9 @@ def copy(invocation: Invocation, /, *, target: str) -> int:
     from py_image_dedup.pipeline.verification import verdict_key
     from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.report.text import count_words, readable
+    from py_image_dedup.store import INDEX_NAME
     from py_image_dedup.store.copying import copy_entries, copy_verdicts
-    from py_image_dedup.wiring import INDEX_NAME, build_store, index_place, options_of
+    from py_image_dedup.wiring import build_store, index_place, options_of
 
     settings = invocation.settings()
     if not settings.elasticsearch.host:

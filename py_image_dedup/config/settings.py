@@ -7,7 +7,6 @@ environment variables are derived from the same fields.
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +34,15 @@ from py_image_dedup.config.value_types import (
     number,
     option,
 )
+from py_image_dedup.matching.criteria import (
+    DEFAULT_MATCHING,
+    DEFAULT_SCOPE,
+    DEFAULT_SIMILARITY,
+    Matching,
+    Scope,
+    Similarity,
+)
+from py_image_dedup.media.limits import Limits
 from py_image_dedup.model.match import REMOVABLE_CLASSES, MatchClass
 from py_image_dedup.ranking.rules import (
     DEFAULT_IDENTICAL_RULES,
@@ -43,6 +51,7 @@ from py_image_dedup.ranking.rules import (
     parse_identical_rules,
     parse_rule,
 )
+from py_image_dedup.removal.plan import QUARANTINE_DAYS, ActionChoice, RemovalOptions
 
 
 def _plain(item: Any) -> Any:
@@ -89,7 +98,11 @@ IDENTICAL_RULES = ValueType(lambda value: _read(value, lambda rule: parse_identi
 
 _CLASSES = tuple(each.value for each in MatchClass if each in REMOVABLE_CLASSES)
 
-DEFAULT_REMOVE = ("identical", "same-pixels", "similar")
+_REMOVAL = RemovalOptions()
+
+_LIMITS = Limits()
+
+DEFAULT_REMOVE = tuple(each.value for each in MatchClass if each in _REMOVAL.remove_classes)
 """The match classes that may be removed by default."""
 
 
@@ -126,9 +139,9 @@ def _state_directory() -> Path:
 
 
 def _threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    from py_image_dedup.media.process import available_cpus
+
+    return available_cpus()
 
 
 def _extensions() -> tuple[str, ...]:
@@ -159,8 +172,8 @@ class AnalysisSettings:
         replaced_by="analysis.scope: all (for true) or root (for false)",
     )
     scope: str = option(
-        choice("all", "root", "folder", "against"),
-        "root",
+        choice(*Scope),
+        DEFAULT_SCOPE.value,
         "Which files may match each other: all files (all), files of one source directory (root), files of one "
         "folder (folder), or each file with those of protected_directories only (against).",
     )
@@ -211,11 +224,11 @@ class AnalysisSettings:
         "them, only the signature decides (matching: distance).",
     )
     max_pixels: int = option(
-        integer(1), 500_000_000, "Pictures with more pixels are listed as too large and not decoded."
+        integer(1), _LIMITS.max_pixels, "Pictures with more pixels are listed as too large and not decoded."
     )
     decode_timeout: timedelta = option(
         DURATION,
-        timedelta(seconds=60),
+        timedelta(seconds=_LIMITS.timeout_seconds),
         "Time limit for decoding a file; a file that takes longer is listed as unreadable.",
     )
 
@@ -225,12 +238,12 @@ class DeduplicationSettings:
     """The options of matching, ranking and removal."""
 
     matching: str | None = option(
-        choice("verified", "distance"),
+        choice(*Matching),
         None,
         "How similar pictures are recognised. verified: each match is confirmed by geometric verification; distance: "
         "by the distance of the signatures alone.",
-        example="verified",
-        default_words="verified; distance without analysis.features",
+        example=DEFAULT_MATCHING.value,
+        default_words=f"{DEFAULT_MATCHING}; {Matching.DISTANCE} without analysis.features",
     )
     max_distance: float | None = option(
         number(0, 1),
@@ -242,8 +255,8 @@ class DeduplicationSettings:
         default_words="none for verified matches; otherwise that of similarity",
     )
     similarity: str = option(
-        choice("identical", "same-pixels", "strict", "normal", "loose"),
-        "normal",
+        choice(*Similarity),
+        DEFAULT_SIMILARITY.value,
         "How alike pictures must be to match; each level includes those before it. identical: the same bytes; "
         "same-pixels: the same decoded pixels; strict: verified copies whose signatures are within 0.1; normal: all "
         "verified copies; loose: the same, with more pairs verified (signatures within 0.5 instead of 0.35). Where the "
@@ -264,8 +277,8 @@ class DeduplicationSettings:
         "the quick answer.",
     )
     action: str = option(
-        choice("auto", "move", "delete", "trash", "hardlink"),
-        "auto",
+        choice(*ActionChoice),
+        _REMOVAL.action.value,
         "What happens to a redundant file. auto: moved to duplicates_target_directory if that is set; otherwise "
         "deleted if its bytes equal the keeper's, and moved to the quarantine folder of its root if not.",
     )
@@ -276,7 +289,7 @@ class DeduplicationSettings:
         example="/home/myuser/duplicates",
     )
     quarantine_days: int = option(
-        integer(0), 30, "Age in days at which a later run permanently deletes a file in quarantine."
+        integer(0), QUARANTINE_DAYS, "Age in days at which a later run permanently deletes a file in quarantine."
     )
     max_file_modification_time_diff: timedelta | None = option(
         DURATION, None, "Files whose modification times differ by more than this do not match.", example="5m"
@@ -416,6 +429,6 @@ class Settings:
     deduplication: DeduplicationSettings = field(default_factory=DeduplicationSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
-    remove_empty_folders: bool = option(BOOLEAN, False, "Remove folders that a run has emptied.")
+    remove_empty_folders: bool = option(BOOLEAN, _REMOVAL.prune, "Remove folders that a run has emptied.")
     stats: StatsSettings = field(default_factory=StatsSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)

@@ -83,7 +83,7 @@ class Timing:
         backlog_limit: Largest number of queued changes; beyond it a full run replaces them.
     """
 
-    full_run_interval: float = 86400.0
+    full_run_interval: float
     tick: float = 1.0
     first_retry: float = 5.0
     longest_retry: float = 300.0

@@ -6,27 +6,15 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.match import Match, MatchClass, Orientation, PairVerdict
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.distance import distances, upright_distances
-
-
-class Scope(StrEnum):
-    """The set of files within which duplicates are searched.
-
-    ``AGAINST`` compares each file with the files of protected roots only.
-    """
-
-    ALL = "all"
-    ROOT = "root"
-    FOLDER = "folder"
-    AGAINST = "against"
 
 
 def _any_side(raw_path: bytes) -> bool | None:  # noqa: ARG001

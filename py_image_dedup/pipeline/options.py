@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from py_image_dedup.features.codebook import FEATURES_VERSION
-from py_image_dedup.matching.matcher import Eligibility, Scope
+from py_image_dedup.matching.criteria import (
+    DEFAULT_MATCHING,
+    DEFAULT_SCOPE,
+    DEFAULT_SIMILARITY,
+    STRICT_DISTANCE,
+    Matching,
+    Scope,
+    Similarity,
+    distance_bound,
+)
+from py_image_dedup.matching.matcher import Eligibility
 from py_image_dedup.media.decoder import MEDIA_VERSION
 from py_image_dedup.media.formats import EXTENSIONS
 from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.process import available_cpus
 from py_image_dedup.model.events import Observer
 from py_image_dedup.model.match import RankedGroup, Verdict
 from py_image_dedup.model.photo import Versions
 from py_image_dedup.model.plan import Plan
 from py_image_dedup.ranking.rules import DEFAULT_IDENTICAL_RULES, DEFAULT_RULES, RULES, Rule, parse_identical_rules
-from py_image_dedup.removal.plan import RemovalOptions
+from py_image_dedup.removal.plan import QUARANTINE_DAYS, RemovalOptions
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
@@ -44,10 +54,6 @@ of 60 of these; such a pair counts as similar at best. In files of one format eq
 """
 
 
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass(frozen=True, slots=True)
 class AnalyseOptions:
     """Options of the stage ``analyse``.
@@ -58,7 +64,7 @@ class AnalyseOptions:
         features: Whether local features are extracted, with which crops and verified matches are found.
     """
 
-    threads: int = field(default_factory=_cpus)
+    threads: int = field(default_factory=available_cpus)
     limits: Limits = field(default_factory=Limits)
     features: bool = True
 
@@ -66,48 +72,6 @@ class AnalyseOptions:
     def versions(self) -> Versions:
         """The versions of the methods in use; an entry with others is stale."""
         return replace(VERSIONS, features=FEATURES_VERSION) if self.features else VERSIONS
-
-
-class Matching(StrEnum):
-    """The methods of matching similar pictures: by distance of signatures, or by geometric verification."""
-
-    DISTANCE = "distance"
-    VERIFIED = "verified"
-
-
-MAX_DISTANCE: Mapping[Matching, float] = {Matching.DISTANCE: 0.10, Matching.VERIFIED: 0.35}
-"""Default bounds of the distance of signatures. Where the distance decides, it is that of the reference program; where
-matches are verified, it is large enough to find copies that share no visual words."""
-
-
-class Similarity(StrEnum):
-    """How alike pictures must be to match, from the narrowest level to the widest; each includes those before it.
-
-    - ``IDENTICAL``: the same bytes.
-    - ``SAME_PIXELS``: the same decoded pixels too, in other bytes.
-    - ``STRICT``: verified copies with signatures within 0.1 too: re-encoded, resized or slightly toned ones.
-    - ``NORMAL``: all verified copies, also strongly toned, bordered or drawn-over ones.
-    - ``LOOSE``: the same, with more pairs verified: those with signatures within 0.5 instead of 0.35.
-
-    Where the distance alone decides, ``STRICT``, ``NORMAL`` and ``LOOSE`` are bounds of 0.05, 0.1 and 0.15.
-    """
-
-    IDENTICAL = "identical"
-    SAME_PIXELS = "same-pixels"
-    STRICT = "strict"
-    NORMAL = "normal"
-    LOOSE = "loose"
-
-
-_STRICT_DISTANCE = 0.10
-"""Bound of the distance of verified copies at the level ``STRICT``: re-encoding and resizing stay below it."""
-
-_BOUNDS: Mapping[tuple[Matching, Similarity], float] = {
-    (Matching.DISTANCE, Similarity.STRICT): 0.05,
-    (Matching.DISTANCE, Similarity.LOOSE): 0.15,
-    (Matching.VERIFIED, Similarity.LOOSE): 0.5,
-}
-"""Bounds that differ from those of ``MAX_DISTANCE``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,29 +107,29 @@ class FindOptions:
         min_pixels: Smallest number of pixels of a picture that takes part.
         compare_pixels: Whether files with the same pixels are separated from similar ones. Candidates are decoded in
             full for it, each once ever.
-        threads: Number of candidates that are decoded at a time.
+        threads: Number of candidates that are decoded at a time; by default the number of CPUs of this process.
         limits: Cost limits of one candidate.
         matching: Method of matching similar pictures; ``verified`` needs an analysis with features.
         verifier: Method of verification where matching is ``verified``; ``verification.verify`` by default.
     """
 
     max_distance: float | None = None
-    scope: Scope = Scope.ROOT
+    scope: Scope = DEFAULT_SCOPE
     max_file_modification_time_diff: float | None = None
-    similarity: Similarity = Similarity.NORMAL
+    similarity: Similarity = DEFAULT_SIMILARITY
     upright: bool = False
     same_dimensions: bool = False
     min_pixels: int = 0
     compare_pixels: bool = True
-    threads: int = 2
+    threads: int = field(default_factory=available_cpus)
     limits: Limits = field(default_factory=Limits)
-    matching: Matching = Matching.VERIFIED
+    matching: Matching = DEFAULT_MATCHING
     verifier: VerificationMethod | None = None
 
     @property
     def distance_bound(self) -> float:
         """The largest distance of signatures that counts, 0 to 1."""
-        default = _BOUNDS.get((self.matching, self.similarity), MAX_DISTANCE[self.matching])
+        default = distance_bound(self.matching, self.similarity)
         return default if self.max_distance is None else self.max_distance
 
     @property
@@ -174,7 +138,7 @@ class FindOptions:
 
         A smaller ``max_distance`` does not lower it, so that all runs share the stored verdicts.
         """
-        default = _BOUNDS.get((self.matching, self.similarity), MAX_DISTANCE[self.matching])
+        default = distance_bound(self.matching, self.similarity)
         return default if self.max_distance is None else max(default, self.max_distance)
 
     @property
@@ -201,7 +165,7 @@ class FindOptions:
         seconds = self.max_file_modification_time_diff
         bound = self.max_distance if self.finds_similar else 0.0
         if self.similarity is Similarity.STRICT and self.matching is Matching.VERIFIED:
-            bound = _STRICT_DISTANCE if bound is None else min(bound, _STRICT_DISTANCE)
+            bound = STRICT_DISTANCE if bound is None else min(bound, STRICT_DISTANCE)
         conditions = Eligibility(
             None if seconds is None else round(seconds * _NANOSECONDS), self.same_dimensions, self.upright, bound
         )
@@ -234,7 +198,7 @@ class Options:
     rules: tuple[Rule, ...] = tuple(RULES[name] for name in DEFAULT_RULES)
     identical_rules: tuple[Rule, ...] = parse_identical_rules(DEFAULT_IDENTICAL_RULES)
     removal: RemovalOptions = field(default_factory=RemovalOptions)
-    quarantine_days: float | None = 30
+    quarantine_days: float | None = QUARANTINE_DAYS
     state_directory: Path | None = None
 
     @property

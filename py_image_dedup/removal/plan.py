@@ -151,6 +151,10 @@ _LONGEST_NAME: Final = 255
 """Bytes that a file name may have on nearly every file system."""
 
 
+QUARANTINE_DAYS: Final = 30
+"""Default of the days after which a file in quarantine is permanently deleted."""
+
+
 class ActionChoice(StrEnum):
     """The action that the user wants for redundant files.
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
+from py_image_dedup.media.process import available_cpus
 from py_image_dedup.media.rendering import RenderedSize, Renderer
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import RunResult
@@ -119,7 +120,7 @@ def write_page(
     try:
         with part.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write(page.head + as_script(content) + page.middle)
-            for number, thumbnail in render_all(listed.entries, limits or Limits(), threads or _cpus()):
+            for number, thumbnail in render_all(listed.entries, limits or Limits(), threads or available_cpus()):
                 _put(number, thumbnail, stream, folder if thumbnails is Thumbnails.BESIDE else None)
             stream.write(page.tail)
         part.replace(path)
@@ -194,7 +195,3 @@ def _finished(numbers: Sequence[int], future: Future[bytes | None]) -> Iterator[
     thumbnail = future.result()
     if thumbnail is not None:
         yield from ((number, thumbnail) for number in numbers)
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,6 @@ clusters prune nothing at useful distances: signatures vary in about seventy dir
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from py_image_dedup.media.process import available_cpus
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.search.plan import FULL, Plan, choose
 from py_image_dedup.search.tiles import TILE, LeftBlock, RightSide, Tiles
@@ -38,7 +38,7 @@ def usable_threads(threads: int | None) -> int:
         if threads < 1:
             raise ValueError(f"at least one thread is needed, not {threads}")
         return threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cpus()
 
 
 def run_tasks(tasks: int, make_work: Callable[[], Work], threads: int) -> Iterator[PairBlock]:

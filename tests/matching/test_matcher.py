@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from py_image_dedup.matching.matcher import DistanceMatcher, Eligibility, Scope, VerifiedMatcher, scope_key
+from py_image_dedup.matching.criteria import Scope
+from py_image_dedup.matching.matcher import DistanceMatcher, Eligibility, VerifiedMatcher, scope_key
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, PairVerdict, Verdict
 from py_image_dedup.model.photo import IndexEntry, Signature

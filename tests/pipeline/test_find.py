@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseFinished, PhaseStarted, ignore
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root

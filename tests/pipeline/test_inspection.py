@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from py_image_dedup.api import Deduplicator, Options
 from py_image_dedup.inspection import client
 from py_image_dedup.inspection.client import InspectionPool, Question, decode, encode
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.model.events import Event, PhaseAdvanced, PhaseStarted, ignore
 from py_image_dedup.model.failure import Phase

@@ -10,12 +10,13 @@ import pytest
 from PIL import ExifTags, Image
 
 from py_image_dedup.api import Deduplicator, Options
+from py_image_dedup.matching.criteria import Matching
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.model.events import ignore
 from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.pipeline.options import FindOptions, Matching
+from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.pipeline.same_pixels import Copies, PixelComparison, same_pixels
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.entries import entry

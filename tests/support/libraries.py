@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from py_image_dedup.api import Confirm, Deduplicator, Options
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult

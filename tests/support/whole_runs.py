@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from py_image_dedup.api import Deduplicator, Options
-from py_image_dedup.matching.matcher import Scope
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.events import Observer, ignore
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
