@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -153,12 +153,20 @@ def emit_result(result: RunResult, output: Output, invocation: Invocation, print
     written = [_write(result, path, output) for path in output.reports]
     with readers_may_leave():
         if output.format == "json":
-            from py_image_dedup.report.result_json import as_json
+            from py_image_dedup.report.result_json import json_parts
 
-            write_bytes(as_json(result))
+            write_bytes(json_parts(result))
         elif not invocation.quiet:
             print_text()
     return all(written)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print the answer of a command for programs; see ``report.answers_json``."""
+    from py_image_dedup.report.answers_json import as_text
+
+    with readers_may_leave():
+        write_bytes([as_text(value)])
 
 
 def _write(result: RunResult, path: Path, output: Output = _TEXT) -> bool:
