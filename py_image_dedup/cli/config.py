@@ -11,9 +11,12 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.main import ExitCode, error_lines
+from py_image_dedup.cli.options import FORMAT
+from py_image_dedup.cli.output import print_json
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
+    from py_image_dedup.config.problem import Problem
 
 
 @click.group(name="config")
@@ -73,8 +76,9 @@ def init(invocation: Invocation, /, file: Path | None) -> None:
 
 
 @config_command.command()
+@FORMAT
 @pass_invocation
-def check(invocation: Invocation, /) -> int:
+def check(invocation: Invocation, /, output_format: str) -> int:
     """Report all errors in the configuration.
 
     There are warnings about folders that do not exist, and about folders of the rule folder-order that contain no
@@ -83,17 +87,24 @@ def check(invocation: Invocation, /) -> int:
     from py_image_dedup.config import ConfigError
 
     lines: Sequence[str] = ()
+    problems: Sequence[Problem] = ()
     settings: Settings | None
     try:
         loaded = invocation.load()
     except ConfigError as error:
         lines, _ = error_lines(error)
+        problems = error.problems
         settings, warnings = error.settings, error.warnings
     else:
         settings, warnings = loaded.settings, loaded.warnings
+    warnings = (*warnings, *(_doubts(settings) if settings is not None else ()))
+    if output_format == "json":
+        found = [{"key": each.key, "cause": each.cause, "place": each.place} for each in problems]
+        print_json({"valid": not lines, "problems": found, "warnings": list(warnings)})
+        return ExitCode.USAGE if lines else ExitCode.DONE
     for line in lines:
         click.echo(line, err=True)
-    for warning in (*warnings, *(_doubts(settings) if settings is not None else ())):
+    for warning in warnings:
         invocation.say(f"Warning: {warning}")
     if lines:
         return ExitCode.USAGE

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -257,12 +257,12 @@ def readers_may_leave() -> Iterator[None]:
         swallow_output()
 
 
-def write_bytes(text: str) -> None:
+def write_bytes(parts: Iterable[str]) -> None:
     """Write UTF-8 to standard output, whatever the locale: programs read it."""
     binary: IO[Any] | None = getattr(sys.stdout, "buffer", None)
     sys.stdout.flush()
     if binary is None:
-        sys.stdout.write(text)
+        sys.stdout.writelines(parts)
     else:
-        binary.write(text.encode("utf-8"))
+        binary.writelines(part.encode("utf-8") for part in parts)
         binary.flush()

@@ -18,6 +18,8 @@ from py_image_dedup.cli.options import (
     DRY_RUN,
     FOLDER,
     FORMAT,
+    PAGER,
+    PICTURES,
     PROTECT,
     REPORT_FORMAT,
     REPORTS,
@@ -44,6 +46,7 @@ from py_image_dedup.cli.options import (
 )
 from py_image_dedup.cli.output import (
     Output,
+    Screen,
     Session,
     ask,
     emit_result,
@@ -136,6 +139,8 @@ Examples:
 @THUMBNAILS
 @FORMAT
 @SUMMARY
+@PICTURES
+@PAGER
 @click.option("--exit-code", "with_exit_code", is_flag=True, help="Exit with 4 if duplicates were found.")
 @YES
 @pass_invocation
@@ -147,6 +152,8 @@ def deduplicate_command(
     output_format: str,
     *,
     report_format: str | None,
+    pictures: bool | None,
+    pager: bool,
     thumbnails: str,
     skip_analyse_phase: bool,
     summary: bool,
@@ -196,7 +203,15 @@ def deduplicate_command(
 
     def print_text() -> None:
         days = settings.deduplication.quarantine_days
-        print_result(invocation, result, stays, groups=not question.shown, summary=summary, quarantine_days=days)
+        print_result(
+            invocation,
+            result,
+            stays,
+            groups=not question.shown,
+            summary=summary,
+            quarantine_days=days,
+            screen=Screen(pictures, pager),
+        )
 
     emitted = emit_result(result, output, invocation, print_text)
     _print_next_steps(invocation, result, settings, refused=question.refused)

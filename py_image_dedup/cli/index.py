@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.main import ExitCode
+from py_image_dedup.cli.options import FORMAT
+from py_image_dedup.cli.output import print_json
+
+if TYPE_CHECKING:
+    from py_image_dedup.config import Settings
 
 
 @click.group(name="index")
@@ -70,8 +76,9 @@ def copy(invocation: Invocation, /, *, target: str) -> int:
 
 
 @click.command(name="status")
+@FORMAT
 @pass_invocation
-def status_command(invocation: Invocation, /) -> None:
+def status_command(invocation: Invocation, /, output_format: str) -> None:
     """Show what is in the index.
 
     The output says where the index is, how many files it knows, and how many of them are unreadable, by reason.
@@ -81,6 +88,9 @@ def status_command(invocation: Invocation, /) -> None:
 
     settings = invocation.settings()
     place = index_place(settings)
+    if output_format == "json":
+        print_json(_status(settings, place))
+        return
     if isinstance(place, Path) and not place.exists():
         click.echo(f"There is no index yet. It will be {readable(place)}")
         return
@@ -94,6 +104,28 @@ def status_command(invocation: Invocation, /) -> None:
         if failures:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(failures.items()))
             click.echo(f"Unreadable    {count_words(failures.total(), 'file')} ({reasons})")
+
+
+def _status(settings: Settings, place: Path | str) -> dict[str, Any]:
+    """Return the status for programs."""
+    from py_image_dedup.report.answers_json import path_fields
+    from py_image_dedup.wiring import build_store
+
+    index = path_fields(place, "index") if isinstance(place, Path) else {"index": place}
+    if isinstance(place, Path) and not place.exists():
+        return {**index, "exists": False, "files": 0, "roots": [], "unreadable": {}}
+    with build_store(settings) as store:
+        failures = Counter(entry.failure.reason.value for entry in store.failed(None) if entry.failure is not None)
+        return {
+            **index,
+            "exists": True,
+            "bytes": place.stat().st_size if isinstance(place, Path) else None,
+            "files": store.count(None),
+            "roots": [
+                {**path_fields(root), "files": store.count([root])} for root in settings.analysis.source_directories
+            ],
+            "unreadable": dict(sorted(failures.items())),
+        }
 
 
 @click.command(name="clear")

@@ -9,7 +9,8 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import match_options, match_settings
+from py_image_dedup.cli.options import FORMAT, match_options, match_settings
+from py_image_dedup.cli.output import print_json
 
 if TYPE_CHECKING:
     from py_image_dedup.pipeline.lookup import Answer
@@ -24,8 +25,9 @@ Examples:
 @click.command(name="known", epilog=_EXAMPLES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE ...", type=click.Path(exists=True, path_type=Path))
 @match_options
+@FORMAT
 @pass_invocation
-def known_command(invocation: Invocation, /, files: tuple[Path, ...], **options: Any) -> int:
+def known_command(invocation: Invocation, /, files: tuple[Path, ...], output_format: str, **options: Any) -> int:
     """Show whether pictures are in the index already.
 
     Each FILE is read and compared with the other files in the index; nothing is changed. The exit code is 0 if all
@@ -34,8 +36,10 @@ def known_command(invocation: Invocation, /, files: tuple[Path, ...], **options:
     """
     from py_image_dedup.media.decoder import Decoder
     from py_image_dedup.pipeline.lookup import Lookup
+    from py_image_dedup.report.answers_json import known_fields
     from py_image_dedup.wiring import build_store, limits_of, matching_of
 
+    answers: list[dict[str, Any]] = []
     settings = invocation.settings(match_settings(options))
     all_known = True
     with build_store(settings) as store, Decoder(limits_of(settings)) as decoder, readers_may_leave():
@@ -45,8 +49,12 @@ def known_command(invocation: Invocation, /, files: tuple[Path, ...], **options:
         for file in files:
             answer = lookup.ask(file.absolute())
             all_known = all_known and answer.is_known
-            if not invocation.quiet:
+            if output_format == "json":
+                answers.append(known_fields(file, answer.matches, answer.problem, is_known=answer.is_known))
+            elif not invocation.quiet:
                 _print(file, answer)
+    if output_format == "json":
+        print_json({"files": answers})
     return ExitCode.DONE if all_known else ExitCode.FAILED
 
 

@@ -122,6 +122,17 @@ TARGET = click.option(
     help="Folder to move redundant files to, each with its path relative to its root.",
 )
 SUMMARY = click.option("--summary", is_flag=True, help="Print only the totals, without the groups.")
+PICTURES = click.option(
+    "--pictures/--no-pictures",
+    default=None,
+    help="Draw the first groups at a terminal (kitty, iTerm2, sixel, else half blocks).  [default: if the terminal "
+    "says that it can]",
+)
+PAGER = click.option(
+    "--pager/--no-pager",
+    default=True,
+    help="Show a report that is longer than the screen through the pager ($PAGER) at a terminal.  [default: --pager]",
+)
 YES = click.option("--yes", is_flag=True, help="Do not ask before files are removed.")
 
 

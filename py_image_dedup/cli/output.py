@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,10 +21,13 @@ from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from py_image_dedup.config import Settings
     from py_image_dedup.model.plan import Plan
     from py_image_dedup.progress.bars import ProgressBars
-    from py_image_dedup.report.terminal import WhyItStays
+    from py_image_dedup.report.terminal import Draw, WhyItStays
+    from py_image_dedup.report.terminal_pictures import GroupPictures
 
 RESULT_NAME = "result.json"
 """Name of the result file in the folder of a run."""
@@ -64,6 +69,19 @@ class Output:
     def is_text(self) -> bool:
         """Whether standard output is for people."""
         return self.format == "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a report may use at a terminal.
+
+    Attributes:
+        pictures: Whether the first groups are drawn; ``None`` if the terminal can show pictures or colours.
+        pager: Whether a report that is longer than the screen goes through the pager.
+    """
+
+    pictures: bool | None = None
+    pager: bool = True
 
 
 _TEXT = Output()
@@ -153,12 +171,20 @@ def emit_result(result: RunResult, output: Output, invocation: Invocation, print
     written = [_write(result, path, output) for path in output.reports]
     with readers_may_leave():
         if output.format == "json":
-            from py_image_dedup.report.result_json import as_json
+            from py_image_dedup.report.result_json import json_parts
 
-            write_bytes(as_json(result))
+            write_bytes(json_parts(result))
         elif not invocation.quiet:
             print_text()
     return all(written)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print the answer of a command for programs; see ``report.answers_json``."""
+    from py_image_dedup.report.answers_json import as_text
+
+    with readers_may_leave():
+        write_bytes([as_text(value)])
 
 
 def _write(result: RunResult, path: Path, output: Output = _TEXT) -> bool:
@@ -204,6 +230,7 @@ def print_result(
     groups: bool = True,
     summary: bool = False,
     quarantine_days: float | None = None,
+    screen: Screen | None = None,
 ) -> None:
     """Print a result for people.
 
@@ -214,14 +241,76 @@ def print_result(
         groups: Whether to print the groups; false if they were printed before.
         summary: Whether to print only the totals.
         quarantine_days: The age at which quarantined files are deleted, in days.
+        screen: Whether pictures and a pager are used at a terminal.
     """
     from py_image_dedup.report.terminal import TerminalReport
 
-    report = TerminalReport(make_console(invocation.color), why_it_stays, quarantine_days=quarantine_days)
+    console = make_console(invocation.color)
     if summary:
-        report.print_totals(result)
-    else:
-        report.print(result, groups=groups)
+        TerminalReport(console, quarantine_days=quarantine_days).print_totals(result)
+        return
+    screen = screen or Screen()
+
+    def report(to: Console, draw: Draw | None = None) -> None:
+        TerminalReport(to, why_it_stays, quarantine_days=quarantine_days, draw=draw).print(result, groups=groups)
+
+    with _pictures(result if groups else None, console, screen) as pictures:
+        if screen.pager and console.is_terminal and sys.stdout.isatty() and has_pager():
+            text = _as_text(console, report)
+            if text.count("\n") >= console.height:
+                # A pager passes on colours, and no pictures of other kinds.
+                draw = pictures if pictures is not None and pictures.is_text else None
+                click.echo_via_pager(text if draw is None else _as_text(console, lambda to: report(to, draw.draw)))
+                return
+        report(console, None if pictures is None else pictures.draw)
+
+
+def has_pager() -> bool:
+    """Return whether long output goes through a pager; ``PAGER=cat`` or an empty one means that it does not."""
+    return os.environ.get("PAGER", "less").strip() not in {"", "cat"} and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _as_text(like: Console, report: Callable[[Console], None]) -> str:
+    """Return what a report prints, with the width and the colours of a console."""
+    from rich.console import Console
+
+    text = io.StringIO()
+    report(
+        Console(
+            file=text,
+            width=like.width,
+            force_terminal=True,
+            no_color=like.no_color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+    )
+    return text.getvalue()
+
+
+@contextmanager
+def _pictures(result: RunResult | None, console: Console, screen: Screen) -> Iterator[GroupPictures | None]:
+    """Yield what draws groups; ``None`` without a terminal that can show pictures, or without groups."""
+    shows = screen.pictures is not False and sys.stdout.isatty() and console.is_terminal
+    if not shows or result is None or not result.groups or os.environ.get("TERM", "dumb") == "dumb":
+        yield None
+        return
+    from py_image_dedup.report.terminal_pictures import (
+        GroupPictures,
+        Protocol,
+        ask_terminal,
+        can_show_colours,
+        protocol_of,
+    )
+
+    protocol = protocol_of(os.environ, ask_terminal)
+    coloured = can_show_colours(os.environ) and not console.no_color
+    if protocol is Protocol.BLOCKS and not screen.pictures and not coloured:
+        yield None
+        return
+    with GroupPictures(protocol, console.width) as pictures:
+        yield pictures
 
 
 def should_confirm(*, yes: bool) -> bool:

@@ -14,13 +14,14 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import FOLDER, YES
+from py_image_dedup.cli.options import FOLDER, FORMAT, YES
 from py_image_dedup.cli.output import (
     Output,
     Session,
     ask,
     emit_result,
     exit_code,
+    print_json,
     print_result,
     progress_session,
     save_result,
@@ -49,8 +50,9 @@ def quarantine_command() -> None:
 
 @quarantine_command.command(name="list")
 @_ROOTS
+@FORMAT
 @pass_invocation
-def list_command(invocation: Invocation, /, roots: tuple[Path, ...]) -> None:
+def list_command(invocation: Invocation, /, roots: tuple[Path, ...], output_format: str) -> None:
     """List the files in quarantine: where each was, since when, and its size.
 
     Without ROOTs the folders of the configuration and of all earlier runs are searched.
@@ -58,6 +60,11 @@ def list_command(invocation: Invocation, /, roots: tuple[Path, ...]) -> None:
     from py_image_dedup.report.text import count_words, readable, size_words
 
     files = _waiting(invocation.settings(), roots)
+    if output_format == "json":
+        from py_image_dedup.report.answers_json import quarantined_fields
+
+        print_json({"files": [quarantined_fields(one) for one in files]})
+        return
     with readers_may_leave():
         for one in files:
             since = "no record" if one.since is None else one.since.astimezone().strftime("%Y-%m-%d")
@@ -131,10 +138,18 @@ def _find(path: Path, known: Sequence[InQuarantine]) -> InQuarantine:
     help="Delete only files that have been there for more days than this.  [default: 0]",
 )
 @click.option("--dry-run", "-dr", is_flag=True, help="Show what would be deleted.")
+@FORMAT
 @YES
 @pass_invocation
 def purge_command(
-    invocation: Invocation, /, roots: tuple[Path, ...], older_than: float, *, dry_run: bool, yes: bool
+    invocation: Invocation,
+    /,
+    roots: tuple[Path, ...],
+    older_than: float,
+    output_format: str,
+    *,
+    dry_run: bool,
+    yes: bool,
 ) -> int:
     """Permanently delete files from the quarantine.
 
@@ -143,20 +158,21 @@ def purge_command(
     command shows what it will do and asks once; without a terminal it needs --yes.
     """
     settings = invocation.settings()
+    output = Output(output_format)
     asks = not dry_run and should_confirm(yes=yes)
     expiry = _expiry(settings, roots, timedelta(days=older_than))
     preview = _result(expiry, dry_run=True)
     if not expiry.plan.actions:
-        emit_result(preview, Output(), invocation, lambda: print_result(invocation, preview))
+        emit_result(preview, output, invocation, lambda: print_result(invocation, preview))
         invocation.say("Nothing was deleted.")
         return ExitCode.DONE
     with progress_session(invocation) as session:
-        if asks and not ask(session, expiry.plan, preview):
+        if asks and not ask(session, expiry.plan, preview, output=output):
             invocation.say("Nothing was deleted.")
             return ExitCode.DONE
         result = preview if dry_run else _delete(expiry, settings, session)
     saved = dry_run or save_result(result, settings)
-    emitted = emit_result(result, Output(), invocation, lambda: print_result(invocation, result, groups=not asks))
+    emitted = emit_result(result, output, invocation, lambda: print_result(invocation, result, groups=not asks))
     return exit_code(result, session, written=saved and emitted)
 
 

@@ -14,7 +14,8 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.output import Session, progress_session
+from py_image_dedup.cli.options import FORMAT
+from py_image_dedup.cli.output import Session, print_json, progress_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 
 @click.group(name="runs", invoke_without_command=True)
+@FORMAT
 @click.pass_context
-def runs_command(ctx: click.Context, /) -> None:
+def runs_command(ctx: click.Context, /, output_format: str) -> None:
     """List the runs and what they did, the oldest first.
 
     Other commands take the name of a run: runs show, undo and verify. The folder runs/NAME in the state directory has
@@ -35,14 +37,19 @@ def runs_command(ctx: click.Context, /) -> None:
     if ctx.invoked_subcommand is None:
         invocation = ctx.find_object(Invocation)
         if invocation is not None:
-            _list(invocation)
+            _list(invocation, output_format)
 
 
-def _list(invocation: Invocation) -> None:
+def _list(invocation: Invocation, output_format: str) -> None:
     from py_image_dedup.removal.runs import list_runs
     from py_image_dedup.report.text import readable
 
     runs = list_runs(invocation.settings().state_directory)
+    if output_format == "json":
+        from py_image_dedup.report.answers_json import run_fields
+
+        print_json({"runs": [run_fields(run) for run in runs]})
+        return
     if not runs:
         invocation.say("There are no runs yet.")
     with readers_may_leave():
@@ -75,8 +82,9 @@ def run_text(run: RunSummary) -> str:
 
 @runs_command.command(name="show")
 @click.argument("run", metavar="RUN")
+@FORMAT
 @pass_invocation
-def show_command(invocation: Invocation, /, run: str) -> None:
+def show_command(invocation: Invocation, /, run: str, output_format: str) -> None:
     """Show what a run did, file by file.
 
     Each file is listed with what was done with it, where it is now, and the keeper that it was removed for. Of a dry
@@ -92,6 +100,13 @@ def show_command(invocation: Invocation, /, run: str) -> None:
     plan_path = chosen.directory / PLAN_NAME
     begun = {entry.action.number for entry in history.entries.values()}
     planned = load_plan(plan_path).actions if plan_path.exists() else ()
+    if output_format == "json":
+        from py_image_dedup.report.answers_json import entry_fields, path_fields, run_fields
+
+        files = [entry_fields(entry) for _, entry in sorted(history.entries.items())]
+        waiting = [path_fields(action.source.path) for action in planned if action.number not in begun]
+        print_json({**run_fields(chosen), "files": files, "not_begun": waiting})
+        return
     with readers_may_leave():
         when = chosen.when.astimezone().strftime("%Y-%m-%d %H:%M")
         click.echo(f"{readable(chosen.run)}  {when}  {run_text(chosen)}")
@@ -172,8 +187,9 @@ def verify_run_of(invocation: Invocation, run: str) -> int:
 @click.command(name="undo")
 @click.argument("targets", nargs=-1, metavar="[RUN] [FILE ...]")
 @click.option("--dry-run", "-dr", is_flag=True, help="Show what would be restored.")
+@FORMAT
 @pass_invocation
-def undo_command(invocation: Invocation, /, targets: tuple[str, ...], *, dry_run: bool) -> int:
+def undo_command(invocation: Invocation, /, targets: tuple[str, ...], output_format: str, *, dry_run: bool) -> int:
     """Restore what a run removed.
 
     Without arguments that is the last run that removed anything; the command runs lists them. FILEs are paths that
@@ -185,22 +201,34 @@ def undo_command(invocation: Invocation, /, targets: tuple[str, ...], *, dry_run
 
     settings = invocation.settings()
     chosen = _choose(list_runs(settings.state_directory), targets)
+    restored: list[tuple[RunSummary, Sequence[Outcome]]] = []
+
+    def take(run: RunSummary, outcomes: Sequence[Outcome]) -> None:
+        restored.append((run, outcomes))
+        if output_format == "text" and not invocation.quiet:
+            with readers_may_leave():
+                print_restored(run.run, outcomes)
+
+    stopped: int | None = None
     if not chosen:
         invocation.say("Nothing to undo.")
-        return ExitCode.DONE
-    failed = False
-    if dry_run:
+    elif dry_run:
         for each in chosen:
-            outcomes = _preview(each)
-            failed |= _print(each.run, outcomes, invocation)
-        return ExitCode.INCOMPLETE if failed else ExitCode.DONE
-    with RunLock(settings.state_directory), progress_session(invocation, "Restoring") as session:
-        for each in chosen:
-            if not session.interrupt():
-                failed |= _print(each.run, _undo(each, session), invocation)
-    if session.interrupt():
+            take(each.run, _preview(each))
+    else:
+        with RunLock(settings.state_directory), progress_session(invocation, "Restoring") as session:
+            for each in chosen:
+                if not session.interrupt():
+                    take(each.run, _undo(each, session))
+        stopped = session.interrupt.exit_code if session.interrupt() else None
+    if output_format == "json":
+        from py_image_dedup.report.answers_json import undone
+
+        print_json(undone((run.run, outcomes) for run, outcomes in restored))
+    if stopped is not None:
         invocation.say("Stopped. Run the same command to continue.")
-        return session.interrupt.exit_code
+        return stopped
+    failed = any(outcome.status == "failed" for _, outcomes in restored for outcome in outcomes)
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
 
 
@@ -306,14 +334,6 @@ def _undo(chosen: _Choice, session: Session) -> tuple[Outcome, ...]:
     outcomes = undo(chosen.run.directory, only=chosen.only, observer=session.observer, should_stop=session.interrupt)
     session.observer(PhaseFinished(PhaseSummary(Phase.REMOVE, 0.0)))
     return outcomes
-
-
-def _print(run: RunSummary, outcomes: Sequence[Outcome], invocation: Invocation) -> bool:
-    """Print what an undo did or would do; return whether something could not be restored."""
-    if not invocation.quiet:
-        with readers_may_leave():
-            print_restored(run.run, outcomes)
-    return any(outcome.status == "failed" for outcome in outcomes)
 
 
 def print_restored(run: str, outcomes: Sequence[Outcome]) -> None:

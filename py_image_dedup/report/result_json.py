@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +23,14 @@ from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.removal.serialization import (
     FormatError,
+    Record,
     decode_path,
     encode_path,
     from_json,
     quarantined_record,
     to_json,
 )
+from py_image_dedup.report.output_file import replacing
 from py_image_dedup.report.result_records import (
     AnalysedFileRecord,
     EntryRecord,
@@ -162,10 +164,32 @@ def _paths(paths: tuple[Path, ...]) -> tuple[tuple[str, ...], tuple[bytes, ...] 
     return tuple(text for text, _ in encoded), UNSET if exact else tuple(os.fsencode(path) for path in paths)
 
 
-def result_record(result: RunResult) -> ResultRecord:
-    """Return the record of a result."""
+def _lists(result: RunResult) -> dict[str, Iterator[Record]]:
+    """Return the long lists of a result by field, each record made when it is needed."""
     outcomes = outcomes_by_source(result)
-    grouped = {each.entry.stat.path for group in result.groups for each in group.redundant}
+    return {
+        "groups": (_group(group, outcomes) for group in result.groups),
+        "reported": (
+            ReportedRecord(left=_entry(match.left), right=_entry(match.right), **_match_fields(match))
+            for match in result.reported
+        ),
+        "other_outcomes": map(_other_outcome, _ungrouped(result, outcomes)),
+        "failures": map(_failure, result.failures),
+        "kept_in_quarantine": map(_kept, result.kept_in_quarantine),
+    }
+
+
+def _ungrouped(result: RunResult, outcomes: Mapping[Path, Outcome]) -> Iterator[Outcome]:
+    """Yield the outcomes whose files are in no group."""
+    left = dict(outcomes)
+    if left:
+        for group in result.groups:
+            for each in group.redundant:
+                left.pop(each.entry.stat.path, None)
+    yield from left.values()
+
+
+def _record(result: RunResult, lists: Mapping[str, Any]) -> ResultRecord:
     roots, roots_bytes = _paths(result.roots)
     pruned, pruned_bytes = _paths(result.pruned_folders)
     return ResultRecord(
@@ -180,14 +204,7 @@ def result_record(result: RunResult) -> ResultRecord:
         across_scopes=result.across_scopes,
         interrupted=result.interrupted,
         error=result.error,
-        groups=tuple(_group(group, outcomes) for group in result.groups),
-        reported=tuple(
-            ReportedRecord(left=_entry(match.left), right=_entry(match.right), **_match_fields(match))
-            for match in result.reported
-        ),
-        other_outcomes=tuple(_other_outcome(each) for path, each in outcomes.items() if path not in grouped),
-        failures=tuple(_failure(failure) for failure in result.failures),
-        kept_in_quarantine=tuple(_kept(each) for each in result.kept_in_quarantine),
+        **lists,
         pruned_folders=pruned,
         pruned_folders_bytes=pruned_bytes,
         totals=msgspec.convert(totals_of(result), TotalsRecord, from_attributes=True),
@@ -195,27 +212,51 @@ def result_record(result: RunResult) -> ResultRecord:
     )
 
 
+def result_record(result: RunResult) -> ResultRecord:
+    """Return the record of a result."""
+    return _record(result, {name: tuple(records) for name, records in _lists(result).items()})
+
+
 def as_dict(result: RunResult) -> dict[str, Any]:
     """Return a result as a dictionary in the format."""
     return to_json(result_record(result))
 
 
+def json_parts(result: RunResult) -> Iterator[str]:
+    """Yield a result as JSON text in parts; together they end with a line break.
+
+    A list has one item per line: indenting everything takes much longer. Only one item is in memory at a time, so the
+    text of a large result costs no memory.
+    """
+    lists = _lists(result)
+    start = "{\n"
+    for key, value in to_json(_record(result, dict.fromkeys(lists, ()))).items():
+        yield f"{start} {_compact(key)}: "
+        if key in lists:
+            yield from _item_per_line(lists[key])
+        else:
+            yield _compact(value)
+        start = ",\n"
+    yield "\n}\n"
+
+
+def _item_per_line(records: Iterator[Record]) -> Iterator[str]:
+    start = "[\n  "
+    for record in records:
+        yield start + _compact(to_json(record))
+        start = ",\n  "
+    yield "[]" if start.startswith("[") else "\n ]"
+
+
 def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _lines(value: Any) -> str:
-    """Return a list with one item per line, and other values on one line; indenting everything takes much longer."""
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join("  " + _compact(each) for each in value) + "\n ]"
-    return _compact(value)
+    text = json.dumps(value, ensure_ascii=False)
+    # A message may quote a name that is not UTF-8.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def as_json(result: RunResult) -> str:
     """Return a result as JSON text that ends with a line break."""
-    text = "{\n" + ",\n".join(f" {_compact(key)}: {_lines(value)}" for key, value in as_dict(result).items()) + "\n}\n"
-    # A message may quote a name that is not UTF-8.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(json_parts(result))
 
 
 def write_result(result: RunResult, path: Path) -> None:
@@ -224,16 +265,8 @@ def write_result(result: RunResult, path: Path) -> None:
     Raises:
         OSError: The folder does not exist, is full or is not writable.
     """
-    text = as_json(result)
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")  # a pipe or a terminal
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as stream:
+        stream.writelines(json_parts(result))
 
 
 _UNKNOWN = Versions(media=0, signature=0)

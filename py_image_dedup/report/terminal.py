@@ -36,6 +36,9 @@ _SCOPES = {
 }
 """Descriptions of the scopes that leave pairs out."""
 
+Draw = Callable[[RankedGroup], str]
+"""Returns the pictures of a group as text for a terminal; empty for no pictures."""
+
 WhyItStays = Callable[[RankedGroup, Redundant], str | None]
 """Returns why a redundant file is not removed, or ``None`` if it is."""
 
@@ -134,15 +137,22 @@ class TerminalReport:
         console: The destination.
         why_it_stays: Returns why a redundant file is not removed.
         quarantine_days: The age at which quarantined files are deleted, in days, for the line that reports it.
+        draw: Returns the pictures of a group as text for the terminal; empty for no pictures.
     """
 
     def __init__(
-        self, console: Console, why_it_stays: WhyItStays | None = None, *, quarantine_days: float | None = None
+        self,
+        console: Console,
+        why_it_stays: WhyItStays | None = None,
+        *,
+        quarantine_days: float | None = None,
+        draw: Draw | None = None,
     ) -> None:
         self._console = console
         self._lines: list[Text] = []
         self._why_it_stays = why_it_stays
         self._quarantine_days = quarantine_days
+        self._draw = draw
         self._folder: Path | None = None
 
     def print(self, result: RunResult, *, groups: bool = True) -> None:
@@ -212,6 +222,10 @@ class TerminalReport:
         self, number: int, of: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], *, dry_run: bool
     ) -> None:
         self._line(f"Group {number:,} of {of:,}", "bold")
+        pictures = self._draw(group) if self._draw is not None else ""
+        if pictures:
+            self._flush()
+            self._console.file.write(pictures)
         first = group.redundant[0].reason
         self._file("keep" if dry_run else "kept", group.keeper.stat.path, "green")
         self._detail(entry_words(group.keeper))

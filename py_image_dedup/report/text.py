@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from py_image_dedup.model.match import Redundant
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
@@ -112,21 +111,20 @@ def outcomes_by_source(result: RunResult) -> dict[Path, Outcome]:
     return {outcome.action.source.path: outcome for outcome in result.outcomes}
 
 
-def redundant_files(result: RunResult) -> list[Redundant]:
-    """Return the redundant files of all groups of a run."""
-    return [each for group in result.groups for each in group.redundant]
-
-
 def totals_of(result: RunResult) -> Totals:
     """Return the totals of a run."""
-    redundant = redundant_files(result)
+    classes: Counter[str] = Counter()
+    size = 0
+    for group in result.groups:  # one after another: a list of all redundant files costs memory
+        classes.update(each.match.match_class.value for each in group.redundant)
+        size += sum(each.entry.stat.size for each in group.redundant)
     return Totals(
         files=result.files,
         groups=len(result.groups),
-        redundant=len(redundant),
-        bytes_redundant=sum(each.entry.stat.size for each in redundant),
+        redundant=classes.total(),
+        bytes_redundant=size,
         bytes_reclaimable=sum(each.action.source.size for each in result.outcomes if each.status in _REMOVABLE),
-        classes=Counter(each.match.match_class.value for each in redundant),
+        classes=classes,
         outcomes=Counter(each.status.value for each in result.outcomes),
         failures=Counter(each.reason.value for each in result.failures),
         seconds=sum(each.seconds for each in result.phases),

@@ -71,7 +71,7 @@ def terminal(program: Program, *arguments: str, **changes: str) -> Iterator[Term
     process = subprocess.Popen(
         [sys.executable, "-c", TAKE_TERMINAL, *program.command(*arguments)],
         cwd=program.home,
-        env=environment(program.home, {"TERM": "xterm", "COLUMNS": "100", **changes}),
+        env=environment(program.home, {"TERM": "xterm", "COLUMNS": "100", "PAGER": "cat", **changes}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -107,6 +107,35 @@ def test_a_real_run_shows_the_groups_and_asks_once(program: Program, library: Pa
     assert text.count("Group 1 of 1") == 1
     assert "Removed       2 files" in text
     assert "copies/beach copy.jpg" not in contents(library)
+
+
+def test_a_terminal_that_shows_sixels_gets_pictures_of_the_first_groups(program: Program, library: Path) -> None:
+    with terminal(program, "deduplicate", "Pictures") as at:
+        at.wait_for(r"\x1b\[c")
+        at.press("\x1b[?62;4;22c")
+        assert at.end() == 0
+    assert at.text.count("\x1bP0;1q") == 1
+    assert plain(at.text).index("Group 1 of 1") < at.text.index("\x1bP0;1q")
+    assert "62;4;22c" not in at.text  # the answer of the terminal is not shown
+
+
+def test_a_long_report_goes_through_the_pager_with_pictures_in_half_blocks(program: Program, library: Path) -> None:
+    pager = program.home / "pager"
+    pager.write_text("#!/bin/sh\nprintf 'PAGED\\n'\ncat\n")
+    pager.chmod(0o755)
+    for number in range(8):
+        (library / f"broken {number}.jpg").write_bytes(b"no picture %d" % number)
+    given = {"PAGER": str(pager), "LINES": "12", "COLORTERM": "truecolor", "KITTY_WINDOW_ID": "", "TMUX": "1"}
+    with terminal(program, "--color", "deduplicate", "Pictures", **given) as at:
+        assert at.end() == 0
+    before, after = at.text.split("PAGED\n")
+    assert "Group 1 of 1" not in plain(before)
+    assert plain(after).count("Group 1 of 1") == 1
+    assert after.count("\u2580") > 200
+    with terminal(program, "deduplicate", "Pictures", "--no-pager", "--no-pictures", **given) as at:
+        assert at.end() == 0
+    assert "PAGED" not in at.text
+    assert "\u2580" not in at.text
 
 
 def test_no_or_enter_or_ctrl_c_at_the_question_change_nothing(program: Program, library: Path) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,17 @@ import pytest
 from py_image_dedup.model.inspection import Inspection, Original, Outcome, Region, RegionKind, Side
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.report.result_json import ResultFileError, as_dict, as_json, from_dict, load_result, write_result
-from tests.report.results import IDENTICAL, PARTIAL, ROOT, TURNED, entry, result
+from py_image_dedup.report import result_json
+from py_image_dedup.report.result_json import (
+    ResultFileError,
+    as_dict,
+    as_json,
+    from_dict,
+    json_parts,
+    load_result,
+    write_result,
+)
+from tests.report.results import GROUP, IDENTICAL, PARTIAL, ROOT, TURNED, entry, result
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
 
@@ -117,11 +128,11 @@ def test_a_failed_write_leaves_the_older_file(tmp_path: Path, monkeypatch: pytes
     write_result(result(), file)
     before = file.read_bytes()
 
-    def full(self: Path, *_: object, **__: object) -> int:
-        self.touch()
+    def full(written: RunResult) -> Iterator[str]:
+        yield from islice(json_parts(written), 5)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(result_json, "json_parts", full)
     with pytest.raises(OSError, match="No space left"):
         write_result(result(DONE, DONE), file)
     assert file.read_bytes() == before
@@ -178,3 +189,15 @@ def test_a_file_that_is_no_result_is_refused_with_its_name(tmp_path: Path, text:
     with pytest.raises(ResultFileError, match=cause) as caught:
         load_result(file)
     assert "x.json" in str(caught.value)
+
+
+def test_the_text_of_a_large_result_is_never_in_memory() -> None:
+    large = replace(result(), groups=(GROUP,) * 3000)
+    tracemalloc.start()
+    try:
+        size = sum(map(len, json_parts(large)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size > 8_000_000
+    assert peak < 500_000
