@@ -12,20 +12,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from py_image_dedup.api import Deduplicator, FindOptions, Options, SqliteStore, find_duplicates
+    from py_image_dedup.api import (
+        Deduplicator,
+        Duplicates,
+        FindOptions,
+        Index,
+        Options,
+        Pair,
+        SearchError,
+        SqliteStore,
+        compare,
+        find_duplicates,
+    )
     from py_image_dedup.model.file import Root
+    from py_image_dedup.model.match import MatchClass, Verdict
     from py_image_dedup.model.result import RunResult
 
-__all__ = ["Deduplicator", "FindOptions", "Options", "Root", "RunResult", "SqliteStore", "find_duplicates"]
+__all__ = [
+    "Deduplicator",
+    "Duplicates",
+    "FindOptions",
+    "Index",
+    "MatchClass",
+    "Options",
+    "Pair",
+    "Root",
+    "RunResult",
+    "SearchError",
+    "SqliteStore",
+    "Verdict",
+    "compare",
+    "find_duplicates",
+]
 
 _MODULES = {
-    "Deduplicator": "py_image_dedup.api",
-    "FindOptions": "py_image_dedup.api",
-    "Options": "py_image_dedup.api",
+    **dict.fromkeys(__all__, "py_image_dedup.api"),
+    "MatchClass": "py_image_dedup.model.match",
     "Root": "py_image_dedup.model.file",
     "RunResult": "py_image_dedup.model.result",
-    "SqliteStore": "py_image_dedup.api",
-    "find_duplicates": "py_image_dedup.api",
+    "Verdict": "py_image_dedup.model.match",
 }
 
 

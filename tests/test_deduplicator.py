@@ -624,11 +624,11 @@ def test_a_plan_is_not_applied_where_the_keeper_lacks_something(library: Library
     image = Image.open(kept).convert("RGB")
     ImageDraw.Draw(image).rectangle((40, 40, 70, 60), fill="black")
     image.save(shown)
-    planned = library.run(options=replace(library.options(), inspect=False))
+    planned = library.run(options=replace(library.options(max_distance=0.35), inspect=False))
     plan = load_plan(library.state / "runs" / planned.run / "plan.json")
     assert len(plan.actions) == 1
     with SqliteStore(library.state / "index.sqlite3") as store:
-        applied = Deduplicator(store, library.options()).apply(plan)
+        applied = Deduplicator(store, library.options(max_distance=0.35)).apply(plan)
     (outcome,) = applied.outcomes
     assert outcome.status is OutcomeStatus.SKIPPED
     assert outcome.message

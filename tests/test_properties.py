@@ -105,6 +105,10 @@ def matching(one: IndexEntry, other: IndexEntry, options: FindOptions) -> MatchC
     gap = options.max_file_modification_time_diff
     if key(one.stat.raw_path) != key(other.stat.raw_path):
         return None
+    if options.scope is Scope.AGAINST:
+        one_side, other_side = (Ownership(ROOTS).is_protected(file.stat.raw_path) for file in (one, other))
+        if one_side == other_side:
+            return None
     if gap is not None and abs(one.stat.mtime_ns - other.stat.mtime_ns) > gap * 1e9:
         return None
     if one.digest == other.digest:
@@ -113,7 +117,7 @@ def matching(one: IndexEntry, other: IndexEntry, options: FindOptions) -> MatchC
         return None
     left, right = (np.frombuffer(file.signature.values, dtype=np.int8) for file in (one, other) if file.signature)
     nearest = min(distance(orient_signature(left, orientation), right) for orientation in ORIENTATIONS)
-    return MatchClass.SIMILAR if nearest <= options.max_distance else None
+    return MatchClass.SIMILAR if nearest <= options.max_distance > 0 else None
 
 
 def removed(result: Ranked) -> list[IndexEntry]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from py_image_dedup.config.problem import ConfigError, Problem
-from py_image_dedup.config.settings import SHORTEST_PASSWORD, ReviewSettings, Settings
+from py_image_dedup.config.settings import SHORTEST_PASSWORD, ReviewSettings, Settings, deprecated_rules
 from py_image_dedup.config.sources import OPTIONS, ConfigFile, Configuration, KeyPath, sources_of
 
 
@@ -64,14 +64,47 @@ def load(
     for path, option in OPTIONS.items():
         if option.replaced_by and configuration.given(path):
             warnings.append(f"{'.'.join(path)} is deprecated; use {option.replaced_by}")
+    warnings += _deprecated_rules(configuration)
     origins = {path: source.place(path) for path in OPTIONS if (source := configuration.source_of(path)) is not None}
     if not configuration.given(("analysis", "scope")) and settings.analysis.across_dirs:
         settings = replace(settings, analysis=replace(settings.analysis, scope="all"))
         origins["analysis", "scope"] = f"analysis.across_dirs, {origins['analysis', 'across_dirs']}"
+    if _matches_as_in_version_2(configuration):
+        settings = replace(settings, deduplication=replace(settings.deduplication, matching="distance"))
+        origins["deduplication", "matching"] = f"elasticsearch.max_distance, {origins['deduplication', 'max_distance']}"
+        warnings = [_explained(warning) for warning in warnings]
     if problems:
         raise ConfigError(problems, warnings, settings)
     found = next(source.file for source in sources if isinstance(source, ConfigFile))
     return Loaded(settings, found, tuple(warnings), origins)
+
+
+_OLD_BOUND = "elasticsearch.max_distance is the old name of"
+
+
+def _matches_as_in_version_2(configuration: Configuration) -> bool:
+    """Return whether the user set the distance of version 2 and nothing else about matching: then it alone decides."""
+    source = configuration.source_of(("deduplication", "max_distance"))
+    if source is None or ("deduplication", "max_distance") not in source.by_old_names:
+        return False
+    return not any(configuration.given(("deduplication", name)) for name in ("matching", "similarity"))
+
+
+def _explained(warning: str) -> str:
+    if not warning.startswith(_OLD_BOUND):
+        return warning
+    return f"{warning}; pictures match by distance alone, as in version 2, unless deduplication.matching is set"
+
+
+def _deprecated_rules(configuration: Configuration) -> list[str]:
+    """Return remarks about rules of version 2, one line for all of them."""
+    path = ("deduplication", "prioritization_rules")
+    source = configuration.source_of(path)
+    entry = configuration.entry(path)
+    if source is None or entry.value is None:
+        return []
+    remarks = list(dict.fromkeys(deprecated_rules(source.get(entry))))
+    return [f"prioritization_rules: {'; '.join(remarks)}"] if remarks else []
 
 
 def _settings(configuration: Configuration) -> Settings:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -47,6 +47,7 @@ from py_image_dedup.model.match import REMOVABLE_CLASSES, MatchClass
 from py_image_dedup.ranking.rules import (
     DEFAULT_IDENTICAL_RULES,
     DEFAULT_RULES,
+    RULES_WITHOUT_EFFECT,
     RuleSpec,
     parse_identical_rules,
     parse_rule,
@@ -57,7 +58,8 @@ from py_image_dedup.removal.plan import QUARANTINE_DAYS, ActionChoice, RemovalOp
 def _plain(item: Any) -> Any:
     """Return a rule in one of two forms: its name, or its name with its arguments.
 
-    Older configurations write ``{"name": "more-exif-data"}``, in an environment variable as text.
+    Version 2 wrote ``{"name": "more-exif-data"}``, in an environment variable as text. Its two rules about copies in
+    file names did the opposite of what their names said; written in its way, they keep their effect.
     """
     if isinstance(item, str) and item.lstrip().startswith("{"):
         try:
@@ -68,14 +70,45 @@ def _plain(item: Any) -> Any:
         return str(item)
     # YAML's own classes print badly; the settings hold plain values.
     plain = {str(key): value if isinstance(value, str) else list(value or ()) for key, value in item.items()}
-    return plain["name"] if plain.keys() == {"name"} else plain
+    if plain.keys() != {"name"}:
+        return plain
+    return _OPPOSITE.get(str(plain["name"]), plain["name"])
+
+
+_OPPOSITE = {
+    "contains-copy-in-file-name": "doesnt-contain-copy-in-file-name",
+    "doesnt-contain-copy-in-file-name": "contains-copy-in-file-name",
+}
+"""What the rules of version 2 about copies in file names did, in the words of today."""
+
+
+def deprecated_rules(value: Any) -> Iterator[str]:
+    """Yield a remark about each rule of a list, as it is written, that has no effect or another one than its name says.
+
+    Args:
+        value: A valid value of ``prioritization_rules``.
+    """
+    for item in _items(value):
+        plain = _plain(item)
+        if not isinstance(plain, str):
+            continue
+        if plain in RULES_WITHOUT_EFFECT:
+            yield f"{plain} has no effect, as in version 2; use {RULES_WITHOUT_EFFECT[plain]}"
+        elif plain in _OPPOSITE and plain != item:
+            yield f"{_OPPOSITE[plain]} has the effect that it had in version 2; its name is now {plain}"
+
+
+def _items(value: Any) -> Any:
+    """Return the rules of a list, or of text as environment variables have it."""
+    if not isinstance(value, str):
+        return value
+    # Commas also separate the arguments of a rule; with arguments, rules are separated by semicolons.
+    parts = value.split(";" if ";" in value else ",")
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _read(value: Any, check: Callable[[RuleSpec], object] = parse_rule) -> tuple[RuleSpec, ...]:
-    if isinstance(value, str):
-        # Commas also separate the arguments of a rule; with arguments, rules are separated by semicolons.
-        parts = value.split(";" if ";" in value else ",")
-        value = [part.strip() for part in parts if part.strip()]
+    value = _items(value)
     if not isinstance(value, list | tuple):
         raise ValueError("a list of rules is needed")  # noqa: TRY004 - one kind of error for every wrong value
     found, causes = [], []

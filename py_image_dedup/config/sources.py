@@ -108,8 +108,13 @@ class Configuration(ConfigBase):  # type: ignore[misc]
 
     def source_of(self, path: KeyPath) -> DataSource | None:
         """Return the strongest source that sets an option, or ``None``."""
-        entry: Entry = self._config_entries["_".join((MAIN, *path))]
+        entry = self.entry(path)
         return next((source for source in self.data_sources if source.has(entry)), None)
+
+    def entry(self, path: KeyPath) -> Entry:
+        """Return an option with its value."""
+        found: Entry = self._config_entries["_".join((MAIN, *path))]
+        return found
 
     def given(self, path: KeyPath) -> bool:
         """Return whether any source sets an option."""
@@ -142,12 +147,14 @@ class _Checked(DataSource):  # type: ignore[misc]
     Attributes:
         problems: Errors found while loading.
         warnings: Remarks for the user; the values are used.
+        by_old_names: Options whose values are given by an old name.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
+        self.by_old_names: set[tuple[str, ...]] = set()
 
     def place(self, path: tuple[str, ...]) -> str:
         """Return where the value of an option is set."""
@@ -161,6 +168,8 @@ class _Checked(DataSource):  # type: ignore[misc]
         """Record a warning about an old name."""
         which = "is ignored: it is the old name of" if both else "is the old name of"
         self.warnings.append(f"{_dotted(old)} {which} {_dotted(new)} ({self.place(old)})")
+        if not both:
+            self.by_old_names.add(new)
 
 
 class ConfigFile(YamlSource, _Checked):  # type: ignore[misc]

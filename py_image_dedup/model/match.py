@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from pathlib import Path
 
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.photo import IndexEntry
@@ -231,6 +232,11 @@ class Redundant:
     def entry(self) -> IndexEntry:
         """The redundant file."""
         return self.match.right
+
+    @property
+    def path(self) -> Path:
+        """The path of the redundant file."""
+        return self.match.right.stat.path
 
 
 @dataclass(frozen=True, slots=True)

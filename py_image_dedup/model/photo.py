@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from py_image_dedup.model.failure import Failure
 from py_image_dedup.model.file import FileStat
@@ -102,6 +103,11 @@ class IndexEntry:
     failure: Failure | None = None
     words: bytes | None = None
     image_data_digest: bytes | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path of the file."""
+        return self.stat.path
 
     @property
     def describes_picture(self) -> bool:

@@ -212,6 +212,11 @@ INTERVAL = 10.0
 """Seconds between two lines."""
 
 
+def bars_on_stderr() -> ProgressBars:
+    """Return progress bars on standard error, for programs without a console of their own."""
+    return ProgressBars(Console(stderr=True))
+
+
 class ProgressLines:
     """An observer that writes a line about the phase every ten seconds; a short phase writes none. Thread-safe.
 

@@ -484,6 +484,14 @@ lengths of names and folders are counted in characters; markers of copies are kn
 ``ranking.copy_names``).
 """
 
+RULES_WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
+    {
+        "longer-path": "longer-folder-path and longer-file-name",
+        "shorter-path": "shorter-folder-path and shorter-file-name",
+    }
+)
+"""Rules that version 2 documented and ignored, with the rules to use instead."""
+
 RULE_NAMES: tuple[str, ...] = (*RULES, *PARAMETRIC_RULES)
 """Every name, those of rules with arguments included."""
 
@@ -503,11 +511,11 @@ def parse_rule(spec: RuleSpec) -> Rule:
         if not arguments:
             raise ValueError(f"the rule {name} needs arguments: {PARAMETRIC_RULES[name].example}")
         return PARAMETRIC_RULES[name].make(name, arguments)
-    if name not in RULES:
+    if name not in RULES and name not in RULES_WITHOUT_EFFECT:
         raise ValueError(_unknown(name))
     if arguments:
         raise ValueError(f"the rule {name} takes no arguments")
-    return RULES[name]
+    return RULES[name] if name in RULES else plain(name, lambda _: 0, lambda _: "", "")
 
 
 SAME_FOLDER_ORDER = plain(FOLDER_ORDER, lambda _: 0, lambda _: "", "")

@@ -362,3 +362,100 @@ def test_a_class_with_a_plus_is_added_to_the_default(elsewhere: Path, value: str
 def test_classes_with_and_without_a_plus_do_not_mix(elsewhere: Path) -> None:
     (problem,) = problems(elsewhere, "py_image_dedup: {deduplication: {remove: [identical, +partial]}}\n")
     assert "either all classes have a +" in problem
+
+
+VERSION_2 = """
+py_image_dedup:
+  analysis:
+    across_dirs: false
+    file_extensions: [.png, .jpg, .jpeg]
+    recursive: true
+    source_directories: [/home/myuser/pictures/]
+    exclusions: [".*/excluded/.*"]
+    threads: 1
+    use_exif_data: true
+  deduplication:
+    duplicates_target_directory: /home/myuser/pictures/duplicates/
+    max_file_modification_time_diff: 0:05:00
+    prioritization_rules:
+      - name: "more-exif-data"
+      - name: "less-exif-data"
+      - name: "bigger-file-size"
+      - name: "smaller-file-size"
+      - name: "newer-file-modification-date"
+      - name: "older-file-modification-date"
+      - name: "smaller-distance"
+      - name: "bigger-distance"
+      - name: "longer-path"
+      - name: "shorter-path"
+      - name: "contains-copy-in-file-name"
+      - name: "longer-file-name"
+      - name: "shorter-file-name"
+      - name: "longer-folder-path"
+      - name: "shorter-folder-path"
+      - name: "higher-score"
+      - name: "lower-score"
+  daemon:
+    timeout: 30s
+    file_observer: polling
+  dry_run: true
+  elasticsearch:
+    auto_create_index: true
+    host: 127.0.0.1
+    port: 9200
+    index: images
+    max_distance: 0.1
+  remove_empty_folders: false
+  stats:
+    enabled: true
+    port: 8000
+"""
+"""All keys and values of version 2's reference configuration, which its users copied."""
+
+
+def test_the_reference_configuration_of_version_2_loads_with_its_effects_and_a_line_for_each_old_name(
+    elsewhere: Path,
+) -> None:
+    loaded = read(elsewhere, VERSION_2)
+    settings = loaded.settings
+    assert settings.analysis.source_directories == (Path("/home/myuser/pictures"),)
+    assert settings.analysis.scope == "root"
+    assert settings.deduplication.max_file_modification_time_diff == timedelta(minutes=5)
+    assert (settings.deduplication.matching, settings.deduplication.max_distance) == ("distance", 0.1)
+    assert settings.daemon.processing_timeout == timedelta(seconds=30)
+    assert len(settings.deduplication.prioritization_rules) == 17
+    assert settings.deduplication.prioritization_rules[10] == "doesnt-contain-copy-in-file-name"
+    assert sorted(warning.split()[0] for warning in loaded.warnings) == [
+        "analysis.across_dirs",
+        "daemon.timeout",
+        "elasticsearch.max_distance",
+        "prioritization_rules:",
+    ]
+    rules = next(warning for warning in loaded.warnings if warning.startswith("prioritization_rules:"))
+    assert "longer-path has no effect, as in version 2; use longer-folder-path and longer-file-name" in rules
+    assert "contains-copy-in-file-name has the effect that it had in version 2" in rules
+
+
+def test_rules_that_version_2_ignored_have_no_effect_and_the_names_of_today_mean_what_they_say(elsewhere: Path) -> None:
+    text = "py_image_dedup: {deduplication: {prioritization_rules: [shorter-path, contains-copy-in-file-name]}}"
+    loaded = read(elsewhere, text)
+    assert loaded.settings.deduplication.prioritization_rules == ("shorter-path", "contains-copy-in-file-name")
+    (warning,) = loaded.warnings
+    assert warning.startswith("prioritization_rules: shorter-path has no effect, as in version 2; use shorter-folder-")
+    environment = {"PY_IMAGE_DEDUP_DEDUPLICATION_PRIORITIZATION_RULES": "longer-path,bigger-file-size"}
+    assert load(environment=environment).warnings[0].startswith("prioritization_rules: longer-path has no effect")
+
+
+def test_the_distance_of_version_2_decides_alone_unless_matching_is_set(elsewhere: Path) -> None:
+    old = {"PY_IMAGE_DEDUP_ELASTICSEARCH_MAX_DISTANCE": "0.2"}
+    loaded = load(environment=old)
+    assert (loaded.settings.deduplication.matching, loaded.settings.deduplication.max_distance) == ("distance", 0.2)
+    assert len(loaded.warnings) == 1
+    assert "pictures match by distance alone, as in version 2" in loaded.warnings[0]
+    verified = load(environment={**old, "PY_IMAGE_DEDUP_DEDUPLICATION_MATCHING": "verified"})
+    assert verified.settings.deduplication.matching == "verified"
+    assert "as in version 2" not in verified.warnings[0]
+    strict = load(environment=old, command_line={"deduplication.similarity": "strict"})
+    assert strict.settings.deduplication.matching is None
+    new = load(environment={"PY_IMAGE_DEDUP_DEDUPLICATION_MAX_DISTANCE": "0.2"})
+    assert new.settings.deduplication.matching is None

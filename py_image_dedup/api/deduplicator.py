@@ -1,52 +1,25 @@
-"""The Python API: duplicate search and removal for use from other programs.
-
-Example:
-    Find duplicates without changing anything:
-
-    >>> from py_image_dedup import find_duplicates
-    >>> result = find_duplicates(pictures)
-    >>> for group in result.groups:
-    ...     for redundant in group.redundant:
-    ...         print(redundant.entry.stat.path.name, redundant.match.match_class, group.keeper.stat.path.name)
-    beach copy.jpg identical beach.jpg
-
-    Remove duplicates, with a persistent index:
-
-    >>> from py_image_dedup import Deduplicator, Options, Root, SqliteStore
-    >>> with SqliteStore(state / "index.sqlite3") as store:
-    ...     work = Deduplicator(store, Options(state_directory=state))
-    ...     result = work.deduplicate([Root(pictures)], dry_run=False)
-    >>> [str(outcome.status) for outcome in result.outcomes]
-    ['done']
-"""
+"""The class that runs the stages over one index, and an observer for what is in no group."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.model.events import Event, InventoryTaken, Observer, ignore, never
 from py_image_dedup.model.file import Inventory, Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import Outcome, Plan
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.pipeline.options import Confirm, FindOptions, Options, RunContext
+from py_image_dedup.pipeline.options import Confirm, Options, RunContext
 from py_image_dedup.pipeline.run import analyse_only, deduplicate, deduplicate_batch, find_only
 from py_image_dedup.scan.roots import Ownership
-from py_image_dedup.store import INDEX_NAME
 from py_image_dedup.store.base import Store
-from py_image_dedup.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from py_image_dedup.pipeline.damage import Damages
-
-__all__ = ["INDEX_NAME", "Confirm", "Deduplicator", "FindOptions", "Options", "SqliteStore", "find_duplicates", "never"]
 
 
 class Deduplicator:
@@ -275,50 +248,3 @@ class Taken:
 
 _COPIES = frozenset({MatchClass.IDENTICAL, MatchClass.SAME_PIXELS, MatchClass.SIMILAR})
 """Classes of matches between copies of one picture."""
-
-
-def find_duplicates(
-    *folders: str | Path,
-    max_distance: float | None = None,
-    recursive: bool = True,
-    protected: Sequence[str | Path] = (),
-    options: Options | None = None,
-    state_directory: str | Path | None = None,
-    observer: Observer = ignore,
-    should_stop: Callable[[], bool] = never,
-) -> RunResult:
-    """Find the duplicates in folders, in one call and without changing anything.
-
-    Args:
-        folders: Folders to search as one pool: files of different folders may match.
-        max_distance: Largest distance of signatures, 0 (equal) to 1; see ``FindOptions``. ``None`` for that of the
-            options.
-        recursive: Whether subfolders are searched.
-        protected: Further folders, of originals: their files may be keepers and are never redundant.
-        options: All other options, including the scope; the arguments above take precedence.
-        state_directory: Folder of a persistent index, with which the next call reads new files only; ``None`` for an
-            index that is deleted after the call.
-        observer: Receives the events, from several threads.
-        should_stop: Returns whether to stop, called often; the result of a stopped run is ``interrupted``.
-
-    Returns:
-        The groups, and the actions of a real run as outcomes with the status ``planned``.
-
-    Raises:
-        StoreError: The index in the state directory cannot be used.
-    """
-    base = options or Options(find=FindOptions(scope=Scope.ALL))
-    chosen = replace(
-        base,
-        selector=replace(base.selector, recursive=recursive),
-        find=base.find if max_distance is None else replace(base.find, max_distance=max_distance),
-        state_directory=None if state_directory is None else Path(state_directory),
-    )
-    roots = [Root(Path(os.path.abspath(folder))) for folder in folders]  # noqa: PTH100 - keeps links, drops ".."
-    roots += [Root(Path(os.path.abspath(folder)), protected=True) for folder in protected]  # noqa: PTH100 - as above
-    with (
-        tempfile.TemporaryDirectory(prefix="py-image-dedup-") as temporary,
-        SqliteStore((chosen.state_directory or Path(temporary)) / INDEX_NAME) as store,
-    ):
-        work = Deduplicator(store, chosen, observer=observer, should_stop=should_stop)
-        return work.deduplicate(roots, dry_run=True)
