@@ -632,6 +632,8 @@ def test_a_plan_is_not_applied_where_the_keeper_lacks_something(library: Library
     (outcome,) = applied.outcomes
     assert outcome.status is OutcomeStatus.SKIPPED
     assert outcome.message
+    assert [summary.phase for summary in applied.phases] == [Phase.INSPECT, Phase.REMOVE, Phase.PRUNE]
+    assert applied.phases[0].counts == {"compared": 1}
     assert kept.exists()
     assert shown.exists()
 
@@ -649,5 +651,6 @@ def test_an_applied_plan_is_reported_though_the_index_cannot_be_updated(
         monkeypatch.setattr(SqliteStore, "remove", fail)
         result = Deduplicator(store, library.options()).apply(plan)
     assert [outcome.status for outcome in result.outcomes] == [OutcomeStatus.DONE]
+    assert [summary.phase for summary in result.phases] == [Phase.REMOVE, Phase.PRUNE]
     assert result.error is not None
     assert "the disk is full" in result.error

@@ -278,15 +278,27 @@ def _inspector(context: RunContext) -> Iterator[Inspector]:
         yield Inspector(store, pool, partial(_locate, store), context.observer, context.should_stop)
 
 
-def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, ...]]:
+@dataclass(frozen=True, slots=True)
+class InspectedPlan:
+    """A saved plan after its files were compared in full.
+
+    Attributes:
+        plan: The plan with the actions that may be carried out.
+        refused: The outcomes of the other actions.
+        summaries: The figures of the stage; empty if there was nothing to compare.
+    """
+
+    plan: Plan
+    refused: tuple[Outcome, ...] = ()
+    summaries: tuple[PhaseSummary, ...] = ()
+
+
+def inspect_plan(plan: Plan, context: RunContext) -> InspectedPlan:
     """Compare the files of a saved plan in full with their keepers before it is carried out.
 
     Args:
         plan: The plan, which may have been edited by hand.
         context: Dependencies of the run.
-
-    Returns:
-        The plan with the actions that may be carried out, and the outcomes of the others.
 
     Raises:
         StoreError: The index cannot be used; nothing was removed.
@@ -297,7 +309,7 @@ def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, 
         if action.match_class is not MatchClass.IDENTICAL and action.kind is not ActionKind.EXPIRE
     ]
     if not in_doubt:
-        return plan, ()
+        return InspectedPlan(plan)
     begin = perf_counter()
     context.observer(PhaseStarted(Phase.INSPECT, len(in_doubt), "pairs"))
     with _inspector(context) as inspector:
@@ -315,7 +327,7 @@ def inspect_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, 
         for action in plan.actions
         if action.number in refused
     )
-    return replace(plan, actions=allowed), skipped
+    return InspectedPlan(replace(plan, actions=allowed), skipped, (summary,))
 
 
 def _may_be_carried_out(action: Action, found: Inspection | None) -> bool:

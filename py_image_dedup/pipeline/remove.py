@@ -249,7 +249,8 @@ def apply_plan(context: RunContext, plan: Plan) -> RunResult:
     started, folder = datetime.now(UTC), state / RUNS_NAME / plan.run
     with RunLock(state):
         check_plan(plan)
-        allowed, refused = inspect_plan(plan, context)
+        inspected = inspect_plan(plan, context)
+        allowed = inspected.plan
         observer, should_stop = context.observer, context.should_stop
         removed = remove(allowed, folder, dry_run=False, observer=observer, should_stop=should_stop)
         error = forget_removed(context, removed.outcomes)
@@ -260,8 +261,8 @@ def apply_plan(context: RunContext, plan: Plan) -> RunResult:
         dry_run=False,
         roots=plan.roots,
         max_distance=context.options.find.distance_bound,
-        outcomes=tuple(sorted((*removed.outcomes, *refused), key=lambda outcome: outcome.action.number)),
-        phases=(removed.summary, pruned.summary),
+        outcomes=tuple(sorted((*removed.outcomes, *inspected.refused), key=lambda outcome: outcome.action.number)),
+        phases=(*inspected.summaries, removed.summary, pruned.summary),
         files=len(plan.actions),
         pruned_folders=pruned.folders,
         interrupted=context.should_stop(),
