@@ -360,7 +360,7 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
         yield "Scope", _SCOPES[result.scope] + (f"; {more} across {apart}: --scope all" if result.across_scopes else "")
     if _is_quick(result):
         yield "Quick answer", "similar files were not compared in full (--no-inspect)"
-    if result.groups or result.outcomes:
+    if result.groups:
         classes = ", ".join(f"{totals.classes[each]:,} {each.value}" for each in MatchClass if totals.classes.get(each))
         yield "Groups", f"{totals.groups:,}"
         yield "Redundant", f"{count_words(totals.redundant, 'file')}, {size_words(totals.bytes_redundant)} ({classes})"

@@ -129,6 +129,8 @@ def test_a_purge_needs_yes_without_a_terminal_and_is_a_run(program: Program, lib
     shown = program.call("quarantine", "purge", "--dry-run")
     assert (shown.code, len(waiting(library))) == (0, 1)
     assert "to be permanently deleted" in shown.out
+    assert "Redundant" not in shown.out
+    assert "Groups" not in shown.out
     young = program.call("quarantine", "purge", "--older-than", "1", "--yes")
     assert (young.code, len(waiting(library))) == (0, 1)
     ended = program.call("quarantine", "purge", "--yes")
