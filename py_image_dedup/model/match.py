@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -62,6 +63,11 @@ WHOLE = 0.9885
 
 CHANGES = ("small changes inside", "parts differ", "not certainly a copy")
 """Prefixes of the evidence words about changes inside a picture."""
+
+
+def current_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Return evidence words that an index or a result may have from an earlier version, in the words of this one."""
+    return tuple(each.replace("turned ", "rotated ") for each in words)
 
 
 @dataclass(frozen=True, slots=True)

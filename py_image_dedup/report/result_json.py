@@ -17,7 +17,15 @@ from msgspec import UNSET, UnsetType
 
 from py_image_dedup.model.failure import Failure
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.match import Evidence, Match, Orientation, RankedGroup, Reason, Redundant
+from py_image_dedup.model.match import (
+    Evidence,
+    Match,
+    Orientation,
+    RankedGroup,
+    Reason,
+    Redundant,
+    current_words,
+)
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -316,9 +324,13 @@ def _read_match(left: IndexEntry, right: IndexEntry, record: RedundantRecord | R
         record.match_class,
         record.distance,
         _ORIENTATIONS[record.orientation],
-        Evidence(**msgspec.structs.asdict(record.evidence)) if record.evidence else None,
+        _read_evidence(record.evidence) if record.evidence else None,
         record.inspection,
     )
+
+
+def _read_evidence(record: EvidenceRecord) -> Evidence:
+    return Evidence(**{**msgspec.structs.asdict(record), "words": current_words(record.words)})
 
 
 def _read_reason(record: ReasonRecord) -> Reason:

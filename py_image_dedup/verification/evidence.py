@@ -60,15 +60,15 @@ def _area_within(corners: Float64Array, width: float, height: float) -> float:
     return float(area)
 
 
-_TURNED = {
+_ORIENTATION_WORDS = {
     Orientation.UPRIGHT: (),
     Orientation.MIRROR: ("mirrored",),
-    Orientation.ROTATE_180: ("turned 180°",),
+    Orientation.ROTATE_180: ("rotated 180°",),
     Orientation.FLIP: ("mirrored top to bottom",),
-    Orientation.TRANSPOSE: ("mirrored", "turned 270°"),
-    Orientation.ROTATE_90: ("turned 90°",),
-    Orientation.TRANSVERSE: ("mirrored", "turned 90°"),
-    Orientation.ROTATE_270: ("turned 270°",),
+    Orientation.TRANSPOSE: ("mirrored", "rotated 270°"),
+    Orientation.ROTATE_90: ("rotated 90°",),
+    Orientation.TRANSVERSE: ("mirrored", "rotated 90°"),
+    Orientation.ROTATE_270: ("rotated 270°",),
 }
 
 _OVER = {
@@ -118,7 +118,7 @@ class Findings:
 def describe(findings: Findings) -> tuple[str, ...]:
     """Return findings in words, the most important first; none for a plain copy."""
     words = list(_extent(findings.left, findings.right))
-    words += _TURNED[findings.orientation]
+    words += _ORIENTATION_WORDS[findings.orientation]
     if findings.perspective:
         words.append("in perspective")
     elif findings.skew > T.max_skew:

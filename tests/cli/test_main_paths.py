@@ -216,7 +216,7 @@ def test_known_tells_whether_a_picture_is_there_already(program: Program, librar
     known = program.call("known", "card/turned.jpg")
     assert known.code == 0
     assert str(library / "2019" / "wood.jpg") in known.out
-    assert "turned 90°" in known.out
+    assert "rotated 90°" in known.out
     both = program.call("known", "card/turned.jpg", "card/new.jpg")
     assert both.code == 1
     assert "card/new.jpg: unknown" in both.out

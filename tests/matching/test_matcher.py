@@ -138,7 +138,7 @@ def test_the_ends_of_a_chain_are_verified_once_and_match_only_if_they_are_copies
 
 
 def test_a_match_told_from_the_other_side_is_turned_round() -> None:
-    seen = Evidence(("turned 90°",), 9, 0.0, 0.9, 1.0, ("turned 270°",))
+    seen = Evidence(("rotated 90°",), 9, 0.0, 0.9, 1.0, ("rotated 270°",))
     matcher = verified([PairVerdict(0, 1, Verdict(SIMILAR, Orientation.ROTATE_90, seen))], Proving())
     (there,), (back,) = matcher.matches(FILES[0], FILES[1:2]), matcher.matches(FILES[1], FILES[:1])
     assert there is not None
@@ -146,7 +146,7 @@ def test_a_match_told_from_the_other_side_is_turned_round() -> None:
     assert (there.orientation, back.orientation) == (Orientation.ROTATE_90, Orientation.ROTATE_270)
     assert (there.evidence, back.evidence) == (seen, seen.reversed())
     assert back.evidence is not None
-    assert (back.evidence.words, back.evidence.coverage_left) == (("turned 270°",), 1.0)
+    assert (back.evidence.words, back.evidence.coverage_left) == (("rotated 270°",), 1.0)
 
 
 def test_a_part_matches_only_if_asked_for_and_never_takes_its_whole_away() -> None:
@@ -184,13 +184,13 @@ def test_a_border_makes_no_picture_better_than_what_it_frames() -> None:
 def test_two_shots_of_one_scene_are_partial_however_alike_they_are() -> None:
     noon = datetime(2024, 5, 1, 12, 0, 0)  # noqa: DTZ001 - camera time
     one, next_one = taken(FILES[0], noon), taken(FILES[1], noon.replace(microsecond=400_000) + timedelta(seconds=3))
-    seen = Evidence(("turned 90°",), 50, words_reversed=("turned 270°",))
+    seen = Evidence(("rotated 90°",), 50, words_reversed=("rotated 270°",))
     matcher = verified([PairVerdict(0, 1, Verdict(SIMILAR, evidence=seen))], Proving())
     (match,) = matcher.matches(one, [next_one])
     assert match is not None
     assert match.match_class is MatchClass.PARTIAL
     assert match.evidence is not None
-    assert match.evidence.words == ("turned 90°", "taken 3 s apart")
+    assert match.evidence.words == ("rotated 90°", "taken 3 s apart")
     # A copy keeps the moment, and one without it says nothing.
     for other in (taken(FILES[1], noon), FILES[1]):
         assert classes(matcher.matches(one, [other])) == [SIMILAR]

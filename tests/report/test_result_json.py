@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from py_image_dedup.model.inspection import Inspection, Original, Outcome, Region, RegionKind, Side
+from py_image_dedup.model.match import Evidence
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report import result_json
@@ -147,6 +148,12 @@ def test_a_result_of_an_earlier_version_is_read() -> None:
         pruned_folders=(ROOT / "empty",),
     )
     assert load_result(Path(__file__).parent / "files" / "result.json") == earlier
+
+
+def test_evidence_of_an_earlier_version_is_read_in_the_words_of_this_one() -> None:
+    form = as_dict(replace(result(), reported=(replace(PARTIAL, evidence=Evidence(("turned 90°", "with a border"))),)))
+    (match,) = from_dict(form).reported
+    assert match.evidence == Evidence(("rotated 90°", "with a border"))
 
 
 @pytest.mark.parametrize(

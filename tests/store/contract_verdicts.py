@@ -109,7 +109,7 @@ class VerdictsContract:
         assert list(map(list, store.candidates([first]))) == [[number_of(store, "/a/y.jpg")]]
 
     def test_verified_contents_and_their_verdicts_are_stored(self, open_store: StoreOpener) -> None:
-        seen = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
+        seen = Evidence(("rotated 90°",), 12, 0.25, 1.0, 0.5, ("rotated 270°",))
         with open_store() as store:
             store.put([featured(f"/{folder}/x.jpg", vocabulary(place)) for place, folder in enumerate("abc")])
             numbers = [number_of(store, f"/{folder}/x.jpg") for folder in "abc"]
@@ -128,6 +128,17 @@ class VerdictsContract:
             assert list(store.verdicts(VERSION, [numbers[0]])) == [proof]
             assert list(store.verdicts(VERSION + 1)) == []
             assert store.unverified(VERSION, None) == [numbers[2]]
+
+    def test_evidence_of_an_earlier_version_is_read_in_the_words_of_this_one(self, store: Store) -> None:
+        store.put([featured(f"/{folder}/x.jpg", vocabulary(place)) for place, folder in enumerate("ab")])
+        left, right = (number_of(store, f"/{folder}/x.jpg") for folder in "ab")
+        seen = Evidence(("mirrored", "turned 90°"), words_reversed=("mirrored", "turned 270°"))
+        verdict = Verdict(MatchClass.SIMILAR, Orientation.TRANSVERSE, seen)
+        store.keep_verdicts(VERSION, [PairVerdict(left, right, verdict)])
+        (read,) = (pair.seen_from(left) for pair in store.verdicts(VERSION))
+        assert read is not None
+        assert read.evidence.words == ("mirrored", "rotated 90°")
+        assert read.evidence.words_reversed == ("mirrored", "rotated 270°")
 
     def test_those_of_some_contents_that_are_not_verified_are_returned(self, store: Store) -> None:
         store.put([featured(f"/a/{name}.jpg", vocabulary(name)) for name in range(3)] + [entry_of("/a/bare.jpg")])

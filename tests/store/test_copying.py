@@ -80,7 +80,7 @@ def test_features_and_words_are_copied(tmp_path: Path) -> None:
 
 
 VERSION = 7
-SEEN = Evidence(("turned 90°",), 12, 0.25, 1.0, 0.5, ("turned 270°",))
+SEEN = Evidence(("rotated 90°",), 12, 0.25, 1.0, 0.5, ("rotated 270°",))
 
 
 def put_verdicts(store: Store, names: list[str]) -> None:

@@ -23,8 +23,8 @@ def part(share: float, *, framed: bool = False, mostly_even: bool = False) -> Co
     ("findings", "words"),
     [
         (PLAIN, ()),
-        (replace(PLAIN, orientation=Orientation.ROTATE_90), ("turned 90°",)),
-        (replace(PLAIN, orientation=Orientation.TRANSVERSE), ("mirrored", "turned 90°")),
+        (replace(PLAIN, orientation=Orientation.ROTATE_90), ("rotated 90°",)),
+        (replace(PLAIN, orientation=Orientation.TRANSVERSE), ("mirrored", "rotated 90°")),
         (replace(PLAIN, left=part(0.43)), ("crop: 43 % of the keeper",)),
         (replace(PLAIN, right=part(0.3, mostly_even=True)), ("on a page: the keeper is 30 % of it",)),
         (replace(PLAIN, right=part(0.3)), ("shows more: the keeper is 30 % of it",)),

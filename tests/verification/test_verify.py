@@ -79,13 +79,13 @@ def test_the_lowest_jpeg_quality_is_still_recognised() -> None:
 @pytest.mark.parametrize(
     ("method", "orientation", "words"),
     [
-        (Image.Transpose.ROTATE_270, Orientation.ROTATE_90, ("turned 90°",)),
-        (Image.Transpose.ROTATE_180, Orientation.ROTATE_180, ("turned 180°",)),
-        (Image.Transpose.ROTATE_90, Orientation.ROTATE_270, ("turned 270°",)),
+        (Image.Transpose.ROTATE_270, Orientation.ROTATE_90, ("rotated 90°",)),
+        (Image.Transpose.ROTATE_180, Orientation.ROTATE_180, ("rotated 180°",)),
+        (Image.Transpose.ROTATE_90, Orientation.ROTATE_270, ("rotated 270°",)),
         (Image.Transpose.FLIP_LEFT_RIGHT, Orientation.MIRROR, ("mirrored",)),
         (Image.Transpose.FLIP_TOP_BOTTOM, Orientation.FLIP, ("mirrored top to bottom",)),
-        (Image.Transpose.TRANSPOSE, Orientation.TRANSPOSE, ("mirrored", "turned 270°")),
-        (Image.Transpose.TRANSVERSE, Orientation.TRANSVERSE, ("mirrored", "turned 90°")),
+        (Image.Transpose.TRANSPOSE, Orientation.TRANSPOSE, ("mirrored", "rotated 270°")),
+        (Image.Transpose.TRANSVERSE, Orientation.TRANSVERSE, ("mirrored", "rotated 90°")),
     ],
 )
 def test_turned_and_mirrored_copies_are_similar(

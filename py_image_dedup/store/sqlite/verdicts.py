@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict
+from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVerdict, Verdict, current_words
 from py_image_dedup.store.base import DigestPair, Store
 from py_image_dedup.store.sqlite.database import Database, Row
 from py_image_dedup.store.sqlite.rows import damaged
@@ -133,7 +133,7 @@ class VerdictCache:
 
 def _evidence_of(stored: dict[str, Any]) -> Evidence:
     inliers, bad_share, coverage_left, coverage_right = stored["numbers"]
-    words, reversed_words = tuple(stored["words"]), tuple(stored["reversed"])
+    words, reversed_words = current_words(stored["words"]), current_words(stored["reversed"])
     drawn_over = stored.get("drawn")
     return Evidence(words, inliers, bad_share, coverage_left, coverage_right, reversed_words, drawn_over)
 
