@@ -40,11 +40,12 @@ def copy(invocation: Invocation, /, *, target: str) -> int:
     command then starts again.
     """
     from py_image_dedup.cli.context import Interrupt
+    from py_image_dedup.inspection.client import VERSION
     from py_image_dedup.pipeline.verification import verdict_key
     from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.report.text import count_words, readable
     from py_image_dedup.store import INDEX_NAME
-    from py_image_dedup.store.copying import copy_entries, copy_verdicts
+    from py_image_dedup.store.copying import copy_entries, copy_inspections, copy_verdicts
     from py_image_dedup.wiring import build_store, index_place, options_of
 
     settings = invocation.settings()
@@ -65,6 +66,7 @@ def copy(invocation: Invocation, /, *, target: str) -> int:
         total = source.count(None)
         copied = copy_entries(source, filled, should_stop=interrupt)
         copy_verdicts(source, filled, verdict_key(options_of(settings)), should_stop=interrupt)
+        copy_inspections(source, filled, VERSION, should_stop=interrupt)
     place = index_place(settings) if target == "elasticsearch" else file
     if interrupt():
         invocation.say(f"Stopped: {copied:,} of {count_words(total, 'entry', 'entries')} copied to {readable(place)}.")

@@ -279,6 +279,10 @@ class Store(Closing, ABC):
             pairs: Pairs of digests.
         """
 
+    @abstractmethod
+    def all_inspections(self, version: int) -> Iterator[tuple[DigestPair, bytes]]:
+        """Stream all stored results of this version, by pair."""
+
     def size(self) -> int | None:
         """Return the size of the index on disk, in bytes, or ``None`` if it is not known."""
         return None

@@ -1,4 +1,4 @@
-"""Copies of entries and verdicts from one index to another, without decoding a picture again."""
+"""Copies of entries, verdicts and inspections from one index to another, without decoding a picture again."""
 
 from __future__ import annotations
 
@@ -89,6 +89,37 @@ def copy_verdicts(
         digests = {entry.digest for entry in entries if entry.digest is not None and entry.versions.features}
         verified = {content for content in source.content_ids(digests).values() if content not in unverified}
         target.keep_verdicts(version, [], list(_renumbered(verified, source, target).values()))
+    return copied
+
+
+def copy_inspections(
+    source: Store, target: Store, version: int, *, should_stop: Callable[[], bool] = lambda: False
+) -> int:
+    """Put the inspections of one index into another, after its entries: no pair is compared in full again.
+
+    May be stopped and repeated.
+
+    Args:
+        source: The index to read; it stays as it is.
+        target: The index to write; inspections of contents that it does not have are left out.
+        version: Version of the inspection.
+        should_stop: Checked between two batches.
+
+    Returns:
+        The number of inspections copied.
+
+    Raises:
+        StoreUnavailable: One of the indices cannot be reached.
+        StoreError: One of the indices cannot be used.
+    """
+    copied = 0
+    for inspections in batched(source.all_inspections(version), ENTRIES_AT_ONCE):
+        if should_stop():
+            break
+        there = target.content_ids({digest for pair, _ in inspections for digest in pair})
+        known = {pair: data for pair, data in inspections if pair[0] in there and pair[1] in there}
+        target.keep_inspections(version, known)
+        copied += len(known)
     return copied
 
 

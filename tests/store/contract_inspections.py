@@ -33,3 +33,13 @@ class InspectionContract:
         store.keep_inspections(1, {(A, B): b"covered"})
         store.clear()
         assert store.inspections(1, [(A, B)]) == {}
+
+    def test_all_inspections_of_a_version_are_streamed(self, store: Store) -> None:
+        pairs = {
+            (digest_of(f"left {number % 7}"), digest_of(f"right {number}")): b"%d" % number for number in range(2500)
+        }
+        store.keep_inspections(1, pairs)
+        store.keep_inspections(2, {(A, B): b"covered"})
+        assert dict(store.all_inspections(1)) == pairs
+        assert list(store.all_inspections(2)) == [((A, B), b"covered")]
+        assert list(store.all_inspections(3)) == []

@@ -14,7 +14,7 @@ from py_image_dedup.model.match import Evidence, MatchClass, Orientation, PairVe
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.store import copying
 from py_image_dedup.store.base import Store
-from py_image_dedup.store.copying import copy_entries, copy_verdicts
+from py_image_dedup.store.copying import copy_entries, copy_inspections, copy_verdicts
 from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.servers.sites import Site
@@ -132,6 +132,23 @@ def test_a_pair_of_which_the_target_lacks_one_is_not_copied(tmp_path: Path) -> N
         assert verdicts_by_name(target, names[:2])[0] == verdicts_by_name(source, names)[0][:1]
 
 
+def test_inspections_of_files_that_both_indices_have_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "ENTRIES_AT_ONCE", 2)
+    first, second, third = (samples.digest_of(f"/a/{number}.jpg") for number in range(3))
+    with SqliteStore(tmp_path / "one") as source, SqliteStore(tmp_path / "two") as target:
+        source.put([entry_of(f"/a/{number}.jpg") for number in range(3)])
+        target.put([entry_of(f"/a/{number}.jpg") for number in range(2)])
+        source.keep_inspections(
+            VERSION, {(first, second): b"covered", (second, first): b"more", (first, third): b"edited"}
+        )
+        assert copy_inspections(source, target, VERSION) == 2
+        assert dict(target.all_inspections(VERSION)) == {(first, second): b"covered", (second, first): b"more"}
+        assert copy_inspections(source, target, VERSION + 1) == 0
+        assert copy_inspections(source, target, VERSION, should_stop=lambda: True) == 0
+
+
 @pytest.mark.elasticsearch
 def test_features_words_and_verdicts_go_to_a_server_and_come_back(
     tmp_path: Path, newest_site: Site, newest_emptied_index: str
@@ -142,9 +159,13 @@ def test_features_words_and_verdicts_go_to_a_server_and_come_back(
         copy = replace(entry_with_features(names[0]), stat=entry_of("/a/copy.jpg").stat)
         source.put([*map(entry_with_features, names), entry_of("/a/bare.jpg"), copy])
         put_verdicts(source, names)
+        inspected = (samples.digest_of(names[0]), samples.digest_of(names[1]))
+        source.keep_inspections(VERSION, {inspected: b"covered"})
         for one, other in ((source, server), (server, end)):
             assert copy_entries(one, other) == 6
             assert copy_verdicts(one, other, VERSION) == 4
+            assert copy_inspections(one, other, VERSION) == 1
+        assert end.inspections(VERSION, [inspected]) == {inspected: b"covered"}
         assert list(end.entries(None)) == list(source.entries(None))
         assert verdicts_by_name(end, names) == verdicts_by_name(server, names) == verdicts_by_name(source, names)
         for store in (source, end):

@@ -18,6 +18,7 @@ from py_image_dedup.store.sqlite.rows import damaged
 _PUT: Final = "INSERT OR REPLACE INTO proofs VALUES (?, ?, ?, ?, ?, ?)"
 _READ: Final = "SELECT left, right, class, orientation, evidence FROM proofs"
 _VERDICTS_A_PAGE: Final = 10_000
+_INSPECTIONS_A_PAGE: Final = 1_000
 _PUT_INSPECTION: Final = "INSERT OR REPLACE INTO inspections VALUES (?, ?, ?, ?)"
 
 
@@ -160,6 +161,17 @@ class InspectionCache:
         rows = self._database.rows_in(query, sorted({keeper for keeper, _ in wanted}))
         return {(keeper, other): data for keeper, other, data in rows if (keeper, other) in wanted}
 
+    def all_inspections(self, version: int) -> Iterator[tuple[DigestPair, bytes]]:
+        """See ``Store.all_inspections``."""
+        query = (
+            "SELECT keeper, other, data FROM inspections WHERE version = ? AND (keeper, other) > (?, ?) "
+            "ORDER BY keeper, other LIMIT ?"
+        )
+        page = self._database.rows(query, (version, b"", b"", _INSPECTIONS_A_PAGE))
+        while page:
+            yield from (((keeper, other), data) for keeper, other, data in page)
+            page = self._database.rows(query, (version, *page[-1][:2], _INSPECTIONS_A_PAGE))
+
     def clear(self) -> None:
         """Delete all inspections, inside a transaction of the caller."""
         self._database.execute("DELETE FROM inspections")
@@ -218,3 +230,7 @@ class StoreWithCaches(Store):
     def inspections(self, version: int, pairs: Collection[DigestPair]) -> Mapping[DigestPair, bytes]:
         """See ``Store.inspections``."""
         return self._inspections.inspections(version, pairs)
+
+    def all_inspections(self, version: int) -> Iterator[tuple[DigestPair, bytes]]:
+        """See ``Store.all_inspections``."""
+        return self._inspections.all_inspections(version)
