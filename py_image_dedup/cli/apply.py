@@ -115,7 +115,7 @@ def _decided(plan: Plan, plan_file: Path, decisions_file: Path, invocation: Invo
 
 
 def _remember(decisions_file: Path, settings: Settings) -> None:
-    """Keep what was said to be no duplicates, so that no later run offers or removes it."""
+    """Store the pictures that are marked as not duplicates, so that no later run offers or removes them."""
     from py_image_dedup.removal.runs import RunLock
     from py_image_dedup.review.decisions import load_decisions, rejections_of, remember
 

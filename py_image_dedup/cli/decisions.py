@@ -1,4 +1,4 @@
-"""``decisions``: what was said to be no duplicates."""
+"""``decisions``: the pictures that are marked as not duplicates."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @click.group(name="decisions")
 def decisions_command() -> None:
-    """List, forget, export and import what was said to be no duplicates.
+    """List, forget, export and import the pictures that are marked as not duplicates.
 
-    Such pictures are remembered by their content and not matched again, wherever they are moved. A new picture that
+    They are remembered by their content and not matched again, wherever they are moved. A new picture that
     matches one of them is offered as any other. Files with the same bytes always match.
     """
 
@@ -31,7 +31,7 @@ def list_command(invocation: Invocation, /) -> ExitCode:
 
     rejections = _load(_path(invocation))
     if not rejections.entries:
-        invocation.say("Nothing was said to be no duplicates.")
+        invocation.say("No pictures are marked as not duplicates.")
     with readers_may_leave():
         for number, entry in enumerate(rejections.entries, start=1):
             names = ", ".join(readable(name) for _, name in entry.contents)

@@ -27,7 +27,7 @@ _TURNS: dict[Orientation, tuple[tuple[float, float, float], tuple[float, float, 
     Orientation.TRANSVERSE: ((0, -1, 1), (-1, 0, 1)),
     Orientation.ROTATE_270: ((0, 1, 0), (-1, 0, 1)),
 }
-"""Where a point of the unit square goes when the picture is turned."""
+"""The maps of the unit square by which the orientations move its points."""
 
 _THUMBNAIL = 64
 _LEVELS = (40_000, 300_000)
@@ -51,7 +51,7 @@ class Aligned:
         valid: Where both pictures are.
         to_keeper: 3 x 3, from the grid to the keeper, in pixels whose centres are whole numbers.
         to_other: The same to the other picture.
-        correlation: Of the locally normalised pixels, -1 to 1.
+        correlation: Correlation of the locally normalised pixels, -1 to 1.
         scale: Pixels of the other picture in one of the keeper, along a side.
         is_exact: Nothing was interpolated.
     """
@@ -280,8 +280,8 @@ def _refined(base: Pixels, moved: Pixels, matrix: Matrix, pixels: int, steps: in
         base: The grey picture that stays.
         moved: The one that is laid over it.
         matrix: 3 x 3, from the first to the second.
-        pixels: Of the grid, at most.
-        steps: At most.
+        pixels: Largest number of pixels of the grid.
+        steps: Largest number of steps.
 
     Returns:
         A better matrix.

@@ -1,4 +1,4 @@
-"""The parent's side of inspection: worker processes that are asked about pairs of files."""
+"""The client of inspection: sends pairs of files to worker processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Question:
     Attributes:
         keeper: The file that stays, as it was when it was analysed.
         other: The file that would go.
-        orientation: The turn that makes the keeper look like the other file; ``None`` if it is not known.
+        orientation: The orientation that makes the keeper look like the other file; ``None`` if it is not known.
         transform: 3 x 3, row by row, from the keeper's pixels to the other's; ``None`` if each shows the whole of the
             other.
         same_pixels: All pixels are known to be equal, so that only what is embedded beside them is compared.
@@ -62,7 +62,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question.
+    """The answer to a question.
 
     Attributes:
         inspection: The verdict; ``undecided`` where a file could not be compared.

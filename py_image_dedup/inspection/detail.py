@@ -1,4 +1,4 @@
-"""What a picture shows beyond another one on the same grid: fine structure, highlights, shadows, a wider view."""
+"""Finds what a picture shows beyond another one on the same grid: fine structure, highlights, shadows, a wider view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two aligned pictures beyond what tone, encoding, resampling, blur and noise explain.
+"""Finds the differences of two aligned pictures that tone, encoding, resampling, blur and noise do not explain.
 
 One picture is foreseen from the other with what an edit of the whole picture can do: one curve for each channel, one
 mixture of the channels, one blur or sharpening. What is left is smoothed, because encoders distribute their error over
@@ -26,7 +26,7 @@ _WINDOW = 160
 _WINDOWS = 3
 """Windows along a side of the picture."""
 _BLOCK = 4
-"""Pixels: activity and chroma are looked at in blocks of so many."""
+"""Side of the blocks in which activity and chroma are measured, in pixels."""
 _TEXTURED = 10.0
 """Grey levels of local deviation from which on a place is textured."""
 _MOST_PROPORTION = 0.2
@@ -66,7 +66,7 @@ class Difference:
     Attributes:
         spots: Connected regions, those with most energy first.
         mask: The pixels of all spots.
-        share: Of the valid pixels, those in spots.
+        share: Share of the valid pixels that are in spots, 0 to 1.
     """
 
     spots: tuple[Spot, ...]
@@ -184,8 +184,8 @@ def windows(shape: tuple[int, ...], side: int, count: int) -> list[tuple[slice, 
 
     Args:
         shape: Height and width.
-        side: Of a part, pixels.
-        count: Parts along each side of the picture, at most.
+        side: Side of a part, in pixels.
+        count: Largest number of parts along each side of the picture.
     """
     places = []
     for length in shape[:2]:

@@ -1,4 +1,4 @@
-"""What one file holds beside its first picture: frames, opacity, depth, colour, embedded parts."""
+"""Compares what files have besides their first picture: frames, opacity, depth, colour, embedded parts."""
 
 from __future__ import annotations
 

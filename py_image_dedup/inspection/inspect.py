@@ -65,7 +65,9 @@ def inspect(
         known = facts if facts.side is not Side.UNKNOWN else origin.of_equal(keeper, other)
         return _of_equal(lacks, has_more, known)
     if min(keeper.width, keeper.height, other.width, other.height) < THRESHOLDS.fewest_side:
-        return Inspection(Outcome.UNDECIDED, "One of the files is too small to tell.", lacks=lacks, original=facts)
+        return Inspection(
+            Outcome.UNDECIDED, "One of the files is too small to be compared.", lacks=lacks, original=facts
+        )
     pair = align(*_shown(keeper, other), transform, orientation)
     return _Question(keeper, other, pair, lacks, has_more, facts).answer()
 
@@ -116,10 +118,10 @@ def more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) 
 
 
 def _shown(keeper: FullPicture, other: FullPicture) -> tuple[Pixels, Pixels]:
-    """Return both pictures on the ground that shows what is in them.
+    """Return both pictures on the background that shows what is in them.
 
-    White text on a transparent ground is seen on black only, black text on white only: a middle grey shows both. Where
-    one of them was flattened, the other one is laid on what it was flattened on.
+    White text on a transparent background is seen on black only, black text on white only: a middle grey shows both.
+    Where one of them was flattened, the other one is laid on what it was flattened on.
     """
     ground = 128.0
     if keeper.alpha is not None and other.alpha is None and min(keeper.alpha.shape) > 8:
@@ -159,7 +161,7 @@ class _Question:
         pair = self.pair
         spread = min(float(luma(pixels)[::3, ::3].std()) for pixels in (pair.keeper, pair.other))
         if spread < _LEAST_STRUCTURE or pair.valid.mean() < 0.02:
-            return self._result(Outcome.UNDECIDED, "There is too little in the pictures to tell.")
+            return self._result(Outcome.UNDECIDED, "There is too little in the pictures to compare.")
         if pair.correlation < THRESHOLDS.same_correlation:
             reason = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
             return self._result(Outcome.DIFFERENT, reason, missing(pair))

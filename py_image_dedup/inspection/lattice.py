@@ -1,4 +1,4 @@
-"""How the coefficients of a JPEG are met by a forecast from another file, and which quality a picture once had.
+"""Compares the coefficients of a JPEG with a forecast from another file, and finds the quality of an earlier save.
 
 A JPEG rounds its coefficients to a lattice. Foreseen from the other file, a coefficient of the earlier file is met far
 more exactly than rounding would allow, because the later file holds the rounded value; a coefficient of the later file
@@ -36,7 +36,7 @@ _COARSER = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """How a JPEG's coefficients are met by a forecast from the other file.
+    """The accuracy with which a JPEG's coefficients are forecast from the other file.
 
     Attributes:
         miss: Median error in quantiser steps: 0.25 is the error of rounding.

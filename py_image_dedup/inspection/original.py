@@ -1,6 +1,6 @@
-"""Which of two files the other one was made from, as far as the pixels show it: the rules, surest first.
+"""Decides which of two files the other one was made from, as far as the pixels show it: the rules, surest first.
 
-No rule reads a date or a name. In the sentences the keeper is A and the other file B, so that they can be turned round;
+No rule reads a date or a name. In the sentences the keeper is A and the other file B, so that they can be exchanged;
 only reasons that hardly ever err are ``sure``.
 """
 
@@ -53,7 +53,7 @@ def by_facts(ours: tuple[str, ...], theirs: tuple[str, ...]) -> Original:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What the rules look at.
+    """The measurements that the rules use.
 
     Attributes:
         left: The keeper.
@@ -163,7 +163,7 @@ def _by_weak_lattice(evidence: Evidence) -> Original:
 
 
 def _by_resolution(evidence: Evidence) -> Original:
-    """Tell a reduction from an enlargement; a proposal, because soft pictures have little to lose."""
+    """Distinguish a reduction from an enlargement; a proposal, because soft pictures have little to lose."""
     scale = evidence.pair.scale
     if 1 / THRESHOLDS.larger <= scale <= THRESHOLDS.larger:
         return Original()

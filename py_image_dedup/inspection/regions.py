@@ -1,4 +1,4 @@
-"""What happened in a region that differs: drawn, erased, replaced, covered, or never decoded."""
+"""Classifies regions that differ: drawn, erased, replaced, covered, or never decoded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGE = 0.02
 _STEP = 10.0
 """Grey levels that a fill differs from what is around it by."""
 _FEWEST = 24
-"""Pixels of a region that tell what is in it."""
+"""Fewest pixels of a region whose content can be classified."""
 _RIMS = (11, 7)
 """Pixels: smoothing the differences widens a region by some 5 on each side."""
 _BUSIER = 1.35
@@ -125,7 +125,7 @@ def _kind(
         (spread[0], spread[1], steps[1], Side.LEFT),
         (spread[1], spread[0], steps[0], Side.RIGHT),
     ):
-        # A plain place like what is around it is the ground that something was drawn on.
+        # A plain region like its surroundings is the background that something was drawn on.
         if its <= _FLAT and mine > 4 * _FLAT and step > _STEP:
             if share > _LARGE and at_edge:
                 return RegionKind.CUT_OFF, whole

@@ -1,4 +1,4 @@
-"""Whether two pictures are one exposure: a copy repeats the noise of its original, another exposure has its own."""
+"""Distinguishes copies from other exposures: a copy repeats the noise of its original, another exposure has its own."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Noise:
 
     @property
     def is_strong(self) -> bool:
-        """Whether the noise of both is stronger, and more alike, than what encoders leave of a copy's."""
+        """Whether the noise of both is stronger, and more similar, than what encoders leave of a copy's."""
         weaker, stronger = sorted((self.keeper, self.other))
         return self.is_independent and weaker >= THRESHOLDS.noise_strong and weaker > 0.88 * stronger
 

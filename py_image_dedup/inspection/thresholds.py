@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What inspection measures against.
+    """The thresholds of inspection.
 
     Attributes:
         most_pixels: Pixels of the grid that is compared; a larger picture is halved until it fits, which leaves a

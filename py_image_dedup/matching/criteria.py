@@ -35,7 +35,7 @@ matches are verified, it is large enough to find copies that share no visual wor
 
 
 class Similarity(StrEnum):
-    """How alike pictures must be to match, from the narrowest level to the widest; each includes those before it.
+    """The similarity that pictures need to match, narrowest level first; each includes those before it.
 
     - ``IDENTICAL``: the same bytes.
     - ``SAME_PIXELS``: the same decoded pixels too, in other bytes.

@@ -1,4 +1,4 @@
-"""Pictures that a person said are no duplicates of each other: remembered by content, and not matched again.
+"""Pictures that a user marked as not duplicates: remembered by content, and not matched again.
 
 A new picture is in no rejection, so it is matched with each of the others as if nothing had been decided.
 """
@@ -63,7 +63,7 @@ class Rejections:
                 self._numbers.setdefault(digest, set()).add(number)
 
     def reject(self, left: IndexEntry, right: IndexEntry) -> bool:
-        """Return whether two files were said to be no duplicates. Files with the same bytes always may match."""
+        """Return whether two files are marked as not duplicates. Files with the same bytes always may match."""
         if left.digest is None or right.digest is None or left.digest == right.digest:
             return False
         return not self._numbers.get(left.digest, set()).isdisjoint(self._numbers.get(right.digest, ()))

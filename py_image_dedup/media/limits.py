@@ -66,7 +66,7 @@ class Limits:
 
     Attributes:
         max_pixels: Largest width times height. The largest cameras reach 200 million pixels, stitched panoramas and
-            scans some hundred million; beyond that a header is wrong more often than right.
+            scans a few hundred million; beyond that a header is wrong more often than right.
         memory_bytes: Memory of all pictures that are decoded at a time, and so of one. The default is enough for an
             RGB PNG of 268 megapixels or a 1-bit scan of 1,000. JPEG is decoded at a reduced scale and needs little.
         timeout_seconds: Wall time of decoding one file.

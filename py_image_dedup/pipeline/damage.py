@@ -1,4 +1,4 @@
-"""Finds damaged pictures: cut off, overwritten with zeros, half grey, or changed on the disk by nobody.
+"""Finds damaged pictures: cut off, overwritten with zeros, half grey, or changed on the disk without a write.
 
 Many damaged pictures still decode: a decoder fills what it cannot read, and reports nothing. So each file is read again
 in full. Its bytes are compared with the digest in the index and with those of its copies, its structure is checked, and

@@ -134,7 +134,7 @@ class Inspector:
         self._compare({question(item): pair for pair, item in wanted.items()})
 
     def _question_of(self, action: Action) -> Question:
-        """Return the question for an action, whose plan may have been edited: only the index tells of its pixels."""
+        """Return the question for an action, whose plan may have been edited: only the index knows its pixels."""
         keeper = self._entry(action.keeper.path, action.keeper_digest)
         source = self._entry(action.source.path, action.source_digest)
         question = Question(action.keeper, action.source)

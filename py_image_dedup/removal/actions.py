@@ -48,9 +48,9 @@ class CheckedPair:
 
     Attributes:
         descriptor: The source, open for reading: these are the bytes that were compared.
-        stamp: Of the source.
-        keeper: Its keeper's place.
-        keeper_stamp: Of the keeper.
+        stamp: Stamp of the source.
+        keeper: Name of the keeper in its open folder.
+        keeper_stamp: Stamp of the keeper.
     """
 
     descriptor: int
@@ -210,9 +210,9 @@ def perform(action: Action, metadata: FileMetadata, context: ActionContext) -> A
     """Carry out one action.
 
     Args:
-        action: What to do.
-        metadata: Of the source, as the journal has them.
-        context: Of the run.
+        action: The action.
+        metadata: Metadata of the source, as in the journal.
+        context: Context of the run.
 
     Raises:
         NotAsPlanned: The disk is not as planned; nothing was done.
@@ -451,7 +451,7 @@ def carry_out(
     Args:
         pending: Actions in the order in which they begin; those not begun when ``should_stop`` is true are skipped.
         finished: Called with each outcome. An exception from it ends the batch; actions in progress are reverted.
-        should_stop: Polled before each action begins.
+        should_stop: Returns whether to stop; called before each action begins.
         verb: Past participle used in failure messages: "removed".
     """
     waiting: list[_Waiting] = []

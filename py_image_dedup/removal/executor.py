@@ -85,7 +85,7 @@ def execute(
         plan: Checked again first.
         run_directory: Where ``journal.jsonl`` is written; made if it is not there. The caller holds the run lock.
         observer: Receives every outcome.
-        should_stop: Polled before each file; when true, the rest is left out.
+        should_stop: Returns whether to leave out the rest; called before each file.
         step: Called with the name of each step, before and after it.
 
     Returns:

@@ -232,7 +232,7 @@ def _make(name: str, above: int) -> None:
     try:
         os.mkdir(name, dir_fd=above)
     except FileExistsError:
-        return  # somebody else made it just now
+        return  # another process made it just now
     if not flushes_whole_file_systems():
         fsync(above)
 

@@ -20,8 +20,8 @@ def prune(plan: Plan, outcomes: Sequence[Outcome], run_directory: Path, *, step:
     keeps its folder. No file under a protected folder is removed, so none there is emptied.
 
     Args:
-        plan: Of the run.
-        outcomes: What was done.
+        plan: Plan of the run.
+        outcomes: Outcomes of its actions.
         run_directory: The folder of the run, whose journal records each folder before and after.
         step: Called with the name of each step, before and after it.
 

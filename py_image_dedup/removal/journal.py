@@ -229,8 +229,8 @@ class Journal(Closing):
         """Record what will be done with a file, and its metadata.
 
         Args:
-            action: What.
-            metadata: Of the source, now.
+            action: The action.
+            metadata: Present metadata of the source.
             new_folders: Folders that will be made for its target, outermost first.
         """
         self._write(
@@ -396,9 +396,9 @@ class Entry:
     """One action that was begun.
 
     Attributes:
-        action: What was meant.
-        metadata: Of its source, before.
-        state: How far it came.
+        action: The action.
+        metadata: Former metadata of its source.
+        state: Progress of the action.
         location: Where the file is, if it is neither at its source nor gone.
         message: Why it was skipped or failed.
         finished_at: When its outcome was recorded.

@@ -253,7 +253,7 @@ def verify_run(
     Args:
         run_directory: The folder of the run.
         observer: Receives a ``PhaseAdvanced`` for each file.
-        should_stop: Polled before each file; when true, the rest is left out.
+        should_stop: Returns whether to leave out the rest; called before each file.
 
     Returns:
         One finding for each action that was begun, in the order of the plan.

@@ -34,9 +34,9 @@ class Restorer:
     """Restores one file.
 
     Args:
-        entry: What the journal knows of it.
-        context: Of the run.
-        copies: Where files with a digest may be.
+        entry: Entry of the journal.
+        context: Context of the run.
+        copies: Locator of files with a digest.
     """
 
     def __init__(self, entry: Entry, context: ActionContext, copies: Callable[[bytes], Iterator[Path]]) -> None:

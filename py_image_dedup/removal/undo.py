@@ -39,7 +39,7 @@ def undo(
         only: Paths that the files had, or have now; ``None``: every file of the run.
         dry_run: Nothing is done; what would be is ``planned``.
         observer: Receives a ``PhaseAdvanced`` for each file.
-        should_stop: Polled before each file; when true, the rest is left out.
+        should_stop: Returns whether to leave out the rest; called before each file.
         step: Called with the name of each step, before and after it.
 
     Returns:

@@ -61,8 +61,8 @@ class PageTemplate:
         """Return the page with the sources that its policy allows.
 
         Args:
-            pictures: Of ``img-src``.
-            program: Of ``connect-src``.
+            pictures: Source list of ``img-src``.
+            program: Source list of ``connect-src``.
         """
         head = self.head.replace("@PICTURES@", pictures).replace("@PROGRAM@", program)
         return PageTemplate(head, self.middle, self.tail)
@@ -98,7 +98,7 @@ def write_page(
     A picture that cannot be rendered any more is shown without a thumbnail.
 
     Args:
-        result: Of a run.
+        result: Result of a run.
         path: The file; ``BESIDE`` makes a folder of its name and ``.pictures`` beside it.
         thumbnails: Where they are.
         limits: What rendering one picture may cost.

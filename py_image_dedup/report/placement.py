@@ -1,4 +1,4 @@
-"""Where a part of a picture lies in the whole one, so that a page can lay one on the other."""
+"""Locates parts of pictures in the whole ones, so that a page can lay one on the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Matrix: TypeAlias = tuple[float, ...]
 """Nine numbers, row by row: the homography that maps pixels of a file onto pixels of its keeper, both as shown."""
 
 _KEPT: Final = 64
-"""Pictures whose features are kept: the files of one group are asked for one after another."""
+"""Number of pictures whose features are kept: the files of one group are read one after another."""
 
 
 def placeable(content: Mapping[str, Any], files: PageFiles) -> Iterator[tuple[dict[str, Any], IndexEntry, IndexEntry]]:

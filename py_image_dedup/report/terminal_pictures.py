@@ -202,7 +202,7 @@ def _kitty(strip: Strip) -> str:
     parts = [data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)]
     text = ""
     for place, part in enumerate(parts):
-        # q=2: the terminal must not answer, because nobody reads the answer.
+        # q=2: the terminal must not answer, because no answer is read.
         control = f"a=T,f=100,r={_ROWS},q=2," if place == 0 else ""
         text += f"\x1b_G{control}m={int(place < len(parts) - 1)};{part}\x1b\\"
     return text

@@ -1,4 +1,4 @@
-"""Who may use the review page: its gates, which see every request first.
+"""Access control of the review page: gates that see every request first.
 
 ``TokenGate`` wants a secret in the address and serves one machine. ``PasswordGate`` wants a password once and then the
 cookie of a session. Both refuse what another site caused, even with the secret or the cookie.

@@ -1,4 +1,4 @@
-"""What a served page shows: one result, or the growing findings of a daemon.
+"""The content of a served page: one result, or the growing findings of a daemon.
 
 A view is a page that a browser may have open: its content, its pictures and its steps belong together, so the numbers
 that one page got never mean files of another.
@@ -93,7 +93,7 @@ class Board:
 
     Args:
         make_session: Makes the session of a plan and a result.
-        load_rejections: Returns what the user decided to be no duplicates.
+        load_rejections: Returns the pairs that the user marked as not duplicates.
         protected: Folders whose files are never removed.
         target_directory: Folder to move redundant files to.
         prune: Whether folders that a step empties are removed.

@@ -1,4 +1,4 @@
-"""What earlier runs removed, where it is now, and what can be restored: the view *Done* of the page."""
+"""The view *Done* of the page: files that earlier runs removed, where they are, and whether they can be restored."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def cover(thumbnail: UInt8Array, other: UInt8Array, to_other: Transform) -> Cove
     # Compression of the thumbnail smears the edge of the shown part into its border.
     near = cv2.dilate((shown > 0).astype(np.uint8), np.ones((T.border_rim, T.border_rim), dtype=np.uint8))
     rest = thumbnail[near == 0].astype(np.int64)
-    # A thinner rest is all smeared edge: a border cannot be told from a dark corner.
+    # A thinner rest is all smeared edge: a border cannot be distinguished from a dark corner.
     if len(rest) < T.min_border * thumbnail.size:
         return Coverage(share, framed=False, mostly_even=False)
     even = float((np.abs(rest - np.median(rest)) <= T.even_levels).mean())

@@ -6,7 +6,7 @@ smallest at which the copies of the accuracy ladder were still found. Pixels are
 of a document 256) where nothing else is said; the frame of keypoints has a short side of 256 pixels.
 
 The fingerprint of these values is part of the key that verdicts are stored with, so a change here verifies every pair
-again and nobody has to remember to raise a version.
+again without a version that has to be raised by hand.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Thresholds:
     many_colours: float = 0.4
     """Share below which they clearly have not."""
     steeper: float = 2.0
-    """Ratio of mean gradients that tells which picture was drawn on."""
+    """Ratio of mean gradients that shows which picture was drawn on."""
     writing_slope: float = 30.0
     """Smallest mean gradient of writing, levels per pixel."""
     writing_ratio: float = 2.5
@@ -241,7 +241,7 @@ class Thresholds:
     blank_share: float = 0.5
     """Share of such pixels beside a picture on a page or a screen."""
     min_border: float = 0.02
-    """Smallest share of a picture beside the shown part that can be told to be a border."""
+    """Smallest share of a picture beside the shown part that can be recognised as a border."""
 
 
 THRESHOLDS: Final = Thresholds()

@@ -1,4 +1,4 @@
-"""What a person said to be no duplicates is remembered by content, and not offered or removed again."""
+"""What a user marked as not duplicates is remembered by content, and not offered or removed again."""
 
 from __future__ import annotations
 

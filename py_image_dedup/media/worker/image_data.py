@@ -1,4 +1,4 @@
-"""The image data digest: tells that two files show the same pixels without decoding either of them.
+"""The image data digest shows that two files have the same pixels without decoding either of them.
 
 It covers the compressed image data and everything else that determines the pixels and their display: tables, palettes,
 transparency, animation, colour space and orientation. Other metadata does not count, and neither do bytes behind the

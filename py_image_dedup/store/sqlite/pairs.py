@@ -18,7 +18,7 @@ the table ``crowded``. This holds after every transaction:
 
 So for any folders and any distance d <= D, the wanted pairs are: of two searched contents, those in ``pairs`` and those
 that a search of the hubs finds; of the others, those that a search of the new ones finds. The folders of earlier
-searches do not matter, and contents of other folders that no call has asked for are not searched.
+searches do not matter, and contents of folders that no call has named are not searched.
 """
 
 from __future__ import annotations
