@@ -127,13 +127,13 @@ def _files() -> list[Edit]:
         Edit("format only (PNG)", "file", SIMILAR, True, _coded("PNG", compress_level=1), ".png"),
         Edit("format only (TIFF)", "file", SIMILAR, True, _coded("TIFF"), ".tif"),
         Edit(
-            "EXIF orientation, stored turned",
+            "EXIF orientation, stored rotated",
             "file",
             SIMILAR,
             True,
             lambda original: _tagged(original.image.transpose(turned), 6),
         ),
-        Edit("EXIF orientation, shown turned", "turn", SIMILAR, True, lambda o: _tagged(o.image, 8)),
+        Edit("EXIF orientation, shown rotated", "turn", SIMILAR, True, lambda o: _tagged(o.image, 8)),
     ]
 
 
