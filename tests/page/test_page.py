@@ -26,11 +26,6 @@ LARGE_OPENS_WITHIN_SECONDS = 3.0
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/decisions.schema.json").read_text())
 
 
-@pytest.fixture
-def page(open_page: Open, report: Report) -> Page:
-    return open_page(report.page)
-
-
 def group_with(page: Page, name: str) -> Locator:
     """Filter for a file; the card of the one group that has it."""
     page.get_by_label("Search").fill(name)
