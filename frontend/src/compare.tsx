@@ -9,7 +9,7 @@ import { whatWasDone, type Actions } from "./groups.tsx";
 import { filesOf, memberOf, OTHERS, type Group, type Matrix, type PageContent, type PageFile } from "./model.ts";
 import { large, original, Thumb, thumbnail } from "./pictures.tsx";
 import { placement } from "./served.ts";
-import { CLASS_WORDS, pixelWords, sizeWords } from "./text.ts";
+import { CLASS_WORDS, pixelWords, sizeWords, withNames } from "./text.ts";
 
 type Mode = "side" | "blink" | "slider" | "difference";
 
@@ -144,7 +144,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
             {ROWS.map(([name, words]) => {
               const [left, right] = [words(keeper, content), words(other, content)];
               return (
-                <tr key={name} class={left === right ? "" : "differs"}>
+                <tr key={name} class={left === right || EXPECTED.has(name) ? "" : "differs"}>
                   <th scope="row">{name}</th>
                   <td>{left}</td>
                   <td>{right}</td>
@@ -162,7 +162,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
           )}
           {member?.why && <p>{member.why}</p>}
           {member?.found && <p>{member.found}</p>}
-          {member?.original && member.rule !== "original" && <p class="quiet">{member.original} (A is the keeper.)</p>}
+          {member?.original && member.rule !== "original" && <p class="quiet">{withNames(member.original)}.</p>}
           {member?.message && <p class="trouble">{member.message}</p>}
           {!locked && (
             <p class="buttons">
@@ -195,6 +195,9 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
   );
 }
 
+/** Values that differ between any two files, and say nothing about their worth. */
+const EXPECTED: ReadonlySet<string> = new Set(["Name", "Folder", "Changed"]);
+
 const ROWS: readonly [string, (file: PageFile, content: PageContent) => string][] = [
   ["Name", (file) => file.name],
   ["Folder", (file, content) => shortFolder(content, file.folder)],
@@ -225,7 +228,12 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
   const [view, setView] = useState<ViewBox | null>(null);
   const [top, setTop] = useState(true);
   const [cut, setCut] = useState(0.5);
-  const pane = { width: mode === "side" ? stage.width / 2 : stage.width, height: stage.height };
+  // Two pictures beside each other would be slits on a phone that is held upright: there they lie one above the other.
+  const stacked = mode === "side" && stage.width < stage.height * 1.15;
+  const pane = {
+    width: mode === "side" && !stacked ? stage.width / 2 : stage.width,
+    height: stacked ? stage.height / 2 : stage.height,
+  };
   useLayoutEffect(() => {
     const element = box.current as HTMLDivElement;
     const measure = (): void => setStage({ width: element.clientWidth, height: element.clientHeight });
@@ -248,8 +256,8 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
   const pointers = useRef(new Map<number, { x: number; y: number }>());
   const place = (event: { clientX: number; clientY: number }): { x: number; y: number } => {
     const rectangle = (box.current as HTMLDivElement).getBoundingClientRect();
-    const x = event.clientX - rectangle.left;
-    return { x: mode === "side" && x > pane.width ? x - pane.width : x, y: event.clientY - rectangle.top };
+    const [x, y] = [event.clientX - rectangle.left, event.clientY - rectangle.top];
+    return { x: x > pane.width ? x - pane.width : x, y: y > pane.height ? y - pane.height : y };
   };
   const zoom = (factor: number, x: number, y: number): void =>
     change(zoomAt(shown, factor, x, y, fitted.scale / 4, Math.max(16, fitted.scale * 4)));
@@ -306,7 +314,7 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
     </svg>
   );
   return (
-    <div class={`stage ${mode}`} ref={box} onPointerDown={onPointerDown} onPointerMove={onPointerMove} onPointerUp={onPointerUp} onPointerCancel={onPointerUp} onDblClick={() => setView(null)}>
+    <div class={`stage ${mode} ${stacked ? "stacked" : ""}`} ref={box} onPointerDown={onPointerDown} onPointerMove={onPointerMove} onPointerUp={onPointerUp} onPointerCancel={onPointerUp} onDblClick={() => setView(null)}>
       {mode === "side" ? (
         <>
           <div class="pane">

@@ -14,9 +14,10 @@ const MOST_NODES = 2000;
 const STEPS = 240;
 const FRAME_MILLISECONDS = 9;
 /** Nodes this large on the screen show their pictures. */
-const PICTURE_PIXELS = 34;
+const PICTURE_PIXELS = 22;
+const RING = 3;
 const KEEPER_RADIUS = 15;
-const RADIUS = 11;
+const RADIUS = 12;
 const PANEL_WIDTH = 270;
 const PANEL_HEIGHT = 175;
 
@@ -230,11 +231,11 @@ class Painter {
       context.arc(x, y, Math.max(2, radius), 0, 7);
       context.fillStyle = colour(keeps ? "--keep" : goes ? "--remove" : "--muted");
       context.fill();
-      const picture = radius * 2 > PICTURE_PIXELS ? this.picture(node.file) : null;
+      const picture = radius * 2 >= PICTURE_PIXELS ? this.picture(node.file) : null;
       if (picture) {
         context.save();
         context.beginPath();
-        context.arc(x, y, radius - 2, 0, 7);
+        context.arc(x, y, radius - RING, 0, 7);
         context.clip();
         const cover = (2 * radius) / Math.min(picture.naturalWidth, picture.naturalHeight);
         const [width, height] = [picture.naturalWidth * cover, picture.naturalHeight * cover];

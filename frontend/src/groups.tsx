@@ -130,7 +130,7 @@ const Card = memo(function Card({ content, group, decision, selected, actions, a
               </button>
             )
           )}
-          {!applied && (
+          {!applied && !now.notDuplicates && (
             <button type="button" onClick={() => actions.notDuplicates(group)} title="Keep all: these are not duplicates (n)">
               Not duplicates
             </button>
@@ -206,7 +206,7 @@ function Tile({ content, group, decision, file: id, selected, actions, locked }:
       {!locked && (
         <div class="buttons">
           {!isKeeper && (
-            <button type="button" aria-pressed={goes} disabled={why !== ""} title={why || (goes ? "Keep it (k)" : "Remove it (x)")} onClick={() => actions.toggle(group, id)}>
+            <button type="button" disabled={why !== ""} title={why || (goes ? "Keep it (k)" : "Remove it (x)")} onClick={() => actions.toggle(group, id)}>
               {goes ? "Keep" : "Remove"}
             </button>
           )}

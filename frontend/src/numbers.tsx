@@ -44,7 +44,7 @@ export function NumbersView({ content, groups, decisions, decide, filterFolder }
                 </p>
                 <span class="buttons">
                   <button type="button" onClick={() => decide(decideEach(decisions, between, picks, "remove"), `${countWords(files, "file")} to be removed from ${shortFolder(content, folder)}`)}>
-                    Remove these {files.toLocaleString("en")}
+                    Remove {countWords(files, "file")}
                   </button>
                   <button type="button" onClick={() => decide(decideEach(decisions, between, picks, "keep"), `${countWords(files, "file")} stay in ${shortFolder(content, folder)}`)}>
                     Keep

@@ -61,3 +61,9 @@ export const ORIENTATION_WORDS: Readonly<Record<number, string>> = {
   7: "mirrored and rotated 90°",
   8: "rotated 270°",
 };
+
+/** Return what the program said of A, the keeper, and B, the other file, with words for the letters. */
+export function withNames(words: string): string {
+  const named = words.replace(/\bA\b/g, "the keeper").replace(/\bB\b/g, "the other file");
+  return named.charAt(0).toUpperCase() + named.slice(1);
+}

@@ -6,7 +6,7 @@ import { chosen, EVERYTHING, facets, indexed } from "../src/filter.ts";
 import { containments, numbers } from "../src/folders.ts";
 import { apply, inverse, multiply, wholeMatrix, zoomAt } from "../src/geometry.ts";
 import { bounds, graphOf, step } from "../src/layout.ts";
-import { sizeWords } from "../src/text.ts";
+import { sizeWords, withNames } from "../src/text.ts";
 import { content, file, group, member } from "./content.ts";
 
 const page = content(
@@ -140,4 +140,9 @@ test("sizes are rounded with their unit", () => {
   assert.equal(sizeWords(999), "999 bytes");
   assert.equal(sizeWords(4_500_000), "4.3 MiB");
   assert.equal(sizeWords(45_000_000), "43 MiB");
+});
+
+test("what was said of A and B is said of the keeper and the other file", () => {
+  assert.equal(withNames("A is whole, 6 % of B is missing"), "The keeper is whole, 6 % of the other file is missing");
+  assert.equal(withNames("B was made from A: it is smaller"), "The other file was made from the keeper: it is smaller");
 });

@@ -26,11 +26,6 @@ LARGE_OPENS_WITHIN_SECONDS = 3.0
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/decisions.schema.json").read_text())
 
 
-@pytest.fixture
-def page(open_page: Open, report: Report) -> Page:
-    return open_page(report.page)
-
-
 def group_with(page: Page, name: str) -> Locator:
     """Filter for a file; the card of the one group that has it."""
     page.get_by_label("Search").fill(name)
@@ -326,9 +321,9 @@ def test_numbers_say_which_folder_is_in_which_and_decide_for_it(page: Page) -> N
     page.get_by_role("button", name="Numbers", exact=True).click()
     first = page.locator(".containments li").first
     assert re.match(r"(\d+ %|All) of \S+ is also in ", first.inner_text())
-    first.get_by_role("button", name="Remove these").click()
+    first.get_by_role("button", name="Remove").click()
     decided = int(totals(page).split(" decided")[0].split()[-1])
-    assert decided == int(re.sub(r"\D", "", first.get_by_role("button", name="Remove these").inner_text()))
+    assert decided == int(re.sub(r"\D", "", first.get_by_role("button", name="Remove").inner_text()))
     assert page.get_by_role("heading", name="To free, by year").is_visible()
     page.locator(".containments .link").first.click()
     assert page.locator(".card").first.is_visible()

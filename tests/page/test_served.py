@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from py_image_dedup.review.access import PasswordGate
 from tests.page.conftest import PHONE, Open
 from tests.review.reviews import Review, make_library, served
+
+PASSWORD = "correct horse"  # noqa: S105 - of a test
 
 
 @pytest.fixture
@@ -56,3 +59,33 @@ def test_what_cannot_be_done_is_said(open_page: Open, review: Review) -> None:
     page.get_by_text("1 file left alone").wait_for()
     assert changed.exists()
     assert other.exists()
+
+
+def test_behind_a_password_the_page_shows_what_was_done_and_restores_it(
+    open_page: Open, chromium: str, tmp_path: Path
+) -> None:
+    with served(make_library(tmp_path), PasswordGate(PASSWORD, 3600), shows_history=True) as review:
+        before = review.library.files()
+        page = open_page(review.server.address, expected="Failed to load resource", waits_for="form")
+        page.get_by_label("Password", exact=True).fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_text("The password is wrong.").wait_for()
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Decide as proposed").click()
+        page.get_by_role("button", name="Apply 2 groups").click()
+        page.get_by_role("button", name="Remove 3 files").click()
+        page.get_by_text("3 files,").first.wait_for()
+        page.get_by_role("button", name="Done", exact=True).click()
+        run = page.locator(".run")
+        run.get_by_role("button", name="Show files").click()
+        run.locator(".place").nth(2).wait_for()
+        assert sorted(run.locator(".place").all_inner_texts()) == ["deleted", "deleted", "in quarantine"]
+        run.locator("li", has_text="in quarantine").get_by_role("button").click()
+        run.get_by_text("restored", exact=True).wait_for()
+        assert len(review.library.files()) == len(before) - 2
+        run.get_by_role("button", name="Restore 2", exact=True).click()
+        run.get_by_role("button", name="Nothing to restore").wait_for()
+        assert review.library.files() == before
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("Password", exact=True).wait_for()
