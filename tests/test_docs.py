@@ -20,8 +20,9 @@ from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.inspection import RegionKind
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import ActionKind
+from tests.conftest import IN_CI
 from tests.support.pictures import picture, write
-from tools import schemas, tables
+from tools import manpage, schemas, tables
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
@@ -66,6 +67,20 @@ def test_making_the_tables_leaves_the_commands_as_they_are() -> None:
 def test_the_generated_tables_are_what_the_code_says(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text == tables.filled(text, tables.TABLES), "run: make tables"
+
+
+def test_the_man_page_is_what_the_help_says_and_troff_reads_it_without_a_warning() -> None:
+    assert manpage.PAGE.read_text(encoding="utf-8") == manpage.man_page(), "run: make tables"
+    if shutil.which("groff") is None:
+        if IN_CI:
+            pytest.fail("checking the man page needs groff (Debian package groff-base)")
+        pytest.skip("checking the man page needs groff (Debian package groff-base)")
+    shown = subprocess.run(
+        ["groff", "-man", "-Tascii", "-ww", manpage.PAGE], capture_output=True, text=True, check=True
+    )
+    assert shown.stderr == ""
+    for word in ("NAME", "deduplicate", "--similarity", "EXIT STATUS", "130"):
+        assert word in re.sub(r".\x08|\x1b\[[0-9;]*m", "", shown.stdout)
 
 
 def test_the_example_of_the_readme_is_what_the_program_prints() -> None:
