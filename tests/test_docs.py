@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from py_image_dedup.cli.main import COMMANDS, ExitCode, application
 from py_image_dedup.model.failure import Phase
@@ -143,6 +144,19 @@ def test_every_page_of_the_documentation_is_linked_from_another_one(document: Pa
         if other != document and place in found:
             return
     pytest.fail(f"no page links to {place}")
+
+
+def test_the_site_has_every_page_once() -> None:
+    nav = YAML(typ="safe").load((PROJECT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    entries = [value for entry in nav for value in entry.values()]
+    pages = [
+        page
+        for value in entries
+        for page in ([value] if isinstance(value, str) else [p for e in value for p in e.values()])
+    ]
+    assert sorted(pages) == sorted(
+        path.relative_to(PROJECT / "docs").as_posix() for path in (PROJECT / "docs").rglob("*.md")
+    )
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ Exit codes:
   4    duplicates were found (deduplicate --exit-code)
   130  stopped by Ctrl-C
 
+\b
 Documentation: https://github.com/py-image-dedup/py-image-dedup/tree/main/docs"""
 
 
