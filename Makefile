@@ -13,7 +13,7 @@ ARGS   ?=
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test page page-check image-test soak check format tables bench clean
+.PHONY: help run test page page-check image-test soak check site format tables bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,11 +55,19 @@ image-test: $(VENV)/dev.stamp  ## build the container image and run it; needs ro
 soak: $(VENV)/dev.stamp  ## run the daemon under random events for 20 minutes
 	PY_IMAGE_DEDUP_SOAK_SECONDS=1200 $(BIN)/python -m pytest -m soak $(ARGS)
 
-check: $(VENV)/dev.stamp  ## check lint, types and import rules
+check: $(VENV)/site.stamp  ## check lint, types, import rules, and the links of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+$(VENV)/site.stamp: pyproject.toml $(VENV)/dev.stamp
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[site]'
+	@touch $@
+
+site: $(VENV)/site.stamp  ## build the documentation site in build/site; fails for a link that leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/dev.stamp  ## format the code
 	$(BIN)/ruff check --fix-only .

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from py_image_dedup.cli.main import COMMANDS, ExitCode, application
 from py_image_dedup.model.failure import Phase
@@ -20,8 +21,9 @@ from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.inspection import RegionKind
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import ActionKind
+from tests.conftest import IN_CI
 from tests.support.pictures import picture, write
-from tools import schemas, tables
+from tools import manpage, schemas, tables
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
@@ -66,6 +68,20 @@ def test_making_the_tables_leaves_the_commands_as_they_are() -> None:
 def test_the_generated_tables_are_what_the_code_says(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text == tables.filled(text, tables.TABLES), "run: make tables"
+
+
+def test_the_man_page_is_what_the_help_says_and_troff_reads_it_without_a_warning() -> None:
+    assert manpage.PAGE.read_text(encoding="utf-8") == manpage.man_page(), "run: make tables"
+    if shutil.which("groff") is None:
+        if IN_CI:
+            pytest.fail("checking the man page needs groff (Debian package groff-base)")
+        pytest.skip("checking the man page needs groff (Debian package groff-base)")
+    shown = subprocess.run(
+        ["groff", "-man", "-Tascii", "-ww", manpage.PAGE], capture_output=True, text=True, check=True
+    )
+    assert shown.stderr == ""
+    for word in ("NAME", "deduplicate", "--similarity", "EXIT STATUS", "130"):
+        assert word in re.sub(r".\x08|\x1b\[[0-9;]*m", "", shown.stdout)
 
 
 def test_the_example_of_the_readme_is_what_the_program_prints() -> None:
@@ -128,6 +144,19 @@ def test_every_page_of_the_documentation_is_linked_from_another_one(document: Pa
         if other != document and place in found:
             return
     pytest.fail(f"no page links to {place}")
+
+
+def test_the_site_has_every_page_once() -> None:
+    nav = YAML(typ="safe").load((PROJECT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    entries = [value for entry in nav for value in entry.values()]
+    pages = [
+        page
+        for value in entries
+        for page in ([value] if isinstance(value, str) else [p for e in value for p in e.values()])
+    ]
+    assert sorted(pages) == sorted(
+        path.relative_to(PROJECT / "docs").as_posix() for path in (PROJECT / "docs").rglob("*.md")
+    )
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Writes what the documents have from the code: `python -m tools.tables`, or `make tables`.
 
 Generated are the tables of ``docs/reference/`` and the example of the README, each between two comments with its name,
-and the schemas in ``docs/schemas``.
+the schemas in ``docs/schemas``, and the man page.
 A test fails when one of them is not what the program says.
 """
 
@@ -225,6 +225,10 @@ def main() -> int:
                 parts["example"] = lambda made=made: made  # type: ignore[misc]
         page.write_text(filled(text, parts), encoding="utf-8")
     write_schemas()
+    # Not at the top: it uses this module.
+    from tools.manpage import write_man_page
+
+    write_man_page()
     return 0
 
 

@@ -47,6 +47,7 @@ class SearchOptions(TypedDict, total=False):
         rotated: Whether rotated and mirrored copies match.
         same_dimensions: Whether only pictures of the same width and height match.
         recursive: Whether subfolders are searched.
+        scope: Which files may match: ``all``, those of one ``root``, or those of one ``folder``.
     """
 
     against: Source
@@ -56,6 +57,7 @@ class SearchOptions(TypedDict, total=False):
     rotated: bool
     same_dimensions: bool
     recursive: bool
+    scope: str
 
 
 class Index(Owner):
@@ -260,6 +262,8 @@ def _find_options(base: FindOptions, given: SearchOptions) -> FindOptions:
         changes["upright"] = not given["rotated"]
     if "same_dimensions" in given:
         changes["same_dimensions"] = given["same_dimensions"]
+    if "scope" in given:
+        changes["scope"] = Scope(given["scope"])
     if "against" in given:
         changes["scope"] = Scope.AGAINST
     return replace(base, **changes)
@@ -302,8 +306,8 @@ def find_duplicates(
         progress: Whether to show progress bars.
         observer: Receives the events, from several threads.
         should_stop: Returns whether to stop, called often; the result of a stopped search is ``interrupted``.
-        given: ``against``, ``protected``, ``similarity``, ``max_distance``, ``rotated``, ``same_dimensions`` and
-            ``recursive``; see ``SearchOptions``.
+        given: ``against``, ``protected``, ``similarity``, ``max_distance``, ``rotated``, ``same_dimensions``,
+            ``recursive`` and ``scope``; see ``SearchOptions``.
 
     Returns:
         The duplicates: groups, pairs, redundant and unique files.

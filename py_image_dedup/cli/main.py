@@ -33,7 +33,10 @@ Exit codes:
   2    wrong usage or configuration
   3    done, but some removals were not carried out
   4    duplicates were found (deduplicate --exit-code)
-  130  stopped by Ctrl-C"""
+  130  stopped by Ctrl-C
+
+\b
+Documentation: https://github.com/py-image-dedup/py-image-dedup/tree/main/docs"""
 
 
 COMPLETION_VARIABLE = "_PY_IMAGE_DEDUP_COMPLETE"
@@ -148,7 +151,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     metavar="DIR",
     help="Folder of the index and of the records of runs.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Print more, with the traces of errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Print each file as it is decided, and the traces of errors.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option("--color/--no-color", default=None, help="Use colours or not.  [default: only at a terminal]")
 @click.option(

@@ -18,6 +18,7 @@ from typing import Any
 from py_image_dedup.config.value_types import (
     BOOLEAN,
     BYTES,
+    COMMAND,
     DIRECTORIES,
     DIRECTORY,
     DURATION,
@@ -27,6 +28,7 @@ from py_image_dedup.config.value_types import (
     PIXELS,
     SUFFIXES,
     TEXT,
+    WEB_ADDRESS,
     ValueType,
     choice,
     integer,
@@ -447,6 +449,26 @@ class ReviewSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """The options of the daemon's notifications."""
+
+    command: tuple[str, ...] = option(
+        COMMAND,
+        (),
+        "Program, with its arguments, that gets a summary as JSON on standard input after each run that planned or "
+        "removed something, or failed.",
+        example=["/usr/local/bin/notify", "--title", "Photos"],
+    )
+    url: str | None = option(
+        WEB_ADDRESS,
+        None,
+        "Address that the same summary is sent to by POST (a webhook).",
+        example="https://hooks.example.org/photos",
+    )
+    timeout: timedelta = option(DURATION, timedelta(seconds=30), "Time limit of the command and of the request.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All options. ``config.load`` reads them from file, environment and command line."""
 
@@ -465,3 +487,4 @@ class Settings:
     remove_empty_folders: bool = option(BOOLEAN, _REMOVAL.prune, "Remove folders that a run has emptied.")
     stats: StatsSettings = field(default_factory=StatsSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)

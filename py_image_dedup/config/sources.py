@@ -289,6 +289,7 @@ class Environment(EnvSource, _Checked):  # type: ignore[misc]
     def _load(self) -> dict[str, str]:
         found = {name: value for name, value in self._variables.items() if name.startswith(PREFIX) and value.strip()}
         found.pop(DEFAULTS_FILE, None)
+        self._read_secrets(found)
         for old, new in OLD_NAMES.items():
             if variable(old) in found:
                 self.renamed(old, new, both=variable(new) in found)
@@ -298,6 +299,21 @@ class Environment(EnvSource, _Checked):  # type: ignore[misc]
         for name in sorted(found.keys() - known):
             self._unknown(name, known)
         return found
+
+    def _read_secrets(self, found: dict[str, str]) -> None:
+        """Replace the names of files with secrets by what these contain, as Docker and Kubernetes provide them."""
+        for path, each in OPTIONS.items():
+            name = variable(path)
+            if not each.secret or (*path[:-1], f"{path[-1]}_file") in OPTIONS or f"{name}_FILE" not in found:
+                continue
+            file = found.pop(f"{name}_FILE")
+            try:
+                text = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+                self.problems.append(Problem(_dotted(path), f"{file} cannot be read: {cause}", f"{name}_FILE"))
+            else:
+                found.setdefault(name, text)
 
     def _unknown(self, name: str, known: set[str]) -> None:
         """Record a problem for a misspelt variable; one that resembles no option may belong to another program."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -246,10 +247,29 @@ def _extension(value: Any) -> str:
     return f".{name}"
 
 
+def _command(value: Any) -> tuple[str, ...]:
+    """Return a program with its arguments, from a list or from text that is split as a shell would."""
+    if isinstance(value, list | tuple):
+        return tuple(_text(part) for part in value)
+    try:
+        return tuple(shlex.split(_text(value)))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a command: {error}") from None
+
+
+def _web_address(value: Any) -> str:
+    text = _text(value).strip()
+    if not re.match(r"https?://[^/\s]", text):
+        raise ValueError(f"{text!r} is not a web address such as https://hooks.example.org/photos")
+    return text
+
+
 BOOLEAN = ValueType(_boolean)
 TEXT = ValueType(_text)
 BYTES = ValueType(_bytes, _bytes_words)
 PIXELS = ValueType(_pixels)
+COMMAND = ValueType(_command, list)
+WEB_ADDRESS = ValueType(_web_address)
 DURATION = ValueType(_duration, _duration_words)
 HOST = ValueType(_host)
 DIRECTORY = ValueType(_directory, str)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from py_image_dedup.config import ConfigError, Settings
 from py_image_dedup.daemon.debounce import Debouncer
+from py_image_dedup.daemon.notify import Notifier
 from py_image_dedup.daemon.runner import LibraryRunner
 from py_image_dedup.daemon.service import Service, Timing
 from py_image_dedup.daemon.watcher import Watcher
@@ -63,6 +64,7 @@ class Daemon:
         self._metrics = MetricsObserver(self._instruments)
         self._service: Service | None = None
         self._page: ReviewPage | None = None
+        self._notifier: Notifier | None = None
         self._ending = False
         self._forced_exit = ForcedExit(_GRACE)
 
@@ -122,6 +124,7 @@ class Daemon:
             observer=self._metrics,
         )
         self._service = service
+        self._notifier = Notifier(settings.notify)
         _LOG.info(
             "watching %s%s",
             ", ".join(readable(root.path) for root in roots),
@@ -179,6 +182,8 @@ class Daemon:
             page.close()
 
     def _publish(self, result: RunResult, *, full: bool) -> None:
+        if self._notifier is not None:
+            self._notifier(result, full=full)
         if self._page is not None:
             self._page.publish(result, full=full)
 

@@ -459,3 +459,22 @@ def test_the_distance_of_version_2_decides_alone_unless_matching_is_set(elsewher
     assert strict.settings.deduplication.matching is None
     new = load(environment={"PY_IMAGE_DEDUP_DEDUPLICATION_MAX_DISTANCE": "0.2"})
     assert new.settings.deduplication.matching is None
+
+
+def test_secrets_are_read_from_files(elsewhere: Path) -> None:
+    (elsewhere / "key").write_text("sesame\n")
+    environment = {"PY_IMAGE_DEDUP_ELASTICSEARCH_API_KEY_FILE": str(elsewhere / "key")}
+    assert load(environment=environment).settings.elasticsearch.api_key == "sesame"
+    both = {**environment, "PY_IMAGE_DEDUP_ELASTICSEARCH_API_KEY": "given"}
+    assert load(environment=both).settings.elasticsearch.api_key == "given"
+    with pytest.raises(ConfigError, match=r"elasticsearch\.api_key: /nowhere cannot be read: No such file"):
+        load(environment={"PY_IMAGE_DEDUP_ELASTICSEARCH_API_KEY_FILE": "/nowhere"})
+
+
+def test_a_notification_command_is_a_list_or_text_and_an_address_has_a_scheme(elsewhere: Path) -> None:
+    text = "py_image_dedup: {notify: {command: 'mail -s \"new photos\" me', url: https://example.org/hook}}"
+    notify = read(elsewhere, text).settings.notify
+    assert notify.command == ("mail", "-s", "new photos", "me")
+    assert notify.url == "https://example.org/hook"
+    (problem,) = problems(elsewhere, "py_image_dedup: {notify: {url: file:///etc/passwd}}")
+    assert problem.startswith("notify.url: 'file:///etc/passwd' is not a web address")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from py_image_dedup.config import load
 from py_image_dedup.metrics.instruments import Instruments
@@ -115,3 +116,27 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     # Of other units on this machine it says what it wants.
     assert [line for line in checked.stderr.splitlines() if unit.name in line] == []
+
+
+def test_the_compose_file_gives_a_dry_run_no_right_to_change_the_library() -> None:
+    services = YAML(typ="safe").load((DEPLOY.parent / "docker-compose.yml").read_text())["services"]
+    assert "${PHOTOS:-./photos}:/data/in:${ACCESS:-ro}" in services["py-image-dedup"]["volumes"]
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(port.startswith("${BIND:-127.0.0.1}:") for port in service.get("ports", [])), name
+    assert services["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"].startswith("${GRAFANA_PASSWORD")
+
+
+def test_the_unit_is_sandboxed_and_names_the_documentation() -> None:
+    unit = (DEPLOY / "systemd" / "py-image-dedup.service").read_text()
+    for line in (
+        "ProtectSystem=strict",
+        "NoNewPrivileges=true",
+        "CapabilityBoundingSet=",
+        "SystemCallFilter=@system-service",
+    ):
+        assert f"\n{line}\n" in unit
+    page = re.search(r"blob/main/(docs/\S+)", unit)
+    assert page is not None
+    assert (DEPLOY.parent / page[1]).exists()

@@ -18,14 +18,6 @@ from ruamel.yaml import YAML
 
 from tests.image.container import ENVIRONMENT, IMAGE, PROJECT, run
 
-# What Docker leaves to a container's root.
-_RIGHTS = tuple(
-    f"CAP_{name}"
-    for name in (
-        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
-        "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
-    )
-)  # fmt: skip
 _HYBRID = Path("/sys/fs/cgroup/unified")
 
 
@@ -96,12 +88,14 @@ class SealedContainer:
 
     def _describe(self, spec: dict[str, Any]) -> dict[str, Any]:
         service = composed("py-image-dedup")
+        assert service["cap_drop"] == ["ALL"]
+        rights = [f"CAP_{name}" for name in service["cap_add"]]
         spec["root"] = {"path": str(self.root), "readonly": service["read_only"]}
         spec["process"] |= {
             "terminal": False,
             "args": [*self.image["Entrypoint"], *self.image["Cmd"]],
             "env": [f"{key}={value}" for key, value in self._environment.items()],
-            "capabilities": {kind: list(_RIGHTS) for kind in ("bounding", "effective", "permitted")},
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), rights),
             "noNewPrivileges": "no-new-privileges:true" in service["security_opt"],
         }
         # The machine's own network, so that the pages are reached on loopback, and no control of its groups.
