@@ -37,6 +37,10 @@ _MOST_PLACES = 60_000
 """Pixels that a step is computed from."""
 _STILL = 0.02
 """Pixels; a smaller step ends the refinement."""
+_WHOLE = 0.01
+"""Share of the diagonal that a transform may be away from laying the whole of one picture on the whole of the other."""
+_EXACT = 1e-3
+"""Pixels of a grid that count as nothing."""
 _NEGLIGIBLE = 0.04
 """Pixels that the alignment may differ from a plain change of size to be taken for one."""
 
@@ -95,12 +99,12 @@ def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: 
         Both on the grid of the one with fewer pixels.
     """
     grey_keeper, grey_other = luma(keeper), luma(other)
-    trivial = _trivial(grey_keeper, grey_other, orientation)
+    trivial = whole(keeper.shape, other.shape, _turn(grey_keeper, grey_other, orientation))
     start = trivial
     if transform is not None:
         given = np.eye(3)
         given[: len(transform)] = transform
-        start = trivial if _apart(given, trivial, keeper.shape) < 0.01 else given
+        start = trivial if _apart(given, trivial, keeper.shape) < _WHOLE else given
     scale = math.sqrt(abs(float(np.linalg.det(start[:2, :2]))))
     on_other = scale < 1
     base, moved = (grey_other, grey_keeper) if on_other else (grey_keeper, grey_other)
@@ -149,7 +153,7 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
     height, width = image.shape[:2]
     turned, rest = _unturned(image, matrix)
     height, width = turned.shape[:2]
-    exact = _pixels_apart(rest, scaling(width / size[0], height / size[1]), (size[1], size[0])) < 1e-3
+    exact = _pixels_apart(rest, scaling(width / size[0], height / size[1]), (size[1], size[0])) < _EXACT
     if exact:
         way = cv2.INTER_AREA if width >= size[0] else cv2.INTER_CUBIC
         laid = turned if (width, height) == size else cv2.resize(turned, size, interpolation=way)
@@ -201,12 +205,12 @@ def whole(keeper_shape: tuple[int, ...], other_shape: tuple[int, ...], orientati
     return np.asarray(from_unit @ turn @ to_unit, dtype=np.float64)
 
 
-def _trivial(keeper: Pixels, other: Pixels, orientation: Orientation | None) -> Matrix:
+def _turn(keeper: Pixels, other: Pixels, orientation: Orientation | None) -> Orientation:
+    """Return the given turn, or the likeliest one, that makes the keeper look like the other picture."""
     if orientation is not None:
-        return whole(keeper.shape, other.shape, orientation)
+        return orientation
     small = (_THUMBNAIL, _THUMBNAIL)
-    right = cv2.resize(other, small, interpolation=cv2.INTER_AREA)
-    left = np.asarray(cv2.resize(keeper, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    left, right = _thumbnail(keeper), _thumbnail(other)
     best, likeliest = -2.0, Orientation.UPRIGHT
     wide = keeper.shape[1] / keeper.shape[0]
     for turn in Orientation:
@@ -215,11 +219,47 @@ def _trivial(keeper: Pixels, other: Pixels, orientation: Orientation | None) -> 
             continue
         matrix = np.asarray(np.linalg.inv(whole(small, small, turn)), dtype=np.float64)
         laid, valid, _ = render(left, matrix, small)
-        likeness = _correlation(np.asarray(right, dtype=np.uint8), laid, valid)
+        likeness = _correlation(right, laid, valid)
         likeness += 0.02 * (turn is Orientation.UPRIGHT)
         if likeness > best:
             best, likeliest = likeness, turn
-    return whole(keeper.shape, other.shape, likeliest)
+    return likeliest
+
+
+def _thumbnail(pixels: Pixels) -> Pixels:
+    step = max(1, min(pixels.shape[:2]) // (4 * _THUMBNAIL))
+    few = luma(np.ascontiguousarray(pixels[::step, ::step]))
+    return np.asarray(cv2.resize(few, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def turned(
+    keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: Orientation | None
+) -> tuple[Pixels, Matrix] | None:
+    """Turn the keeper as the other picture is, if they are of one size and each shows the whole of the other.
+
+    Args:
+        keeper: One picture, uint8, grey or BGR.
+        other: The other one.
+        transform: As for ``align``.
+        orientation: As for ``align``.
+
+    Returns:
+        The keeper's pixels as the other picture would show them, and 3 x 3 from there to the keeper's pixels; ``None``
+        if the pictures differ in size or a part is shown.
+    """
+    sizes = keeper.shape[:2], other.shape[:2]
+    if sizes[0] != sizes[1] and sizes[0] != sizes[1][::-1]:
+        return None
+    start = whole(keeper.shape, other.shape, _turn(keeper, other, orientation))
+    if transform is not None:
+        given = np.eye(3)
+        given[: len(transform)] = transform
+        if _apart(given, start, keeper.shape) >= _WHOLE:
+            return None
+    matrix = np.asarray(np.linalg.inv(start), dtype=np.float64)
+    shown, rest = _unturned(keeper, matrix)
+    is_same = shown.shape[:2] == other.shape[:2] and _pixels_apart(rest, np.eye(3), other.shape) < _EXACT
+    return (shown, matrix) if is_same else None
 
 
 def _apart(one: Matrix, two: Matrix, shape: tuple[int, ...]) -> float:

@@ -297,17 +297,46 @@ def _spots(excess: Plane, tail: float) -> tuple[tuple[Spot, ...], Mask]:
     if not kept.any():
         return (), mask
     mask = kept[labels]
-    # Words and lines are one region for a person.
+    return _grouped(mask, excess), mask
+
+
+def differing(pair: Aligned) -> Mask:
+    """Return where two aligned pictures of one tone differ by what can be seen."""
+    apart = cv2.absdiff(pair.keeper, pair.other) if pair.keeper.ndim == pair.other.ndim else None
+    if apart is None:
+        apart = cv2.absdiff(luma(pair.keeper), luma(pair.other))
+    elif apart.ndim > 2:
+        apart = cv2.max(cv2.max(apart[..., 0], apart[..., 1]), apart[..., 2])
+    return np.asarray(cv2.GaussianBlur(apart, (0, 0), THRESHOLDS.sigmas[0]) > THRESHOLDS.least_difference)
+
+
+def grouped(mask: Mask, valid: Mask) -> Difference:
+    """Join pixels that differ to regions.
+
+    Args:
+        mask: The pixels, on a grid.
+        valid: Where both pictures are.
+
+    Returns:
+        The regions; the energy of one is its area.
+    """
+    share = float(np.count_nonzero(mask)) / max(1, int(np.count_nonzero(valid)))
+    return Difference(_grouped(mask, mask.astype(np.float32) + 1), mask, share)
+
+
+def _grouped(mask: Mask, excess: Plane) -> tuple[Spot, ...]:
+    """Return the regions of a mask; words and lines are one region for a person."""
     reach = max(5, round(min(excess.shape) / 40)) | 1
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
-    number, groups = cv2.connectedComponents(wide, connectivity=8)
+    number, groups, boxes, _ = cv2.connectedComponentsWithStats(wide, connectivity=8)
     found = []
     for group in range(1, min(number, 200)):
-        rows, columns = np.nonzero(mask & (groups == group))
-        top, left = int(rows.min()), int(columns.min())
-        energy = float(excess[rows, columns].sum() - len(rows))
-        found.append(
-            Spot(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1, len(rows), round(energy, 1))
-        )
+        x, y, width, height = (int(value) for value in boxes[group, :4])
+        part = np.s_[y : y + height, x : x + width]
+        rows, columns = np.nonzero(mask[part] & (groups[part] == group))
+        top, left = y + int(rows.min()), x + int(columns.min())
+        energy = float(excess[part][rows, columns].sum() - len(rows))
+        right, bottom = x + int(columns.max()) + 1, y + int(rows.max()) + 1
+        found.append(Spot(left, top, right - left, bottom - top, len(rows), round(energy, 1)))
     found.sort(key=lambda spot: -spot.energy)
-    return tuple(found), mask
+    return tuple(found)

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from py_image_dedup.inspection import original as origin
-from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma
+from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, turned
 from py_image_dedup.inspection.detail import has_less_detail, lost_levels, outside
-from py_image_dedup.inspection.difference import difference
+from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
 from py_image_dedup.inspection.extras import has_other_alpha, lacking
 from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
+from py_image_dedup.inspection.reencoding import Reencoding, plain_lattice, reencoding
 from py_image_dedup.inspection.regions import describe, missing
 from py_image_dedup.inspection.shots import Noise, is_on_one_scale, is_reduced, measure_noise, other_moment
 from py_image_dedup.inspection.steps import step_across
@@ -28,6 +29,8 @@ from py_image_dedup.model.match import Orientation
 
 _LEAST_STRUCTURE = 2.0
 """Grey levels of deviation that a picture has to have."""
+_BLOCK = 8
+"""Pixels of the side of a block of a JPEG."""
 _EDITED = "The same photo, but something inside differs."
 _CROPPED = 0.03
 """Share of the keeper that is missing in the other file from which on that is a part."""
@@ -68,8 +71,11 @@ def inspect(
         return Inspection(
             Outcome.UNDECIDED, "One of the files is too small to be compared.", lacks=lacks, original=facts
         )
+    encoded = _Encoded.of(keeper, other, transform, orientation)
+    if encoded is not None and encoded.other is not None and encoded.other.is_whole and _has_structure(other.pixels):
+        return _of_reencoded(keeper, other, encoded, lacks, has_more, facts)
     pair = align(*_shown(keeper, other), transform, orientation)
-    return _Question(keeper, other, pair, lacks, has_more, facts).answer()
+    return _Question(keeper, other, pair, lacks, has_more, facts, encoded).answer()
 
 
 def _of_other_kind(keeper: FullPicture, other: FullPicture) -> str:
@@ -82,6 +88,74 @@ def _of_other_kind(keeper: FullPicture, other: FullPicture) -> str:
     if keeper.alpha is not None and other.alpha is None:
         return "The keeper is transparent, the other file was flattened."
     return ""
+
+
+def _has_structure(pixels: Pixels) -> bool:
+    return float(luma(np.ascontiguousarray(pixels[::3, ::3])).std()) >= _LEAST_STRUCTURE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoded:
+    """Two files of one size, each looked at as an encoding of the other one.
+
+    Attributes:
+        shown: The keeper's pixels, turned as the other file is.
+        to_keeper: 3 x 3, from the other file's pixels to the keeper's.
+        other: The other file as an encoding of the keeper; ``None`` if its format says nothing.
+        keeper: The keeper, turned as the other file is, as an encoding of it; ``None`` as well if the first is whole,
+            or the turned keeper's blocks are not known.
+    """
+
+    shown: Pixels
+    to_keeper: Matrix
+    other: Reencoding | None
+    keeper: Reencoding | None
+
+    @staticmethod
+    def of(
+        keeper: FullPicture, other: FullPicture, transform: Matrix | None, orientation: Orientation | None
+    ) -> _Encoded | None:
+        if keeper.alpha is not None or other.alpha is not None:
+            return None
+        found = turned(keeper.pixels, other.pixels, transform, orientation)
+        if found is None:
+            return None
+        shown, to_keeper = found
+        its = reencoding(other, shown)
+        is_upright = np.allclose(to_keeper, np.eye(3))
+        wanted = is_upright and not (its is not None and its.is_whole)
+        return _Encoded(shown, to_keeper, its, reencoding(keeper, other.pixels) if wanted else None)
+
+    @property
+    def changed(self) -> Pixels | None:
+        """Blocks that were changed, 1 or 0, in the direction that explains more; ``None`` if there are none."""
+        both = [one for one in (self.other, self.keeper) if one is not None]
+        best = max(both, key=lambda one: one.explained, default=None)
+        return best.changed.astype(np.uint8) if best is not None and best.changed.any() else None
+
+
+def _of_reencoded(
+    keeper: FullPicture,
+    other: FullPicture,
+    encoded: _Encoded,
+    lacks: tuple[str, ...],
+    has_more: tuple[str, ...],
+    facts: Original,
+) -> Inspection:
+    """Return what two files are of which the other is what encoding the keeper makes: it shows nothing else."""
+    height, width = other.pixels.shape[:2]
+    valid = np.ones((height, width), dtype=np.bool_)
+    pair = Aligned(encoded.shown, other.pixels, valid, encoded.to_keeper, np.eye(3), 1.0, 1.0, is_exact=True)
+    found = facts
+    if found.side is Side.UNKNOWN:
+        two = plain_lattice(other, encoded.shown)
+        one = plain_lattice(replace(keeper, pixels=encoded.shown), other.pixels)
+        nothing = Noise(0, 0, 0)
+        found = origin.judge(origin.Evidence(keeper, other, pair, one, two, nothing, 0, (False, False), ((), ())))
+    if lacks:
+        return more(lacks, has_more, found)
+    reason = "The other file is what encoding the keeper makes, block by block, to within the rounding of its values."
+    return Inspection(Outcome.COVERED, reason, original=found)
 
 
 def _is_equal(keeper: FullPicture, other: FullPicture) -> bool:
@@ -154,6 +228,7 @@ class _Question:
     lacks: tuple[str, ...]
     has_more: tuple[str, ...]
     facts: Original
+    encoded: _Encoded | None = None
     lattices: list[Lattice | None] = field(default_factory=list)
     """Of the keeper and of the other file, once they were measured."""
 
@@ -165,6 +240,11 @@ class _Question:
         if pair.correlation < THRESHOLDS.same_correlation:
             reason = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
             return self._result(Outcome.DIFFERENT, reason, missing(pair))
+        if self.encoded is not None and self.encoded.keeper is not None and self.encoded.keeper.is_whole:
+            return self._rest(Noise(0, 0, 0))
+        changed = self._changed()
+        if changed is not None:
+            return changed
         noise = measure_noise(pair)
         edited = self._edited()
         if edited is not None and edited.original.sure and edited.original != self.facts:
@@ -241,11 +321,27 @@ class _Question:
                 return True
         return False
 
+    def _changed(self) -> Inspection | None:
+        """Return the edit that is left where rounding explains nearly all of one file's blocks."""
+        blocks = None if self.encoded is None else self.encoded.changed
+        if blocks is None:
+            return None
+        height, width = self.other.pixels.shape[:2]
+        near = cv2.dilate(blocks, np.ones((3, 3), np.uint8))
+        wide = np.repeat(np.repeat(near, _BLOCK, axis=0), _BLOCK, axis=1)[:height, :width]
+        size = self.pair.valid.shape[::-1]
+        there = cv2.resize(wide, size, interpolation=cv2.INTER_NEAREST) > 0
+        mask = np.asarray(there & differing(self.pair), dtype=np.bool_)
+        return self._of(grouped(mask if mask.any() else there, self.pair.valid))
+
     def _edited(self) -> Inspection | None:
         found = difference(self.pair)
         if not found.spots:
             step = step_across(self.pair)
             return None if step is None else replace(self._result(Outcome.EDITED, _EDITED), regions=(step,))
+        return self._of(found)
+
+    def _of(self, found: Difference) -> Inspection:
         if found.share > THRESHOLDS.most_changed:
             reason = f"The pictures differ in {100 * found.share:.0f} % of their area."
             return self._result(Outcome.DIFFERENT, reason, missing(self.pair))

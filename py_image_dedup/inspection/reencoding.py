@@ -1,0 +1,354 @@
+"""Whether a JPEG is what encoding another file makes, block by block, to within the rounding of its coefficients.
+
+A JPEG stores each coefficient of its blocks as a multiple of the step in its quantisation table. Encoded from another
+picture of the same size, it misses no coefficient of that picture by more than half a step; whatever was drawn, damaged
+or exposed anew does. So the blocks that rounding explains hold nothing that the other file lacks, and no threshold of
+likeness is needed to say so. Where nearly all blocks are explained, the others were changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from py_image_dedup.inspection.align import Mask, Pixels, Plane, luma
+from py_image_dedup.inspection.lattice import Lattice
+from py_image_dedup.inspection.original import LOSSLESS
+from py_image_dedup.model.full_picture import FullPicture
+
+_SIDE = 8
+_ROWS = 256
+"""Rows that are looked at together, so that they stay in the processor's cache."""
+_STRIPS = 5
+"""Strips of rows that are looked at for the errors of coefficients."""
+_SLACK = 4.0
+"""Of a coefficient: the pixels of both files are whole numbers in three channels, which leaves 0.45 to 0.7 grey levels
+of deviation in each coefficient of their difference, and a large photo has ten million of them."""
+_NEARLY = 8.0
+"""Of a coefficient beyond half a step, up to which a block is nearly explained: a change of colour space on the way
+rounds once more."""
+_CERTAIN = 16.0
+"""Of a coefficient beyond one step and a half, from which on a block was changed: two grey levels of all its pixels."""
+_CLIPPED = (3, 252)
+"""Grey levels up to which, and from which on, decoding may have cut off what was stored."""
+_LEAK = 0.2
+"""Share of the coarsest step of chroma that enlarging subsampled chroma carries to other coefficients."""
+_MOST_FAILED = 0.5
+"""Share of blocks that are missed from which on they are not looked at one by one."""
+_ALL = 0.998
+"""Share of the blocks that has to be explained."""
+_NEARLY_ALL = 0.9
+"""Share of the blocks with structure that rounding has to nearly explain, so that the others count as changed."""
+_RIM = 5
+"""Blocks around a changed one, and it, that are not looked at for how the others are missed."""
+_WORST, _OUTLYING = 0.999, 3.0
+"""Quantile of how the other blocks are missed, and times that a changed block is: a weak edit of the whole picture
+misses some blocks far, and many nearly as far."""
+_MOST_OF = 0.5
+"""Share of the blocks that are missed by far that has to lie beyond the others so clearly."""
+_FEWEST_ACTIVE = 24
+"""Blocks with structure that the share is taken of."""
+_ACTIVE = 4.0
+"""Grey levels of deviation from which on a block has structure."""
+_WIDE = 0.6
+"""Of a step; rounding errs by 0.5 at most."""
+_STORED = 0.7
+"""Of a step from which on a coefficient was not rounded to zero."""
+_SMALLEST_STEP = 3
+_FEWEST_COEFFICIENTS = 40
+_LUMA_AND_CHROMA = 2
+_SHARED = {"4:4:4": (1, 1), "4:2:2": (2, 1), "4:2:0": (2, 2)}
+"""Pixels across and down that share one pair of chroma values."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reencoding:
+    """How the blocks of a JPEG are explained by encoding another file.
+
+    Attributes:
+        explained: Share of the blocks that rounding explains.
+        worst: By how much a coefficient is missed at most, beyond half a step.
+        changed: Blocks of 8 x 8 pixels that it misses by far, where it explains nearly all the others; all false
+            where it does not.
+    """
+
+    explained: float
+    worst: float
+    changed: Mask
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the file is explained, but for what a rounding more leaves in a few blocks."""
+        return self.explained > _ALL and self.worst <= _NEARLY
+
+
+def reencoding(file: FullPicture, source: Pixels) -> Reencoding | None:
+    """Look at a JPEG as an encoding of another picture of the same size.
+
+    Args:
+        file: The JPEG, or any other file.
+        source: The other picture, turned as the file is, uint8, grey or BGR.
+
+    Returns:
+        What rounding explains; ``None`` if the file is no JPEG, or differs in size, colour or kind of coding.
+
+    Thread-safety: any number of threads.
+    """
+    steps = _steps(file)
+    if not steps or source.shape[:2] != file.pixels.shape[:2] or min(source.shape[:2]) < 2 * _SIDE:
+        return None
+    if file.pixels.ndim == 3 and source.ndim == 2:
+        return None
+    shared = _SHARED.get(file.subsampling, (1, 1)) if file.pixels.ndim == 3 else (1, 1)
+    blocks, colours = [], []
+    for seen, wanted in _strips(file.pixels, source):
+        error = _coefficients(np.asarray(cv2.subtract(seen[0], wanted[0], dtype=cv2.CV_32F), dtype=np.float32))
+        blocks.append(_missed(error, seen, wanted, steps[0], 0.0))
+        colours.append([[_reduced(plane, shared) for plane in planes[1:]] for planes in (seen, wanted)])
+    missed = _Missed.joined(blocks)
+    if file.pixels.ndim == 3:
+        for channel in range(2):
+            planes = [np.concatenate([strip[side][channel] for strip in colours]) for side in range(2)]
+            missed.add(_of_chroma(planes, steps[-1], shared), shared)
+    return Reencoding(float((missed.by <= 0).mean()), float(missed.by.max()), _changed(missed, file.pixels))
+
+
+def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
+    """Measure how a JPEG's coefficients are met by another picture of the same size, tone and colour.
+
+    Args:
+        file: The JPEG, or any other file.
+        source: The other picture, turned as the file is, uint8, grey or BGR.
+
+    Returns:
+        What was measured; ``None`` if the file is no JPEG, or too few coefficients tell.
+    """
+    if file.format not in {"JPEG", "MPO"} or not file.quantisation:
+        return None
+    steps = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
+    height, width = (length // _SIDE * _SIDE for length in file.pixels.shape[:2])
+    every = max(1, height // _SIDE // (_STRIPS * _ROWS // _SIDE)) * _ROWS
+    found = []
+    for top in range(0, height - _SIDE + 1, every):
+        seen, wanted = (pixels[top : min(height, top + _ROWS), :width] for pixels in (file.pixels, source))
+        found.append(_ratios(luma(seen), luma(wanted), _is_cut_off(seen) | _is_cut_off(wanted), steps))
+    ratio = np.concatenate(found)
+    if len(ratio) < _FEWEST_COEFFICIENTS:
+        return None
+    return Lattice(float(np.median(ratio)), float((ratio > _WIDE).mean()))
+
+
+def _steps(file: FullPicture) -> list[Plane]:
+    """Return the steps of luma, and of chroma, of a file; a lossless file stores whole numbers."""
+    tables = file.quantisation
+    if file.alpha is not None or file.is_cmyk:
+        return []
+    if file.format in LOSSLESS:
+        return [np.ones((_SIDE, _SIDE), dtype=np.float32)]
+    known = file.format in {"JPEG", "MPO"} and 1 <= len(tables) <= _LUMA_AND_CHROMA
+    if not known or (file.pixels.ndim == 3 and file.subsampling not in _SHARED):
+        return []
+    return [np.array(table, dtype=np.float32).reshape(_SIDE, _SIDE) for table in tables]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Missed:
+    """Blocks of 8 x 8 pixels, and how they are missed.
+
+    Attributes:
+        by: By how much the worst coefficient is missed beyond half a step; 0 or less is explained.
+        far: Whether one is missed by so much that the block was changed.
+    """
+
+    by: Plane
+    far: Mask
+
+    @staticmethod
+    def joined(parts: list[_Missed]) -> _Missed:
+        return _Missed(np.concatenate([part.by for part in parts]), np.concatenate([part.far for part in parts]))
+
+    def add(self, chroma: _Missed, shared: tuple[int, int]) -> None:
+        """Count blocks of chroma to the blocks that they colour."""
+        rows, columns = self.by.shape
+        for mine, its in ((self.by, chroma.by), (self.far, chroma.far)):
+            spread = np.repeat(np.repeat(its, shared[1], axis=0), shared[0], axis=1)
+            np.maximum(mine, spread[:rows, :columns], out=mine)
+
+
+def _changed(missed: _Missed, pixels: Pixels) -> Mask:
+    """Return the blocks that were changed: far beyond what even the worst of the others are missed by."""
+    nothing = np.zeros_like(missed.far)
+    if not missed.far.any():
+        return nothing
+    active = _active(pixels, missed.far.shape)
+    if np.count_nonzero(active) < _FEWEST_ACTIVE or (missed.by[active] <= _NEARLY).mean() < _NEARLY_ALL:
+        return nothing
+    around = cv2.dilate(missed.far.astype(np.uint8), np.ones((_RIM, _RIM), np.uint8)) > 0
+    if np.count_nonzero(active & ~around) < _FEWEST_ACTIVE:
+        return nothing
+    usual = max(float(np.quantile(missed.by[others], _WORST)) for others in (active & ~around, ~around))
+    changed = np.asarray(missed.far & (missed.by > _OUTLYING * usual), dtype=np.bool_)
+    return changed if np.count_nonzero(changed) > _MOST_OF * np.count_nonzero(missed.far) else nothing
+
+
+def _strips(one: Pixels, two: Pixels) -> Iterator[tuple[list[Pixels], list[Pixels]]]:
+    """Yield the same rows of two pictures as planes, filled up to whole blocks as encoders do."""
+    height, width = one.shape[:2]
+    across, down = -width % (2 * _SIDE), -height % (2 * _SIDE)
+    for top in range(0, height, _ROWS):
+        planes = [_planes(pixels[top : top + _ROWS], grey=one.ndim == 2) for pixels in (one, two)]
+        below = down if top + _ROWS >= height else 0
+        if across or below:
+            for number in range(2):
+                planes[number] = [_filled(plane, below, across) for plane in planes[number]]
+            # What was filled in is known of the source only.
+            rows, columns = len(planes[0][0]) - below, planes[0][0].shape[1] - across
+            for seen, wanted in zip(*planes, strict=True):
+                seen[rows:], seen[:, columns:] = wanted[rows:], wanted[:, columns:]
+        yield planes[0], planes[1]
+
+
+def _filled(plane: Pixels, below: int, across: int) -> Pixels:
+    filled = cv2.copyMakeBorder(plane, 0, below, 0, across, cv2.BORDER_REPLICATE)
+    return np.asarray(filled, dtype=np.uint8)
+
+
+def _planes(pixels: Pixels, *, grey: bool) -> list[Pixels]:
+    if pixels.ndim == 2:
+        return [pixels.copy()]
+    if grey:
+        return [luma(pixels)]
+    return [np.asarray(plane, dtype=np.uint8) for plane in cv2.split(cv2.cvtColor(pixels, cv2.COLOR_BGR2YCrCb))]
+
+
+def _reduced(plane: Pixels, shared: tuple[int, int]) -> Pixels:
+    if shared == (1, 1):
+        return plane
+    size = (plane.shape[1] // shared[0], plane.shape[0] // shared[1])
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _of_chroma(planes: list[Pixels], steps: Plane, shared: tuple[int, int]) -> _Missed:
+    """Return how blocks of chroma are missed."""
+    seen, wanted = planes
+    if shared != (1, 1):
+        # Decoders enlarge chroma by interpolating; its mean over the pixels that share it is then this much smoothed.
+        across, down = (np.array([1, 6, 1] if count > 1 else [0, 8, 0], dtype=np.float64) / 8 for count in shared)
+        smooth = cv2.sepFilter2D(wanted, cv2.CV_8U, across, down, borderType=cv2.BORDER_REPLICATE)
+        wanted = np.asarray(smooth, dtype=np.uint8)
+    missing = -seen.shape[0] % _SIDE, -seen.shape[1] % _SIDE
+    if any(missing):
+        seen, wanted = (_filled(plane, *missing) for plane in (seen, wanted))
+    leak = 0.0 if shared == (1, 1) else _LEAK * float(steps.max())
+    parts = []
+    for top in range(0, len(seen), _ROWS):
+        one, two = (np.asarray(plane[top : top + _ROWS], dtype=np.uint8) for plane in (seen, wanted))
+        error = _coefficients(np.asarray(cv2.subtract(one, two, dtype=cv2.CV_32F), dtype=np.float32))
+        parts.append(_missed(error, [one], [two], steps, leak))
+    return _Missed.joined(parts)
+
+
+def _missed(error: Plane, seen: list[Pixels], wanted: list[Pixels], steps: Plane, leak: float) -> _Missed:
+    """Compare the coefficients of an error with what rounding leaves.
+
+    Args:
+        error: Of the first planes, as ``_coefficients`` returns it.
+        seen: Planes of the JPEG: luma and chroma, or one of chroma.
+        wanted: The same of the other picture.
+        steps: Of the quantisation table, 8 x 8.
+        leak: What a coefficient may be missed by beside that.
+    """
+    rows, _, columns, _ = error.shape
+    size = np.abs(error, out=error)
+    bound = steps / 2 + np.float32(_SLACK + leak)
+    over = size.reshape(rows, _SIDE, -1) - np.tile(bound, columns)
+    by = np.asarray(over.max(axis=1).reshape(rows, columns, _SIDE).max(axis=2), dtype=np.float32)
+    far = np.zeros(by.shape, dtype=np.bool_)
+    places = np.nonzero(by > 0)
+    if not len(places[0]):
+        return _Missed(by, far)
+    far[places] = (size[places[0], :, places[1]] - 1.5 * steps).max(axis=(1, 2)) > _CERTAIN + leak
+    if len(places[0]) <= _MOST_FAILED * by.size:
+        forgiven = _is_clipped(_at(seen, places), _at(wanted, places), steps)
+        by[places] = np.where(forgiven, np.float32(0), by[places])
+        far[places] &= ~forgiven
+    return _Missed(by, far)
+
+
+def _at(planes: list[Pixels], places: tuple[npt.NDArray[np.intp], ...]) -> list[Plane]:
+    """Return some blocks of planes, each of shape ``(blocks, 8, 8)``."""
+    height, width = planes[0].shape
+    shape = (height // _SIDE, _SIDE, width // _SIDE, _SIDE)
+    return [plane.reshape(shape)[places[0], :, places[1]].astype(np.float32) for plane in planes]
+
+
+def _is_clipped(seen: list[Plane], wanted: list[Plane], steps: Plane) -> Mask:
+    """Return which blocks are explained by rounding and clipping.
+
+    Clipping takes a decoded block nearer to what was encoded, but not coefficient by coefficient: as a whole it may be
+    away by as much as the rounding of this very block was. Where a channel is clipped, rounding of chroma counts too.
+    """
+    known = _COSINES @ (wanted[0] - 128) @ _COSINES.T
+    lost = np.square(known - np.rint(known / steps) * steps).sum(axis=(1, 2))
+    away = np.square(seen[0] - wanted[0]).sum(axis=(1, 2))
+    low, high = _CLIPPED
+    channels = [seen[0]]
+    if len(seen) > 1:
+        luma_of, red, blue = seen[0], seen[1] - 128, seen[2] - 128
+        channels += [luma_of + 1.402 * red, luma_of + 1.772 * blue, luma_of - 0.714 * red - 0.344 * blue]
+        lost = lost + sum(np.square(one - two).sum(axis=(1, 2)) for one, two in zip(seen[1:], wanted[1:], strict=True))
+    clipped = np.stack([((channel <= low) | (channel >= high)).any(axis=(1, 2)) for channel in channels]).any(axis=0)
+    return np.asarray(clipped & (away <= lost + _SIDE**2), dtype=np.bool_)
+
+
+def _coefficients(plane: Plane) -> Plane:
+    """Return the coefficients of the blocks of a plane, shape ``(rows, 8, columns, 8)``."""
+    height, width = plane.shape
+    down = np.matmul(_COSINES, plane.reshape(height // _SIDE, _SIDE, width))
+    across = down.reshape(-1, _SIDE) @ _COSINES.T
+    return np.asarray(across.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE), dtype=np.float32)
+
+
+def _ratios(seen: Pixels, wanted: Pixels, cut_off: Mask, steps: Plane) -> Plane:
+    """Return the errors of those coefficients that were not rounded to zero, in steps."""
+    values = _coefficients(seen.astype(np.float32) - 128)
+    error = _coefficients(np.asarray(cv2.subtract(seen, wanted, dtype=cv2.CV_32F), dtype=np.float32))
+    met = (np.abs(values) > _STORED * steps[:, None, :]) & (steps >= _SMALLEST_STEP)[:, None, :]
+    met[:, 0, :, 0] = False
+    met &= ~cut_off[:, None, :, None]
+    return np.asarray((np.abs(error) / steps[:, None, :])[met], dtype=np.float32)
+
+
+def _is_cut_off(pixels: Pixels) -> Mask:
+    """Return which blocks are clipped somewhere."""
+    low, high = _CLIPPED
+    channels = pixels.shape[2] if pixels.ndim > 2 else 1
+    within = cv2.inRange(pixels, (low,) * channels, (high,) * channels)
+    height, width = within.shape
+    return np.asarray(
+        within.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE).min(axis=(1, 3)) == 0, dtype=np.bool_
+    )
+
+
+def _active(pixels: Pixels, shape: tuple[int, ...]) -> Mask:
+    """Return the blocks that have structure."""
+    side = _SIDE // 2
+    grey = luma(np.ascontiguousarray(pixels[::2, ::2]))
+    few = _filled(grey, shape[0] * side - grey.shape[0], shape[1] * side - grey.shape[1]).astype(np.float32)
+    mean, square = (cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA) for plane in (few, few * few))
+    return np.asarray(square - mean * mean > _ACTIVE**2, dtype=np.bool_)
+
+
+def _cosines() -> Plane:
+    place = np.arange(_SIDE)
+    basis = np.cos((2 * place[None, :] + 1) * place[:, None] * math.pi / 16) * 0.5
+    basis[0] /= math.sqrt(2)
+    return basis.astype(np.float32)
+
+
+_COSINES = _cosines()
