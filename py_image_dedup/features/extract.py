@@ -33,10 +33,15 @@ _PATCH_SIDE = 16
 _PATCH_STEP = 8
 _MIN_VARIANCE = 144.0
 _MIN_PATCHES = 6
+_MIN_SKEWNESS_OF_A_PAGE = 0.7
+"""Screenshots, slides, invoices and pages have 0.92 and more, 99 photos in 100 less than 0.67, garments up to 1.5."""
+_MIN_COMMON_GREYS = 0.6
+"""Pages in more than one ink have 0.6 and more; 99 photos and garments in 100 less than 0.76, few of them with such a
+skewness."""
 
 
 def document_score(grey: UInt8Array | Float32Array, valid: Float32Array | None = None) -> float:
-    """Return the similarity of a picture to a document.
+    """Return the similarity of a picture to a document in one colour of ink.
 
     Args:
         grey: Shape ``(height, width)``, 0 to 255.
@@ -48,8 +53,59 @@ def document_score(grey: UInt8Array | Float32Array, valid: Float32Array | None =
 
     Thread-safety: any number of threads.
     """
-    if min(grey.shape) < 2 * _PATCH_SIDE:
+    skewness = _skewness(grey, valid)
+    return _one_ink(skewness) if len(skewness) else 0.0
+
+
+def page_score(grey: UInt8Array | Float32Array, valid: Float32Array | None = None) -> float:
+    """Return the similarity of a picture to a document, to a slide or to a screen with light and dark print.
+
+    Stored features depend on ``document_score`` and not on this.
+
+    Args:
+        grey: As for ``document_score``.
+        valid: As for ``document_score``.
+
+    Returns:
+        ``document_score``, or the skewness in either direction where most of the picture has three grey values, scaled
+        so that ``DOCUMENT`` is the limit of both.
+
+    Thread-safety: any number of threads.
+    """
+    skewness = _skewness(grey, valid)
+    if not len(skewness):
         return 0.0
+    score = _one_ink(skewness)
+    if score >= DOCUMENT:
+        return score
+    either = float(np.quantile(np.abs(skewness), 0.25)) * DOCUMENT / _MIN_SKEWNESS_OF_A_PAGE
+    if either <= score or _commonest_greys(grey, valid) < _MIN_COMMON_GREYS:
+        return score
+    return either
+
+
+def _one_ink(skewness: Float64Array) -> float:
+    return float(max(np.quantile(skewness, 0.25), np.quantile(-skewness, 0.25)))
+
+
+def _commonest_greys(grey: UInt8Array | Float32Array, valid: Float32Array | None) -> float:
+    """Return the share of pixels within four levels of one of the three commonest grey values."""
+    levels = grey if grey.dtype == np.uint8 else np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    counts = np.bincount(levels.ravel() if valid is None else levels[valid > 0], minlength=256).astype(np.float64)
+    total, share = counts.sum(), 0.0
+    for _ in range(3):
+        near = np.convolve(counts, np.ones(9), mode="same")
+        middle = int(near.argmax())
+        share += near[middle]
+        counts[max(0, middle - 6) : middle + 7] = 0
+    return float(share / max(total, 1.0))
+
+
+def _skewness(grey: UInt8Array | Float32Array, valid: Float32Array | None) -> Float64Array:
+    """Return the skewness of the grey values of each textured patch; none where there are too few of them."""
+    nothing = np.zeros(0)
+    if min(grey.shape) < 2 * _PATCH_SIDE:
+        return nothing
     share: Float64Array | float = 1.0
     if valid is None and grey.dtype == np.uint8:
         first, second, third = _whole_number_patches(grey.astype(np.uint32))
@@ -63,11 +119,11 @@ def document_score(grey: UInt8Array | Float32Array, valid: Float32Array | None =
     variance = second - first * first
     textured = (share > 0.8) & (variance > _MIN_VARIANCE)
     if textured.sum() < _MIN_PATCHES:
-        return 0.0
+        return nothing
     mean = first[textured]
     moment = third[textured] - 3 * mean * second[textured] + 2 * mean**3
-    skewness = moment / variance[textured] ** 1.5
-    return float(max(np.quantile(skewness, 0.25), np.quantile(-skewness, 0.25)))
+    skewness: Float64Array = moment / variance[textured] ** 1.5
+    return skewness
 
 
 def _patches(values: Float32Array) -> Float64Array:

@@ -163,6 +163,7 @@ class InvertedIndex:
 
     def __init__(self) -> None:
         self._content_ids = np.empty(0, dtype=np.int64)
+        self._sizes = np.empty(0, dtype=np.uint16)
         self._blocks: list[list[_Segment]] = []
 
     def __len__(self) -> int:
@@ -178,6 +179,7 @@ class InvertedIndex:
         """
         count = len(self._content_ids)
         self._content_ids = np.concatenate([self._content_ids, np.asarray(content_ids, dtype=np.int64)])
+        self._sizes = np.concatenate([self._sizes, np.array([len(some) for some in words], dtype=np.uint16)])
         start = 0
         while start < len(words):
             row = count % _BLOCK
@@ -210,16 +212,22 @@ class InvertedIndex:
         Returns:
             At most ``MAX_CANDIDATES`` content ids, the best first: by the sum of the inverse document frequencies of
             the shared words; ties by content id. The last ones, up to ``MAX_DOUBTFUL``, share fewer words than
-            required, in the same order.
+            required, in the same order. Of more pictures than that, those that share what few of them have.
         """
-        weights, counts = zip(self._shared(plain), self._shared(mirrored), strict=True)
-        weight, shared = np.maximum(*weights), np.maximum(*counts)
-        enough = min_shared_words(len(self._content_ids))
+        pictures = len(self._content_ids)
+        weight, shared = self._best_shared(plain, mirrored, pictures)
+        enough = min_shared_words(pictures)
         others = self._content_ids != content_id
-        sure = self._heaviest(np.flatnonzero(others & (shared >= enough)), weight, MAX_CANDIDATES)
+        sure = np.flatnonzero(others & (shared >= enough))
+        if len(sure) > MAX_CANDIDATES:
+            # Words of a template, or of a language in one typeface, are shared by all of them and have no weight. A
+            # page full of text shares more of the others by chance.
+            among, _ = self._best_shared(plain, mirrored, len(sure))
+            weight = np.rint(among / np.sqrt(np.maximum(self._sizes, 1))).astype(np.int64)
+        best = self._heaviest(sure, weight, MAX_CANDIDATES)
         few = others & (shared >= _MIN_SHARED_DOUBTFUL) & (shared < enough)
         doubtful = self._heaviest(np.flatnonzero(few), weight, MAX_DOUBTFUL)
-        return list(dict.fromkeys(sure + doubtful))[:MAX_CANDIDATES]
+        return list(dict.fromkeys(best + doubtful))[:MAX_CANDIDATES]
 
     def _heaviest(self, rows: Int64Array, weight: Int64Array, most: int) -> list[int]:
         """Return the content ids of some rows, the greatest weight first, each once."""
@@ -229,7 +237,18 @@ class InvertedIndex:
         distinct = dict.fromkeys(found[np.lexsort((found, -weight[rows]))].tolist())
         return list(distinct)[:most]
 
-    def _shared(self, words: WordArray) -> tuple[Int64Array, Int64Array]:
+    def _best_shared(self, plain: WordArray, mirrored: WordArray, among: int) -> tuple[Int64Array, Int64Array]:
+        """Return the weight and the number of the words that each row shares with a picture or its mirror image.
+
+        Args:
+            plain: Words of the picture.
+            mirrored: Words of its mirror image.
+            among: Number of pictures that the frequency of a word is compared with.
+        """
+        weights, counts = zip(self._shared(plain, among), self._shared(mirrored, among), strict=True)
+        return np.maximum(*weights), np.maximum(*counts)
+
+    def _shared(self, words: WordArray, among: int) -> tuple[Int64Array, Int64Array]:
         """Return the weight and the number of the shared words of each row."""
         pictures = len(self._content_ids)
         found = [[(segment, *segment.find(words)) for segment in block] for block in self._blocks]
@@ -238,7 +257,7 @@ class InvertedIndex:
             frequency += length
         useful = frequency <= MAX_FREQUENCY
         # Whole numbers, so that the sum does not depend on the order in which pictures were added.
-        weight = np.rint(_WEIGHT_UNIT * np.log2(1 + pictures / np.maximum(frequency, 1)))
+        weight = np.rint(_WEIGHT_UNIT * np.log2(1 + among / np.maximum(frequency, 1)))
         weighed, shared = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         for number, block in enumerate(found):
             rows = [np.empty(0, dtype=np.uint16)]

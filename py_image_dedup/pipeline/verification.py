@@ -15,6 +15,7 @@ from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.events import Observer, PhaseAdvanced
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.match import MatchClass, PairVerdict
+from py_image_dedup.pipeline.crowds import Crowds
 from py_image_dedup.pipeline.options import FindOptions, Options, VerificationMethod
 from py_image_dedup.pipeline.verification_workers import InProcesses, InThreads, Pair
 from py_image_dedup.signature.arrays import PairBlock
@@ -136,6 +137,7 @@ class PairVerifier(Closing):
         self._key = key
         self._max_distance = max_distance
         self._packed: OrderedDict[int, bytes | None] = OrderedDict()
+        self._crowds = Crowds(self._load)
         self.joining = joining
         self.verified = 0
         """Number of pairs verified so far."""
@@ -200,8 +202,9 @@ class PairVerifier(Closing):
         for content, candidates in zip(new, self._store.candidates(new), strict=True):
             waiting.discard(content)
             contents.append(content)
+            chosen = self._crowds.choose(content, candidates, nearest.of(content))
             # A pair of new contents is verified once, with the first of them that has the other as a candidate.
-            for other in sorted({*candidates, *nearest.of(content)} - verified_with.pop(content, set())):
+            for other in sorted(chosen - verified_with.pop(content, set())):
                 pairs.append((min(content, other), max(content, other)))
                 if other in waiting:
                     verified_with[other].add(content)

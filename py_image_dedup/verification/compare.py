@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.features.extract import document_score
+from py_image_dedup.features.extract import page_score
 from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array
 from py_image_dedup.verification.registration import Overlap, box_mean, equalise
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
@@ -74,7 +74,7 @@ class Comparison:
             four.
         textured_count: Number of textured blocks.
         measured_count: Number of blocks whose shift is measured.
-        document_score: The higher ``document_score`` of the two pictures.
+        document_score: The higher ``page_score`` of the two pictures.
     """
 
     blocks: Blocks
@@ -100,7 +100,7 @@ def compare(overlap: Overlap) -> Comparison | None:
     Thread-safety: any number of threads.
     """
     height, width = overlap.reference.shape
-    document = max(document_score(pixels, overlap.valid) for pixels in (overlap.reference, overlap.warped))
+    document = max(page_score(pixels, overlap.valid) for pixels in (overlap.reference, overlap.warped))
     side = max(T.min_block_side, round(min(height, width) / 10)) | 1
     if document > 0.5:
         side = min(side, T.document_block_side)
@@ -270,8 +270,10 @@ def _same_tone(pixels: Float32Array, model: Float32Array, same: BoolArray) -> Fl
     """Return a picture with the brightness and contrast of the model, measured where both show the same."""
     if same.sum() < T.min_changed_pixels or pixels[same].std() < 1:
         return pixels
-    gain, lift = np.polyfit(pixels[same].astype(np.float64), model[same].astype(np.float64), 1)
-    toned: Float32Array = (pixels * gain + lift).astype(np.float32)
+    one, other = pixels[same].astype(np.float64), model[same].astype(np.float64)
+    centred = one - one.mean()
+    gain = float(centred @ other / (centred @ centred))
+    toned: Float32Array = (pixels * gain + (other.mean() - gain * one.mean())).astype(np.float32)
     return toned
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.features.extract import Features, document_score, open_thumbnail
+from py_image_dedup.features.extract import Features, open_thumbnail, page_score
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.signature.arrays import Float64Array, UInt8Array
 from py_image_dedup.signature.orientation import orient_picture
@@ -58,12 +58,15 @@ class Picture:
     @cached_property
     def background(self) -> npt.NDArray[np.uint8]:
         """The thumbnail without print, at half size: uint8, shape ``(height, width)``."""
-        return _halved(cv2.medianBlur(self.thumbnail, T.document_block_side).astype(np.uint8, copy=False))
+        height, width = self.half.shape
+        # Every other pixel, not their means, which would mix print and paper; in a twentieth of the time of all pixels.
+        some = np.ascontiguousarray(self.thumbnail[::2, ::2][:height, :width])
+        return cv2.medianBlur(some, T.background_side).astype(np.uint8, copy=False)
 
     @cached_property
     def document_score(self) -> float:
-        """How much the whole picture resembles a document; see ``features.extract.DOCUMENT``."""
-        return document_score(self.thumbnail)
+        """How much the whole picture resembles a document; see ``features.extract.page_score``."""
+        return page_score(self.thumbnail)
 
     @property
     def size(self) -> tuple[float, float]:

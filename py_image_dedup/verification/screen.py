@@ -13,7 +13,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from py_image_dedup.features.extract import DOCUMENT, document_score
+from py_image_dedup.features.extract import DOCUMENT, page_score
 from py_image_dedup.signature.arrays import BoolArray, Float32Array, Int64Array
 from py_image_dedup.verification.compare import correlate
 from py_image_dedup.verification.picture import Picture
@@ -49,7 +49,7 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
     if found is None or min(found.reference.shape) <= 2 * _MARGIN:
         return False
     if not _is_document(found, left, right):
-        return False
+        return _differs_in_most(found)
     mismatches = (_correlations(found) < T.screen_correlation) & ~_covered(found, left, right)
     rows, columns = np.nonzero(mismatches)
     # A few blocks from everywhere decide most pairs; looking for the counterparts of all would take longer.
@@ -58,7 +58,7 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
         if len(rows) < T.screen_mismatches - missing:
             return False
         chosen = np.zeros(len(rows), dtype=np.bool_)
-        chosen[np.linspace(0, len(rows) - 1, min(len(rows), step)).astype(np.int64)] = True
+        chosen[_evenly(len(rows), step)] = True
         missing += int((_best_correlations(found, rows[chosen], columns[chosen]) < T.screen_correlation).sum())
         if missing >= T.screen_mismatches:
             return True
@@ -66,12 +66,29 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
     return False
 
 
+def _differs_in_most(found: Overlap) -> bool:
+    """Return whether more of an overlap differs than of that of any match: a photo on the page may be covered."""
+    correlation = _correlations(found)
+    rows, columns = np.nonzero(correlation < T.screen_correlation)
+    share = len(rows) / correlation.size
+    if share <= T.screen_share:
+        return False
+    chosen = _evenly(len(rows), T.screen_steps[-1])
+    missing = _best_correlations(found, rows[chosen], columns[chosen]) < T.screen_correlation
+    return share * float(missing.mean()) > T.screen_share
+
+
+def _evenly(count: int, most: int) -> Int64Array:
+    """Return so many of the first ``count`` numbers at most, evenly spread."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
 def _is_document(found: Overlap, left: Picture, right: Picture) -> bool:
     """Return whether the overlap is a document: where it is most of both pictures, their own scores have said so."""
     whole = max(left.half.size, right.half.size)
     if found.valid.sum() >= T.screen_whole * whole:
         return True
-    return max(document_score(pixels, found.valid) for pixels in (found.reference, found.warped)) >= DOCUMENT
+    return max(page_score(pixels, found.valid) for pixels in (found.reference, found.warped)) >= DOCUMENT
 
 
 def _correlations(found: Overlap) -> Float32Array:

@@ -79,9 +79,9 @@ class Thresholds:
 
     # The quick test of documents. Pixels are those of a thumbnail at half size.
 
-    screen_block_side: int = 9
-    """Side of a block, pixels, odd: three lines of small print."""
-    screen_stride: int = 4
+    screen_block_side: int = 7
+    """Side of a block, pixels, odd: two lines of small print."""
+    screen_stride: int = 3
     """Distance of neighbouring blocks, pixels."""
     screen_reach: int = 3
     """Distance, pixels, within which a block's counterpart is looked for: beyond what registration corrects."""
@@ -91,10 +91,15 @@ class Thresholds:
     screen_correlation: float = 0.4
     """Correlation below which a block has no counterpart. Copies of receipts have none below 0.5 except under overlays;
     screenshots of one app have 30 and more below 0.4."""
-    screen_mismatches: int = 4
+    screen_mismatches: int = 2
     """Blocks without a counterpart and without an overlay that refuse a pair of documents."""
+    screen_share: float = 0.33
+    """Share of all blocks that have no counterpart where the overlap of two documents is no document; of a match, 0.3
+    at most differ."""
     screen_steps: tuple[int, ...] = (16, 64)
     """Blocks whose counterparts are looked for, step by step: the first step refuses most pairs."""
+    background_side: int = 5
+    """Side of the window, pixels, odd, whose median is the background of print."""
     screen_same: float = 3.0
     """Distance of corners, pixels of a whole thumbnail, up to which the test of one transform holds for another."""
     screen_whole: float = 0.6
@@ -246,14 +251,14 @@ class Thresholds:
 
 THRESHOLDS: Final = Thresholds()
 
-_ALGORITHM: Final = 3
+_ALGORITHM: Final = 4
 """Changes when the same thresholds may give the same two pictures another verdict."""
 
 _PUBLISHED: Final[Mapping[str, int]] = {
-    "33a91b288a3c872c": 3,
+    "35ebdbc57c3ede15": 4,
 }
-"""Versions of thresholds under which no stored verdict becomes wrong: those of the first release, with the quick test
-of documents, which refuses only what the full comparison refuses."""
+"""Versions of thresholds under which no stored verdict becomes wrong. Version 3 took slides of one deck, and other
+pages with light and dark print, for one photo with small changes."""
 
 
 def fingerprint(thresholds: Thresholds) -> str:

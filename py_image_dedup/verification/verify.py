@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from py_image_dedup.features.extract import DOCUMENT, Features
+from py_image_dedup.features.extract import DOCUMENT, Features, document_score
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.signature.arrays import Float64Array
 from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay
@@ -211,7 +211,7 @@ def _check(
     changed = 0 < comparison.mismatch_share <= T.max_mismatch
     overlay = detect_overlay(overlap, comparison) if changed else None
     is_same = _is_same_document if is_document else _is_same_photo
-    if is_document and min(overlap.reference.shape) < T.legible_side:
+    if is_document and _is_illegible(overlap):
         is_same = _is_same_small_document
     if not is_same(comparison, overlay, inliers):
         return None
@@ -261,6 +261,13 @@ def _is_same_small_document(comparison: Comparison, overlay: Overlay | None, inl
     sharp = comparison.p02_correlation >= needed and comparison.min_correlation >= needed
     exact = comparison.exact_weight >= T.document_exact_weight
     return comparison.mismatch_share == 0 and sharp and exact and inliers >= T.min_inliers
+
+
+def _is_illegible(overlap: Overlap) -> bool:
+    """Return whether an overlap is print in one ink, as of receipts and forms, that is too small to be read."""
+    if min(overlap.reference.shape) >= T.legible_side:
+        return False
+    return max(document_score(pixels, overlap.valid) for pixels in (overlap.reference, overlap.warped)) >= DOCUMENT
 
 
 def _is_evenly_degraded(comparison: Comparison, min_correlation: float) -> bool:

@@ -126,6 +126,15 @@ def test_words_that_all_pictures_share_are_ignored_and_the_result_is_bounded() -
     assert set(few.candidates(1, as_words(crowd[0]), NOTHING)) >= {21, 41, 61}
 
 
+def test_of_more_pictures_than_are_returned_those_with_words_that_few_of_them_have_are_the_best() -> None:
+    template, text = set(range(60)), set(range(100, 120))
+    pages = [template | {1_000 * number + word for word in range(40)} for number in range(1, 90)]
+    scrolled = set(range(10)) | set(range(100, 108)) | set(range(90_000, 90_040))
+    found = index_of([*pages, scrolled]).candidates(0, as_words(template | text), NOTHING)
+    assert found[0] == 90
+    assert len(found) == MAX_CANDIDATES
+
+
 def test_a_large_library_requires_one_more_shared_word() -> None:
     assert (min_shared_words(100_000), min_shared_words(100_001)) == (5, 6)
 

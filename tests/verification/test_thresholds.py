@@ -15,12 +15,12 @@ LARGEST_INTEGER = 2**63 - 1
 
 
 def test_todays_thresholds_have_the_version_that_indexes_were_written_with() -> None:
-    assert method_version() == 3
+    assert method_version() == 4
 
 
 def test_the_key_of_the_default_options_is_the_one_that_indexes_were_written_with() -> None:
     versions = AnalyseOptions().versions
-    methods = (versions.media * 1000 + versions.features) * 1000 + 3
+    methods = (versions.media * 1000 + versions.features) * 1000 + 4
     assert verdict_key(Options(find=FindOptions(max_distance=0.35))) == methods * 10_000 + 350
 
 
