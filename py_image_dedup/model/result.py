@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from py_image_dedup.model.failure import Failure, Phase
+from py_image_dedup.model.file import UnreadFiles
 from py_image_dedup.model.match import Match, RankedGroup
 from py_image_dedup.model.plan import Kept, Outcome
 
@@ -51,6 +52,7 @@ class RunResult:
             was compared.
         across_scopes: Number of sets of copies that lie in several folders or roots and were not compared because of
             the scope.
+        unread: Files that were found and not read, such as videos, one value per kind.
     """
 
     run: str
@@ -70,3 +72,4 @@ class RunResult:
     error: str | None = None
     scope: str = ""
     across_scopes: int = 0
+    unread: tuple[UnreadFiles, ...] = ()

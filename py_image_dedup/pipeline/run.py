@@ -294,7 +294,7 @@ def _take_stock(run: Recorder, without: Collection[bytes] = frozenset()) -> tupl
         stamps = {raw: stamp for raw, stamp in inventory.stamps.items() if raw not in without}
         inventory = replace(inventory, stamps=stamps)
     run.fail(inventory.failures)
-    run.know(files=len(inventory))
+    run.know(files=len(inventory), unread=inventory.unread)
     observer(InventoryTaken(inventory))
     run.check_stopped()
     if not inventory.roots:

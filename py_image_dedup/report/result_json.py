@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from py_image_dedup.model.failure import Failure
-from py_image_dedup.model.file import FileStat
+from py_image_dedup.model.file import FileStat, UnreadFiles
 from py_image_dedup.model.match import Evidence, Match, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
@@ -46,6 +46,7 @@ from py_image_dedup.report.result_records import (
     ResultRecord,
     StageRecord,
     TotalsRecord,
+    UnreadRecord,
 )
 from py_image_dedup.report.text import outcomes_by_source, totals_of
 
@@ -157,6 +158,11 @@ def _kept(kept: Kept) -> KeptRecord:
     return KeptRecord(path=text, path_bytes=raw, reason=kept.reason)
 
 
+def _unread(unread: UnreadFiles) -> UnreadRecord:
+    texts, raw = _paths(unread.paths)
+    return UnreadRecord(kind=unread.kind, reason=unread.reason, paths=texts, paths_bytes=raw)
+
+
 def _paths(paths: tuple[Path, ...]) -> tuple[tuple[str, ...], tuple[bytes, ...] | UnsetType]:
     """Return paths as texts and, if one of them is not UTF-8, the bytes of all."""
     encoded = [encode_path(path) for path in paths]
@@ -175,6 +181,7 @@ def _lists(result: RunResult) -> dict[str, Iterator[Record]]:
         ),
         "other_outcomes": map(_other_outcome, _ungrouped(result, outcomes)),
         "failures": map(_failure, result.failures),
+        "unread": map(_unread, result.unread),
         "kept_in_quarantine": map(_kept, result.kept_in_quarantine),
     }
 
@@ -398,6 +405,9 @@ def from_dict(found: object) -> RunResult:
             files=record.totals.files,
             reported=tuple(
                 _read_match(_read_entry(each.left), _read_entry(each.right), each) for each in record.reported
+            ),
+            unread=tuple(
+                UnreadFiles(each.kind, each.reason, _read_paths(each.paths, each.paths_bytes)) for each in record.unread
             ),
             kept_in_quarantine=tuple(Kept(each.to_path(), each.reason) for each in record.kept_in_quarantine),
             pruned_folders=_read_paths(record.pruned_folders, record.pruned_folders_bytes),

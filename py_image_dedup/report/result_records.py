@@ -299,6 +299,22 @@ class StageRecord(Record, frozen=True, kw_only=True):
     counts: Counts
 
 
+class UnreadRecord(Record, frozen=True, kw_only=True):
+    """Files of one kind that were found and not read.
+
+    Attributes:
+        kind: One file of it, as a noun: "video".
+        reason: Why they are not read, or what to install.
+        paths: The files, in the order of their paths.
+        paths_bytes: The bytes of all of them in base64, if one of them is not UTF-8.
+    """
+
+    kind: Text
+    reason: Text
+    paths: tuple[Text, ...]
+    paths_bytes: tuple[bytes, ...] | UnsetType = UNSET
+
+
 class ResultRecord(Record, frozen=True, kw_only=True):
     """What a run found and did. Times are in seconds, sizes in bytes.
 
@@ -318,6 +334,7 @@ class ResultRecord(Record, frozen=True, kw_only=True):
         reported: Matches between files that both stay.
         other_outcomes: Actions on files that are in no group.
         failures: Files and folders that could not be processed; the run went on without them.
+        unread: Files that were found and not read, such as videos, one object per kind.
         kept_in_quarantine: Files whose quarantine expired and that stay.
         pruned_folders: Emptied folders that were removed.
         pruned_folders_bytes: The bytes of all of them in base64, if one of them is not UTF-8.
@@ -340,6 +357,7 @@ class ResultRecord(Record, frozen=True, kw_only=True):
     reported: tuple[ReportedRecord, ...]
     other_outcomes: tuple[OtherOutcomeRecord, ...]
     failures: tuple[FailureRecord, ...]
+    unread: tuple[UnreadRecord, ...] = ()
     kept_in_quarantine: tuple[KeptRecord, ...] = ()
     pruned_folders: tuple[Text, ...]
     pruned_folders_bytes: tuple[bytes, ...] | UnsetType = UNSET

@@ -27,6 +27,7 @@ from py_image_dedup.report.text import (
     seconds_words,
     size_words,
     totals_of,
+    unread_words,
 )
 
 _SCOPES = {
@@ -370,6 +371,8 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     if totals.failures:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.failures.items()))
         yield "Unreadable", f"{count_words(sum(totals.failures.values()), 'file')} ({reasons})"
+    if result.unread:
+        yield "Not read", unread_words(result.unread)
     phases = ", ".join(
         f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases if each.seconds >= _SHORTEST_PHASE
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from py_image_dedup.model.file import UnreadFiles
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
@@ -104,6 +105,15 @@ class Totals:
     outcomes: Mapping[str, int]
     failures: Mapping[str, int]
     seconds: float
+
+
+def unread_words(unread: Sequence[UnreadFiles]) -> str:
+    """Return the files that were not read: ``1,204 videos; 3 RAW photos (install py-image-dedup[raw])``."""
+    parts = []
+    for each in unread:
+        why = f" ({each.reason})" if each.reason.startswith("install") else ""
+        parts.append(f"{count_words(len(each.paths), each.kind)}{why}")
+    return "; ".join(parts)
 
 
 def outcomes_by_source(result: RunResult) -> dict[Path, Outcome]:
