@@ -126,3 +126,7 @@ class Units:
             if unit is not None and unit.lead not in seen:
                 seen.add(unit.lead)
                 yield unit
+
+
+NO_UNITS = Units()
+"""No units: every photo is one file."""

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 from py_image_dedup.media.formats import FILM_SUFFIXES
 
-_PHOTO_BYTES: Final = 1 << 20
+_PHOTO_BYTES: Final = 1 << 18
 """Bytes at the beginning of a photo in which the maker note is looked for."""
 _MAKER_NOTE: Final = b"Apple iOS\0\0\1"
 _CONTENT_IDENTIFIER: Final = 0x0011
