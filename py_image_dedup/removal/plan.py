@@ -155,7 +155,7 @@ def _check_units(actions: Sequence[Action]) -> None:
     places: dict[int, tuple[Path, Path]] = {}
     for action in actions:
         place = (action.source.path.parent, action.keeper.path.parent)
-        if action.unit and places.setdefault(action.unit, place) != place:
+        if action.unit and action.kind is not ActionKind.EXPIRE and places.setdefault(action.unit, place) != place:
             raise PlanError(f"action {action.number}: the files of the photo {action.unit} are not in one folder")
 
 

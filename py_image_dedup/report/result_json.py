@@ -21,6 +21,7 @@ from py_image_dedup.model.match import Evidence, Match, Orientation, RankedGroup
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.model.unit import Part, Unit
 from py_image_dedup.removal.serialization import (
     FormatError,
     Record,
@@ -40,12 +41,14 @@ from py_image_dedup.report.result_records import (
     KeeperRecord,
     KeptRecord,
     OtherOutcomeRecord,
+    PartRecord,
     ReasonRecord,
     RedundantRecord,
     ReportedRecord,
     ResultRecord,
     StageRecord,
     TotalsRecord,
+    UnitRecord,
     UnreadRecord,
 )
 from py_image_dedup.report.text import outcomes_by_source, totals_of
@@ -122,6 +125,8 @@ def _outcome_fields(outcome: Outcome | None) -> dict[str, Any]:
         "target_bytes": raw,
         "outcome": outcome.status,
         "message": outcome.message or None,
+        "unit": outcome.action.unit or UNSET,
+        "parts": outcome.action.parts if outcome.action.unit else UNSET,
     }
 
 
@@ -158,6 +163,12 @@ def _kept(kept: Kept) -> KeptRecord:
     return KeptRecord(path=text, path_bytes=raw, reason=kept.reason)
 
 
+def _unit(unit: Unit) -> UnitRecord:
+    encoded = ((encode_path(part.path), part.kind) for part in unit.parts)
+    parts = tuple(PartRecord(path=text, path_bytes=raw, kind=kind) for (text, raw), kind in encoded)
+    return UnitRecord(stem=unit.stem, parts=parts)
+
+
 def _unread(unread: UnreadFiles) -> UnreadRecord:
     texts, raw = _paths(unread.paths)
     return UnreadRecord(kind=unread.kind, reason=unread.reason, paths=texts, paths_bytes=raw)
@@ -181,6 +192,7 @@ def _lists(result: RunResult) -> dict[str, Iterator[Record]]:
         ),
         "other_outcomes": map(_other_outcome, _ungrouped(result, outcomes)),
         "failures": map(_failure, result.failures),
+        "units": map(_unit, result.units),
         "unread": map(_unread, result.unread),
         "kept_in_quarantine": map(_kept, result.kept_in_quarantine),
     }
@@ -363,6 +375,8 @@ def _read_outcome(
         root=decode_path(record.root, record.root_bytes),
         target=target,
         quarantined=None if isinstance(quarantined, UnsetType) else quarantined.to_quarantined(),
+        unit=0 if isinstance(record.unit, UnsetType) else record.unit,
+        parts=1 if isinstance(record.parts, UnsetType) else record.parts,
     )
     return Outcome(
         action, record.outcome, target if record.outcome is OutcomeStatus.DONE else None, record.message or ""
@@ -405,6 +419,9 @@ def from_dict(found: object) -> RunResult:
             files=record.totals.files,
             reported=tuple(
                 _read_match(_read_entry(each.left), _read_entry(each.right), each) for each in record.reported
+            ),
+            units=tuple(
+                Unit(tuple(Part(part.to_path(), part.kind) for part in each.parts), each.stem) for each in record.units
             ),
             unread=tuple(
                 UnreadFiles(each.kind, each.reason, _read_paths(each.paths, each.paths_bytes)) for each in record.unread
