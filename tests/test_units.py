@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from py_image_dedup.api import Deduplicator
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
 from py_image_dedup.removal.undo import undo
+from py_image_dedup.report.page_content import page_content
+from py_image_dedup.report.result_json import as_json, from_dict
+from py_image_dedup.report.terminal import TerminalReport
+from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.libraries import Library, dated
 from tests.support.live_photos import film
 from tests.support.pictures import picture
@@ -219,3 +228,67 @@ def test_a_protected_unit_is_the_keeper(library: Library) -> None:
     shot(library, "originals/b")
     roots = (Root(library.photos / "a"), Root(library.photos / "originals", protected=True))
     assert set(removed(library.run(*roots), library)) == {"a/IMG_1.JPG", "a/IMG_1.DNG", "a/IMG_1.xmp"}
+
+
+def test_a_batch_takes_the_other_pictures_of_a_photo_with_it(library: Library) -> None:
+    shot(library, "a")
+    shot(library, "b")
+    library.run()
+    with SqliteStore(library.state / "index.sqlite3") as store:
+        work = Deduplicator(store, library.options())
+        changed = [os.fsencode(library.photos / "b/IMG_1.JPG")]
+        result = work.process([Root(library.photos)], changed, [], dry_run=True)
+    assert set(removed(result, library)) == {"b/IMG_1.JPG", "b/IMG_1.DNG", "b/IMG_1.xmp"}
+
+
+def test_a_result_on_disk_has_the_photos_and_their_actions(library: Library) -> None:
+    shot(library, "a")
+    shot(library, "b")
+    result = library.run()
+    read = from_dict(json.loads(as_json(result)))
+    assert read.units == result.units
+    assert [(each.action.unit, each.action.parts) for each in read.outcomes] == [(1, 3)] * 3
+    assert [[part.path.name for part in unit.parts] for unit in read.units] == [
+        ["IMG_1.JPG", "IMG_1.DNG", "IMG_1.xmp"]
+    ] * 2
+
+
+def test_reports_show_the_parts_of_a_photo(library: Library) -> None:
+    shot(library, "a")
+    shot(library, "b")
+    result = library.run()
+    lines = printed(result)
+    assert sum(line.startswith("Group ") for line in lines) == 1
+    assert "  delete      b/IMG_1.DNG" in lines
+    assert any("part of the same photo; identical to a/IMG_1.xmp" in line for line in lines)
+    content, _ = page_content(result)
+    words = [member["words"] for group in content["groups"] for member in group["members"]]
+    assert ["one photo with IMG_1.DNG, IMG_1.xmp"] in words
+
+
+def test_a_file_that_takes_no_part_keeps_its_photo(library: Library) -> None:
+    shot(library, "a")
+    shot(library, "b")
+    listed = frozenset(os.fsencode(path) for path in library.photos.rglob("*.JPG"))
+    options = library.options(selector=replace(library.options().selector, listed=listed))
+    result = library.run(options=options)
+    assert removed(result, library) == {}
+    assert reasons(result) == {"IMG_1.JPG": "It is one photo with IMG_1.DNG, which takes no part in this run."}
+
+
+def test_a_hard_link_tears_nothing_apart(library: Library) -> None:
+    shot(library, "a")
+    shot(library, "b", raw=dng(picture(9, 160, 120), preview=picture(1, 320, 240)))
+    shot(library, "c")
+    options = library.options(removal=RemovalOptions(action=ActionChoice.HARDLINK))
+    result = library.run(dry_run=False, options=options)
+    assert {each.action.source.path.parent.name for each in result.outcomes} == {"c"}
+    assert {each.status for each in result.outcomes} == {OutcomeStatus.DONE}
+    assert (library.photos / "c/IMG_1.DNG").samefile(library.photos / "a/IMG_1.DNG")
+
+
+def printed(result: RunResult) -> list[str]:
+    """The lines of the terminal report."""
+    stream = io.StringIO()
+    TerminalReport(Console(file=stream, width=120)).print(result)
+    return stream.getvalue().splitlines()

@@ -15,6 +15,7 @@ Two finished pictures of one stem, such as ``a.jpg`` and ``a.png``, are no unit:
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,6 +43,7 @@ _MOTION: Final = ".mp"
 _FILMS: Final = frozenset({*FILM_SUFFIXES, _MOTION})
 _LIVE_PICTURES: Final = frozenset(_CAMERA_PICTURES)
 
+_APPLE_NUMBER: Final = re.compile(r"img_[eo]?(\d{4,})", re.IGNORECASE)
 _APPLE_EDIT: Final = re.compile(r"(img_)[eo](\d{4,})", re.IGNORECASE)
 _EDITED: Final = re.compile(
     r"(.+)-(?:edited|bearbeitet|bewerkt|editado|editada|modifi[eé]|modificato|redigerad|redigeret|edytowane"
@@ -49,6 +51,7 @@ _EDITED: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBERED: Final = re.compile(r"(.+)(\(\d+\))")
+_GOOGLE: Final = ".json"
 _GOOGLE_LENGTH: Final = 46
 _GOOGLE_MARK: Final = ".supplemental-metadata"
 
@@ -88,19 +91,23 @@ class _Folder:
         self._identify = identify
         self._by_name: dict[str, str] = {}
         self._by_stem: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        self._sidecars: set[str] = set()
+        self._has_long_names = False  # those that may have the whole name of a photo, or a part of it, as their stem
         for name in sorted(names):
-            path = PurePath(name)
-            suffix = path.suffix.lower()
-            what = _what(suffix)
-            if what:
+            stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a folder may have a hundred thousand names
+            what = _KINDS.get(suffix.lower())
+            if what is not None:
                 self._by_name.setdefault(name.casefold(), name)
-                self._by_stem[path.stem.casefold()][what].append(name)
+                self._by_stem[stem.casefold()][what].append(name)
+                if what == "sidecar":
+                    self._sidecars.add(suffix.lower())
+                self._has_long_names |= what == "sidecar" or suffix.lower() == _MOTION
         self._taken: set[str] = set()
 
     def drafts(self) -> Iterator[_Draft]:
         """Yield every photo with what belongs to it."""
         edits = dict(self._edits())
-        leads = [name for stem in sorted(self._by_stem) for name in self._leads(stem)]
+        leads = [name for stem in self._stems(edits.values()) for name in self._leads(stem)]
         drafts = {name: _Draft(name) for name in leads if name not in edits}
         for draft in drafts.values():
             self._add_shot(draft)
@@ -109,15 +116,23 @@ class _Folder:
                 self._take(drafts[original], edit, PartKind.EDIT)
                 for film in self._by_stem[PurePath(edit).stem.casefold()]["film"]:
                     self._take(drafts[original], film, PartKind.FILM)
-        for draft in drafts.values():
-            for name in tuple(draft.parts):
-                self._add_beside(draft, name)
+        if self._sidecars:
+            for draft in drafts.values():
+                for name in tuple(draft.parts):
+                    self._add_beside(draft, name)
         yield from drafts.values()
+
+    def _stems(self, originals: Iterable[str]) -> list[str]:
+        """Return the stems of which a photo may have something beside it; in most folders there are few."""
+        if self._has_long_names:
+            return sorted(self._by_stem)
+        several = {stem for stem, kinds in self._by_stem.items() if sum(map(len, kinds.values())) > 1}
+        return sorted(several | {PurePath(name).stem.casefold() for name in originals})
 
     def _leads(self, stem: str) -> list[str]:
         """Return the photos of a stem that other files may belong to, without RAW photos that have a picture."""
         kinds = self._by_stem[stem]
-        pictures = sorted(kinds["picture"], key=_preference)
+        pictures = kinds["picture"] if len(kinds["picture"]) < 2 else sorted(kinds["picture"], key=_preference)
         if kinds["raw"] and (not pictures or PurePath(pictures[0]).suffix.lower() not in _LIVE_PICTURES):
             return [kinds["raw"][0], *pictures]
         return pictures
@@ -126,9 +141,10 @@ class _Folder:
         """Add what the camera wrote at once; of several pictures of one stem the first one gets it."""
         path = PurePath(draft.lead)
         kinds = self._by_stem[path.stem.casefold()]
-        is_raw = path.suffix.lower() in RAW_SUFFIXES
+        suffix = path.suffix.lower()
+        is_raw = suffix in RAW_SUFFIXES
         self._take(draft, draft.lead, PartKind.RAW if is_raw else PartKind.PICTURE)
-        if is_raw or path.suffix.lower() in _LIVE_PICTURES:
+        if is_raw or suffix in _LIVE_PICTURES:
             for name in kinds["raw"]:
                 self._take(draft, name, PartKind.RAW)
             for name in kinds["film"]:
@@ -141,16 +157,15 @@ class _Folder:
     def _add_beside(self, draft: _Draft, name: str) -> None:
         """Add the sidecars of one file of a unit."""
         path = PurePath(name)
-        own = [f"{name}{suffix}" for suffix in sorted(SIDECAR_SUFFIXES)]
-        for wanted in (*own, *_google_names(path)):
+        own = [f"{name}{suffix}" for suffix in sorted(self._sidecars)]
+        for wanted in (*own, *(_google_names(path) if _GOOGLE in self._sidecars else ())):
             found = self._by_name.get(wanted.casefold())
             if found is not None:
                 self._take(draft, found, PartKind.SIDECAR)
         for found in self._by_stem[path.stem.casefold()]["sidecar"]:
             self._take(draft, found, PartKind.SIDECAR)
-        apple = _APPLE_EDIT.fullmatch(path.stem)
-        number = apple[2] if apple else re.sub(r"(?i)^img_", "", path.stem)
-        for found in self._by_stem.get(f"img_o{number}".casefold(), {}).get("sidecar", ()):
+        apple = _APPLE_NUMBER.fullmatch(path.stem)
+        for found in self._by_stem.get(f"img_o{apple[1]}", {}).get("sidecar", ()) if apple else ():
             self._take(draft, found, PartKind.SIDECAR)
 
     def _edits(self) -> Iterator[tuple[str, str]]:
@@ -158,7 +173,7 @@ class _Folder:
         for name in self._photos():
             path = PurePath(name)
             apple = _APPLE_EDIT.fullmatch(path.stem)
-            google = _EDITED.fullmatch(path.stem)
+            google = _EDITED.fullmatch(path.stem) if "-" in name else None
             stem = ""
             if apple is not None:
                 stem = f"{apple[1]}{apple[2]}"
@@ -184,19 +199,13 @@ class _Folder:
             draft.parts[name] = kind
 
 
-def _what(suffix: str) -> str:
-    for what, suffixes in _SUFFIXES.items():
-        if suffix in suffixes:
-            return what
-    return ""
-
-
-_SUFFIXES: Final[Mapping[str, frozenset[str]]] = {
-    "picture": _PICTURES,
-    "raw": RAW_SUFFIXES,
-    "film": _FILMS,
-    "sidecar": SIDECAR_SUFFIXES,
+_KINDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(_PICTURES, "picture"),
+    **dict.fromkeys(RAW_SUFFIXES, "raw"),
+    **dict.fromkeys(_FILMS, "film"),
+    **dict.fromkeys(SIDECAR_SUFFIXES, "sidecar"),
 }
+"""What a file may be in a unit, by its ending."""
 
 
 def _preference(name: str) -> tuple[int, str]:
