@@ -22,13 +22,13 @@ help:  ## list the targets
 $(VENV)/run.stamp: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3"; exit 2; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3"; exit 2; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,all]'
 	@touch $@ $(VENV)/run.stamp
 
 run: $(VENV)/run.stamp  ## a dry run over PHOTOS: list the duplicates, change nothing

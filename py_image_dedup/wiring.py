@@ -181,6 +181,7 @@ def options_of(settings: Settings) -> Options:
         analyse=AnalyseOptions(threads=analysis.threads, limits=limits_of(settings), features=analysis.features),
         find=matching_of(settings),
         inspect=deduplication.inspect,
+        units=deduplication.units,
         rules=rules_of(settings),
         identical_rules=parse_identical_rules(deduplication.identical_rules),
         removal=removal_of(settings),

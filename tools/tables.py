@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import Metric
 
 from py_image_dedup.cli.main import COMMANDS, application
 from py_image_dedup.config.sources import OPTIONS
-from py_image_dedup.media.formats import FORMATS
+from py_image_dedup.media.formats import FORMATS, NEVER_READ
 from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.ranking.rules import DEFAULT_RULES, PARAMETRIC_RULES, RULES
 from tests.support.photographs import photograph
@@ -40,6 +40,7 @@ PAGES = {
     "rules": REFERENCE / "rules.md",
     "metrics": REFERENCE / "metrics.md",
     "formats": REFERENCE / "formats.md",
+    "unread": REFERENCE / "formats.md",
 }
 """The page of each generated part."""
 
@@ -152,9 +153,23 @@ def labels(metric: Metric) -> str:
 
 
 def formats() -> str:
-    """Every format that is decoded, with the extensions that are read by default."""
-    rows = [(each.name, ", ".join(f"`{suffix}`" for suffix in each.suffixes), each.note) for each in FORMATS]
-    return table(("format", "extensions", "remarks"), sorted(rows))
+    """Every format that is decoded, with the extensions that are read by default, and what it needs."""
+    rows = [
+        (
+            each.name,
+            ", ".join(f"`{suffix}`" for suffix in each.suffixes),
+            f"`py-image-dedup[{each.extra.name}]`" if each.extra else "",
+            each.note,
+        )
+        for each in FORMATS
+    ]
+    return table(("format", "extensions", "needs", "remarks"), sorted(rows))
+
+
+def unread() -> str:
+    """Every kind of file that is listed and not read."""
+    rows = [(each.name, ", ".join(f"`{suffix}`" for suffix in each.suffixes), each.reason) for each in NEVER_READ]
+    return table(("kind", "extensions", "why"), rows)
 
 
 def example() -> str:
@@ -188,6 +203,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "rules": rules,
     "metrics": metrics,
     "formats": formats,
+    "unread": unread,
 }
 """The parts that are the same on every machine."""
 

@@ -132,7 +132,7 @@ class Deduplicator:
             dry_run: Whether to plan only, as for ``deduplicate``.
 
         Returns:
-            The result; ``files`` is the number of ready files.
+            The result; ``files`` is the number of ready files and of other pictures of their photos.
 
         Raises:
             StoreError: The index cannot be used; nothing was removed.

@@ -311,6 +311,12 @@ class DeduplicationSettings:
         "Compare each redundant file in full with the file that stays; without it there are only dry runs, which show "
         "the quick answer.",
     )
+    units: bool = option(
+        BOOLEAN,
+        True,
+        "Keep the files of one photo together: a RAW photo and its JPEG, sidecars (XMP, AAE), the film of a Live "
+        "Photo, Google's metadata, edited versions. They are ranked, removed and restored as one.",
+    )
     action: str = option(
         choice(*ActionChoice),
         _REMOVAL.action.value,

@@ -45,7 +45,7 @@ class Eligibility:
     def allows(self, one: IndexEntry, other: IndexEntry) -> bool:
         """Return whether two files of one scope may match. Two names of one inode are one file, not duplicates."""
         left, right = one.stat, other.stat
-        if left.inode == right.inode and left.device == right.device:
+        if (left.inode == right.inode and left.device == right.device) or _is_mixed(one.facts, other.facts):
             return False
         if self.max_gap_ns is not None and abs(left.mtime_ns - right.mtime_ns) > self.max_gap_ns:
             return False
@@ -70,6 +70,11 @@ class Eligibility:
 def _same_dimensions(one: PhotoFacts | None, other: PhotoFacts | None) -> bool:
     """Return whether two pictures have one size; an undecoded file can only match by its bytes, which settle that."""
     return one is None or other is None or (one.width, one.height) == (other.width, other.height)
+
+
+def _is_mixed(one: PhotoFacts | None, other: PhotoFacts | None) -> bool:
+    """Return whether one of two photos is a RAW photo and the other a finished picture: neither is a copy."""
+    return one is not None and other is not None and one.is_raw is not other.is_raw
 
 
 def scope_key(scope: Scope, ownership: Ownership) -> Callable[[bytes], Hashable]:

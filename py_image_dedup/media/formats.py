@@ -1,14 +1,16 @@
 """The image formats that are decoded, one record each, and how a file's format is recognised from its content.
 
 To add a format, add its record to ``FORMATS``: the extensions that are searched, the recognition, the decoder and the
-reference table follow from it.
+reference table follow from it. Formats whose decoder is an optional package name it as an ``Extra``; without the
+package their files are listed, with what to install.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final, TypeAlias
 
 from py_image_dedup.media.limits import MediaError
@@ -24,13 +26,40 @@ Detect: TypeAlias = Callable[[bytes, bytes, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """An optional dependency of this program, such as ``py-image-dedup[raw]``.
+
+    Attributes:
+        name: Its name in ``pyproject.toml``.
+        module: The module that it installs.
+    """
+
+    name: str
+    module: str
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the module can be imported, as far as that is known without importing it."""
+        return find_spec(self.module) is not None
+
+    @property
+    def advice(self) -> str:
+        """What to do to have it, as words for the user."""
+        return f"install py-image-dedup[{self.name}]"
+
+
+RAW_EXTRA: Final = Extra("raw", "rawpy")
+JXL_EXTRA: Final = Extra("jxl", "pillow_jxl")
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFormat:
     """One image format.
 
     Attributes:
         name: The name that Pillow gives it, and that the index keeps.
         suffixes: Usual file name endings, lower case with the dot.
-        plugin: Pillow's module for it, without ``ImagePlugin``; empty for HEIF, which pillow-heif decodes.
+        plugin: Pillow's module for it, without ``ImagePlugin``; empty for what another package decodes.
         magic: Bytes that every file starts with, one or more alternatives.
         detect: Recognises files that no fixed bytes start; tried after all magic bytes.
         several_frames: Whether a file can be an animation or have pages. Not set where further frames are layers, sizes
@@ -40,6 +69,8 @@ class ImageFormat:
         decoder_bytes: Memory of the decoder besides Pillow's own picture, bytes per pixel; from measured peaks at
             20 megapixels.
         note: What a user should know about the support.
+        extra: The optional dependency that decodes it; ``None`` if every installation does.
+        word: One file of it as words for the user: "a RAW photo"; for formats with an extra.
     """
 
     name: str
@@ -52,6 +83,8 @@ class ImageFormat:
     late_exif: bool = False
     decoder_bytes: int = 4
     note: str = ""
+    extra: Extra | None = None
+    word: str = ""
 
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
@@ -72,6 +105,11 @@ def _is_avif(head: bytes, _tail: bytes, _suffix: str) -> bool:
 
 def _is_heif(head: bytes, _tail: bytes, _suffix: str) -> bool:
     return not _brands(head).isdisjoint(_HEIF_BRANDS)
+
+
+def _is_raw(head: bytes, _tail: bytes, _suffix: str) -> bool:
+    """Recognise Canon's CR3, an ISO base media file without a picture that other decoders know."""
+    return head[4:8] == b"ftyp" and head[8:11] == b"crx"
 
 
 def _is_webp(head: bytes, _tail: bytes, _suffix: str) -> bool:
@@ -121,6 +159,10 @@ def _is_tga(head: bytes, tail: bytes, suffix: str) -> bool:
     return head[1] in {0, 1} and head[2] in {1, 2, 3, 9, 10, 11} and head[16] in {1, 8, 15, 16, 24, 32}
 
 
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+RAW: Final = "RAW"
+"""Name of the format of all RAW photos."""
+
 FORMATS: Final[tuple[ImageFormat, ...]] = (
     ImageFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), "Jpeg", (b"\xff\xd8\xff",)),
     ImageFormat(
@@ -141,13 +183,35 @@ FORMATS: Final[tuple[ImageFormat, ...]] = (
     ),
     ImageFormat("GIF", (".gif",), "Gif", (b"GIF87a", b"GIF89a"), several_frames=True),
     ImageFormat(
+        RAW,
+        (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+        "",
+        (b"II*\0\x10\0\0\0CR", b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0"),
+        detect=_is_raw,
+        upright=True,
+        note="Searched by the embedded preview; equal if the values of the sensor are. Never redundant for a finished "
+        "picture.",
+        extra=RAW_EXTRA,
+        word="a RAW photo",
+    ),
+    ImageFormat(
+        "JXL",
+        (".jxl",),
+        "",
+        (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+        decoder_bytes=32,  # 17 in all at 12 megapixels; the coefficients of progressive files come on top
+        note="Animations are not decoded.",
+        extra=JXL_EXTRA,
+        word="a JPEG XL picture",
+    ),
+    ImageFormat(
         "TIFF",
         (".tif", ".tiff"),
         "Tiff",
-        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        _TIFF_MAGIC,
         several_frames=True,
         upright=True,
-        note="RAW photos in TIFF containers (DNG, NEF, ...) are recognised and not decoded.",
+        note="A RAW photo with the name of a TIFF file is recognised and not decoded.",
     ),
     ImageFormat(
         "JPEG2000",
@@ -201,28 +265,76 @@ FORMATS: Final[tuple[ImageFormat, ...]] = (
 """Every format that is decoded, in the order in which they are tried.
 
 Left out on purpose: what Pillow hands to other programs or cannot draw (EPS, WMF, EMF, GRIB, HDF5, BUFR), scientific
-formats without a range of values of their own (FITS, SPIDER), RAW and video.
+formats without a range of values of their own (FITS, SPIDER), and video.
 """
 
 _BY_NAME = {each.name: each for each in FORMATS}
 
-EXTENSIONS: Final[frozenset[str]] = frozenset(suffix for each in FORMATS for suffix in each.suffixes)
-"""The usual file name endings of every decodable format, lower case with the dot."""
+
+def can_decode(each: ImageFormat) -> bool:
+    """Return whether the decoder of a format is installed."""
+    return each.extra is None or each.extra.is_installed
+
+
+EXTENSIONS: Final[frozenset[str]] = frozenset(
+    suffix for each in FORMATS if can_decode(each) for suffix in each.suffixes
+)
+"""The usual file name endings of every format that this installation decodes, lower case with the dot."""
+
+RAW_SUFFIXES: Final[frozenset[str]] = frozenset(_BY_NAME[RAW].suffixes)
+"""The usual file name endings of RAW photos."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadKind:
+    """A kind of file that a run lists and does not read, so that nothing is skipped silently.
+
+    Attributes:
+        name: One file of it, as a noun without an article: "video".
+        suffixes: Usual file name endings, lower case with the dot.
+        reason: Why it is not read, or what to install, as words for the user.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    reason: str
+
+
+FILM_SUFFIXES: Final = (
+    *(".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".3gp", ".3g2", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv"),
+    ".insv",
+)
+"""The usual file name endings of films."""
+
+NEVER_READ: Final[tuple[UnreadKind, ...]] = (
+    UnreadKind("video", FILM_SUFFIXES, "videos are not compared"),
+    UnreadKind("SVG drawing", (".svg", ".svgz"), "not a photo"),
+    UnreadKind("PDF document", (".pdf",), "not a photo"),
+)
+"""The kinds that no installation reads."""
+
+
+def unread_kinds() -> tuple[UnreadKind, ...]:
+    """Return the kinds of files that this installation lists and does not read."""
+    missing = tuple(
+        UnreadKind(each.word.partition(" ")[2], each.suffixes, each.extra.advice)
+        for each in FORMATS
+        if each.extra is not None and not can_decode(each)
+    )
+    return (*missing, *NEVER_READ)
+
+
+UNREAD: Final[Mapping[bytes, UnreadKind]] = {
+    suffix.encode(): kind for kind in unread_kinds() for suffix in kind.suffixes
+}
+"""The kinds of files that are listed and not read, by file name ending."""
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"%!PS", "a PostScript file"),
     (b"\xc5\xd0\xd3\xc6", "a PostScript file"),
     (b"%PDF", "a PDF document"),
     (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
-    (b"\xff\x0a", "a JPEG XL image"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
-    (b"II*\0\x10\0\0\0CR", "a RAW photo"),
-    (b"FUJIFILMCCD-RAW", "a RAW photo"),
-    (b"IIRO", "a RAW photo"),
-    (b"IIRS", "a RAW photo"),
-    (b"MMOR", "a RAW photo"),
-    (b"IIU\0", "a RAW photo"),
-    (b"FOVb", "a RAW photo"),
+    (b"FOVb", "a RAW photo of Sigma"),
     (b"\x1a\x45\xdf\xa3", "a video"),
     (b"\0\0\1\xba", "a video"),
     (b"\0\0\1\xb3", "a video"),
@@ -249,17 +361,31 @@ def recognise(head: bytes, tail: bytes, suffix: str) -> str:
     Args:
         head: Its first ``HEAD_BYTES``, or all of it.
         tail: Its last ``TAIL_BYTES``.
-        suffix: The ending of its name; counts only for TGA of version 1, which carries no mark at all.
+        suffix: The ending of its name; counts only for TGA of version 1, which carries no mark at all, and for RAW
+            photos, most of which begin as TIFF files do.
 
     Raises:
-        MediaError: ``not-an-image``, or ``unsupported`` for an image or video of a format that is not decoded.
+        MediaError: ``not-an-image``; ``unsupported`` for an image or video of a format that is not decoded;
+            ``needs-extra`` for one whose decoder is not installed.
     """
+    kind = _recognise(head, tail, suffix)
+    traits = _BY_NAME[kind]
+    if traits.extra is not None and not traits.extra.is_installed:
+        raise MediaError(FailureReason.NEEDS_EXTRA, f"this is {traits.word}; {traits.extra.advice} to read it")
+    return kind
+
+
+def _recognise(head: bytes, tail: bytes, suffix: str) -> str:
     for magic, description in _FOREIGN:
         if head.startswith(magic):
             raise _unsupported(description)
+    if head.startswith(_TIFF_MAGIC) and suffix.lower() in RAW_SUFFIXES:
+        return RAW
     for each in FORMATS:
         if head.startswith(each.magic):
             return each.name
+    if _is_raw(head, tail, suffix):
+        return RAW
     _refuse_video(head)
     for each in FORMATS:
         if each.detect is not None and each.detect(head, tail, suffix):
@@ -268,10 +394,10 @@ def recognise(head: bytes, tail: bytes, suffix: str) -> str:
 
 
 def _refuse_video(head: bytes) -> None:
-    """Refuse containers of images and videos that hold no image, and Canon's RAW format, which is one of them."""
+    """Refuse containers of images and videos that hold no image."""
     brands = _brands(head)
     if brands and brands.isdisjoint(_AVIF_BRANDS | _HEIF_BRANDS):
-        raise _unsupported("a RAW photo" if head[8:11] == b"crx" else "a video")
+        raise _unsupported("a video")
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         raise _unsupported("a video")
 

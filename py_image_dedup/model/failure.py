@@ -29,6 +29,7 @@ class FailureReason(StrEnum):
     EMPTY = "empty"
     NOT_AN_IMAGE = "not-an-image"
     UNSUPPORTED = "unsupported"
+    NEEDS_EXTRA = "needs-extra"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     TOO_LARGE = "too-large"

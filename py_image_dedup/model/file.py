@@ -64,6 +64,21 @@ class Root:
     protected: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadFiles:
+    """Files of one kind that a run found and did not read.
+
+    Attributes:
+        kind: One file of it, as a noun without an article: "video".
+        reason: Why they are not read, or what to install, as words for the user.
+        paths: The files, in the order of their paths.
+    """
+
+    kind: str
+    reason: str
+    paths: tuple[Path, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Inventory:
     """All files that take part in a run, each once, as one walk found them.
@@ -79,6 +94,7 @@ class Inventory:
         failures: Folders that could not be read and files whose stat failed.
         incomplete: Roots, or folders below them, whose content is unknown: unreadable, missing or not mounted. Index
             entries of files below these must be kept.
+        unread: Files that are no photos, or whose decoder is not installed, one value per kind.
     """
 
     roots: tuple[Root, ...]
@@ -88,6 +104,7 @@ class Inventory:
     skipped: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     incomplete: tuple[Path, ...] = ()
+    unread: tuple[UnreadFiles, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of files."""

@@ -57,6 +57,11 @@ class PhotoFacts:
         """The number of pixels."""
         return self.width * self.height
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is a RAW photo, which is no copy of a finished picture, nor the other way round."""
+        return self.format == "RAW"
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:

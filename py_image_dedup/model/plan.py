@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,6 +82,8 @@ class Action:
         root: The root of the source, with the quarantine folder.
         target: The new path, for ``move`` and ``quarantine``.
         quarantined: The origin of the file in quarantine, for ``expire``.
+        unit: The number of the photo of several files that it is a part of, from 1; 0 for a photo of one file.
+        parts: The number of actions of that photo, which are carried out all or not at all.
     """
 
     number: int
@@ -94,13 +97,16 @@ class Action:
     root: Path
     target: Path | None = None
     quarantined: Quarantined | None = None
+    unit: int = 0
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All changes that a run will make to the disk, decided before the first one is made.
 
-    Invariants: a path is a source at most once and never a keeper; targets are distinct; every group keeps a file.
+    Invariants: a path is a source at most once and never a keeper; targets are distinct; every group keeps a file; of
+    a photo of several files all have an action or none.
 
     Attributes:
         run: The name of the run.
@@ -117,6 +123,13 @@ class Plan:
     prune: bool = False
     protected: tuple[Path, ...] = ()
     target_directory: Path | None = None
+
+
+def without_torn_units(actions: Sequence[Action]) -> tuple[tuple[Action, ...], tuple[Action, ...]]:
+    """Return the actions of photos of which every part has one, and the actions of the others, in their order."""
+    counts = Counter(action.unit for action in actions)
+    whole = tuple(action for action in actions if not action.unit or counts[action.unit] == action.parts)
+    return whole, tuple(action for action in actions if action.unit and counts[action.unit] != action.parts)
 
 
 def planned_groups(groups: Sequence[RankedGroup], plan: Plan) -> tuple[RankedGroup, ...]:

@@ -8,8 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from py_image_dedup.model.failure import Failure, Phase
+from py_image_dedup.model.file import UnreadFiles
 from py_image_dedup.model.match import Match, RankedGroup
 from py_image_dedup.model.plan import Kept, Outcome
+from py_image_dedup.model.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class RunResult:
             was compared.
         across_scopes: Number of sets of copies that lie in several folders or roots and were not compared because of
             the scope.
+        units: Photos that consist of several files, of those in groups and among reported matches.
+        unread: Files that were found and not read, such as videos, one value per kind.
     """
 
     run: str
@@ -70,3 +74,5 @@ class RunResult:
     error: str | None = None
     scope: str = ""
     across_scopes: int = 0
+    units: tuple[Unit, ...] = ()
+    unread: tuple[UnreadFiles, ...] = ()

@@ -20,7 +20,7 @@ from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phas
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
 from py_image_dedup.model.result import PhaseSummary
-from py_image_dedup.pipeline.cleanup import is_current
+from py_image_dedup.pipeline.cleanup import is_current, is_decodable_now
 from py_image_dedup.pipeline.options import VERSIONS, AnalyseOptions
 from py_image_dedup.pipeline.workers import Finished, Overdue, WorkerPool
 from py_image_dedup.signature.compute import compute
@@ -256,7 +256,7 @@ class _Analysis:
         for file, seconds in read:
             same = known.get(file.digest)
             self._counts["bytes"] += file.stat.size
-            if same is not None and is_current(same.versions, self._versions):
+            if same is not None and is_current(same.versions, self._versions) and not is_decodable_now(same):
                 self._release(file)
                 self._carry_over(file.stat, same, seconds)
             elif file.digest in self._decoding:

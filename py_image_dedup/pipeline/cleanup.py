@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
+from py_image_dedup.media.formats import UNREAD
 from py_image_dedup.model.events import Observer, PhaseAdvanced, PhaseFinished, PhaseStarted
-from py_image_dedup.model.failure import TRANSIENT, Failure, Phase
+from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
@@ -310,17 +311,26 @@ def _with_stat(entry: IndexEntry, stat: FileStat) -> IndexEntry:
 def _known_failures(
     stamps: Mapping[bytes, Stamp], pending: dict[bytes, Stamp], store: Store, under: Sequence[Path]
 ) -> tuple[Failure, ...]:
-    """Return the known failures of unchanged files; files with transient ones become pending again."""
+    """Return the known failures of unchanged files; files become pending again if the cause may be gone."""
     failures: list[Failure] = []
     for entry in store.failed(under):
         raw = entry.stat.raw_path
         if raw not in stamps or raw in pending or entry.failure is None:
             continue
-        if entry.failure.reason in TRANSIENT:
+        if entry.failure.reason in TRANSIENT or is_decodable_now(entry):
             pending[raw] = stamps[raw]
         else:
             failures.append(entry.failure)
     return tuple(failures)
+
+
+def is_decodable_now(entry: IndexEntry) -> bool:
+    """Return whether the decoder that a file needs may have been installed since it was missing."""
+    missing = {kind.reason for kind in UNREAD.values()}
+    failure = entry.failure
+    if failure is None or failure.reason is not FailureReason.NEEDS_EXTRA:
+        return False
+    return not any(reason in failure.message for reason in missing)
 
 
 def _batches(raws: Sequence[bytes]) -> list[Sequence[bytes]]:

@@ -28,7 +28,7 @@ from py_image_dedup.model.inspection import Inspection, Original, Side
 from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.match import WHOLE, Group, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts
-from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan, without_torn_units
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ordering, Ranked, RankedCandidates, collect, counts_of
@@ -68,6 +68,7 @@ _TOO_MANY: Final = Inspection(
     Finding.UNDECIDED,
     "Too many pictures are nearly the same; this file was compared in full with those that are nearest to it only.",
 )
+_TORN: Final = "{} stays, because another file of the same photo does."
 _NOT_REACHED: Final = Inspection(Finding.UNDECIDED, "It was not compared in full, because the run was stopped.")
 
 
@@ -321,7 +322,8 @@ def inspect_plan(plan: Plan, context: RunContext) -> InspectedPlan:
         }
     summary = PhaseSummary(Phase.INSPECT, perf_counter() - begin, {"compared": inspector.compared})
     context.observer(PhaseFinished(summary))
-    allowed = tuple(action for action in plan.actions if action.number not in refused)
+    allowed, torn = without_torn_units([action for action in plan.actions if action.number not in refused])
+    refused |= {action.number: _TORN.format(action.source.path) for action in torn}
     skipped = tuple(
         Outcome(action, OutcomeStatus.SKIPPED, message=refused[action.number])
         for action in plan.actions
@@ -456,7 +458,7 @@ class _Stage:
         for better, worse in self.better:
             if better in digests and worse in digests:
                 ordered = _moved(ordered, better, worse)
-        return ordered
+        return self.group_ranker.by_unit(ordered)
 
     def _matcher(self, ordering: Ordering) -> InspectedMatcher:
         ranker = self.group_ranker

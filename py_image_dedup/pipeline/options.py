@@ -184,6 +184,7 @@ class Options:
             rest on small copies of the pictures, and only dry runs are possible.
         rules: Rules that choose the keeper of a group: the first rule that prefers one of two files decides.
         identical_rules: Rules that choose among files with the same bytes, the most important first.
+        units: Whether the files of one photo, such as a RAW photo and its JPEG, stay together.
         removal: Options of the removal of redundant files.
         quarantine_days: Days that removed files stay in quarantine before a later run deletes them; ``None`` to keep
             them.
@@ -197,6 +198,7 @@ class Options:
     inspect: bool = True
     rules: tuple[Rule, ...] = tuple(RULES[name] for name in DEFAULT_RULES)
     identical_rules: tuple[Rule, ...] = parse_identical_rules(DEFAULT_IDENTICAL_RULES)
+    units: bool = True
     removal: RemovalOptions = field(default_factory=RemovalOptions)
     quarantine_days: float | None = QUARANTINE_DAYS
     state_directory: Path | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from time import perf_counter
 
 from py_image_dedup.matching.groups import KeeperGroups, group_around_keepers
@@ -14,6 +15,7 @@ from py_image_dedup.model.inspection import Side
 from py_image_dedup.model.match import Group, Match, MatchClass, PairVerdict, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.ranking.ranker import Ranker, Ranking, original_reason
 
 _WHOLE = Reason(
@@ -53,11 +55,13 @@ class GroupRanker:
         matcher: The matcher that decides which files match.
         ranker: The ranker that decides which file is better.
         removable: Classes of matches that make a file redundant; matches of others are reported.
+        units: The photos that consist of several files.
     """
 
     matcher: Matcher
     ranker: Ranker
     removable: frozenset[MatchClass]
+    units: Units = NO_UNITS
 
     def order(self, group: Group, compared: Collection[bytes] = ()) -> Ordering:
         """Order the files of a group, best first.
@@ -73,7 +77,19 @@ class GroupRanker:
         # Regardless of the rules, the whole picture stays rather than a part of it, and the original rather than a copy
         # that is larger by its border only or has an overlay.
         ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in dominated)
-        return Ordering(ranking, tuple(ordered), dominated)
+        return self.by_unit(Ordering(ranking, tuple(ordered), dominated))
+
+    def by_unit(self, ordering: Ordering) -> Ordering:
+        """Return an ordering with the files of each unit together, at the place of the one that leads it."""
+        if not self.units:
+            return ordering
+        places: dict[Path, int] = {}
+        for place, entry in enumerate(ordering.entries):
+            lead = self.units.key(entry.stat.path)
+            if lead == entry.stat.path or lead not in places:
+                places[lead] = place
+        keys = ((places[self.units.key(entry.stat.path)], entry) for entry in ordering.entries)
+        return replace(ordering, entries=tuple(entry for _, entry in sorted(keys, key=lambda item: item[0])))
 
     def cut(self, ordering: Ordering, matcher: Matcher | None = None) -> KeeperGroups:
         """Divide an ordered group into keepers and the files that match them directly.
@@ -112,12 +128,14 @@ class Ranked:
         groups: Disjoint ranked groups, in the order of their keepers' paths.
         reported: Matches between files that both stay, in the order of their paths.
         summary: Figures of the stage.
+        units: The photos of several files among all of these.
     """
 
     candidates: tuple[RankedCandidates, ...]
     groups: tuple[RankedGroup, ...]
     reported: tuple[Match, ...]
     summary: PhaseSummary
+    units: Units = NO_UNITS
 
 
 def rank(

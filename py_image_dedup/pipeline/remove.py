@@ -16,6 +16,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import RankedGroup
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.removal.executor import show
 from py_image_dedup.removal.plan import RemovalOptions, check_plan, make_plan
@@ -71,6 +72,8 @@ def plan_removal(
     options: RemovalOptions,
     run_directory: Path,
     quarantine: QuarantinePolicy | None = None,
+    *,
+    units: Units = NO_UNITS,
 ) -> Removal:
     """Make the plan of a run and save it as ``plan.json``, so that it can be reviewed and applied later.
 
@@ -81,12 +84,13 @@ def plan_removal(
         options: Options of the removal.
         run_directory: Folder of the run, created if missing.
         quarantine: Policy for deleting files from quarantine; ``None`` to delete none in this run.
+        units: The photos that consist of several files.
 
     Raises:
         PlanError: No safe plan can be made.
         OSError: The plan could not be saved.
     """
-    removal = Removal(make_plan(run, groups, roots, options, taken=os.path.lexists))
+    removal = Removal(make_plan(run, groups, roots, options, taken=os.path.lexists, units=units))
     if quarantine is not None:
         removal = _with_expiry(removal.plan, roots, run_directory.parent, quarantine)
     save_plan(removal.plan, run_directory / PLAN_NAME)

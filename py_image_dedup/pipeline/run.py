@@ -27,6 +27,7 @@ from py_image_dedup.pipeline.gc_pause import paused_collection
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
 from py_image_dedup.pipeline.remove import QuarantinePolicy, forget_removed, plan_removal, prune, remove
+from py_image_dedup.pipeline.units import Coverage, UnitMatcher, joined_by_unit, settled, units_around, with_unit_mates
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
@@ -147,7 +148,8 @@ def deduplicate_batch(
     run = Recorder(context, roots, dry_run=dry_run, full=False)
 
     def work() -> None:
-        inventory = inventory_of(ready, run.roots, options.walked)
+        concerned = with_unit_mates(ready) if options.units else ready
+        inventory = inventory_of(concerned, run.roots, options.walked)
         run.fail(inventory.failures)
         run.know(files=len(inventory))
         forget_gone(gone, inventory, store, context.should_stop)
@@ -294,7 +296,7 @@ def _take_stock(run: Recorder, without: Collection[bytes] = frozenset()) -> tupl
         stamps = {raw: stamp for raw, stamp in inventory.stamps.items() if raw not in without}
         inventory = replace(inventory, stamps=stamps)
     run.fail(inventory.failures)
-    run.know(files=len(inventory))
+    run.know(files=len(inventory), unread=inventory.unread)
     observer(InventoryTaken(inventory))
     run.check_stopped()
     if not inventory.roots:
@@ -370,19 +372,31 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
     rejections = Rejections() if state is None else load_rejections(state / REJECTIONS_NAME)
     matcher = RejectingMatcher(found.matcher, rejections) if rejections.entries else found.matcher
     group_ranker = GroupRanker(matcher, ranker, options.removal.remove_classes)
+    groups = found.groups
+    coverage = None
+    if options.units:
+        units = units_around(entry.stat.path for group in groups for entry in group.entries)
+        removable = options.removal.remove_classes
+        coverage = Coverage(units, matcher, removable, inventory, options.walked, context.store)
+        coverage.know(groups)
+        groups = joined_by_unit(groups, units)
+        ranker = replace(ranker, units=units)
+        group_ranker = GroupRanker(UnitMatcher(matcher, coverage), ranker, removable, units)
     with paused_collection():
-        ranked = run.add(rank(found.groups, group_ranker, observer=context.observer, should_stop=context.should_stop))
+        ranked = run.add(rank(groups, group_ranker, observer=context.observer, should_stop=context.should_stop))
     run.check_stopped()
     if options.inspect:
         from py_image_dedup.pipeline.inspection import inspect_groups
 
         ranked = run.add(inspect_groups(ranked, group_ranker, context))
+    if coverage is not None:
+        ranked = settled(ranked, coverage)
     reported = tuple(
         match
         for match in with_partial(ranked, found.partial, options.find.eligibility(ownership))
         if not rejections.reject(match.left, match.right)
     )
-    run.know(groups=ranked.groups, reported=reported)
+    run.know(groups=ranked.groups, reported=reported, units=ranked.units.units)
     for group in ranked.groups:
         context.observer(GroupFound(group))
     run.check_stopped()
@@ -394,9 +408,9 @@ def _remove(run: Recorder, inventory: Inventory, ranked: Ranked, quarantine: Qua
     name, groups = run.result.run, ranked.groups
     with paused_collection():
         if folder is None:
-            plan = make_plan(name, groups, inventory.roots, removal)
+            plan = make_plan(name, groups, inventory.roots, removal, units=ranked.units)
         else:
-            planned = plan_removal(name, groups, inventory.roots, removal, folder, quarantine)
+            planned = plan_removal(name, groups, inventory.roots, removal, folder, quarantine, units=ranked.units)
             plan = planned.plan
             run.know(kept_in_quarantine=planned.kept)
     run.check_stopped()

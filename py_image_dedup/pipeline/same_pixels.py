@@ -43,7 +43,8 @@ def near_candidates(entries: Iterable[IndexEntry], near: Callable[[IndexEntry], 
     similar: dict[Hashable, list[IndexEntry]] = defaultdict(list)
     for entry in entries:
         if entry.facts is not None and entry.decoded_whole:
-            similar[(near(entry), entry.facts.width, entry.facts.height, entry.facts.frames)].append(entry)
+            facts = entry.facts
+            similar[(near(entry), facts.width, facts.height, facts.frames, facts.is_raw)].append(entry)
     return [some for each in similar.values() for some in _by_signature(each) if _contents(some) > 1]
 
 

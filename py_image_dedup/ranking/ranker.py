@@ -11,6 +11,7 @@ from typing import TypeAlias
 from py_image_dedup.model.inspection import Original, Side
 from py_image_dedup.model.match import Reason
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.ranking.group_stats import GroupStats, content_of
 from py_image_dedup.ranking.rules import (
     DEFAULT_IDENTICAL_RULES,
@@ -69,13 +70,26 @@ def _protected_rule(is_protected: Callable[[bytes], bool]) -> Rule:
     )
 
 
+def _unit_rule(units: Units) -> Rule:
+    def roles(entry: IndexEntry) -> frozenset[str]:
+        unit = units.of(entry.stat.path)
+        return frozenset() if unit is None else frozenset(part.role for part in unit.parts)
+
+    def value(entry: IndexEntry) -> str:
+        unit = units.of(entry.stat.path)
+        return "nothing" if unit is None else ", ".join(part.words for part in unit.beside(entry.stat.path))
+
+    return plain("parts", lambda entry: -len(roles(entry)), value, "the photo with more beside it")
+
+
 @dataclass(frozen=True, slots=True)
 class Ranker:
     """A total order over files.
 
     Files with the same bytes are one content. First the contents are ordered, each represented by the file that stays
     of it: a file that was decoded whole wins over one that was not (else the only whole picture could go), a protected
-    file over one that is not, then the prioritisation rules decide. Of one content's files, a protected one wins, then
+    file over one that is not, one of a photo with more parts (a RAW photo, a film) over one with fewer, then the
+    prioritisation rules decide. Of one content's files, a protected one wins, then
     ``identical_rules`` decide. The path comes last, so that there is no tie and the order of the files does not matter.
 
     Attributes:
@@ -85,6 +99,7 @@ class Ranker:
         identical_rules: Rules that choose among files with the same bytes, the weightiest first.
         origin: Evidence for the rule ``original``; without evidence the rule is neutral.
         is_linked: Returns whether the file at a raw path has several names (hard links).
+        units: The photos that consist of several files.
     """
 
     rules: tuple[Rule, ...]
@@ -93,21 +108,23 @@ class Ranker:
     identical_rules: tuple[Rule, ...] = parse_identical_rules(DEFAULT_IDENTICAL_RULES)
     origin: Origin = not_inspected
     is_linked: Callable[[bytes], bool] = not_linked
+    units: Units = NO_UNITS
 
     def rank(self, entries: Sequence[IndexEntry]) -> Ranking:
         """Order the files of one group."""
         protected = _protected_rule(self.is_protected)
-        rules = (_WHOLE, protected, *self.rules, _PATH)
+        first = (_WHOLE, protected, _unit_rule(self.units)) if self.units else (_WHOLE, protected)
+        rules = (*first, *self.rules, _PATH)
         folder_order = next((rule for rule in self.rules if rule.name == FOLDER_ORDER), SAME_FOLDER_ORDER)
         chosen = (folder_order if rule is SAME_FOLDER_ORDER else rule for rule in self.identical_rules)
-        identical_rules = (_WHOLE, protected, *chosen, _PATH)
+        identical_rules = (*first, *chosen, _PATH)
         stats = GroupStats(entries, self.max_distance, self.is_linked)
         contents: dict[bytes, list[IndexEntry]] = {}
         for entry in entries:
             contents.setdefault(content_of(entry), []).append(entry)
         files = {content: _order(copies, identical_rules, stats, not_inspected) for content, copies in contents.items()}
         best = _order([copies[0] for copies in files.values()], rules, stats, self.origin)
-        ordered = tuple(entry for first in best for entry in files[content_of(first)])
+        ordered = tuple(entry for leader in best for entry in files[content_of(leader)])
         return Ranking(ordered, rules, identical_rules, stats, self.origin)
 
 

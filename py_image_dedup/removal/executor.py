@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,6 @@ from py_image_dedup.model.events import ActionFinished, Observer, PhaseAdvanced,
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal.actions import (
-    BATCH,
     STOPPED,
     ActionContext,
     PendingAction,
@@ -27,6 +26,7 @@ from py_image_dedup.removal.filesystem import NotAsPlanned, missing_folders
 from py_image_dedup.removal.journal import (
     EarlierJournals,
     Entry,
+    History,
     Journal,
     JournalError,
     Mark,
@@ -39,6 +39,8 @@ from py_image_dedup.removal.journal import (
 from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder, write_manifest
 from py_image_dedup.removal.plan import PlanError, check_plan
 from py_image_dedup.removal.recovery import recover
+from py_image_dedup.removal.restore import CopyLocator
+from py_image_dedup.removal.units import Intent, UnitRemoval, batches, by_unit, settle_stopped
 
 
 def show(plan: Plan, observer: Observer) -> tuple[Outcome, ...]:
@@ -78,8 +80,8 @@ def execute(
     """Carry out a plan, file by file, each checked against its keeper at the moment of removal.
 
     A file that is not as planned is skipped, and one that the disk refuses fails, each with a message; the others
-    continue. Nothing is done that is not journaled. A plan that was partly carried out, by a killed process or an
-    earlier call, is continued: nothing is done twice.
+    continue. The files of one photo go all or not at all. Nothing is done that is not journaled. A plan that was partly
+    carried out, by a killed process or an earlier call, is continued: nothing is done twice.
 
     Args:
         plan: Checked again first.
@@ -116,16 +118,18 @@ class _Execution:
         self._outcomes: dict[int, Outcome] = {}
         self._folders: set[Path] = set()
         self._earlier = EarlierJournals(run_directory.parent)
+        self._copies = CopyLocator(run_directory, History())
 
     def run(self) -> tuple[Outcome, ...]:
         recover(self._directory, step=self._step)
         history = read_history(self._directory)
+        self._copies = CopyLocator(self._directory, history)
         self._folders.update(history.folders)
         left = [action for action in self._plan.actions if not self._is_done(action, history.entries)]
         with Journal.of(self._plan, self._directory) as journal, EarlierJournals(self._directory.parent) as earlier:
             self._earlier = earlier
             try:
-                for batch in _batches(left):
+                for batch in batches(left):
                     if self._should_stop():
                         break
                     self._batch(batch, journal)
@@ -166,31 +170,36 @@ class _Execution:
             if outcome.message != STOPPED:  # what was not reached stays open: the run is not over
                 journal.record_outcome(outcome)
 
-        intents: list[tuple[Action, FileMetadata]] = []
-        for action in batch:
-            try:
-                metadata = self._look(action, journal)
-            except NotAsPlanned as error:
-                finished(Outcome(action, OutcomeStatus.SKIPPED, message=str(error)))
-            except OSError as error:
-                finished(Outcome(action, OutcomeStatus.FAILED, message=error_message(error, action)))
-            else:
-                intents.append((action, metadata))
+        intents, stopped = self._intents(batch, journal)
+        intents = settle_stopped(stopped, intents, finished)
         if not intents:
             return
         self._step("intents written")
         journal.flush()
         self._step("intents flushed")
-        unrecorded = self._record_in_quarantines(intents)
-        for outcome in unrecorded:
-            finished(outcome)
-        failed = {outcome.action.number for outcome in unrecorded}
+        intents = settle_stopped(self._record_in_quarantines(intents), intents, finished)
         pending = [
             PendingAction(action, partial(perform, action, metadata, self._context))
             for action, metadata in intents
-            if action.number not in failed
+            if not action.unit
         ]
         carry_out(pending, finished, self._should_stop)
+        units = UnitRemoval(journal, self._copies, self._context, self._should_stop, finished, self._take)
+        for unit in by_unit(intents):
+            units.carry_out(unit)
+
+    def _intents(self, batch: Sequence[Action], journal: Journal) -> tuple[list[Intent], list[Outcome]]:
+        """Write intents, and return them with the outcomes of actions that cannot be carried out."""
+        intents: list[Intent] = []
+        stopped: list[Outcome] = []
+        for action in batch:
+            try:
+                intents.append((action, self._look(action, journal)))
+            except NotAsPlanned as error:
+                stopped.append(Outcome(action, OutcomeStatus.SKIPPED, message=str(error)))
+            except OSError as error:
+                stopped.append(Outcome(action, OutcomeStatus.FAILED, message=error_message(error, action)))
+        return intents, stopped
 
     def _record_in_quarantines(self, intents: Sequence[tuple[Action, FileMetadata]]) -> list[Outcome]:
         """Write manifests and the marks of what expires; return the outcomes of actions that must not begin."""
@@ -239,8 +248,3 @@ def _quarantine_folder(action: Action) -> Path | None:
     if inside is None or action.kind not in {ActionKind.EXPIRE, ActionKind.QUARANTINE}:
         return None
     return run_folder_of(action.root, inside)
-
-
-def _batches(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
-    for start in range(0, len(actions), BATCH):
-        yield actions[start : start + BATCH]

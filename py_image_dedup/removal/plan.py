@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, RankedGroup, Redundant
-from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Plan
+from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Plan, without_torn_units
+from py_image_dedup.model.unit import NO_UNITS, Unit, Units
 from py_image_dedup.scan.roots import Ownership
 
 DIGEST_LENGTH: Final = 32
@@ -35,7 +37,8 @@ def check_plan(plan: Plan) -> None:
     """Check the invariants of a plan.
 
     A path is a source once and never a keeper; targets are distinct and no file's place; every group keeps its file;
-    nothing under a protected folder, under the target directory or in quarantine is a source.
+    nothing under a protected folder, under the target directory or in quarantine is a source; a photo of several files
+    has an action for each of them.
 
     Raises:
         PlanError: The first violation.
@@ -116,6 +119,7 @@ def _check_target(action: Action, plan: Plan) -> None:
 
 def _check_together(actions: Iterable[Action]) -> None:
     actions = tuple(actions)
+    _check_units(actions)
     numbers = {action.number for action in actions}
     if len(numbers) != len(actions):
         raise PlanError("two actions have the same number")
@@ -138,6 +142,21 @@ def _check_together(actions: Iterable[Action]) -> None:
         if action.target in targets or action.target in sources or action.target in kept:
             raise PlanError(f"action {action.number}: the target {action.target} is the place of another file")
         targets.add(action.target)
+
+
+def _check_units(actions: Sequence[Action]) -> None:
+    torn = without_torn_units(actions)[1]
+    if torn:
+        unit, found = torn[0].unit, [action for action in torn if action.unit == torn[0].unit]
+        raise PlanError(
+            f"action {found[0].number}: the photo {unit} has actions for {len(found)} of its {found[0].parts} files, "
+            f"such as {found[0].source.path}; give it an action for each of them, or for none"
+        )
+    places: dict[int, tuple[Path, Path]] = {}
+    for action in actions:
+        place = (action.source.path.parent, action.keeper.path.parent)
+        if action.unit and action.kind is not ActionKind.EXPIRE and places.setdefault(action.unit, place) != place:
+            raise PlanError(f"action {action.number}: the files of the photo {action.unit} are not in one folder")
 
 
 def can_be_undone(action: Action) -> bool:
@@ -204,11 +223,13 @@ def make_plan(
     options: RemovalOptions,
     *,
     taken: Callable[[Path], bool] = nowhere,
+    units: Units = NO_UNITS,
 ) -> Plan:
     """Make the plan for every redundant file that may be removed.
 
     The same arguments give the same plan. A moved file keeps its path below its root, and below the root's name if
     files of several roots may go. Where a file has the name already, the later one gets `` (2)`` before its extension.
+    The files of a photo of several files go together or not at all, and get the same number.
 
     Args:
         run: The name of the run; the quarantine has a folder of this name.
@@ -217,21 +238,31 @@ def make_plan(
         options: The options of the removal.
         taken: Returns whether a name is taken on disk, so that the plan has the final names. The executor never
             overwrites in any case.
+        units: The photos that consist of several files.
 
     Raises:
         PlanError: For ``move`` without a target directory, and for groups that no safe plan can be made from.
     """
     if options.action is ActionChoice.MOVE and options.target_directory is None:
         raise PlanError("the action 'move' needs a target directory: set deduplication.duplicates_target_directory")
+    if options.action is ActionChoice.HARDLINK:
+        units = NO_UNITS  # every name stays where it is
     ownership = Ownership(roots)
     entries = [entry for group in groups for entry in (group.keeper, *(one.entry for one in group.redundant))]
     targets = _Targets(taken, {entry.stat.path for entry in entries}, roots)
     actions: list[Action] = []
-    for number, group in enumerate(groups, start=1):
-        for redundant in group.redundant:
-            if reason_to_stay(group, redundant, ownership, options) is not None:
-                continue
-            actions.append(_action(len(actions) + 1, number, group, redundant, ownership, options, targets, run))
+    photos = 0
+    for members in _together(groups, units):
+        if members and not any(reason_to_stay(each.group, each.redundant, ownership, options) for each in members):
+            unit = units.of(members[0].redundant.entry.stat.path)
+            photos += unit is not None
+            stem = "" if unit is None else unit.stem
+            made = [
+                _action(len(actions) + place, each, ownership, options, run, targets)
+                for place, each in enumerate(members, 1)
+            ]
+            made = targets.free(made, stem)
+            actions += made if unit is None else [replace(each, unit=photos, parts=len(made)) for each in made]
     plan = Plan(
         run=run,
         roots=tuple(root.path for root in roots),
@@ -242,6 +273,39 @@ def make_plan(
     )
     check_plan(plan)
     return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A redundant file with its group and the number of that."""
+
+    number: int
+    group: RankedGroup
+    redundant: Redundant
+
+
+def _together(groups: Sequence[RankedGroup], units: Units) -> Iterator[list[_Member]]:
+    """Yield redundant files: one at a time, and all of a unit at once; none for a unit that cannot go as a whole."""
+    members = [_Member(number, group, each) for number, group in enumerate(groups, start=1) for each in group.redundant]
+    by_unit: dict[Path, list[_Member]] = {}
+    for member in members:
+        by_unit.setdefault(units.key(member.redundant.entry.stat.path), []).append(member)
+    for member in members:
+        path = member.redundant.entry.stat.path
+        unit = units.of(path)
+        if unit is None:
+            yield [member]
+            continue
+        mine = by_unit.pop(unit.lead, [])
+        if mine and _is_whole(mine, unit, units):
+            yield sorted(mine, key=lambda each: each.redundant.entry.stat.path != unit.lead)
+
+
+def _is_whole(members: Sequence[_Member], unit: Unit, units: Units) -> bool:
+    """Return whether the redundant files of a unit are all of it, and their keepers of one other unit."""
+    sources = {each.redundant.entry.stat.path for each in members}
+    keepers = {units.key(each.group.keeper.stat.path) for each in members}
+    return sources == {part.path for part in unit.parts} and len(keepers) == 1 and unit.lead not in keepers
 
 
 def for_run(plan: Plan, run: str) -> Plan:
@@ -291,15 +355,10 @@ def reason_to_stay(
 
 
 def _action(
-    number: int,
-    group_number: int,
-    group: RankedGroup,
-    redundant: Redundant,
-    ownership: Ownership,
-    options: RemovalOptions,
-    targets: _Targets,
-    run: str,
+    number: int, member: _Member, ownership: Ownership, options: RemovalOptions, run: str, targets: _Targets
 ) -> Action:
+    """Return an action with the target that it has if the name is free."""
+    group, redundant = member.group, member.redundant
     stat, match_class = redundant.entry.stat, redundant.match.match_class
     root = ownership.root_of(stat.raw_path)
     digest, keeper_digest = redundant.entry.digest, group.keeper.digest
@@ -307,13 +366,12 @@ def _action(
     kind = _kind(match_class, options)
     target: Path | None = None
     if kind is ActionKind.MOVE and options.target_directory is not None:
-        folder = options.target_directory / targets.folder_of(root.path)
-        target = targets.free(folder / stat.path.relative_to(root.path))
+        target = options.target_directory / targets.folder_of(root.path) / stat.path.relative_to(root.path)
     elif kind is ActionKind.QUARANTINE:
-        target = targets.free(root.path / options.quarantine_name / run / stat.path.relative_to(root.path))
+        target = root.path / options.quarantine_name / run / stat.path.relative_to(root.path)
     return Action(
         number=number,
-        group=group_number,
+        group=member.number,
         kind=kind,
         match_class=match_class,
         source=stat,
@@ -345,11 +403,22 @@ class _Targets:
         """Return the folder of a root below the target directory; empty if there is one root only."""
         return self._folders.get(root, "")
 
-    def free(self, wanted: Path) -> Path:
-        for target in _numbered(wanted):
-            if target not in self._given and not self._taken(target):
-                self._given.add(target)
-                return target
+    def free(self, actions: Sequence[Action], stem: str) -> list[Action]:
+        """Return actions with free targets; the files of one photo get the same number.
+
+        Args:
+            actions: The actions of one photo, with the targets that they would like to have.
+            stem: What the names of its files begin with, and what the number stands behind; empty for one file.
+        """
+        wanted = [action.target for action in actions]
+        for number in count(1):
+            targets = [each and _with_number(each, number, stem) for each in wanted]
+            places = {each for each in targets if each is not None}
+            if len(places) == sum(each is not None for each in targets) and not any(
+                each in self._given or self._taken(each) for each in places
+            ):
+                self._given |= places
+                return [replace(action, target=target) for action, target in zip(actions, targets, strict=True)]
         raise AssertionError("numbers do not end")
 
 
@@ -360,17 +429,24 @@ def _folders_of(roots: Sequence[Path]) -> dict[Path, str]:
     folders: dict[Path, str] = {}
     given: set[str] = set()
     for root in sorted(roots):
-        name = next(name for name in _numbered(Path(root.name or "root")) if name.name.casefold() not in given).name
+        names = (_with_number(Path(root.name or "root"), number).name for number in count(1))
+        name = next(name for name in names if name.casefold() not in given)
         given.add(name.casefold())
         folders[root] = name
     return folders
 
 
-def _numbered(path: Path) -> Iterator[Path]:
-    yield path
-    number = 2
-    stem, suffix = os.fsencode(path.stem), os.fsencode(path.suffix)
-    while True:
-        tail = f" ({number})".encode() + suffix
-        yield path.with_name(os.fsdecode(stem[: max(1, _LONGEST_NAME - len(tail))] + tail))
-        number += 1
+def _with_number(path: Path, number: int, stem: str = "") -> Path:
+    """Return a path whose name has a number behind its stem; the path itself for the number 1.
+
+    Args:
+        path: A path.
+        number: 1 or more.
+        stem: What the name begins with, in any case, if the number stands behind that and not before the last suffix.
+    """
+    if number == 1:
+        return path
+    begins = bool(stem) and path.name.casefold().startswith(stem.casefold())
+    first, rest = (path.name[: len(stem)], path.name[len(stem) :]) if begins else (path.stem, path.suffix)
+    tail = f" ({number})".encode() + os.fsencode(rest)
+    return path.with_name(os.fsdecode(os.fsencode(first)[: max(1, _LONGEST_NAME - len(tail))] + tail))

@@ -149,6 +149,7 @@ def plan_expiry(
     """
     actions: list[Action] = []
     kept: list[Kept] = []
+    waiting = tuple(waiting)
     number = max((action.number for action in plan.actions), default=0)
     search = _KeeperSearch(plan, runs_directory, copies_in_index)
     for one in waiting:
@@ -162,9 +163,40 @@ def plan_expiry(
             kept.append(Kept(one.path, f"{one.path} stays in quarantine: {reason or lost}"))
             continue
         actions.append(_expire(number + len(actions) + 1, one, entry, one.since, keeper))
+    actions, more = _whole_photos(actions, waiting, max((action.unit for action in plan.actions), default=0))
     extended = replace(plan, actions=(*plan.actions, *actions))
     check_plan(extended)
-    return Expiry(extended, tuple(kept))
+    return Expiry(extended, (*kept, *more))
+
+
+def _whole_photos(
+    actions: Sequence[Action], waiting: Iterable[InQuarantine], last_unit: int
+) -> tuple[list[Action], list[Kept]]:
+    """Return the actions without those of a photo of which another file must stay, and these files.
+
+    Args:
+        actions: Deletions from quarantine.
+        waiting: Files in quarantine.
+        last_unit: Number of the last photo of several files in the plan.
+    """
+    photos: dict[tuple[str, int], list[InQuarantine]] = {}
+    for one in waiting:
+        if one.entry is not None and one.entry.action.unit:
+            photos.setdefault((one.run, one.entry.action.unit), []).append(one)
+    going = {action.source.path: action for action in actions}
+    kept: list[Kept] = []
+    for files in photos.values():
+        found = [going[one.path] for one in files if one.path in going]
+        stays = next((one for one in files if one.path not in going), None)
+        if stays is not None:
+            for action in found:
+                del going[action.source.path]
+                reason = f"stays in quarantine: it is one photo with {stays.path.name}, which stays"
+                kept.append(Kept(action.source.path, f"{action.source.path} {reason}"))
+        elif len(found) > 1:
+            last_unit += 1
+            going |= {each.source.path: replace(each, unit=last_unit, parts=len(found)) for each in found}
+    return [going[action.source.path] for action in actions if action.source.path in going], kept
 
 
 def _expire(number: int, one: InQuarantine, entry: Entry, since: datetime, keeper: tuple[FileStat, bytes]) -> Action:

@@ -40,6 +40,7 @@ from py_image_dedup.removal.journal import (
 )
 from py_image_dedup.removal.restore import CopyLocator
 from py_image_dedup.removal.trash import find_in_trash
+from py_image_dedup.removal.units import roll_back, torn_units
 
 _NOT_DONE = "not done: the run was killed while it was its turn; run again to go on"
 
@@ -48,7 +49,8 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
     """Determine the outcomes of the actions that a killed run had begun, and complete its journal.
 
     A half-done action is reverted, or completed where only a name was left to be removed: an incomplete copy is
-    removed, and a file that was set aside gets its name again. May itself be killed and called again; a complete
+    removed, and a file that was set aside gets its name again. A photo of several files of which only some were removed
+    is put back. May itself be killed and called again; a complete
     journal is not touched. An undo that was killed is continued by ``undo``.
 
     Args:
@@ -64,7 +66,7 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
     """
     history = read_history(run_directory)
     begun = [entry for entry in history.unfinished if entry.state is State.INTENDED]
-    if not begun:
+    if not begun and not torn_units(history):
         return ()
     outcomes: list[Outcome] = []
     context = ActionContext(history.run, history.trusted_roots, step)
@@ -87,7 +89,10 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
             outcomes.append(outcome)
         earlier.flush()
         journal.flush()
-    return tuple(outcomes)
+        history = read_history(run_directory)
+        put_back = roll_back(history, journal, CopyLocator(run_directory, history), context)
+    back = {outcome.action.number for outcome in put_back}
+    return (*(outcome for outcome in outcomes if outcome.action.number not in back), *put_back)
 
 
 @dataclass(frozen=True, slots=True)

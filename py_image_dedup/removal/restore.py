@@ -69,6 +69,14 @@ class Restorer:
                 yield from self._copy_back(place)
         return source
 
+    def obstacle(self) -> str | None:
+        """Return what keeps the file from its place: another file there; ``None`` if the place is free or its own."""
+        source = self._action.source.path
+        with _open_or_none(source, self._context.trusted_roots) as place:
+            if place is None or place.look() is None or self._is_whole(place):
+                return None
+            return str(self._occupied(place, self._entry.location))
+
     def _from(self, where: Path, place: NameInDir) -> ActionSteps:
         """Move the file back from where it was moved to."""
         with _open_or_none(where, self._context.trusted_roots) as moved:

@@ -255,6 +255,8 @@ class ActionRecord(Record, frozen=True, kw_only=True):
         root: The root of the source.
         target: The new path, for ``move`` and ``quarantine``.
         quarantined: The origin of the file in quarantine, for ``expire``.
+        unit: The number of the photo of several files that the source is a part of; missing for a photo of one file.
+        parts: The number of actions of that photo, which are carried out all or not at all.
         can_be_undone: Whether an undo can restore the file; for the reader of a plan, and ignored when it is read.
     """
 
@@ -267,6 +269,8 @@ class ActionRecord(Record, frozen=True, kw_only=True):
     root: PathRecord
     target: PathRecord | None = None
     quarantined: QuarantinedRecord | UnsetType = UNSET
+    unit: Number | UnsetType = UNSET
+    parts: Number | UnsetType = UNSET
     can_be_undone: bool | UnsetType = UNSET
 
     def to_action(self) -> Action:
@@ -283,6 +287,8 @@ class ActionRecord(Record, frozen=True, kw_only=True):
             root=self.root.to_path(),
             target=None if self.target is None else self.target.to_path(),
             quarantined=None if isinstance(self.quarantined, UnsetType) else self.quarantined.to_quarantined(),
+            unit=0 if isinstance(self.unit, UnsetType) else self.unit,
+            parts=1 if isinstance(self.parts, UnsetType) else self.parts,
         )
 
 
@@ -298,6 +304,8 @@ def action_record(action: Action, *, can_be_undone: bool | UnsetType = UNSET) ->
         root=path_record(action.root),
         target=None if action.target is None else path_record(action.target),
         quarantined=quarantined_record(action.quarantined),
+        unit=action.unit or UNSET,
+        parts=action.parts if action.unit else UNSET,
         can_be_undone=can_be_undone,
     )
 

@@ -17,6 +17,7 @@ from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder
 from py_image_dedup.removal.plan import can_be_undone
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.restore import CopyLocator, Restorer, lost_message
+from py_image_dedup.removal.units import blocked_units
 
 
 def undo(
@@ -36,7 +37,8 @@ def undo(
 
     Args:
         run_directory: The folder of the run. The caller holds the run lock.
-        only: Paths that the files had, or have now; ``None``: every file of the run.
+        only: Paths that the files had, or have now; ``None``: every file of the run. The other files of a photo of
+            several files are restored with each of them.
         dry_run: Nothing is done; what would be is ``planned``.
         observer: Receives a ``PhaseAdvanced`` for each file.
         should_stop: Returns whether to leave out the rest; called before each file.
@@ -76,10 +78,15 @@ class _Undoing:
     def preview(self, only: Collection[Path] | None) -> tuple[Outcome, ...]:
         """Return what an undo would do."""
         outcomes: list[Outcome] = []
-        for entry in self._chosen(only):
+        chosen = self._chosen(only)
+        left = [entry for entry in chosen if _nothing_to_do(entry) is None]
+        blocked = blocked_units(left, self._context, self._copies)
+        for entry in chosen:
             reason = _nothing_to_do(entry)
             if reason is None and (entry.expired or not can_be_undone(entry.action)):
                 outcomes.append(Outcome(entry.action, OutcomeStatus.FAILED, message=lost_message(entry)))
+            elif reason is None and entry.action.unit in blocked:
+                outcomes.append(Outcome(entry.action, OutcomeStatus.FAILED, message=blocked[entry.action.unit]))
             elif reason is None:
                 outcomes.append(Outcome(entry.action, OutcomeStatus.PLANNED, entry.action.source.path))
             else:
@@ -90,7 +97,9 @@ class _Undoing:
         entries = [self._history.entries[number] for number in sorted(self._history.entries, reverse=True)]
         if only is None:
             return entries
-        return [one for one in entries if one.action.source.path in only or one.location in only]
+        chosen = [one for one in entries if one.action.source.path in only or one.location in only]
+        units = {one.action.unit for one in chosen if one.action.unit}
+        return [one for one in entries if one in chosen or one.action.unit in units]
 
     def _limit(self, entries: Sequence[Entry]) -> None:
         """Make only those folders again that the chosen files are in."""
@@ -110,6 +119,14 @@ class _Undoing:
                 left.append(entry)
             else:
                 self._take(Outcome(entry.action, OutcomeStatus.SKIPPED, message=reason))
+        blocked = blocked_units(left, self._context, self._copies)
+        for entry in left:
+            if entry.action.unit in blocked:
+                message = (
+                    f"{entry.action.source.path} is restored with its whole photo only: {blocked[entry.action.unit]}"
+                )
+                self._take(Outcome(entry.action, OutcomeStatus.FAILED, entry.location, message))
+        left = [entry for entry in left if entry.action.unit not in blocked]
         if left or self._history.pruned:
             self._bring_back(left)
         self._tidy()

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from py_image_dedup.model.failure import Failure
-from py_image_dedup.model.file import FileStat
+from py_image_dedup.model.file import FileStat, UnreadFiles
 from py_image_dedup.model.match import (
     Evidence,
     Match,
@@ -29,6 +29,7 @@ from py_image_dedup.model.match import (
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.model.unit import Part, Unit
 from py_image_dedup.removal.serialization import (
     FormatError,
     Record,
@@ -48,12 +49,15 @@ from py_image_dedup.report.result_records import (
     KeeperRecord,
     KeptRecord,
     OtherOutcomeRecord,
+    PartRecord,
     ReasonRecord,
     RedundantRecord,
     ReportedRecord,
     ResultRecord,
     StageRecord,
     TotalsRecord,
+    UnitRecord,
+    UnreadRecord,
 )
 from py_image_dedup.report.text import outcomes_by_source, totals_of
 
@@ -129,6 +133,8 @@ def _outcome_fields(outcome: Outcome | None) -> dict[str, Any]:
         "target_bytes": raw,
         "outcome": outcome.status,
         "message": outcome.message or None,
+        "unit": outcome.action.unit or UNSET,
+        "parts": outcome.action.parts if outcome.action.unit else UNSET,
     }
 
 
@@ -165,6 +171,17 @@ def _kept(kept: Kept) -> KeptRecord:
     return KeptRecord(path=text, path_bytes=raw, reason=kept.reason)
 
 
+def _unit(unit: Unit) -> UnitRecord:
+    encoded = ((encode_path(part.path), part.kind) for part in unit.parts)
+    parts = tuple(PartRecord(path=text, path_bytes=raw, kind=kind) for (text, raw), kind in encoded)
+    return UnitRecord(stem=unit.stem, parts=parts)
+
+
+def _unread(unread: UnreadFiles) -> UnreadRecord:
+    texts, raw = _paths(unread.paths)
+    return UnreadRecord(kind=unread.kind, reason=unread.reason, paths=texts, paths_bytes=raw)
+
+
 def _paths(paths: tuple[Path, ...]) -> tuple[tuple[str, ...], tuple[bytes, ...] | UnsetType]:
     """Return paths as texts and, if one of them is not UTF-8, the bytes of all."""
     encoded = [encode_path(path) for path in paths]
@@ -183,6 +200,8 @@ def _lists(result: RunResult) -> dict[str, Iterator[Record]]:
         ),
         "other_outcomes": map(_other_outcome, _ungrouped(result, outcomes)),
         "failures": map(_failure, result.failures),
+        "units": map(_unit, result.units),
+        "unread": map(_unread, result.unread),
         "kept_in_quarantine": map(_kept, result.kept_in_quarantine),
     }
 
@@ -368,6 +387,8 @@ def _read_outcome(
         root=decode_path(record.root, record.root_bytes),
         target=target,
         quarantined=None if isinstance(quarantined, UnsetType) else quarantined.to_quarantined(),
+        unit=0 if isinstance(record.unit, UnsetType) else record.unit,
+        parts=1 if isinstance(record.parts, UnsetType) else record.parts,
     )
     return Outcome(
         action, record.outcome, target if record.outcome is OutcomeStatus.DONE else None, record.message or ""
@@ -410,6 +431,12 @@ def from_dict(found: object) -> RunResult:
             files=record.totals.files,
             reported=tuple(
                 _read_match(_read_entry(each.left), _read_entry(each.right), each) for each in record.reported
+            ),
+            units=tuple(
+                Unit(tuple(Part(part.to_path(), part.kind) for part in each.parts), each.stem) for each in record.units
+            ),
+            unread=tuple(
+                UnreadFiles(each.kind, each.reason, _read_paths(each.paths, each.paths_bytes)) for each in record.unread
             ),
             kept_in_quarantine=tuple(Kept(each.to_path(), each.reason) for each in record.kept_in_quarantine),
             pruned_folders=_read_paths(record.pruned_folders, record.pruned_folders_bytes),

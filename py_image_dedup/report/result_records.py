@@ -18,6 +18,7 @@ from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import MatchClass, Orientation
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus
+from py_image_dedup.model.unit import PartKind
 from py_image_dedup.removal.serialization import (
     Digest,
     Natural,
@@ -163,6 +164,8 @@ class RedundantRecord(EntryRecord, frozen=True, kw_only=True):
         target_bytes: Its bytes in base64, if it is not UTF-8.
         outcome: The outcome of the action; `planned` in a dry run.
         message: The reason for which it was skipped or failed.
+        unit: The number of the photo of several files that it is a part of, in the plan.
+        parts: With `unit`, the number of actions of that photo.
     """
 
     match_class: MatchClass = msgspec.field(name="class")
@@ -179,6 +182,8 @@ class RedundantRecord(EntryRecord, frozen=True, kw_only=True):
     target_bytes: bytes | UnsetType = UNSET
     outcome: OutcomeStatus | None
     message: str | None
+    unit: Number | UnsetType = UNSET
+    parts: Number | UnsetType = UNSET
 
 
 class GroupRecord(Record, frozen=True, kw_only=True):
@@ -231,6 +236,8 @@ class OtherOutcomeRecord(Record, frozen=True, kw_only=True):
         target_bytes: Its bytes in base64, if it is not UTF-8.
         outcome: The outcome of the action; `planned` in a dry run.
         message: The reason for which it was skipped or failed.
+        unit: The number of the photo of several files that it is a part of, in the plan.
+        parts: With `unit`, the number of actions of that photo.
         quarantined: The origin of the file in quarantine, for `expire`.
     """
 
@@ -246,6 +253,8 @@ class OtherOutcomeRecord(Record, frozen=True, kw_only=True):
     target_bytes: bytes | UnsetType = UNSET
     outcome: OutcomeStatus
     message: str | None
+    unit: Number | UnsetType = UNSET
+    parts: Number | UnsetType = UNSET
     quarantined: QuarantinedRecord | UnsetType = UNSET
 
 
@@ -299,6 +308,44 @@ class StageRecord(Record, frozen=True, kw_only=True):
     counts: Counts
 
 
+class PartRecord(PathRecord, frozen=True, kw_only=True):
+    """A file of a photo of several files.
+
+    Attributes:
+        kind: What it is.
+    """
+
+    kind: PartKind
+
+
+class UnitRecord(Record, frozen=True, kw_only=True):
+    """A photo that consists of several files.
+
+    Attributes:
+        stem: What the names of the files begin with.
+        parts: The files; the first one leads.
+    """
+
+    stem: str
+    parts: Annotated[tuple[PartRecord, ...], Meta(min_length=2)]
+
+
+class UnreadRecord(Record, frozen=True, kw_only=True):
+    """Files of one kind that were found and not read.
+
+    Attributes:
+        kind: One file of it, as a noun: "video".
+        reason: Why they are not read, or what to install.
+        paths: The files, in the order of their paths.
+        paths_bytes: The bytes of all of them in base64, if one of them is not UTF-8.
+    """
+
+    kind: Text
+    reason: Text
+    paths: tuple[Text, ...]
+    paths_bytes: tuple[bytes, ...] | UnsetType = UNSET
+
+
 class ResultRecord(Record, frozen=True, kw_only=True):
     """What a run found and did. Times are in seconds, sizes in bytes.
 
@@ -318,6 +365,8 @@ class ResultRecord(Record, frozen=True, kw_only=True):
         reported: Matches between files that both stay.
         other_outcomes: Actions on files that are in no group.
         failures: Files and folders that could not be processed; the run went on without them.
+        units: Photos of several files, of those in groups and among reported matches.
+        unread: Files that were found and not read, such as videos, one object per kind.
         kept_in_quarantine: Files whose quarantine expired and that stay.
         pruned_folders: Emptied folders that were removed.
         pruned_folders_bytes: The bytes of all of them in base64, if one of them is not UTF-8.
@@ -340,6 +389,8 @@ class ResultRecord(Record, frozen=True, kw_only=True):
     reported: tuple[ReportedRecord, ...]
     other_outcomes: tuple[OtherOutcomeRecord, ...]
     failures: tuple[FailureRecord, ...]
+    units: tuple[UnitRecord, ...] = ()
+    unread: tuple[UnreadRecord, ...] = ()
     kept_in_quarantine: tuple[KeptRecord, ...] = ()
     pruned_folders: tuple[Text, ...]
     pruned_folders_bytes: tuple[bytes, ...] | UnsetType = UNSET

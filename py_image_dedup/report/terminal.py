@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -23,10 +23,13 @@ from py_image_dedup.report.text import (
     common_folder,
     count_words,
     outcomes_by_source,
+    parts_by_lead,
     readable,
     seconds_words,
+    shown_groups,
     size_words,
     totals_of,
+    unread_words,
 )
 
 _SCOPES = {
@@ -154,6 +157,8 @@ class TerminalReport:
         self._quarantine_days = quarantine_days
         self._draw = draw
         self._folder: Path | None = None
+        self._parts: Mapping[Path, tuple[Outcome, ...]] = {}
+        self._part_paths: Collection[Path] = ()
 
     def print(self, result: RunResult, *, groups: bool = True) -> None:
         """Print the whole report: groups, removals that were not carried out, unreadable files, totals.
@@ -179,8 +184,11 @@ class TerminalReport:
             self._line(f"Paths are below {readable(self._folder)}", "dim")
             self._line()
         outcomes = outcomes_by_source(result)
-        for number, group in enumerate(result.groups, start=1):
-            self._print_group(number, len(result.groups), group, outcomes, dry_run=result.dry_run)
+        self._parts = parts_by_lead(result.outcomes)
+        self._part_paths = {each.action.source.path for found in self._parts.values() for each in found}
+        groups = shown_groups(result)
+        for number, group in enumerate(groups, start=1):
+            self._print_group(number, len(groups), group, outcomes, dry_run=result.dry_run)
         grouped = {each.entry.stat.path for group in result.groups for each in group.redundant}
         others = [each for path, each in outcomes.items() if path not in grouped]
         expiring = [each for each in others if each.action.kind is ActionKind.EXPIRE]
@@ -231,8 +239,10 @@ class TerminalReport:
         self._detail(entry_words(group.keeper))
         self._detail(f"Kept: {reason_words(first)}")
         for redundant in group.redundant:
-            outcome = outcomes.get(redundant.entry.stat.path)
             path = redundant.entry.stat.path
+            if path in self._part_paths:
+                continue
+            outcome = outcomes.get(path)
             if outcome is None:
                 self._file("stays", path)
             else:
@@ -245,7 +255,17 @@ class TerminalReport:
                 self._print_what_happened(outcome)
             elif why is not None:
                 self._detail(f"Not removed: {why}")
+            for part in self._parts.get(path, ()):
+                self._print_part(part)
         self._line()
+
+    def _print_part(self, outcome: Outcome) -> None:
+        """Print what happens with a further file of a photo."""
+        action = outcome.action
+        self._file(_verb(outcome), action.source.path, _STYLES[outcome.status])
+        kept = below(action.keeper.path, self._folder)
+        self._detail(f"part of the same photo; {action.match_class.value} to {kept}; {size_words(action.source.size)}")
+        self._print_what_happened(outcome)
 
     def _print_what_happened(self, outcome: Outcome) -> None:
         if outcome.message:
@@ -362,7 +382,7 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
         yield "Quick answer", "similar files were not compared in full (--no-inspect)"
     if result.groups:
         classes = ", ".join(f"{totals.classes[each]:,} {each.value}" for each in MatchClass if totals.classes.get(each))
-        yield "Groups", f"{totals.groups:,}"
+        yield "Groups", f"{len(shown_groups(result)):,}"
         yield "Redundant", f"{count_words(totals.redundant, 'file')}, {size_words(totals.bytes_redundant)} ({classes})"
     yield from _removal_lines(result, totals, quarantine_days)
     if result.pruned_folders:
@@ -370,6 +390,8 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     if totals.failures:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.failures.items()))
         yield "Unreadable", f"{count_words(sum(totals.failures.values()), 'file')} ({reasons})"
+    if result.unread:
+        yield "Not read", unread_words(result.unread)
     phases = ", ".join(
         f"{each.phase.value} {seconds_words(each.seconds)}" for each in result.phases if each.seconds >= _SHORTEST_PHASE
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from py_image_dedup.model.file import UnreadFiles
+from py_image_dedup.model.match import RankedGroup
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
@@ -106,9 +108,34 @@ class Totals:
     seconds: float
 
 
+def unread_words(unread: Sequence[UnreadFiles]) -> str:
+    """Return the files that were not read: ``1,204 videos; 3 RAW photos (install py-image-dedup[raw])``."""
+    parts = []
+    for each in unread:
+        why = f" ({each.reason})" if each.reason.startswith("install") else ""
+        parts.append(f"{count_words(len(each.paths), each.kind)}{why}")
+    return "; ".join(parts)
+
+
 def outcomes_by_source(result: RunResult) -> dict[Path, Outcome]:
     """Return the outcomes of a run by the path of the redundant file."""
     return {outcome.action.source.path: outcome for outcome in result.outcomes}
+
+
+def parts_by_lead(outcomes: Iterable[Outcome]) -> dict[Path, tuple[Outcome, ...]]:
+    """Return the outcomes of the other files of each photo of several files, by the file that leads it."""
+    units: dict[int, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.action.unit:
+            units.setdefault(outcome.action.unit, []).append(outcome)
+    ordered = (sorted(found, key=lambda outcome: outcome.action.number) for found in units.values())
+    return {first.action.source.path: tuple(others) for first, *others in ordered}
+
+
+def shown_groups(result: RunResult) -> tuple[RankedGroup, ...]:
+    """Return the groups of a run without those that only have parts of photos that other groups have."""
+    parts = {each.action.source.path for found in parts_by_lead(result.outcomes).values() for each in found}
+    return tuple(group for group in result.groups if any(each.entry.stat.path not in parts for each in group.redundant))
 
 
 def totals_of(result: RunResult) -> Totals:

@@ -23,6 +23,7 @@ from py_image_dedup.model.match import REMOVABLE_CLASSES, Match, MatchClass, Ran
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Action, ActionKind, Plan
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.unit import Units
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, check_plan, make_plan, reason_to_stay
 from py_image_dedup.removal.serialization import FormatError, PathRecord, Record, RunName, from_json
 from py_image_dedup.report.text import readable
@@ -255,6 +256,11 @@ def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: R
                 taken.append(action)
                 continue
             redundant = Redundant(match, Reason(BY_HAND, "kept by decision", "removed by decision"))
+            unit = known.units.of(entry.stat.path)
+            if unit is not None and options.action is not ActionChoice.HARDLINK:
+                others = ", ".join(part.path.name for part in unit.beside(entry.stat.path))
+                left.append((entry.stat.path, f"it is one photo with {others}, which would be left behind"))
+                continue
             why = reason_to_stay(RankedGroup(keeper, (redundant,)), redundant, ownership, options)
             if why is None:
                 further.append(redundant)
@@ -262,11 +268,39 @@ def decided_plan(plan: Plan, result: RunResult, decisions: Decisions, removal: R
                 left.append((entry.stat.path, why))
         if further:
             more.append(RankedGroup(keeper, tuple(further)))
+    taken, left = _with_whole_photos(taken, left, plan, decisions)
     targets = {action.target for action in taken}
     added = make_plan(plan.run, more, roots, options, taken=lambda path: path in targets or os.path.lexists(path))
     decided = replace(plan, actions=(*taken, *_renumbered(added, plan)))
     check_plan(decided)
     return DecidedPlan(decided, tuple(left))
+
+
+def _with_whole_photos(
+    taken: Sequence[Action], left: Sequence[tuple[Path, str]], plan: Plan, decisions: Decisions
+) -> tuple[list[Action], list[tuple[Path, str]]]:
+    """Return the decided actions with those of the other files of their photos, unless one of these was to be kept.
+
+    Args:
+        taken: Actions of the plan that were decided on.
+        left: Files that stay, with the reasons.
+        plan: Plan of the run.
+        decisions: The decisions.
+    """
+    kept = {file.path for group in decisions.groups for file in group.keep}
+    units = {action.unit for action in taken if action.unit}
+    torn: dict[int, Path] = {}
+    for action in plan.actions:
+        if action.unit in units and action.source.path in kept:
+            torn[action.unit] = action.source.path
+    whole = [action for action in taken if not action.unit]
+    whole += [action for action in plan.actions if action.unit in units and action.unit not in torn]
+    stays = [
+        (action.source.path, f"it is one photo with {torn[action.unit].name}, which is to be kept")
+        for action in taken
+        if action.unit in torn
+    ]
+    return whole, [*left, *stays]
 
 
 def _renumbered(added: Plan, plan: Plan) -> Iterator[Action]:
@@ -302,6 +336,7 @@ class _Known:
         self._entries: dict[Path, IndexEntry] = {}
         self._matches: dict[tuple[Path, Path], Match] = {}
         self._keepers: dict[Path, IndexEntry] = {}
+        self.units = Units(result.units)
         for match in result.reported:
             self._add(match)
         for group in result.groups:

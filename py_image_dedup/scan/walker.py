@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from py_image_dedup.media.formats import UNREAD, UnreadKind
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
-from py_image_dedup.model.file import Inventory, Root, Stamp
+from py_image_dedup.model.file import Inventory, Root, Stamp, UnreadFiles
 from py_image_dedup.scan.roots import FileId, resolve_roots
 from py_image_dedup.scan.selector import Selector, is_picture, is_system_folder
 
@@ -76,6 +77,7 @@ def walk(
         skipped=dict(walked.skipped),
         failures=tuple(walked.failures),
         incomplete=tuple(walked.incomplete),
+        unread=walked.unread_files(),
     )
 
 
@@ -92,6 +94,7 @@ class _Walk:
     failures: list[Failure] = field(default_factory=list)
     incomplete: list[Path] = field(default_factory=list)
     visited: set[FileId] = field(default_factory=set)
+    unread: dict[UnreadKind, list[bytes]] = field(default_factory=dict)
 
     def root(self, root: Root, file_id: FileId, should_stop: Callable[[], bool]) -> bool:
         """Walk one root; return whether the walk was not stopped."""
@@ -167,7 +170,24 @@ class _Walk:
         if may_be and (self.selector.is_excluded(entry.path) or is_picture(entry.path)):
             return True
         self.skipped[OTHER_EXTENSION] += 1
+        self.note_unread(entry)
         return False
+
+    def note_unread(self, entry: os.DirEntry[bytes]) -> None:
+        """Record a file that is no photo or cannot be decoded here, unless the user left it out."""
+        name = entry.name
+        kind = UNREAD.get(name[name.rfind(b".") :].lower())
+        if kind is None or self.selector.is_excluded(entry.path) or not entry.is_file(follow_symlinks=False):
+            return
+        self.unread.setdefault(kind, []).append(entry.path)
+
+    def unread_files(self) -> tuple[UnreadFiles, ...]:
+        """Return the files that were recorded, the most frequent kind first."""
+        found = sorted(self.unread.items(), key=lambda item: (-len(item[1]), item[0].name))
+        return tuple(
+            UnreadFiles(kind.name, kind.reason, tuple(Path(os.fsdecode(raw)) for raw in sorted(paths)))
+            for kind, paths in found
+        )
 
     def is_left_out(self, path: bytes, size: int) -> bool:
         """Return whether a file is excluded or has another size, and count it."""

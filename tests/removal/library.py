@@ -14,6 +14,7 @@ from py_image_dedup.model.file import FileStat, Root
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Plan
+from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, make_plan
 
@@ -57,12 +58,13 @@ def plan(
     groups: Sequence[RankedGroup],
     action: ActionChoice = ActionChoice.AUTO,
     target: Path | None = None,
+    units: Units = NO_UNITS,
     **options: object,
 ) -> Plan:
     """A plan for these groups."""
     given = [root if isinstance(root, Root) else Root(root) for root in roots]
     wanted = RemovalOptions(action=action, target_directory=target, **options)  # type: ignore[arg-type]
-    return make_plan(RUN, groups, given, wanted, taken=os.path.lexists)
+    return make_plan(RUN, groups, given, wanted, taken=os.path.lexists, units=units)
 
 
 @dataclass(frozen=True, slots=True)

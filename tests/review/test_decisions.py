@@ -14,6 +14,7 @@ import pytest
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.unit import Units
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.plan import ActionChoice, PlanError, RemovalOptions
 from py_image_dedup.removal.serialization import path_record, to_json
@@ -25,6 +26,7 @@ from py_image_dedup.review.decisions import (
     decisions_from_json,
     load_decisions,
 )
+from py_image_dedup.units.names import recognise
 from tests.removal.library import RUN, entry, group, plan, put
 
 
@@ -228,3 +230,47 @@ def test_a_file_of_decisions_is_named_when_it_is_none(tmp_path: Path) -> None:
     (tmp_path / "decisions.json").write_text(json.dumps([1]), encoding="utf-8")
     with pytest.raises(DecisionsError, match=r"decisions\.json: \$ must be an object, not a list"):
         load_decisions(tmp_path / "decisions.json")
+
+
+class PhotoCase(Case):
+    """A run over two copies of a photo of two files; the RAW photo is in a group of its own."""
+
+    def __init__(self, photos: Path) -> None:
+        self.photos = photos
+        names = ("IMG_1.JPG", "IMG_1.CR2")
+        kept, gone = ([put(photos / folder / name, name.encode()) for name in names] for folder in ("a", "b"))
+        units = Units((*recognise(photos / "a", names), *recognise(photos / "b", names)))
+        self.groups = tuple(group(one, other) for one, other in zip(kept, gone, strict=True))
+        self.reported = ()
+        self.units = units.units
+        self.plan = plan([photos], self.groups, units=units)
+
+    @property
+    def result(self) -> RunResult:
+        return replace(super().result, units=self.units)
+
+
+def test_a_decision_on_one_file_of_a_photo_is_one_on_its_photo(tmp_path: Path) -> None:
+    case = PhotoCase(tmp_path / "photos")
+    decided = case.decide(case.group("a/IMG_1.JPG", {"b/IMG_1.JPG": "remove"}))
+    assert decided.plan.actions == case.plan.actions
+    assert decided.left == ()
+
+
+def test_a_photo_of_which_one_file_is_to_be_kept_stays(tmp_path: Path) -> None:
+    case = PhotoCase(tmp_path / "photos")
+    decided = case.decide(
+        case.group("a/IMG_1.JPG", {"b/IMG_1.JPG": "remove"}), case.group("a/IMG_1.CR2", {"b/IMG_1.CR2": "keep"})
+    )
+    assert decided.plan.actions == ()
+    assert decided.left == ((case.photos / "b/IMG_1.JPG", "it is one photo with IMG_1.CR2, which is to be kept"),)
+
+
+def test_a_person_cannot_tear_a_photo_apart(tmp_path: Path) -> None:
+    case = PhotoCase(tmp_path / "photos")
+    case.plan = replace(case.plan, actions=())
+    decided = case.decide(case.group("a/IMG_1.JPG", {"b/IMG_1.JPG": "remove"}))
+    assert decided.plan.actions == ()
+    assert decided.left == (
+        (case.photos / "b/IMG_1.JPG", "it is one photo with IMG_1.CR2, which would be left behind"),
+    )

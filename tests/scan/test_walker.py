@@ -318,3 +318,23 @@ def test_folders_on_another_file_system_are_not_entered(tmp_path: Path) -> None:
     # A root of the other file system is walked, and below it nothing of ours is reached.
     walked = walk([Root(Path("/dev"))], selector)
     assert walked.skipped["other-file-system"] >= 1
+
+
+def test_files_that_are_not_read_are_listed_by_kind(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.MOV", "c.mp4", "sub/d.mkv", "e.pdf", "f.txt", "private/g.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "c.mp4")
+    selector = Selector(frozenset({"jpg"}), (re.compile("/private/"),))
+    unread = walk([Root(tmp_path)], selector).unread
+    assert [(each.kind, each.reason) for each in unread] == [
+        ("video", "videos are not compared"),
+        ("PDF document", "not a photo"),
+    ]
+    assert [str(path.relative_to(tmp_path)) for path in unread[0].paths] == ["b.MOV", "c.mp4", "sub/d.mkv"]
+
+
+def test_a_file_that_the_user_selects_is_not_listed_as_unread(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    assert walk([Root(tmp_path)], Selector(frozenset({"mp4"}))).unread == ()

@@ -10,6 +10,7 @@ from PIL import Image
 from py_image_dedup.media.formats import format_named
 from py_image_dedup.media.limits import Limits, MediaError, Reserve
 from py_image_dedup.media.worker.exif import ExifFacts, read_exif, read_tiff
+from py_image_dedup.media.worker.jxl import is_upright
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes
 from py_image_dedup.media.worker.protocol import DecodedPicture
 from py_image_dedup.model.failure import FailureReason
@@ -190,13 +191,13 @@ def decode(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) ->
     if kind == "TIFF":
         refuse_raw(picture)
     exif = _exif(picture, kind)
-    needed = _scale_down(picture)
+    needed = scale_down(picture)
     frames = _count_frames(picture, kind)
     reserve(needed + needed_bytes(picture, kind))
     picture.load()
     if traits.late_exif:
         exif = _exif(picture, kind)
-    orientation = 1 if traits.upright else exif.orientation
+    orientation = 1 if _is_upright(picture, kind) else exif.orientation
     if not isinstance(picture, Jpeg):  # a JPEG was decoded at a reduced scale; others may be upright only now
         width, height = picture.size
     image = canonical(picture, (width, height), orientation)
@@ -231,7 +232,11 @@ def refuse_raw(picture: Image.Image) -> None:
 
 def orientation_of(picture: Image.Image, kind: str) -> int:
     """Return the EXIF orientation that is still to be applied to the decoded pixels, 1 to 8."""
-    return 1 if format_named(kind).upright else _exif(picture, kind).orientation
+    return 1 if _is_upright(picture, kind) else _exif(picture, kind).orientation
+
+
+def _is_upright(picture: Image.Image, kind: str) -> bool:
+    return format_named(kind).upright or (kind == "JXL" and is_upright(picture))
 
 
 def is_reduced_copy(picture: Image.Image) -> bool:
@@ -251,7 +256,7 @@ def _count_frames(picture: Image.Image, kind: str) -> int:
     return shown
 
 
-def _scale_down(picture: Image.Image) -> int:
+def scale_down(picture: Image.Image) -> int:
     """Set the smallest DCT scale of a JPEG that leaves the canonical size, in grey; return libjpeg's extra bytes."""
     if not isinstance(picture, Jpeg):
         return 0

@@ -21,9 +21,11 @@ from typing import BinaryIO, TypeAlias
 import msgspec
 from PIL import Image
 
+from py_image_dedup.media.formats import RAW, format_named
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
 from py_image_dedup.media.worker.decode import decode
 from py_image_dedup.media.worker.image_data import image_data_digest
+from py_image_dedup.media.worker.jxl import read_header
 from py_image_dedup.media.worker.open import has_more_pictures, open_picture, webp_bytes, webp_size
 from py_image_dedup.media.worker.pixel_digest import digest_pixels
 from py_image_dedup.media.worker.protocol import Closed, Message, receive, receive_file, send
@@ -111,10 +113,16 @@ def _answer(
 def _decode(
     stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve, make_extras: MakeExtras | None = None
 ) -> tuple[Message, bytes]:
-    reserve = prepare_reader(stream, kind, limits, reserve)
-    with open_picture(stream, kind) as picture:
-        decoded = decode(picture, kind, limits, reserve)
-        image_data = image_data_digest(stream, picture, kind)
+    image_data: bytes | None = None
+    if kind == RAW:
+        from py_image_dedup.media.worker.raw import decode_raw  # it needs an optional package
+
+        decoded = decode_raw(stream, limits, reserve)
+    else:
+        reserve = prepare_reader(stream, kind, limits, reserve)
+        with open_picture(stream, kind) as picture:
+            decoded = decode(picture, kind, limits, reserve)
+            image_data = image_data_digest(stream, picture, kind)
     extras: Sequence[bytes] = ()
     if make_extras is not None:
         # A failure here is a defect of the program and not of the file: the parent then computes the extras itself and
@@ -133,6 +141,10 @@ def _decode(
 
 
 def _digest(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> tuple[Message, bytes]:
+    if kind == RAW:
+        from py_image_dedup.media.worker.raw import digest_raw  # it needs an optional package
+
+        return {}, digest_raw(stream, limits, reserve)
     if kind == "JPEG" and has_more_pictures(stream):
         kind = "MPO"
     reserve = prepare_reader(stream, kind, limits, reserve)
@@ -151,20 +163,24 @@ def prepare_reader(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve
 
         pillow_heif.options.DECODE_THREADS = 1
     elif kind == "WEBP":
-        return _reserve_early(stream, limits, reserve)
+        width, height = webp_size(stream.read(30))
+        stream.seek(0)
+        return _reserve_early(width, height, webp_bytes(width, height), limits, reserve)
+    elif kind == "JXL":
+        header = read_header(stream)
+        needed = (4 + format_named(kind).decoder_bytes) * header.width * header.height
+        return _reserve_early(header.width, header.height, needed, limits, reserve)
     return reserve
 
 
-def _reserve_early(stream: BinaryIO, limits: Limits, reserve: Reserve) -> Reserve:
-    """Reserve the memory of a WebP file before it is opened, because its decoder allocates its canvases at once.
+def _reserve_early(width: int, height: int, needed: int, limits: Limits, reserve: Reserve) -> Reserve:
+    """Reserve the memory of a file before it is opened, where the decoder takes it at once.
 
     Returns:
         A function that reserves nothing more: two threads that hold memory and wait for more would wait for each other.
     """
-    width, height = webp_size(stream.read(30))
-    stream.seek(0)
     limits.check_size(width, height)
-    reserve(webp_bytes(width, height))
+    reserve(needed)
     return lambda needed: None  # noqa: ARG005 - the signature of Reserve
 
 

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from PIL import Image, JpegImagePlugin
 
-from py_image_dedup.media.formats import format_named
+from py_image_dedup.media.formats import RAW, format_named
+from py_image_dedup.media.worker.jxl import open_jxl
 
 _BITS_PER_SAMPLE = 258
 """The TIFF tag BitsPerSample."""
@@ -71,6 +72,12 @@ def open_picture(stream: BinaryIO, kind: str) -> Image.Image:
         return picture
     if kind == "MPO":
         return _open_mpo(stream)
+    if kind == "JXL":
+        return open_jxl(stream)
+    if kind == RAW:
+        from py_image_dedup.media.worker.raw import open_raw_picture  # it needs an optional package
+
+        return open_raw_picture(stream)
     importlib.import_module(f"PIL.{format_named(kind).plugin}ImagePlugin")
     return Image.OPEN[kind][0](stream, "")
 
@@ -143,7 +150,7 @@ def stored_bits(frame: Image.Image, kind: str) -> int:
     """
     if kind == "TIFF":
         return max(int(bits) for bits in getattr(frame, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,)))
-    if kind == "HEIF":
+    if kind in {"HEIF", "JXL"}:
         return int(frame.info.get("bit_depth", 8))
     if kind == "JPEG2000":
         return _jpeg2000_bits(frame)

@@ -26,7 +26,10 @@ from py_image_dedup.media.worker.decode import (
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes, stored_bits
 from py_image_dedup.model.failure import FailureReason
 
-_SRGB_NAMES = frozenset({"sRGB", "sRGB IEC61966-2.1", "sRGB built-in", "sRGB2014", "sRGB IEC61966-2-1 black scaled"})
+_SRGB_NAMES = frozenset(
+    {"sRGB", "sRGB IEC61966-2.1", "sRGB built-in", "sRGB2014", "sRGB IEC61966-2-1 black scaled"}
+    | {"Gra_D65_Rel_SRG", "Gra_D65_Per_SRG"}  # as libjxl names grey with the tones of sRGB
+)
 _SRGB_GAMMA = 0.45455
 _SRGB_CHROMATICITY = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 _UNSPECIFIED = 2

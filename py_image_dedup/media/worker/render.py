@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageCms
 
+from py_image_dedup.media.formats import RAW
 from py_image_dedup.media.limits import Limits, Reserve
 from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.media.worker.decode import (
@@ -45,6 +46,12 @@ def main() -> int:
 def _render(
     stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve, *, size: RenderedSize
 ) -> tuple[Message, bytes]:
+    if kind == RAW:
+        from py_image_dedup.media.worker.raw import render_raw  # it needs an optional package
+
+        shown = render_raw(stream, limits, reserve).convert("RGB")
+        shown.thumbnail((size.longest_side, size.longest_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        return {}, encode(shown, size)
     reserve = prepare_reader(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
         limits.check_size(*picture.size)
