@@ -44,7 +44,7 @@ from py_image_dedup.matching.criteria import (
     Scope,
     Similarity,
 )
-from py_image_dedup.media.limits import Limits
+from py_image_dedup.media.limits import Limits, available_cpus
 from py_image_dedup.model.match import REMOVABLE_CLASSES, MatchClass
 from py_image_dedup.ranking.rules import (
     DEFAULT_IDENTICAL_RULES,
@@ -173,12 +173,6 @@ def _state_directory() -> Path:
     return user_state_path("py-image-dedup", appauthor=False)
 
 
-def _threads() -> int:
-    from py_image_dedup.media.process import available_cpus
-
-    return available_cpus()
-
-
 def _extensions() -> tuple[str, ...]:
     from py_image_dedup.media.formats import EXTENSIONS
 
@@ -241,7 +235,7 @@ class AnalysisSettings:
     )
     threads: int = option(
         integer(1, 1024),
-        _threads,
+        available_cpus,
         "Number of files read in parallel.",
         default_words="the number of CPUs available to the process",
         example=4,

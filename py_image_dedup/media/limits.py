@@ -1,7 +1,8 @@
-"""Cost limits of decoding: of one file, and of all files that are decoded at a time."""
+"""Cost limits of decoding: of one file, and of all files that are decoded at a time; the CPUs that may be used."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -58,6 +59,11 @@ _NOT_HANDLED = ("unsupported", "not supported", "cannot handle", "unknown compre
 
 Reserve: TypeAlias = Callable[[int], None]
 """Reserves memory, in bytes, once per picture, before it is decoded; waits until it is free or raises MediaError."""
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

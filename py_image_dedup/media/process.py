@@ -17,11 +17,6 @@ _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str
 for each small picture (2,000 page faults a photo) takes a third of the time of extracting its features."""
 
 
-def available_cpus() -> int:
-    """Return the number of CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def command_of(module: str) -> tuple[str, ...]:
     """Return the command that runs a module of this package.
 

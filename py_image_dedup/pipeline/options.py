@@ -22,8 +22,7 @@ from py_image_dedup.matching.criteria import (
 from py_image_dedup.matching.matcher import Eligibility
 from py_image_dedup.media.decoder import MEDIA_VERSION
 from py_image_dedup.media.formats import EXTENSIONS
-from py_image_dedup.media.limits import Limits
-from py_image_dedup.media.process import available_cpus
+from py_image_dedup.media.limits import Limits, available_cpus
 from py_image_dedup.model.events import Observer
 from py_image_dedup.model.match import RankedGroup, Verdict
 from py_image_dedup.model.photo import Versions

@@ -22,8 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
-from py_image_dedup.media.process import available_cpus
+from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, available_cpus
 from py_image_dedup.media.rendering import RenderedSize, Renderer
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import RunResult

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from py_image_dedup.media.process import available_cpus
+from py_image_dedup.media.limits import available_cpus
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.search.plan import FULL, Plan, choose
 from py_image_dedup.search.tiles import TILE, LeftBlock, RightSide, Tiles
