@@ -291,7 +291,7 @@ function App({ content }: AppProps): JSX.Element {
         </span>
       </header>
       {served && (
-        <StepList state={state} undo={(run) => ask(server.undo(served, run))}>
+        <StepList state={state} daemon={served.history} undo={(run) => ask(server.undo(served, run))}>
           {served.end && (
             <button type="button" class="end" disabled={busy !== null} onClick={() => server.end(served).then(() => setEnded(true), (error: Error) => setToast(error.message))}>
               End review
@@ -376,6 +376,7 @@ function App({ content }: AppProps): JSX.Element {
           {tab === "graph" && <GraphView content={content} groups={groups} decisions={decisions} open={(group, file) => setCompared({ group, file })} />}
           {tab === "done" && served && (
             <DoneView
+              content={content}
               served={served}
               turn={busy ? "busy" : `${state?.applied.length ?? 0} ${finished}`}
               busy={busy !== null}
@@ -585,16 +586,18 @@ function Bulk({ content, pick, groups, decisions, change, close }: BulkProps): J
 interface StepListProps {
   readonly state: server.Status | null;
   readonly children: preact.ComponentChildren;
+  /** Whether others apply things, too. */
+  readonly daemon: boolean;
   undo(run: string): void;
 }
 
-function StepList({ state, undo, children }: StepListProps): JSX.Element {
+function StepList({ state, daemon, undo, children }: StepListProps): JSX.Element {
   const steps = state?.applied ?? [];
   const busy = state?.job ?? null;
   return (
     <div class="steps" aria-label="Applied steps">
       {busy && <progress aria-label="Progress" max={Math.max(1, busy.total)} value={busy.done} />}
-      {steps.length === 0 && !busy && <span class="quiet">Nothing was removed so far.</span>}
+      {steps.length === 0 && !busy && <span class="quiet">{daemon ? "Nothing was applied on this page so far." : "Nothing was removed so far."}</span>}
       <ul>
         {[...steps].reverse().map((one) => (
           <li key={one.run} class={one.undone ? "undone" : ""}>

@@ -134,6 +134,11 @@ export function shortFolder(content: PageContent, folder: number): string {
   return content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name;
 }
 
+/** Return a readable path, relative to the common folder of all roots. */
+export function relative(content: PageContent, path: string): string {
+  return content.base && path.startsWith(`${content.base}/`) ? path.slice(content.base.length + 1) : path;
+}
+
 /** Return the readable path of a file. */
 export function pathOf(content: PageContent, file: PageFile): string {
   const folder = content.folders[file.folder]?.name ?? "";

@@ -3,11 +3,13 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import type { Served } from "./model.ts";
+import { relative } from "./decisions.ts";
+import type { PageContent, Served } from "./model.ts";
 import * as server from "./served.ts";
 import { CLASS_WORDS, countWords, sizeWords } from "./text.ts";
 
 interface DoneProps {
+  readonly content: PageContent;
   readonly served: Served;
   /** Changes when a step has ended: then the list is another one. */
   readonly turn: string;
@@ -17,7 +19,7 @@ interface DoneProps {
 }
 
 /** The runs of the daemon, of the command line and of this page, the newest first. */
-export function DoneView({ served, turn, busy, undo, fail }: DoneProps): JSX.Element {
+export function DoneView({ content, served, turn, busy, undo, fail }: DoneProps): JSX.Element {
   const [runs, setRuns] = useState<readonly server.EarlierRun[] | null>(null);
   useEffect(() => {
     server.history(served).then(setRuns, (error: Error) => fail(error.message));
@@ -26,14 +28,19 @@ export function DoneView({ served, turn, busy, undo, fail }: DoneProps): JSX.Ele
   return (
     <div class="done-view">
       {runs.length === 0 && <p class="empty">Nothing was removed so far.</p>}
+      {served.removes && runs.length > 0 && (
+        <p class="hint">
+          What you restore here is remembered as no duplicate. Only copies with the same bytes are removed again as soon as the daemon sees them: protect or exclude their folder first.
+        </p>
+      )}
       {runs.map((run) => (
-        <Run key={run.run} served={served} run={run} turn={turn} busy={busy} undo={undo} fail={fail} />
+        <Run key={run.run} content={content} served={served} run={run} turn={turn} busy={busy} undo={undo} fail={fail} />
       ))}
     </div>
   );
 }
 
-function Run({ served, run, turn, busy, undo, fail }: DoneProps & { readonly run: server.EarlierRun }): JSX.Element {
+function Run({ content, served, run, turn, busy, undo, fail }: DoneProps & { readonly run: server.EarlierRun }): JSX.Element {
   const [open, setOpen] = useState(false);
   const [files, setFiles] = useState<readonly server.EarlierFile[] | null>(null);
   useEffect(() => {
@@ -68,9 +75,13 @@ function Run({ served, run, turn, busy, undo, fail }: DoneProps & { readonly run
             <li key={file.number}>
               <span class={`dot ${file.class}`} title={CLASS_WORDS[file.class]} />
               <span class="what">
-                <bdi class="path">{file.path}</bdi>
+                <bdi class="path" title={file.path}>
+                  {relative(content, file.path)}
+                </bdi>
                 <span class="quiet">
-                  {CLASS_WORDS[file.class]} to <bdi class="path">{file.keeper}</bdi>, {sizeWords(file.bytes)}
+                  {CLASS_WORDS[file.class]} to <bdi class="path" title={file.keeper}>
+                    {relative(content, file.keeper)}
+                  </bdi>, {sizeWords(file.bytes)}
                   {file.message && ` · ${file.message}`}
                 </span>
               </span>

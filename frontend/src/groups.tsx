@@ -61,7 +61,7 @@ export function GroupList({ content, groups, decisions, cursor, actions, applied
   return (
     <div class="list" ref={box} onScroll={() => setTop(box.current?.scrollTop ?? 0)} tabIndex={-1}>
       {groups.length === 0 && (
-        <p class="empty">{content.groups.length === 0 ? "No duplicates were found." : "No group fits the filter."}</p>
+        <p class="empty">{content.groups.length > 0 ? "No group fits the filter." : content.served?.history ? "There is nothing to decide. What was removed is in the view Done." : "No duplicates were found."}</p>
       )}
       <div role="list" aria-label="Groups of duplicates" style={{ height: `${groups.length * size.card}px`, position: "relative" }}>
         {groups.slice(first, last).map((group, offset) => {

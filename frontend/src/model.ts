@@ -114,6 +114,8 @@ export interface Served {
   readonly logout: boolean;
   /** Whether what earlier runs did is shown. */
   readonly history: boolean;
+  /** Whether the program removes files by itself, too. */
+  readonly removes: boolean;
 }
 
 export interface PageContent {

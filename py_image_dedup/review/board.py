@@ -138,6 +138,9 @@ class Board:
             if not full and self._findings is not None:
                 findings = merged(self._findings, findings)
             self._findings = findings
+            views = tuple(self._views.values())
+        for view in views:
+            view.pictures.rest()  # a daemon runs for months, and somebody looked at the page once
 
     def newest(self) -> View | None:
         """Return the view of the present findings; ``None`` before the first full run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final
 
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
@@ -80,6 +81,21 @@ class Pictures:
                 self._kept_bytes += len(picture)
             while self._kept_bytes > _KEPT_BYTES:
                 self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+
+    def rest(self) -> None:
+        """End worker processes that are idle; they are started again when they are needed."""
+        resting: list[Renderer] = []
+        with suppress(queue.Empty):
+            while True:
+                resting.append(self._idle.get_nowait())
+        for renderer in resting:
+            renderer.close()
+            self._idle.put(renderer)
+        if self._placing.acquire(blocking=False):
+            try:
+                self._placer.close()
+            finally:
+                self._placing.release()
 
     def close(self) -> None:
         """End the worker processes, each after the picture in hand. There are no pictures from then on."""

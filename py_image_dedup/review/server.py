@@ -181,6 +181,7 @@ class ReviewServer:
             "end": self._can_end,
             "logout": self._gate.has_sessions,
             "history": view.session.shows_history,
+            "removes": view.session.remembers_undo,
         }
         script = await run_in_threadpool(as_script, {**view.session.content, "served": served})
         text = page.head + script + page.middle + page.tail

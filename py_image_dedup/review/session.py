@@ -188,6 +188,11 @@ class ReviewSession:
         self._start("undo", len(entries), lambda: self._undo_earlier(directory, entries))
 
     @property
+    def remembers_undo(self) -> bool:
+        """Whether a daemon removes files by itself, so that restored ones must be remembered."""
+        return self._remembers_undo
+
+    @property
     def shows_history(self) -> bool:
         """Whether the page lists earlier runs."""
         return self._shows_history

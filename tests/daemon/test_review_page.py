@@ -202,6 +202,23 @@ def test_batches_add_to_the_page_and_an_open_page_stays_usable(real: Site) -> No
     assert real.ask(f"{before['served']['base']}status")[0] == 200
 
 
+def workers() -> set[str]:
+    """The processes that this one has started."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {pid for each in lists for pid in each.read_text().split()}
+
+
+def test_after_each_run_no_process_of_the_page_is_left_and_pictures_come_again(real: Site) -> None:
+    real.runner.full(())
+    base = real.content()["served"]["base"]
+    before = workers()
+    assert real.ask(f"{base}picture/0/screen")[0] == 200
+    assert len(workers() - before) == 1
+    real.runner.full(())
+    assert workers() <= before
+    assert real.ask(f"{base}picture/0/screen")[0] == 200
+
+
 def test_the_page_cannot_end_the_daemon(real: Site) -> None:
     real.runner.full(())
     assert real.ask(f"{real.content()['served']['base']}end", {})[0] == 404

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from py_image_dedup.review.access import PasswordGate
 from tests.conftest import IN_CI
 from tests.page.conftest import DESK, PHONE
 from tests.page.reports import Report
+from tests.review.reviews import make_library, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -64,4 +66,28 @@ def test_nothing_serious_is_found_in_any_view(
         page.get_by_role("button", name=name, exact=True).click()
         found[name] = serious(page)
     context.close()
+    assert {view: trouble for view, trouble in found.items() if trouble} == {}
+
+
+def test_nothing_serious_is_found_at_the_login_and_in_what_was_done(browser: Browser, axe: str, tmp_path: Path) -> None:
+    with served(make_library(tmp_path), PasswordGate("correct horse", 3600), shows_history=True) as review:
+        context = browser.new_context(
+            viewport={"width": PHONE[0], "height": PHONE[1]}, color_scheme="dark", bypass_csp=True, is_mobile=True
+        )
+        page = context.new_page()
+        page.goto(review.server.address)
+        page.evaluate(axe)
+        found = {"login": serious(page)}
+        page.get_by_label("Password", exact=True).fill("correct horse")
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Remove", exact=False).first.click()
+        page.get_by_role("button", name="Apply 1 group").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        page.get_by_role("button", name="Done", exact=True).click()
+        page.get_by_role("button", name="Show files").click()
+        page.locator(".place").first.wait_for()
+        page.evaluate(axe)
+        found["done"] = serious(page)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE[0]
+        context.close()
     assert {view: trouble for view, trouble in found.items() if trouble} == {}

@@ -46,6 +46,7 @@ def test_the_page_has_the_groups_and_may_ask_this_server_only(shared: Review) ->
         "end": True,
         "logout": False,
         "history": False,
+        "removes": False,
     }
     assert len(content_of(page)["groups"]) == 2
     assert policy_of(page)["img-src"] == ["'self'", "data:"]
