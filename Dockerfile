@@ -10,6 +10,7 @@ WORKDIR /build
 RUN python3 -m venv /opt/venv
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY py_image_dedup py_image_dedup
+COPY docs/man docs/man
 # dumb-init is the first process: it forwards signals and reaps orphaned processes.
 RUN /opt/venv/bin/pip install --quiet "dumb-init>=1.2,<2" '.[all]' \
     && /opt/venv/bin/python -m compileall -q /opt/venv

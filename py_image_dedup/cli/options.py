@@ -16,6 +16,8 @@ from py_image_dedup.cli.context import Invocation
 from py_image_dedup.cli.output import check_reports
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from py_image_dedup.config import Settings
     from py_image_dedup.model.file import Root
 
@@ -281,6 +283,27 @@ def roots_or_current_folder(invocation: Invocation, roots: Sequence[Path]) -> tu
     if not click.confirm(f"No folder was given. Search {readable(current)}?", err=True):
         raise click.UsageError(_NO_FOLDER)
     return (current,)
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Return the names of runs that begin with the given text, the last first; otherwise let the shell complete files.
+
+    A shell asks for it, so a wrong configuration completes nothing and says nothing.
+    """
+    from click.shell_completion import CompletionItem
+
+    from py_image_dedup.config import ConfigError
+    from py_image_dedup.removal.runs import RUNS_NAME
+
+    invocation = Invocation()
+    given = ctx.find_root().params
+    invocation.change(config_file=given.get("config_file"), state_directory=given.get("state_directory"))
+    try:
+        folder = invocation.load().settings.state_directory / RUNS_NAME
+        names = sorted((each.name for each in folder.iterdir() if each.name.startswith(incomplete)), reverse=True)
+    except (ConfigError, OSError):
+        names = []
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 _NO_FOLDER = "There is no folder to search: give a ROOT, or set analysis.source_directories."

@@ -14,7 +14,7 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import FORMAT
+from py_image_dedup.cli.options import FORMAT, complete_runs
 from py_image_dedup.cli.output import Session, print_json, progress_session
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run_text(run: RunSummary) -> str:
 
 
 @runs_command.command(name="show")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @FORMAT
 @pass_invocation
 def show_command(invocation: Invocation, /, run: str, output_format: str) -> None:
@@ -148,7 +148,7 @@ def entry_lines(entry: Entry) -> Iterator[str]:
 
 
 @runs_command.command(name="verify")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @pass_invocation
 def runs_verify_command(invocation: Invocation, /, run: str) -> int:
     """Check that the files of a run are where its journal says and that its keepers are whole.
@@ -185,7 +185,7 @@ def verify_run_of(invocation: Invocation, run: str) -> int:
 
 
 @click.command(name="undo")
-@click.argument("targets", nargs=-1, metavar="[RUN] [FILE ...]")
+@click.argument("targets", nargs=-1, metavar="[RUN] [FILE ...]", shell_complete=complete_runs)
 @click.option("--dry-run", "-dr", is_flag=True, help="Show what would be restored.")
 @FORMAT
 @pass_invocation

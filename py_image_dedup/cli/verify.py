@@ -11,7 +11,7 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, readers_may_leave, roots_on_the_command_line
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import folders_to_search, search_options, search_settings, searched
+from py_image_dedup.cli.options import complete_runs, folders_to_search, search_options, search_settings, searched
 from py_image_dedup.cli.output import progress_session
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Examples:
 
 
 @click.command(name="verify", epilog=_EXAMPLES)
-@click.argument("targets", nargs=-1, required=True, metavar="RUN | FOLDER ...")
+@click.argument("targets", nargs=-1, required=True, metavar="RUN | FOLDER ...", shell_complete=complete_runs)
 @search_options
 @pass_invocation
 def verify_command(invocation: Invocation, /, targets: tuple[str, ...], **options: Any) -> int:

@@ -195,6 +195,19 @@ def test_the_shell_is_told_the_names_of_commands(program: Program) -> None:
     assert program.run(**asked).out.split() == ["plain,deduplicate"]
 
 
+@pytest.mark.parametrize("words", ["verify", "undo", "runs show", "runs verify"])
+def test_the_shell_is_told_the_names_of_runs_the_last_first(program: Program, words: str) -> None:
+    names = ["2026-01-02T03-04-05-678Z", "2026-03-02T03-04-05-678Z"]
+    for name in (*names, "other"):
+        (program.state / "runs" / name).mkdir(parents=True)
+    count = str(len(words.split()) + 1)
+    asked = {"_PY_IMAGE_DEDUP_COMPLETE": "bash_complete", "COMP_CWORD": count}
+    found = program.run(COMP_WORDS=f"py-image-dedup {words} 2026", **asked)
+    assert found.out.split() == [f"plain,{name}" for name in reversed(names)]
+    if words == "undo":  # it takes files too
+        assert program.run(COMP_WORDS="py-image-dedup undo Pict", **asked).out.split() == ["file,Pict"]
+
+
 def test_a_quick_answer_is_a_dry_run(program: Program, library: Path) -> None:
     quick = program.call("deduplicate", "Pictures", "--no-inspect")
     assert quick.code == 0

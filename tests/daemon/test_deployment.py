@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +141,15 @@ def test_the_unit_is_sandboxed_and_names_the_documentation() -> None:
     page = re.search(r"blob/main/(docs/\S+)", unit)
     assert page is not None
     assert (DEPLOY.parent / page[1]).exists()
+
+
+def test_the_image_is_built_with_every_file_that_the_package_installs() -> None:
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())
+    files = [file for listed in project["tool"]["setuptools"]["data-files"].values() for file in listed]
+    allowed = (DEPLOY.parent / ".dockerignore").read_text()
+    copied = (DEPLOY.parent / "Dockerfile").read_text()
+    assert files
+    for file in files:
+        folder = Path(file).parent
+        assert f"\nCOPY {folder} {folder}\n" in copied
+        assert f"\n!{folder}\n" in allowed
