@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from py_image_dedup.features.extract import extract, pack
+from py_image_dedup.features.extract import extract, extract_faint, pack
 from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.media.worker import main as worker
 from py_image_dedup.model.photo import Signature
@@ -25,6 +25,8 @@ from py_image_dedup.signature.compute import compute
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
     """The signature, features and visual words of a picture; all ``None`` for a featureless one.
+
+    A picture too faint for a signature, such as a sky full of stars, may have features.
 
     Attributes:
         signature: Signature of the whole picture.
@@ -49,7 +51,7 @@ class ImageFeatures:
             ValueError: The number of parts or their content is wrong.
         """
         values, features, words = parts
-        return cls(Signature(values), features, words) if values else cls()
+        return cls(Signature(values) if values else None, features or None, words or None)
 
 
 def image_features(grey: UInt8Array) -> ImageFeatures:
@@ -64,9 +66,9 @@ def image_features(grey: UInt8Array) -> ImageFeatures:
     Thread-safety: any number of threads.
     """
     signature = compute(grey)
-    if signature is None:
+    features = extract(grey) if signature is not None else extract_faint(grey)
+    if features is None:
         return ImageFeatures()
-    features = extract(grey)
     return ImageFeatures(signature, pack(features), pack_words(features))
 
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from py_image_dedup.features.codebook import DIMENSIONS, FEATURES_VERSION, LARGEST, codebook
+from py_image_dedup.features.contrast import normalised
 from py_image_dedup.features.keypoints import (
     GradientSampler,
     Keypoints,
@@ -267,8 +268,16 @@ class Features:
         return replace(self, points=points, descriptors=self.descriptors * codebook().mirror)
 
 
+FEW_FEATURES = 60
+"""Number of features below which a picture is looked at again with its contrast normalised."""
+MIN_FEATURES = 24
+"""Least number of features by which normalised contrast shows structure."""
+
+
 def extract(grey: UInt8Array) -> Features:
     """Return the local features of a picture.
+
+    A faint picture (dark, foggy, stars) with few features has those of its normalised contrast, with a thumbnail of it.
 
     Args:
         grey: Canonical grey picture, uint8, shape ``(height, width)``.
@@ -283,6 +292,26 @@ def extract(grey: UInt8Array) -> Features:
     """
     if grey.dtype != np.uint8 or grey.ndim != 2 or not grey.size:
         raise ValueError(f"a grey picture is uint8 of shape (height, width), not {grey.dtype} {grey.shape}")
+    found = _extract(grey)
+    return found if len(found) >= FEW_FEATURES else extract_faint(grey, len(found)) or found
+
+
+def extract_faint(grey: UInt8Array, most: int = 0) -> Features | None:
+    """Return the local features of a faint picture with its contrast normalised.
+
+    Args:
+        grey: Canonical grey picture, uint8, shape ``(height, width)``.
+        most: Number of features that have to be exceeded.
+
+    Returns:
+        The features; ``None`` if the contrast is normal, or if there is no structure but noise.
+    """
+    versions = (_extract(version) for version in normalised(grey))
+    return next((found for found in versions if len(found) >= MIN_FEATURES and len(found) > most), None)
+
+
+def _extract(grey: UInt8Array) -> Features:
+    """Return the local features of a picture as it is."""
     may_be_document = document_score(grey) > POSSIBLE_DOCUMENT
     thumbnail = make_thumbnail(grey, fine=may_be_document)
     most = MAX_DOCUMENT_FEATURES if may_be_document else MAX_FEATURES

@@ -263,10 +263,14 @@ class _Search:
                 facts = entry.facts
                 key = (self._key(entry.stat.raw_path), facts.width, facts.height, facts.frames)
                 by_size[key].append(entry)
-                seen.add(entry.digest)
-        self.flat = [entries for entries in by_size.values() if len(entries) > 1]
-        for entries in self.flat:
-            self.candidates += near_candidates(entries, lambda _: None)
+        for entries in by_size.values():
+            if len(entries) > 1:
+                self.candidates += near_candidates(entries, lambda _: None)
+            # Faint pictures may have features, and be in a group already.
+            alone = [entry for entry in entries if entry.digest not in seen]
+            if len(alone) > 1:
+                self.flat.append(alone)
+        seen.update(entry.digest for entries in by_size.values() for entry in entries)
 
     def _by_scope(self, entries: Iterable[IndexEntry]) -> Iterator[list[IndexEntry]]:
         return (group for group in self._scopes(entries).values() if len(group) > 1)

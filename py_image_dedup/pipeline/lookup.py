@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from py_image_dedup.features.extract import Features, extract, unpack
+from py_image_dedup.features.extract import Features, extract, extract_faint, unpack
 from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.matching.matcher import as_match
 from py_image_dedup.media.decoder import Decoder
@@ -80,13 +80,18 @@ class Lookup:
             return Answer(problem=error.message)
         entry = IndexEntry(opened.stat, Versions(0, 0), opened.digest, decoded.facts, compute(decoded.canonical))
         found = list(self._identical(entry))
-        # A flat picture matches by its bytes only.
-        if entry.signature is not None and self._options.finds_similar:
-            (near,) = self._store.similar([entry.signature], self._options.candidate_bound, None)
-            if self._options.is_verified:
-                found += self._verified(entry, extract(decoded.canonical), near[:MAX_CANDIDATES])
-            else:
+        # A flat picture matches by its bytes only, and a faint one by its features.
+        if self._options.finds_similar:
+            near: Sequence[Neighbour] = ()
+            if entry.signature is not None:
+                (near,) = self._store.similar([entry.signature], self._options.candidate_bound, None)
+            if not self._options.is_verified:
                 found += self._near(entry, near)
+            else:
+                grey = decoded.canonical
+                features = extract(grey) if entry.signature is not None else extract_faint(grey)
+                if features is not None:
+                    found += self._verified(entry, features, near[:MAX_CANDIDATES])
         eligibility = self._options.eligibility(Ownership(()))
         found = [match for match in found if eligibility.allows(entry, match.right) and eligibility.accepts(match)]
         surest = list(MatchClass)

@@ -11,11 +11,15 @@ the sizes at which nothing is rounded and both agree.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from py_image_dedup.model.match import Orientation
 from py_image_dedup.model.photo import SIGNATURE_LENGTH
-from py_image_dedup.signature.arrays import Int8Array, IntpArray, UInt8Array
+from py_image_dedup.signature.arrays import Float64Array, Int8Array, IntpArray, UInt8Array
+
+Pixels = TypeVar("Pixels", UInt8Array, Float64Array)
 
 GRID = 9
 """Grid points per side."""
@@ -68,7 +72,7 @@ ORIENTATIONS: tuple[Orientation, ...] = tuple(Orientation)
 """All eight, by their values; ``UPRIGHT`` first."""
 
 
-def orient_picture(grey: UInt8Array, orientation: Orientation) -> UInt8Array:
+def orient_picture(grey: Pixels, orientation: Orientation) -> Pixels:
     """Return a picture in another orientation.
 
     Args:

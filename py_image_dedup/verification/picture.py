@@ -81,36 +81,50 @@ class Picture:
         return scaling(width / self.features.width, height / self.features.height)
 
 
-_SIDE = 16
+_SIDE = 32
+_ORDER = 3
+
+
+def _surfaces() -> Float64Array:
+    """Return an orthonormal basis of the surfaces up to the third order on 32 x 32 points."""
+    y, x = (along.ravel() / (_SIDE - 1) * 2 - 1 for along in np.mgrid[0:_SIDE, 0:_SIDE])
+    powers = [x**i * y**j for i in range(_ORDER + 1) for j in range(_ORDER + 1 - i)]
+    basis: Float64Array = np.linalg.qr(np.stack(powers, axis=1))[0]
+    return basis
+
+
+_SURFACES = _surfaces()
+_SURFACES.setflags(write=False)
 
 
 def best_orientation(left: UInt8Array, right: UInt8Array) -> Orientation | None:
-    """Return the orientation change after which two pictures correlate best at 16 x 16 pixels, if they then do.
+    """Return the orientation change after which the soft detail of two smooth pictures correlates, if it then does.
+
+    Any two skies are lighter towards the horizon: only what is left of a gradient tells one from another.
 
     Args:
         left: uint8, shape ``(height, width)``.
         right: uint8.
     """
-    small, other = _coarse(left), _unit(_coarse(right))
-    correlation = {
-        orientation: float((_unit(orient_picture(small, orientation)) * other).sum()) for orientation in Orientation
-    }
+    small, other = _soft_detail(left), _soft_detail(right)
+    if min(small.std(), other.std()) < T.min_soft_deviation:
+        return None
+    other = other / np.linalg.norm(other)
+    small = small / np.linalg.norm(small)
+    correlation = {each: float((orient_picture(small, each) * other).sum()) for each in Orientation}
     best = max(correlation, key=lambda orientation: correlation[orientation])
-    return best if correlation[best] >= T.min_coarse_correlation else None
+    return best if correlation[best] >= T.min_soft_correlation else None
+
+
+def _soft_detail(picture: UInt8Array) -> Float64Array:
+    """Return a picture at 32 x 32 pixels without its gradients: float64, grey levels, of mean 0."""
+    small = cv2.resize(picture.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    values = small.astype(np.float64).ravel()
+    detail: Float64Array = (values - _SURFACES @ (_SURFACES.T @ values)).reshape(_SIDE, _SIDE)
+    return detail
 
 
 def _halved(picture: UInt8Array) -> UInt8Array:
     height, width = picture.shape
     size = (max(1, round(width / 2)), max(1, round(height / 2)))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-def _coarse(picture: UInt8Array) -> UInt8Array:
-    return cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-def _unit(picture: UInt8Array) -> Float64Array:
-    centred = picture - picture.mean()
-    length = float(np.sqrt((centred * centred).sum()))
-    unit: Float64Array = centred / length if length > 0 else centred
-    return unit

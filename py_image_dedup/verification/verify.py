@@ -222,9 +222,9 @@ def _is_same_photo(comparison: Comparison, overlay: Overlay | None, inliers: int
     """Decide for photos."""
     mismatch, exact = comparison.mismatch_share, comparison.exact_weight
     if comparison.measured_count < T.few_measured or inliers < T.min_inliers:
-        # A smooth picture, or hardly any structure.
+        # A smooth picture, or hardly any structure. Without inliers its soft detail agrees, or it would not be tried.
         needed = T.smooth_correlation if inliers >= T.min_inliers else T.smooth_correlation_alone
-        enough = comparison.textured_count >= T.min_textured
+        enough = comparison.textured_count >= T.min_textured or inliers < T.min_inliers
         return mismatch <= T.unchanged and comparison.p02_correlation >= needed and enough
     if mismatch <= T.max_mismatch_few:
         return exact >= T.exact_weight_few
