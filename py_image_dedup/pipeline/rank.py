@@ -80,14 +80,22 @@ class GroupRanker:
         return self.by_unit(Ordering(ranking, tuple(ordered), dominated))
 
     def by_unit(self, ordering: Ordering) -> Ordering:
-        """Return an ordering with the files of each unit together, at the place of the one that leads it."""
+        """Return an ordering with the files of each unit together, and the units in the order of those that lead them.
+
+        A unit comes before every file that one of its parts comes before: that file may go for the unit, and the unit
+        never for that file.
+        """
         if not self.units:
             return ordering
         places: dict[Path, int] = {}
+        led: dict[Path, int] = {}
         for place, entry in enumerate(ordering.entries):
             lead = self.units.key(entry.stat.path)
-            if lead == entry.stat.path or lead not in places:
-                places[lead] = place
+            places.setdefault(lead, place)
+            if self.units.of(lead) is not None and (lead == entry.stat.path or lead not in led):
+                led[lead] = place
+        first = sorted(places[lead] for lead in led)
+        places |= dict(zip(sorted(led, key=lambda lead: led[lead]), first, strict=True))
         keys = ((places[self.units.key(entry.stat.path)], entry) for entry in ordering.entries)
         return replace(ordering, entries=tuple(entry for _, entry in sorted(keys, key=lambda item: item[0])))
 

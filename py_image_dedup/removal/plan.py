@@ -229,7 +229,8 @@ def make_plan(
 
     The same arguments give the same plan. A moved file keeps its path below its root, and below the root's name if
     files of several roots may go. Where a file has the name already, the later one gets `` (2)`` before its extension.
-    The files of a photo of several files go together or not at all, and get the same number.
+    The files of a photo of several files go together or not at all, and get the same number; if one of them goes to the
+    quarantine, all do.
 
     Args:
         run: The name of the run; the quarantine has a folder of this name.
@@ -257,8 +258,10 @@ def make_plan(
             unit = units.of(members[0].redundant.entry.stat.path)
             photos += unit is not None
             stem = "" if unit is None else unit.stem
+            kinds = {_kind(each.redundant.match.match_class, options) for each in members}
+            kind = ActionKind.QUARANTINE if ActionKind.QUARANTINE in kinds else kinds.pop()
             made = [
-                _action(len(actions) + place, each, ownership, options, run, targets)
+                _action(len(actions) + place, each, kind, ownership, options, run, targets)
                 for place, each in enumerate(members, 1)
             ]
             made = targets.free(made, stem)
@@ -355,7 +358,13 @@ def reason_to_stay(
 
 
 def _action(
-    number: int, member: _Member, ownership: Ownership, options: RemovalOptions, run: str, targets: _Targets
+    number: int,
+    member: _Member,
+    kind: ActionKind,
+    ownership: Ownership,
+    options: RemovalOptions,
+    run: str,
+    targets: _Targets,
 ) -> Action:
     """Return an action with the target that it has if the name is free."""
     group, redundant = member.group, member.redundant
@@ -363,7 +372,6 @@ def _action(
     root = ownership.root_of(stat.raw_path)
     digest, keeper_digest = redundant.entry.digest, group.keeper.digest
     assert root is not None and digest is not None and keeper_digest is not None  # noqa: S101, PT018 - reason_to_stay
-    kind = _kind(match_class, options)
     target: Path | None = None
     if kind is ActionKind.MOVE and options.target_directory is not None:
         target = options.target_directory / targets.folder_of(root.path) / stat.path.relative_to(root.path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.plan import Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.unit import Units
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.journal import Step, no_step
@@ -48,13 +48,14 @@ class Library:
         return sum((self.folders[0] / "b" / name).is_file() for name in NAMES)
 
 
-def library(action: ActionChoice, target: Path | None, folder: Path) -> Library:
+def library(action: ActionChoice, target: Path | None, folder: Path, *, identical: bool = False) -> Library:
     root = folder / "photos"
     kept = [put(root / "a" / name, name.encode() * 30) for name in NAMES]
     gone = [put(root / "b" / name, name.encode() * 30, mtime_ns=1_500_000_000_000_000_001) for name in NAMES]
-    put(gone[1], b"IMG_1.CR2 with another tag", mtime_ns=1_500_000_000_000_000_001)
+    if not identical:
+        put(gone[1], b"IMG_1.CR2 with another tag", mtime_ns=1_500_000_000_000_000_001)
     units = Units((*recognise(root / "a", NAMES), *recognise(root / "b", NAMES)))
-    classes = (None, MatchClass.SAME_PIXELS, None)
+    classes = (None, None if identical else MatchClass.SAME_PIXELS, None)
     groups = [group(one, other, match_class=each) for one, other, each in zip(kept, gone, classes, strict=True)]
     made = plan([root], groups, action, target, units=units)
     assert {(each.unit, each.parts) for each in made.actions} == {(1, 3)}
@@ -62,7 +63,7 @@ def library(action: ActionChoice, target: Path | None, folder: Path) -> Library:
     return Library(made, folder / "runs" / made.run, folders, snapshot(*folders))
 
 
-@pytest.fixture(params=["delete-and-quarantine", "move", "move-across"])
+@pytest.fixture(params=["delete", "quarantine", "move", "move-across"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Library]:
     """A new library for every call."""
     numbers = itertools.count()
@@ -70,8 +71,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Library
 
     def made() -> Library:
         number = str(next(numbers))
-        target = None if request.param == "delete-and-quarantine" else base / number / "removed"
-        return library(ActionChoice.AUTO, target, tmp_path / number)
+        target = base / number / "removed" if "move" in request.param else None
+        return library(ActionChoice.AUTO, target, tmp_path / number, identical=request.param == "delete")
 
     return made
 
@@ -141,6 +142,13 @@ def test_a_file_that_cannot_go_at_the_last_moment_brings_the_others_back(make: C
     last.write_bytes(content)
     assert contents(*lib.folders) == {seen.content for seen in lib.before.values() if seen}
     assert [outcome.status for outcome in undo(lib.run)] == [OutcomeStatus.SKIPPED] * 3
+
+
+def test_a_photo_goes_to_the_quarantine_as_a_whole(tmp_path: Path) -> None:
+    kinds = {each.kind for each in library(ActionChoice.AUTO, None, tmp_path / "1").plan.actions}
+    assert kinds == {ActionKind.QUARANTINE}
+    kinds = {each.kind for each in library(ActionChoice.AUTO, None, tmp_path / "2", identical=True).plan.actions}
+    assert kinds == {ActionKind.DELETE}
 
 
 def test_what_an_undo_cannot_bring_back_goes_last(tmp_path: Path) -> None:
