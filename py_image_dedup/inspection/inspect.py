@@ -32,6 +32,8 @@ _LEAST_STRUCTURE = 2.0
 _BLOCK = 8
 """Pixels of the side of a block of a JPEG."""
 _EDITED = "The same photo, but something inside differs."
+_PAPER_SPREAD = 16
+"""Grey levels that paper, printed or scanned, varies by."""
 _CROPPED = 0.03
 """Share of the keeper that is missing in the other file from which on that is a part."""
 
@@ -92,6 +94,11 @@ def _of_other_kind(keeper: FullPicture, other: FullPicture) -> str:
 
 def _has_structure(pixels: Pixels) -> bool:
     return float(luma(np.ascontiguousarray(pixels[::3, ::3])).std()) >= _LEAST_STRUCTURE
+
+
+def _is_page(pixels: Pixels) -> bool:
+    grey = luma(pixels)[::2, ::2].astype(np.int16)
+    return float((np.abs(grey - np.median(grey)) <= _PAPER_SPREAD).mean()) > THRESHOLDS.paper
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -338,7 +345,11 @@ class _Question:
         found = difference(self.pair)
         if not found.spots:
             step = step_across(self.pair)
-            return None if step is None else replace(self._result(Outcome.EDITED, _EDITED), regions=(step,))
+            if step is not None:
+                return replace(self._result(Outcome.EDITED, _EDITED), regions=(step,))
+            if found.usual > THRESHOLDS.legible and _is_page(self.pair.other):
+                return self._result(Outcome.UNDECIDED, "The pages agree too roughly to tell whether a figure differs.")
+            return None
         return self._of(found)
 
     def _of(self, found: Difference) -> Inspection:

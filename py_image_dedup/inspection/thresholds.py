@@ -22,6 +22,9 @@ class Thresholds:
         least_energy: Sum of the differences' excess, in thresholds, over a connected region, if the forecast leaves
             one threshold at its worst places; less in proportion where it leaves less, down to a quarter. A figure of
             10 pixels on a reduced page has 8 where 0.35 is left; a median filter makes 15 where it leaves 1.3.
+        legible: What all but a thousandth of a printed page's pixels differ by, in thresholds, up to which a changed
+            figure of 7 pixels stands out. Reduced and filtered pages that are foreseen less well hide it.
+        paper: Share of a picture within a few grey levels of its median, from which on it is a printed page.
         most_changed: Share of the picture from which on it is another picture and no edit.
         chroma_difference: Grey levels of chroma; less is what subsampling and white balance leave.
         noise_measurable: Standard deviation in grey levels of noise that each of two exposures has of its own at
@@ -58,6 +61,8 @@ class Thresholds:
     least_difference: float = 7.0
     least_area: int = 12
     least_energy: float = 20.0
+    legible: float = 0.45
+    paper: float = 0.6
     most_changed: float = 0.45
     chroma_difference: float = 14.0
     noise_measurable: float = 0.4
