@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from py_image_dedup.review.access import PasswordGate
 from tests.page.conftest import PHONE, Open
 from tests.review.reviews import Review, make_library, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PASSWORD = "correct horse"  # noqa: S105 - of a test
 
@@ -89,3 +94,48 @@ def test_behind_a_password_the_page_shows_what_was_done_and_restores_it(
         assert review.library.files() == before
         page.get_by_role("button", name="Log out").click()
         page.get_by_label("Password", exact=True).wait_for()
+
+
+HOSTILE_PAGE = """<!doctype html><title>elsewhere</title><p id=done></p>
+<form id=form method=post action="{base}apply" enctype="text/plain" target=frame>
+<input name='{body}' value=""></form><iframe name=frame></iframe><img id=image src="{base}picture/0/thumbnail">
+<script>
+(async () => {{
+  const said = [];
+  for (const [path, options] of [
+    ["status", {{credentials: "include"}}],
+    ["apply", {{credentials: "include", method: "POST", body: document.querySelector("input").name, mode: "no-cors"}}],
+    ["undo", {{credentials: "include", method: "POST", body: "{{}}", headers: {{"Content-Type": "application/json"}}}}],
+  ])
+    said.push(await fetch("{base}" + path, options).then((answer) => answer.type, () => "refused"));
+  document.getElementById("form").submit();
+  await new Promise((go) => setTimeout(go, 300));
+  said.push(String(document.getElementById("image").naturalWidth));
+  document.getElementById("done").textContent = said.join(" ");
+}})();
+</script>"""
+
+
+def test_another_site_in_the_same_browser_sees_and_changes_nothing(browser: Browser, tmp_path: Path) -> None:
+    with served(make_library(tmp_path), PasswordGate(PASSWORD, 3600)) as review, browser.new_context() as context:
+        before = review.library.files()
+        page = context.new_page()
+        page.goto(review.server.address)
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.locator(".list").wait_for()
+        body = json.dumps(review.decisions(beach_copy="remove", wood_copy="remove")).replace("'", "&#39;")
+        hostile = HOSTILE_PAGE.format(base=f"{review.server.address}{review.view}/", body=body)
+        other = context.new_page()
+        # Another site for the browser: cookies of 127.0.0.1 go to no page of this name.
+        other.route("http://elsewhere.test/*", lambda route: route.fulfill(body=hostile, content_type="text/html"))
+        sent: list[tuple[str, str]] = []
+        other.on("request", lambda request: sent.append((request.method, request.url)))
+        other.goto("http://elsewhere.test/")
+        other.locator("#done:not(:empty)").wait_for()
+        assert other.locator("#done").inner_text() == "refused refused refused 0"
+        assert sent.count(("POST", f"{review.server.address}{review.view}/apply")) == 2  # by script and by form
+        assert review.session.status()["applied"] == []
+        assert review.library.files() == before
+        page.reload()
+        page.locator(".card").first.wait_for()  # the session itself goes on
