@@ -65,11 +65,12 @@ class Gate(Protocol):
     def has_sessions(self) -> bool:
         """Whether the user can log out."""
 
-    def guarded(self, app: ASGIApp, port: int) -> ASGIApp:
+    def guarded(self, app: ASGIApp, host: str, port: int) -> ASGIApp:
         """Return the application behind the gate.
 
         Args:
             app: The application; it sees paths without the prefix.
+            host: The address that the server listens on, as it is written in addresses of pages.
             port: The port that the server listens on.
         """
 
@@ -131,9 +132,9 @@ class TokenGate:
         """The slash and the token."""
         return f"/{self._token}"
 
-    def guarded(self, app: ASGIApp, port: int) -> ASGIApp:
+    def guarded(self, app: ASGIApp, host: str, port: int) -> ASGIApp:
         """Return the application behind the gate; see ``Gate``."""
-        hosts = {f"{name}:{port}".encode() for name in _LOOPBACK_NAMES}
+        hosts = {f"{name}:{port}".encode() for name in (*_LOOPBACK_NAMES, host)}
         origins = {b"http://" + host for host in hosts}
 
         def refusal(scope: Scope) -> Response | None:
@@ -141,9 +142,9 @@ class TokenGate:
             given = scope["path"].split("/")[1].encode() if scope["path"].startswith("/") else b""
             if not hmac.compare_digest(given, self._token.encode()):
                 return PlainTextResponse("Not found.", 404)
-            host = headers.get(b"host", ())
+            named = headers.get(b"host", ())
             # Another name of this address, as in a DNS rebinding attack, is another site.
-            if len(host) != 1 or host[0] not in hosts:
+            if len(named) != 1 or named[0] not in hosts:
                 return PlainTextResponse("The host name is not accepted.", 403)
             if _comes_from_elsewhere(headers, origins):
                 return PlainTextResponse(_FROM_ELSEWHERE, 403)
@@ -277,7 +278,7 @@ class PasswordGate:
         self._sessions = Sessions(session_seconds, clock)
         self._attempts = Attempts(clock)
 
-    def guarded(self, app: ASGIApp, port: int) -> ASGIApp:  # noqa: ARG002 - behind a proxy the port is another one
+    def guarded(self, app: ASGIApp, host: str, port: int) -> ASGIApp:  # noqa: ARG002 - behind a proxy both are others
         """Return the application behind the gate; see ``Gate``."""
 
         async def gate(scope: Scope, receive: Receive, send: Send) -> None:

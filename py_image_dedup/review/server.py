@@ -107,7 +107,7 @@ class ReviewServer:
         self._host = f"[{host}]" if ":" in host else host
         self._port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            gate.guarded(self._app(), self._port),
+            gate.guarded(self._app(), self._host, self._port),
             access_log=False,
             http=_ImpatientProtocol,
             lifespan="off",

@@ -9,6 +9,7 @@ import shutil
 import socket
 import stat
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,20 @@ def test_without_a_password_the_address_is_a_secret_that_its_owner_can_read(real
     assert file.read_text() == f"{real.page.address}\n"
     assert real.ask("/")[0] == 404
     assert real.ask(f"{real.home.path}x")[0] == 404
+
+
+@pytest.mark.parametrize("address", ["127.0.0.3", "::1", "localhost"])
+def test_every_loopback_address_serves_the_page_under_its_own_name(tmp_path: Path, address: str) -> None:
+    values = {
+        "review.enabled": True, "review.address": address, "state_directory": str(tmp_path), "analysis.threads": 1,
+        "analysis.source_directories": [str(tmp_path)],
+    }  # fmt: skip
+    page = ReviewPage(replace_port(load(environment={}, command_line=values).settings))
+    try:
+        with urllib.request.urlopen(page.address, timeout=20) as answer:  # noqa: S310 - our own server
+            assert b"The first run is not finished yet." in answer.read()
+    finally:
+        page.close()
 
 
 def test_other_machines_are_served_with_a_password_only(tmp_path: Path) -> None:
