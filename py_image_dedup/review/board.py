@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,8 +18,9 @@ from py_image_dedup.matching.rejections import Rejections
 from py_image_dedup.media.limits import Limits
 from py_image_dedup.model.match import Match, RankedGroup
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.model.plan import OutcomeStatus, Plan
+from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan, without_torn_units
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.removal.plan import for_run
 from py_image_dedup.review.access import make_token
 from py_image_dedup.review.pictures import Pictures
 from py_image_dedup.review.session import ReviewSession
@@ -154,7 +155,7 @@ class Board:
             plan = Plan(
                 findings.run,
                 findings.roots,
-                (),
+                planned_actions(findings),
                 prune=self._prune,
                 protected=self._protected,
                 target_directory=self._target_directory,
@@ -184,6 +185,12 @@ class Board:
     def _closable(self) -> list[str]:
         over = len(self._views) - _MOST_VIEWS
         return [name for name, view in self._views.items() if not view.session.is_busy][: max(0, over)]
+
+
+def planned_actions(findings: RunResult) -> tuple[Action, ...]:
+    """Return the actions that a dry run planned and that can still be carried out; of a photo all or none."""
+    planned = (each.action for each in findings.outcomes if each.status is OutcomeStatus.PLANNED)
+    return without_torn_units([action for action in planned if action.kind is not ActionKind.EXPIRE])[0]
 
 
 def _same(left: RunResult, right: RunResult) -> bool:
@@ -237,6 +244,7 @@ def merged(before: RunResult, batch: RunResult) -> RunResult:
     kept = tuple(group for group in before.groups if again.isdisjoint(_paths(group)))
     members = {path for group in kept for path in _paths(group)} | again
     sources = {each.action.source.path for each in batch.outcomes}
+    parts = {part.path for unit in batch.units for part in unit.parts}
     return replace(
         before,
         groups=(*kept, *batch.groups),
@@ -247,10 +255,35 @@ def merged(before: RunResult, batch: RunResult) -> RunResult:
                 for each in before.outcomes
                 if each.action.source.path not in sources and each.action.source.path in members
             ),
-            *batch.outcomes,
+            *_as_of(before, batch),
+        ),
+        units=(
+            *(unit for unit in before.units if parts.isdisjoint(part.path for part in unit.parts)),
+            *batch.units,
         ),
         failures=tuple({each.path: each for each in (*before.failures, *batch.failures)}.values()),
     )
+
+
+def _as_of(before: RunResult, batch: RunResult) -> Iterator[Outcome]:
+    """Yield the outcomes of a batch as of the run of the earlier findings.
+
+    Planned actions get the name of that run and free numbers; of other outcomes only the messages are shown.
+    """
+    actions = [each.action for each in before.outcomes]
+    number = max((each.number for each in actions), default=0)
+    group = max((each.group for each in actions), default=0)
+    unit = max((each.unit for each in actions), default=0)
+    renamed = for_run(Plan(batch.run, batch.roots, planned_actions(batch)), before.run)
+    for action in renamed.actions:
+        renumbered = replace(
+            action,
+            number=number + action.number,
+            group=group + action.group,
+            unit=unit + action.unit if action.unit else 0,
+        )
+        yield Outcome(renumbered, OutcomeStatus.PLANNED)
+    yield from (each for each in batch.outcomes if each.status is not OutcomeStatus.PLANNED)
 
 
 def _paths(group: RankedGroup) -> set[Path]:

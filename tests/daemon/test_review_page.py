@@ -112,27 +112,28 @@ def real(tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
-def decisions(content: Any, name: str) -> dict[str, Any]:
-    """The decision to remove one file, by name."""
-    (group,) = [
-        each
-        for each in content["groups"]
-        if name in {content["files"][member["file"]]["name"] for member in each["members"]}
-    ]
+def decisions(content: Any, *names: str) -> dict[str, Any]:
+    """The decision to remove files: those of these names, or else everything that is proposed."""
 
     def named(number: int) -> dict[str, str]:
         file = content["files"][number]
         return {"path": f"{content['folders'][file['folder']]['name']}/{file['name']}", "digest": file["digest"]}
 
-    files = [
+    def goes(member: Any) -> bool:
+        return content["files"][member["file"]]["name"] in names if names else member["outcome"] == "planned"
+
+    groups = [
         {
-            **named(member["file"]),
-            "decision": "remove" if content["files"][member["file"]]["name"] == name else "keep",
+            "keeper": named(group["keeper"]),
+            "not_duplicates": False,
+            "files": [
+                {**named(each["file"]), "decision": "remove" if goes(each) else "keep"} for each in group["members"]
+            ],
         }
-        for member in group["members"]
+        for group in content["groups"]
+        if any(goes(member) for member in group["members"])
     ]
-    one = {"keeper": named(group["keeper"]), "not_duplicates": False, "files": files}
-    return {"version": 1, "run": content["run"], "groups": [one]}
+    return {"version": 1, "run": content["run"], "groups": groups}
 
 
 def test_it_shows_what_was_found_and_not_done_and_undoes_what_was_done(real: Site) -> None:
@@ -185,6 +186,29 @@ def test_a_dry_run_proposes_and_the_page_carries_out(tmp_path: Path) -> None:
         assert site.ask(f"{content['served']['base']}apply", decisions(content, name))[0] == 200
         assert site.idle(content["served"]["base"])["applied"][0]["done"] == 1
         assert name not in site.names()
+    finally:
+        site.close()
+
+
+def test_photos_of_several_files_go_as_a_whole_from_a_full_run_and_from_batches(tmp_path: Path) -> None:
+    site = Site(tmp_path, dry_run=True)
+    try:
+        (site.photos / "photo.xmp").write_text("<x/>")
+        site.runner.full(())
+        for name in ("photo.jpg", "photo.xmp"):
+            (site.photos / "copies").mkdir(exist_ok=True)
+            shutil.copy2(site.photos / name, site.photos / "copies" / name)
+        copies = [site.photos / "copies" / name for name in ("photo.jpg", "photo.xmp")]
+        site.runner.batch([bytes(path) for path in copies], [])
+        content = site.content()
+        base = content["served"]["base"]
+        planned = [m for g in content["groups"] for m in g["members"] if m["outcome"] == "planned"]
+        assert site.ask(f"{base}apply", decisions(content))[0] == 200
+        status = site.idle(base)
+        (step,) = status["applied"]
+        assert (status["error"], step["done"], step["failed"], step["messages"]) == ("", len(planned), 0, [])
+        left = {path.relative_to(site.photos).as_posix() for path in site.photos.rglob("*") if path.is_file()}
+        assert left == {"photo.jpg", "photo.xmp", "crop.jpg"}
     finally:
         site.close()
 
