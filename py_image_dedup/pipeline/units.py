@@ -77,6 +77,7 @@ def joined_by_unit(groups: Sequence[Group], units: Units) -> tuple[Group, ...]:
 
     def root(number: int) -> int:
         while parents[number] != number:
+            parents[number] = parents[parents[number]]
             number = parents[number]
         return number
 
