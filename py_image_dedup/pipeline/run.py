@@ -262,7 +262,15 @@ class Recorder:
         return done
 
     def add_summary(self, summary: PhaseSummary) -> None:
-        """Add the figures of a stage."""
+        """Add the figures of a stage; those of a stage in two parts, such as photos and videos, are added up."""
+        for place, first in enumerate(self._phases):
+            if first.phase is summary.phase:
+                counts = {
+                    name: first.counts.get(name, 0) + summary.counts.get(name, 0)
+                    for name in (*first.counts, *summary.counts)
+                }
+                self._phases[place] = PhaseSummary(first.phase, first.seconds + summary.seconds, counts)
+                return
         self._phases.append(summary)
 
     def check_stopped(self) -> None:
@@ -399,6 +407,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
 
         videos = rank_videos(inventory, context, alone)
         run.fail(videos.failures)
+        run.add_summary(videos.ranked.summary)
         ranked = merged(ranked, videos.ranked)
         run.check_stopped()
     reported = tuple(

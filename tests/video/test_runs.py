@@ -12,6 +12,7 @@ import pytest
 from py_image_dedup.api import Deduplicator, Options
 from py_image_dedup.matching.matcher import Scope
 from py_image_dedup.media.formats import EXTENSIONS, VIDEO_SUFFIXES
+from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import OutcomeStatus, Plan
@@ -143,6 +144,13 @@ def test_photos_and_videos_never_match_and_the_film_of_a_live_photo_is_left_alon
     matched = grouped | {match.right.stat.path.name for match in mixed.reported}
     assert matched.isdisjoint({"IMG_1.mov", "IMG_1.JPG", "still.mp4", "still photo.png", "photo.mp4", "film.jpg"})
     assert mixed.files == 12
+
+
+def test_the_figures_of_photos_and_videos_are_added_up(mixed: RunResult) -> None:
+    (inspected,) = [each for each in mixed.phases if each.phase is Phase.INSPECT]
+    assert inspected.counts["videos"] == 7
+    assert inspected.counts["compared"] >= 6
+    assert inspected.counts["redundant"] == 2
 
 
 def test_a_video_that_does_not_decode_is_listed_and_a_wrong_name_is_no_reason(mixed: RunResult) -> None:
