@@ -23,7 +23,9 @@ from py_image_dedup.removal.plan import for_run
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.removal.serialization import PLAN_NAME, load_plan
 from py_image_dedup.scan.selector import Selector
+from py_image_dedup.store.elastic import ElasticStore
 from py_image_dedup.store.sqlite.store import SqliteStore
+from tests.servers.sites import Site
 from tests.support.clips import Clip, Frame, encode, remux
 
 
@@ -210,6 +212,25 @@ def test_a_plan_that_gives_up_the_better_video_is_refused(pair: tuple[Library, R
     (outcome,) = library.apply(replace(plan, actions=(swapped,))).outcomes
     assert outcome.status is OutcomeStatus.SKIPPED
     assert outcome.message == "It has what the keeper lacks: resolution, detail."
+
+
+@pytest.mark.elasticsearch
+def test_an_index_on_a_server_gives_the_same_result_and_remembers_it(
+    pair: tuple[Library, RunResult],
+    tmp_path: Path,
+    newest_site: Site,
+    newest_emptied_index: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    where = replace(newest_site.options(newest_emptied_index), cache_directory=tmp_path / "cache")
+    for _ in range(2):
+        with ElasticStore(where) as store:
+            work = Deduplicator(store, options(tmp_path / "state"))
+            result = work.deduplicate([Root(pair[0].folder)], dry_run=True)
+        assert result.error is None
+        assert names(result) == {"holiday.mp4": ["small.mp4"]}
+        monkeypatch.setattr("py_image_dedup.video.client.VideoWorker.compare", None)
+        monkeypatch.setattr("py_image_dedup.video.client.VideoWorker.sample", None)
 
 
 def test_a_copy_is_quarantined_brought_back_and_removed_by_a_saved_plan(
