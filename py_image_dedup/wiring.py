@@ -161,6 +161,20 @@ def matching_of(settings: Settings) -> FindOptions:
     )
 
 
+def videos_of(settings: Settings) -> frozenset[str]:
+    """Return the file name endings of videos that take part; none without the extra ``video``.
+
+    A list of extensions that the user made is not extended.
+    """
+    from py_image_dedup.media.formats import EXTENSIONS
+    from py_image_dedup.video.recognition import readable_suffixes
+
+    if not settings.analysis.videos:
+        return frozenset()
+    wanted, readable = frozenset(settings.analysis.file_extensions), readable_suffixes()
+    return readable if wanted == EXTENSIONS else readable & wanted
+
+
 def options_of(settings: Settings) -> Options:
     """Return the options of a run."""
     from py_image_dedup.api import Options
@@ -168,9 +182,10 @@ def options_of(settings: Settings) -> Options:
     from py_image_dedup.scan.selector import Selector
 
     analysis, deduplication = settings.analysis, settings.deduplication
+    videos = videos_of(settings)
     return Options(
         selector=Selector(
-            frozenset(analysis.file_extensions),
+            frozenset(analysis.file_extensions) | videos,
             analysis.exclusions,
             analysis.recursive,
             any_extension=analysis.any_extension,
@@ -178,7 +193,9 @@ def options_of(settings: Settings) -> Options:
             max_size=analysis.max_size,
             one_file_system=analysis.one_file_system,
         ),
-        analyse=AnalyseOptions(threads=analysis.threads, limits=limits_of(settings), features=analysis.features),
+        analyse=AnalyseOptions(
+            threads=analysis.threads, limits=limits_of(settings), features=analysis.features, videos=videos
+        ),
         find=matching_of(settings),
         inspect=deduplication.inspect,
         units=deduplication.units,

@@ -13,7 +13,7 @@ import pytest
 from tests.support.pictures import picture, write
 from tests.support.raw_files import dng, write_dng
 
-EXTRAS = ("rawpy", "pillow_jxl")
+EXTRAS = ("rawpy", "pillow_jxl", "av")
 HIDE = f"""
 import sys
 
@@ -58,11 +58,11 @@ def test_a_run_lists_what_needs_an_extra_and_finds_the_copies(bare: dict[str, st
     assert {each["kind"]: (each["reason"], len(each["paths"])) for each in found["unread"]} == {
         "RAW photo": ("install py-image-dedup[raw]", 1),
         "JPEG XL picture": ("install py-image-dedup[jxl]", 1),
-        "video": ("videos are not compared", 1),
+        "video": ("install py-image-dedup[video]", 1),
     }
     line = next(line for line in done.stdout.splitlines() if line.startswith("Not read"))
     assert "1 RAW photo (install py-image-dedup[raw])" in line
-    assert "1 video" in line
+    assert "1 video (install py-image-dedup[video])" in line
     assert found["failures"] == []
 
 

@@ -114,6 +114,7 @@ class Deduplicator:
         context, options = self._context, self._context.options
         observer, should_stop = context.observer, context.should_stop
         inventory = count(roots, options.walked, observer=observer, should_stop=should_stop).inventory
+        inventory = options.analyse.photos_of(inventory)
         threads, limits = options.analyse.threads, options.analyse.limits
         return find_damage(inventory, context.store, threads, limits, observer=observer, should_stop=should_stop)
 

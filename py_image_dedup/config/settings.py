@@ -252,6 +252,12 @@ class AnalysisSettings:
         "Compute local features (9 kB per photo), by which crops, insets and edited copies are recognised; without "
         "them, only the signature decides (matching: distance).",
     )
+    videos: bool = option(
+        BOOLEAN,
+        True,
+        "Compare videos with each other too (mp4, mov, mkv, avi, webm, 3gp, m4v, mts); this needs "
+        "py-image-dedup[video]. A list in file_extensions must name their extensions.",
+    )
     max_pixels: int = option(
         integer(1), _LIMITS.max_pixels, "Pictures with more pixels are listed as too large and not decoded."
     )

@@ -50,6 +50,7 @@ class Extra:
 
 RAW_EXTRA: Final = Extra("raw", "rawpy")
 JXL_EXTRA: Final = Extra("jxl", "pillow_jxl")
+VIDEO_EXTRA: Final = Extra("video", "av")
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,14 +301,16 @@ class UnreadKind:
     reason: str
 
 
-FILM_SUFFIXES: Final = (
-    *(".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".3gp", ".3g2", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv"),
-    ".insv",
-)
+VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".3gp", ".3g2", ".mts", ".m2ts")
+"""The usual file name endings of the videos that are compared, with the extra ``video``."""
+
+_OTHER_FILMS: Final = (".mpg", ".mpeg", ".wmv", ".insv")
+
+FILM_SUFFIXES: Final = (*VIDEO_SUFFIXES, *_OTHER_FILMS)
 """The usual file name endings of films."""
 
 NEVER_READ: Final[tuple[UnreadKind, ...]] = (
-    UnreadKind("video", FILM_SUFFIXES, "videos are not compared"),
+    UnreadKind("video of another format", _OTHER_FILMS, "videos of this format are not compared"),
     UnreadKind("SVG drawing", (".svg", ".svgz"), "not a photo"),
     UnreadKind("PDF document", (".pdf",), "not a photo"),
 )
@@ -321,7 +324,10 @@ def unread_kinds() -> tuple[UnreadKind, ...]:
         for each in FORMATS
         if each.extra is not None and not can_decode(each)
     )
-    return (*missing, *NEVER_READ)
+    if VIDEO_EXTRA.is_installed:
+        # Listed where the options of a run leave them out.
+        return (*missing, UnreadKind("video", FILM_SUFFIXES, "videos are not compared"), *NEVER_READ[1:])
+    return (*missing, UnreadKind("video", VIDEO_SUFFIXES, VIDEO_EXTRA.advice), *NEVER_READ)
 
 
 UNREAD: Final[Mapping[bytes, UnreadKind]] = {

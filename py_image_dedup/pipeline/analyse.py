@@ -18,13 +18,15 @@ from py_image_dedup.media.process import command_of
 from py_image_dedup.model.events import FileAnalysed, FileFailed, Observer, PhaseAdvanced
 from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.photo import IndexEntry, PhotoFacts
+from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.pipeline.cleanup import is_current, is_decodable_now
-from py_image_dedup.pipeline.options import VERSIONS, AnalyseOptions
+from py_image_dedup.pipeline.options import VERSIONS, VIDEO_VERSIONS, AnalyseOptions
 from py_image_dedup.pipeline.workers import Finished, Overdue, WorkerPool
 from py_image_dedup.signature.compute import compute
 from py_image_dedup.store.base import Store
+from py_image_dedup.video.client import VideoWorker, seconds_for
+from py_image_dedup.video.recognition import HEAD_BYTES, demuxer_of
 
 __all__ = ["VERSIONS", "AnalyseOptions", "Analysed", "analyse"]
 
@@ -105,6 +107,7 @@ class _Read:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decode:
     file: OpenedFile
+    is_video: bool
 
 
 _Job: TypeAlias = _Read | _Decode
@@ -154,8 +157,8 @@ def analyse(
 
     @contextmanager
     def context() -> Iterator[Callable[[_Job], _Result]]:
-        with make_decoder(options.limits, budget) as own:
-            yield lambda job: _do(job, own, with_features=options.features)
+        with make_decoder(options.limits, budget) as own, VideoWorker(options.limits) as videos:
+            yield lambda job: _do(job, own, videos, options)
 
     threads = max(1, min(options.threads, len(stale)))
     with WorkerPool[_Job, _Result](threads, context, "analyse") as pool:
@@ -167,13 +170,17 @@ def analyse(
     return work.result()
 
 
-def _do(job: _Job, decoder: Decoder, *, with_features: bool) -> _Result:
+def _do(job: _Job, decoder: Decoder, videos: VideoWorker, options: AnalyseOptions) -> _Result:
     if isinstance(job, _Read):
-        decoder.prepare()
+        if not options.is_video(job.stat.raw_path):
+            decoder.prepare()
         return read_file(job.stat.path)
     with job.file:
+        if job.is_video:
+            profile, packed, packets = videos.sample(job.file)
+            return _Analysed(profile.facts.as_photo_facts, ImageFeatures(None, packed), packets)
         decoded = decoder.decode(job.file)
-    return _Analysed(decoded.facts, features_of(decoded, local=with_features), decoded.image_data_digest)
+    return _Analysed(decoded.facts, features_of(decoded, local=options.features), decoded.image_data_digest)
 
 
 class _Analysis:
@@ -237,7 +244,7 @@ class _Analysis:
         read: list[tuple[OpenedFile, float]] = []
         for done in finished:
             if isinstance(done.job, _Decode):
-                self._decoded(done.job.file, done)
+                self._decoded(done.job, done)
             elif isinstance(done.result, OpenedFile):
                 read.append((done.result, done.seconds))
             else:
@@ -267,20 +274,25 @@ class _Analysis:
             else:
                 self._decoding[file.digest] = [(file.stat, seconds)]
                 allowed = _WAIT_FACTOR * self._options.limits.timeout_seconds
-                pool.submit(_Decode(file), seconds=allowed, first=True)
+                is_video = bool(self._options.videos) and bool(demuxer_of(file.head(HEAD_BYTES)))
+                if is_video:
+                    allowed += seconds_for(file.stat.size, self._options.limits)
+                pool.submit(_Decode(file, is_video), seconds=allowed, first=True)
 
     def _release(self, file: OpenedFile) -> None:
         file.close()
         self._bytes_in_progress -= file.stat.size
 
-    def _decoded(self, file: OpenedFile, done: Finished[_Job, _Result]) -> None:
+    def _decoded(self, job: _Decode, done: Finished[_Job, _Result]) -> None:
+        file = job.file
         self._bytes_in_progress -= file.stat.size
+        versions = VIDEO_VERSIONS if job.is_video else self._versions
         (stat, seconds), *same = self._decoding.pop(file.digest)
         if isinstance(done.result, _Analysed):
             facts, extracted = done.result.facts, done.result.features
             entry = IndexEntry(
                 stat,
-                self._versions,
+                versions,
                 file.digest,
                 facts,
                 extracted.signature,
@@ -296,24 +308,31 @@ class _Analysis:
             return
         reason, message = _why(done, reading=False)
         for other, _ in ((stat, seconds), *same):
-            self._fail(other, file.digest, reason, message)
+            self._fail(other, file.digest, reason, message, versions)
 
     def _carry_over(self, stat: FileStat, same: IndexEntry, seconds: float) -> None:
         if same.failure is not None:
-            self._fail(stat, same.digest, same.failure.reason, same.failure.message)
+            self._fail(stat, same.digest, same.failure.reason, same.failure.message, same.versions)
             return
         self._keep(replace(same, stat=stat))
         self._counts["known"] += 1
         self._observer(FileAnalysed(stat.size, seconds, decoded=False))
 
-    def _fail(self, stat: FileStat, digest: bytes | None, reason: FailureReason, message: str) -> None:
+    def _fail(
+        self,
+        stat: FileStat,
+        digest: bytes | None,
+        reason: FailureReason,
+        message: str,
+        versions: Versions | None = None,
+    ) -> None:
         failure = Failure(stat.path, Phase.ANALYSE, reason, message)
         self._failures.append(failure)
         self._observer(FileFailed(failure))
         if reason in TRANSIENT:  # reported only: the next run tries again
             self._advanced += 1
         else:
-            self._keep(IndexEntry(stat, self._versions, digest, failure=failure))
+            self._keep(IndexEntry(stat, versions or self._versions, digest, failure=failure))
 
     def _keep(self, entry: IndexEntry) -> None:
         self._advanced += 1

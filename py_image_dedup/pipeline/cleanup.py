@@ -16,6 +16,7 @@ from py_image_dedup.model.failure import TRANSIENT, Failure, FailureReason, Phas
 from py_image_dedup.model.file import FileStat, Inventory, Root, Stamp
 from py_image_dedup.model.photo import IndexEntry, Versions
 from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.pipeline.options import VIDEO_VERSIONS
 from py_image_dedup.scan.roots import topmost
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.scan.walker import walk
@@ -230,7 +231,7 @@ def _compare(stamps: Mapping[bytes, Stamp], store: Store, under: Sequence[Path],
 
 def is_current(versions: Versions, current: Versions) -> bool:
     """Return whether an entry is current; features that are not required do not make it stale."""
-    return (
+    return versions == VIDEO_VERSIONS or (
         versions.media == current.media
         and versions.signature == current.signature
         and current.features in {0, versions.features}

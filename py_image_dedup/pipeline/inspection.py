@@ -313,13 +313,17 @@ def inspect_plan(plan: Plan, context: RunContext) -> InspectedPlan:
         return InspectedPlan(plan)
     begin = perf_counter()
     context.observer(PhaseStarted(Phase.INSPECT, len(in_doubt), "pairs"))
+    videos = [action for action in in_doubt if context.options.analyse.is_video(action.source.raw_path)]
+    photos = [action for action in in_doubt if action not in videos]
     with _inspector(context) as inspector:
-        inspector.inspect_actions(in_doubt)
+        inspector.inspect_actions(photos)
         refused = {
             action.number: _refusal(inspector.decide(action))
-            for action in in_doubt
+            for action in photos
             if not _may_be_carried_out(action, inspector.decide(action))
         }
+    if videos:
+        refused |= _refused_videos(videos, context)
     summary = PhaseSummary(Phase.INSPECT, perf_counter() - begin, {"compared": inspector.compared})
     context.observer(PhaseFinished(summary))
     allowed, torn = without_torn_units([action for action in plan.actions if action.number not in refused])
@@ -330,6 +334,22 @@ def inspect_plan(plan: Plan, context: RunContext) -> InspectedPlan:
         if action.number in refused
     )
     return InspectedPlan(replace(plan, actions=allowed), skipped, (summary,))
+
+
+def _refused_videos(actions: Sequence[Action], context: RunContext) -> dict[int, str]:
+    """Return the reasons for which actions on videos must not be carried out, by their numbers."""
+    # Not at the top: few plans have videos.
+    from py_image_dedup.pipeline.videos import inspect_video_actions
+
+    found = inspect_video_actions(actions, context)
+    refused: dict[int, str] = {}
+    for action in actions:
+        inspection, match_class = found[action.number]
+        if not leaves_nothing(inspection):
+            refused[action.number] = inspection.reason
+        elif match_class is not action.match_class:
+            refused[action.number] = f"The two videos are {match_class.value} now, not {action.match_class.value}."
+    return refused
 
 
 def _may_be_carried_out(action: Action, found: Inspection | None) -> bool:

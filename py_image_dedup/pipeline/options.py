@@ -24,6 +24,7 @@ from py_image_dedup.media.decoder import MEDIA_VERSION
 from py_image_dedup.media.formats import EXTENSIONS
 from py_image_dedup.media.limits import Limits, available_cpus
 from py_image_dedup.model.events import Observer
+from py_image_dedup.model.file import Inventory
 from py_image_dedup.model.match import RankedGroup, Verdict
 from py_image_dedup.model.photo import Versions
 from py_image_dedup.model.plan import Plan
@@ -33,6 +34,8 @@ from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.signature.compute import SIGNATURE_VERSION
 from py_image_dedup.store.base import Store
+from py_image_dedup.video.facts import VIDEO_FEATURES, VIDEO_VERSION
+from py_image_dedup.video.recognition import readable_suffixes
 
 if TYPE_CHECKING:
     from py_image_dedup.verification.picture import Picture
@@ -42,6 +45,10 @@ _NANOSECONDS = 1_000_000_000
 
 VERSIONS = Versions(media=MEDIA_VERSION, signature=SIGNATURE_VERSION)
 """Versions of the methods that produce entries without features; an entry with others is stale."""
+
+
+VIDEO_VERSIONS = replace(VERSIONS, features=VIDEO_FEATURES + VIDEO_VERSION)
+"""Versions of the methods that produce entries of videos. No photo has them, so an entry tells what it is of."""
 
 
 NEAR = 0.10
@@ -61,16 +68,34 @@ class AnalyseOptions:
         threads: Number of files that are decoded at a time; by default the number of CPUs of this process.
         limits: Cost limits of one file.
         features: Whether local features are extracted, with which crops and verified matches are found.
+        videos: File name endings of videos that are compared with each other, lower case with the dot; empty for none.
+            By default all, if the extra ``video`` is installed.
     """
 
     threads: int = field(default_factory=available_cpus)
     limits: Limits = field(default_factory=Limits)
     features: bool = True
+    videos: frozenset[str] = field(default_factory=readable_suffixes)
 
     @property
     def versions(self) -> Versions:
         """The versions of the methods in use; an entry with others is stale."""
         return replace(VERSIONS, features=FEATURES_VERSION) if self.features else VERSIONS
+
+    def is_video(self, raw_path: bytes) -> bool:
+        """Return whether the file at a raw path has the name of a video; its content decides how it is read."""
+        return bool(self.videos) and os.fsdecode(raw_path[raw_path.rfind(b".") :]).lower() in self.videos
+
+    def is_current_video(self, versions: Versions) -> bool:
+        """Return whether an entry is one of a video, made by the methods in use."""
+        return versions == VIDEO_VERSIONS
+
+    def photos_of(self, inventory: Inventory) -> Inventory:
+        """Return an inventory without its videos."""
+        if not self.videos:
+            return inventory
+        stamps = {raw: stamp for raw, stamp in inventory.stamps.items() if not self.is_video(raw)}
+        return replace(inventory, stamps=stamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +216,7 @@ class Options:
             are possible.
     """
 
-    selector: Selector = field(default_factory=lambda: Selector(EXTENSIONS))
+    selector: Selector = field(default_factory=lambda: Selector(EXTENSIONS | readable_suffixes()))
     analyse: AnalyseOptions = field(default_factory=AnalyseOptions)
     find: FindOptions = field(default_factory=FindOptions)
     inspect: bool = True

@@ -94,7 +94,7 @@ def deduplicate(
         if not skip_analyse:
             _analyse(run, stale)
         with open_pair_verifier(context.store, context.options) as verifier:
-            found = _find(run, inventory, context.store, verifier)
+            found = _find(run, context.options.analyse.photos_of(inventory), context.store, verifier)
             ranked = _rank(run, inventory, found)
         days = context.options.quarantine_days
         policy = None if days is None else QuarantinePolicy(days, run.result.started, context.store)
@@ -122,7 +122,8 @@ def find_only(context: RunContext, roots: Sequence[Root]) -> RunResult:
             inventory, stale = _take_stock(run)
         _analyse(run, stale)
         with open_pair_verifier(context.store, context.options) as verifier:
-            _rank(run, inventory, _find(run, inventory, context.store, verifier))
+            photos = context.options.analyse.photos_of(inventory)
+            _rank(run, inventory, _find(run, photos, context.store, verifier))
 
     return run.carry_out(work)
 
@@ -155,9 +156,10 @@ def deduplicate_batch(
         forget_gone(gone, inventory, store, context.should_stop)
         _analyse(run, [stat for stat in inventory if not is_known(stat, store, options.analyse.versions)])
         with open_pair_verifier(store, options) as verifier:
-            affected = collect_affected(inventory, context, verifier)
+            # Copies of videos are searched in whole runs only.
+            affected = collect_affected(options.analyse.photos_of(inventory), context, verifier)
             run.check_stopped()
-            around = inventory_of(affected.raw_paths, run.roots, options.walked)
+            around = options.analyse.photos_of(inventory_of(affected.raw_paths, run.roots, options.walked))
             found = _find(run, around, affected, verifier, affected.content_ids)
             ranked = _rank(run, around, found)
         _remove(run, around, ranked)
@@ -260,7 +262,15 @@ class Recorder:
         return done
 
     def add_summary(self, summary: PhaseSummary) -> None:
-        """Add the figures of a stage."""
+        """Add the figures of a stage; those of a stage in two parts, such as photos and videos, are added up."""
+        for place, first in enumerate(self._phases):
+            if first.phase is summary.phase:
+                counts = {
+                    name: first.counts.get(name, 0) + summary.counts.get(name, 0)
+                    for name in (*first.counts, *summary.counts)
+                }
+                self._phases[place] = PhaseSummary(first.phase, first.seconds + summary.seconds, counts)
+                return
         self._phases.append(summary)
 
     def check_stopped(self) -> None:
@@ -371,7 +381,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
     state = options.state_directory
     rejections = Rejections() if state is None else load_rejections(state / REJECTIONS_NAME)
     matcher = RejectingMatcher(found.matcher, rejections) if rejections.entries else found.matcher
-    group_ranker = GroupRanker(matcher, ranker, options.removal.remove_classes)
+    group_ranker = alone = GroupRanker(matcher, ranker, options.removal.remove_classes)
     groups = found.groups
     coverage = None
     if options.units:
@@ -391,6 +401,15 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         ranked = run.add(inspect_groups(ranked, group_ranker, context))
     if coverage is not None:
         ranked = settled(ranked, coverage)
+    if options.analyse.videos and any(map(options.analyse.is_video, inventory.stamps)):
+        # Not at the top: few libraries have videos.
+        from py_image_dedup.pipeline.videos import merged, rank_videos
+
+        videos = rank_videos(inventory, context, alone)
+        run.fail(videos.failures)
+        run.add_summary(videos.ranked.summary)
+        ranked = merged(ranked, videos.ranked)
+        run.check_stopped()
     reported = tuple(
         match
         for match in with_partial(ranked, found.partial, options.find.eligibility(ownership))

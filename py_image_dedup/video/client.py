@@ -11,7 +11,6 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Final
 
 import msgspec
@@ -38,9 +37,14 @@ _PAIR_FACTOR: Final = 3
 """Time for comparing a pair as a multiple of that for decoding a file."""
 
 
-def is_installed() -> bool:
-    """Return whether the extra ``video`` is installed, without importing it."""
-    return find_spec("av") is not None
+def seconds_for(size: int, limits: Limits) -> float:
+    """Return the time limit of sampling a video, in seconds.
+
+    Args:
+        size: Size of the file, bytes.
+        limits: Cost limits of one file.
+    """
+    return limits.timeout_seconds + size / _SLOWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class VideoWorker(Closing):
         Raises:
             MediaError: It is no video, is not whole, or cannot be decoded; ``crashed`` and ``timeout`` included.
         """
-        seconds = self.seconds_for(file.stat.size)
+        seconds = seconds_for(file.stat.size, self._limits)
         os.lseek(file.descriptor, 0, os.SEEK_SET)
         answer, packed = self._exchange({"task": "sample"}, [file.descriptor], seconds)
         file.check_unchanged()
@@ -132,10 +136,6 @@ class VideoWorker(Closing):
         except (KeyError, msgspec.ValidationError) as error:
             self.close()
             raise MediaError(FailureReason.CRASHED, "the decoder returned an invalid answer") from error
-
-    def seconds_for(self, size: int) -> float:
-        """Return the time limit for a file of so many bytes."""
-        return self._limits.timeout_seconds + size / _SLOWEST
 
     def close(self) -> None:
         """End the process; closing twice is no error."""

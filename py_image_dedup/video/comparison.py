@@ -111,6 +111,7 @@ class Comparison:
             nothing.
         overlay_is_right: Whether the right video has it; ``None`` if that is unclear.
         differs_at: Times in the left video at which the two differ, seconds.
+        difference: Mean difference of the compared frames, 0 to 1.
     """
 
     relation: Relation
@@ -121,6 +122,21 @@ class Comparison:
     overlay: tuple[float, float, float, float] | None = None
     overlay_is_right: bool | None = None
     differs_at: tuple[float, ...] = ()
+    difference: float = 0.0
+
+    def reversed(self) -> Comparison:
+        """Return the same with left and right exchanged."""
+        return Comparison(
+            self.relation,
+            -self.offset,
+            self.orientation.inverse,
+            self.points,
+            self.agreeing,
+            self.overlay if self.orientation is Orientation.UPRIGHT else None,
+            None if self.overlay_is_right is None else not self.overlay_is_right,
+            tuple(round(time - self.offset, 1) for time in self.differs_at),
+            self.difference,
+        )
 
 
 DIFFERENT: Final = Comparison(Relation.DIFFERENT)
@@ -321,6 +337,7 @@ def _concluded(points: Sequence[_Point], offset: float, orientation: Orientation
             None if overlay is None else _box(_without_stray(overlay)),
             None if overlay is None else _drawn_on_right(points, overlay),
             tuple(round(point.time, 1) for point, good in zip(points, ok, strict=True) if not good),
+            round(float(np.mean([np.minimum(point.shares, 1).mean() for point in points])), 4),
         )
 
     if sum(fine) >= _POINTS_AGREE * len(points) and (evidence.agrees or not evidence.is_enough):

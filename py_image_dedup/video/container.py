@@ -17,62 +17,18 @@ from py_image_dedup.media.limits import Limits, MediaError
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.signature.arrays import UInt8Array
 from py_image_dedup.video.facts import Track
+from py_image_dedup.video.recognition import HEAD_BYTES, container_name, demuxer_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-HEAD_BYTES: Final = 400
 _READ_BYTES: Final = 1 << 20
 """Bytes that FFmpeg reads at a time: each read passes through Python."""
-_TS_PACKETS: Final = ((188, 0), (192, 4))
-"""Length of a packet of an MPEG transport stream, and the place of its first byte, of broadcasts and of camcorders."""
-_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-_PICTURE_BRANDS: Final = frozenset({b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx "})
 _HDR_TRANSFERS: Final = frozenset({16, 18})  # SMPTE ST 2084 and HLG, in ISO 23091-2
 _ATTACHED_PICTURE: Final = 0x400
 _TAGS_OF_POSITION: Final = ("location", "com.apple.quicktime.location.iso6709", "xyz", "gps")
 _TAGS_OF_DATE: Final = ("com.apple.quicktime.creationdate", "creation_time", "date")
-
-
-def demuxer_of(head: bytes) -> str:
-    """Return the name of FFmpeg's demuxer for a file.
-
-    The demuxer is chosen here and not by FFmpeg, whose guess includes play lists that lead to other files.
-
-    Args:
-        head: The first ``HEAD_BYTES`` bytes.
-
-    Raises:
-        MediaError: ``not-an-image``; the file is no video of a known container.
-    """
-    if head[4:8] in _BOXES and not (head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS):
-        return "mov"
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return "matroska"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    for length, place in _TS_PACKETS:
-        if len(head) > place + length and head[place] == head[place + length] == 0x47:
-            return "mpegts"
-    raise MediaError(FailureReason.NOT_AN_IMAGE, "the content is not that of any known video format")
-
-
-def container_name(demuxer: str, head: bytes) -> str:
-    """Return the name of a container for reports.
-
-    Args:
-        demuxer: FFmpeg's demuxer for it.
-        head: The first ``HEAD_BYTES`` bytes.
-    """
-    if demuxer == "mov":
-        brand = head[8:12] if head[4:8] == b"ftyp" else b"qt  "
-        if brand == b"qt  ":
-            return "MOV"
-        return "3GP" if brand.startswith(b"3g") else "MP4"
-    if demuxer == "matroska":
-        return "WEBM" if b"webm" in head[:64] else "MKV"
-    return {"avi": "AVI", "mpegts": "MTS"}[demuxer]
 
 
 @contextmanager
@@ -94,8 +50,10 @@ def _opened(stream: BinaryIO) -> tuple[InputContainer, str]:
     head = stream.read(HEAD_BYTES)
     stream.seek(0)
     demuxer = demuxer_of(head)
+    if not demuxer:
+        raise MediaError(FailureReason.NOT_AN_IMAGE, "the content is not that of any known video format")
     container = av.open(stream, "r", format=demuxer, buffer_size=_READ_BYTES, metadata_errors="replace")
-    return container, container_name(demuxer, head)
+    return container, container_name(head)
 
 
 @contextmanager
@@ -193,7 +151,16 @@ def tags_of(container: InputContainer) -> dict[str, str]:
     for each in container.streams:
         found |= {str(name).lower(): str(value) for name, value in each.metadata.items()}
     found |= {str(name).lower(): str(value) for name, value in container.metadata.items()}
-    written = ("encoder", "handler_name", "vendor_id", "major_brand", "minor_version", "compatible_brands", "language")
+    written = (
+        "encoder",
+        "software",
+        "handler_name",
+        "vendor_id",
+        "major_brand",
+        "minor_version",
+        "compatible_brands",
+        "language",
+    )
     return {name: value for name, value in found.items() if not name.startswith(written) and name != "duration"}
 
 

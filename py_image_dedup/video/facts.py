@@ -18,6 +18,9 @@ VIDEO_VERSION: Final = 1
 """Version of the facts, the packet digest and the sampled frames of a video; raised when one of them changes."""
 
 _HEADER = struct.Struct("<4sHII")
+VIDEO_FEATURES: Final = 1_000_000
+"""Number added to the version of videos in the place of the version of features, which never reaches it."""
+
 _MAGIC: Final = b"PIDV"
 _MOST_BYTES: Final = 4 << 20
 """Largest size of unpacked frames: twenty times what a video has, and too little to hurt."""

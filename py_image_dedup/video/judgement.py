@@ -61,12 +61,17 @@ class Judgement:
         orientation: The transform that makes the keeper look like the other one.
         evidence: Evidence for the user.
         inspection: Whether the other one may go, and why not.
+        difference: Mean difference of the frames, 0 to 1.
+        overlay_is_right: Whether something was drawn over the other one; false for the keeper, ``None`` for neither or
+            if that is unclear.
     """
 
     match_class: MatchClass
     orientation: Orientation
     evidence: Evidence
     inspection: Inspection
+    difference: float = 0.0
+    overlay_is_right: bool | None = None
 
 
 def judge(pair: VideoPair) -> Judgement | None:
@@ -91,12 +96,13 @@ def judge(pair: VideoPair) -> Judgement | None:
         match_class = MatchClass.SIMILAR
     else:
         match_class = MatchClass.PARTIAL
-    return Judgement(match_class, comparison.orientation, evidence, _inspection(pair, times, lacks))
+    found = _inspection(pair, times, lacks)
+    drawn = comparison.overlay_is_right if comparison.relation is Relation.OVERLAID else None
+    return Judgement(match_class, comparison.orientation, evidence, found, comparison.difference, drawn)
 
 
 def _reversed(pair: VideoPair) -> VideoPair:
-    seen = pair.comparison
-    turned = Comparison(seen.relation, -seen.offset, seen.orientation.inverse, seen.points, seen.agreeing)
+    turned = pair.comparison.reversed()
     return VideoPair(
         pair.right, pair.left, pair.right_area, pair.left_area, turned, pair.same_packets, pair.sounds_equal
     )
@@ -210,10 +216,15 @@ def _has_more_detail(right: VideoFacts, theirs: float, left: VideoFacts, mine: f
 
     A smaller one has less detail in any case, unless the larger one was made from it or is squeezed.
     """
-    their_bits, my_bits = (each.bit_rate * _EFFICIENCY.get(each.codec, 1.0) for each in (right, left))
+    their_bits, my_bits = detail_bits(right), detail_bits(left)
     if theirs <= mine / _SAME_SIZE:
         return my_bits < _LEAST_BITS * their_bits
     return their_bits > _MORE_BITS * my_bits
+
+
+def detail_bits(facts: VideoFacts) -> float:
+    """Return the bit rate that H.264 would need for the detail of a video, bits per second; a rough estimate."""
+    return facts.bit_rate * _EFFICIENCY.get(facts.codec, 1.0)
 
 
 def _missing(mine: tuple[Track, ...], theirs: tuple[Track, ...]) -> Counter[str]:

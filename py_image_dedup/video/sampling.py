@@ -36,14 +36,16 @@ SIDE: Final = 256
 STEP_SECONDS: Final = 3.0
 """Wanted time between two sampled frames; key frames that are at most one and a half times as rare are enough."""
 _LEAST_STEP: Final = 0.3
-_FEWEST_FRAMES: Final = 12
+_FEWEST_FRAMES: Final = 16
 """Frames that are wanted of a short video."""
 _DECODED_SECONDS: Final = 60.0
 """Length of the parts of a video with rare key frames that are decoded whole, evenly spread."""
 MOST_FRAMES: Final = 100
 """Frames that are sampled of a long video, the rows at two places not counted."""
 _ROW_SECONDS: Final = 0.2
-"""Time between the frames of a row, and of all frames of a short video that has to be decoded anyway."""
+"""Time between the frames of a row."""
+_DENSE_SECONDS: Final = 0.1
+"""Time between the sampled frames of a short video that has to be decoded anyway."""
 _ROWS_AT: Final = (0.3, 0.7)
 """Places of the rows, as shares of the length."""
 _LONGEST_ROW: Final = 0.7
@@ -226,7 +228,7 @@ class _Samples:
             self._is_long = True
             self._long_groups += 1
             if (self._long_groups - 1) % math.ceil(self.seconds / _DECODED_SECONDS) == 0 and len(self._group) > 1:
-                self._decode_group(max(_ROW_SECONDS, self.seconds / MOST_FRAMES), float("inf"))
+                self._decode_group(max(_DENSE_SECONDS, self.seconds / MOST_FRAMES), float("inf"))
 
     def end(self) -> None:
         """Take what is left after the last packet."""

@@ -15,8 +15,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import av.error
 import av.logging
 import cv2
 import msgspec
@@ -123,10 +124,19 @@ def _answer(request: Request, files: Sequence[BinaryIO]) -> tuple[Message, bytes
             return {"packets": found.packet_digest.hex()}, pack(found.profile)
         return {"compared": msgspec.to_builtins(_compare(request, files, limits))}, b""
     except Exception as error:  # noqa: BLE001 - a broken file makes decoders raise anything
-        failure = explain(error)
+        failure = explain(_readable(error))
         return {"failure": failure.reason.value, "message": failure.message}, b""
     finally:
         set_timer(0)
+
+
+def _readable(error: Exception) -> Exception:
+    """Return an error of FFmpeg with the cause that it logged instead of its number; any other one as it is."""
+    if not isinstance(error, av.error.FFmpegError) or isinstance(error, MemoryError):
+        return error
+    log: Any = error.log
+    cause = str(log[2]).strip() if log else error.strerror
+    return MediaError(FailureReason.CORRUPT, f"the file is damaged: {cause}")
 
 
 def _compare(request: Request, files: Sequence[BinaryIO], limits: Limits) -> Compared:
