@@ -228,7 +228,7 @@ class Duplicates(RunResult):
                 cells += [_cell(thumbnail(each.path), each.path, _words(each.match)) for each in shown]
                 more = len(group.redundant) - len(shown)
                 cells += [f"and {more:,} more"] if more else []
-                rows.append(f'<div style="display:flex;gap:8px">{"".join(cells)}</div>')
+                rows.append(f'<div style="display:flex;flex-wrap:wrap;gap:8px">{"".join(cells)}</div>')
         if len(self.groups) > _SHOWN_GROUPS:
             rows.append(f"<p>and {len(self.groups) - _SHOWN_GROUPS:,} more groups</p>")
         return "".join(rows)

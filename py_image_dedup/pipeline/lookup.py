@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from py_image_dedup.features.extract import Features, extract, extract_faint, unpack
 from py_image_dedup.features.visual_words import pack_words
+from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.matching.matcher import as_match
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
@@ -92,7 +93,9 @@ class Lookup:
                 features = extract(grey) if entry.signature is not None else extract_faint(grey)
                 if features is not None:
                     found += self._verified(entry, features, near[:MAX_CANDIDATES])
-        eligibility = self._options.eligibility(Ownership(()))
+        # A picture that is asked about has no root, and its time is that of its arrival.
+        options = replace(self._options, scope=Scope.ALL, max_file_modification_time_diff=None)
+        eligibility = options.eligibility(Ownership(()))
         found = [match for match in found if eligibility.allows(entry, match.right) and eligibility.accepts(match)]
         surest = list(MatchClass)
         found.sort(key=lambda match: (surest.index(match.match_class), match.distance, match.right.stat.raw_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -65,3 +66,19 @@ def test_verify_finds_damaged_pictures_in_folders_and_still_checks_runs(program:
     checked = program.call("verify", run)
     assert checked.code == 0
     assert f"of the run {run} checked, 0 problems" in checked.out
+
+
+def test_a_picture_is_known_whatever_the_scope_of_runs_and_the_time_of_its_arrival(program: Program) -> None:
+    photo = write(program.home / "Photos" / "a.jpg", picture(1, 320, 240))
+    program.call("analyse", "Photos")
+    upload = write(program.home / "upload.jpg", picture(1, 320, 240).resize((240, 180)))
+    os.utime(upload, (0, 0))
+    (program.home / "py_image_dedup.yaml").write_text(
+        "py_image_dedup: {analysis: {scope: against, protected_directories: [Photos]}, "
+        "deduplication: {max_file_modification_time_diff: 5m}}\n"
+    )
+    known = program.call("known", "upload.jpg")
+    assert (known.code, known.out.splitlines()[0]) == (0, "upload.jpg: known")
+    assert str(photo) in known.out
+    assert program.call("known", "upload.jpg", "--max-distance", "0").code == 1
+    assert program.call("known", "upload.jpg", "--same-dimensions").code == 1
