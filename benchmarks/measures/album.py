@@ -87,7 +87,7 @@ def _read_some(paths: Sequence[Path]) -> list[Seen]:
         found = []
         for path in paths:
             try:
-                found.append(_see(path, decoder))
+                found.append(see(path, decoder))
             except MediaError as error:
                 print(f"{path}: left out: {error}")
         return found
@@ -100,12 +100,12 @@ def _album(path: Path, longest: int) -> Album:
         for edit in LADDER:
             copy = Path(folder) / f"copy{edit.suffix}"
             copy.write_bytes(edit.make(original))
-            copies.append(_see(copy, decoder))
+            copies.append(see(copy, decoder))
             copy.unlink()
-        return Album(_see(path, decoder), tuple(copies))
+        return Album(see(path, decoder), tuple(copies))
 
 
-def _see(path: Path, decoder: Decoder) -> Seen:
+def see(path: Path, decoder: Decoder) -> Seen:
     with read_file(path) as opened:
         decoded = decoder.decode(opened)
     signature = compute(decoded.canonical)

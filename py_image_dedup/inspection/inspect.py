@@ -24,7 +24,7 @@ from py_image_dedup.inspection.shots import Noise, is_on_one_scale, is_reduced, 
 from py_image_dedup.inspection.steps import step_across
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
-from py_image_dedup.model.inspection import Inspection, Original, Outcome, Side
+from py_image_dedup.model.inspection import Inspection, Original, Outcome, Region, Side
 from py_image_dedup.model.match import Orientation
 
 _LEAST_STRUCTURE = 2.0
@@ -34,6 +34,8 @@ _BLOCK = 8
 _EDITED = "The same photo, but something inside differs."
 _PAPER_SPREAD = 16
 """Grey levels that paper, printed or scanned, varies by."""
+_HALVED = 0.1
+"""Share of the picture that differs from which on a step across it is looked for."""
 _CROPPED = 0.03
 """Share of the keeper that is missing in the other file from which on that is a part."""
 
@@ -319,8 +321,8 @@ class _Question:
             (self.other, self.keeper, self._back),
             (self.keeper, self.other, self._forth),
         ):
-            earlier = earlier_quality(file) if file.quantisation else 0
-            if not earlier or earlier >= quality(file.quantisation):
+            earlier = earlier_quality(file) if file.quantisation or file.format in origin.LOSSLESS else 0
+            if not earlier or earlier >= (quality(file.quantisation) or 101):
                 continue
             table = tuple(int(step) for step in table_of(earlier).ravel())
             found = lattice(file, source.pixels, matrix, table)
@@ -346,7 +348,7 @@ class _Question:
         if not found.spots:
             step = step_across(self.pair)
             if step is not None:
-                return replace(self._result(Outcome.EDITED, _EDITED), regions=(step,))
+                return self._stepped(*step)
             if found.usual > THRESHOLDS.legible and _is_page(self.pair.other):
                 return self._result(Outcome.UNDECIDED, "The pages agree too roughly to tell whether a figure differs.")
             return None
@@ -358,7 +360,22 @@ class _Question:
             return self._result(Outcome.DIFFERENT, reason, missing(self.pair))
         regions, whole = describe(self.pair, found)
         best = whole if whole.side is not Side.UNKNOWN else self.facts
+        # A step divides the picture in two halves, neither of which is a region.
+        step = step_across(self.pair) if not best.sure and found.share > _HALVED else None
+        if step is not None and step[1].side is not Side.UNKNOWN:
+            return self._stepped(*step)
+        if not best.sure:
+            around = self._around()
+            best = around if around.sure or best.side is Side.UNKNOWN else best
         return replace(self._result(Outcome.EDITED, _EDITED, best), regions=regions)
+
+    def _stepped(self, region: Region, whole: Original) -> Inspection:
+        original = whole if whole.side is not Side.UNKNOWN else self._around()
+        return replace(self._result(Outcome.EDITED, _EDITED, original), regions=(region,))
+
+    def _around(self) -> Original:
+        """Return the original by what is the same around a difference."""
+        return origin.judge_edited(self._evidence(Noise(0, 0, 0)))
 
     def _view(self) -> Inspection | None:
         """Compare what lies outside of the common area."""
@@ -416,13 +433,17 @@ class _Question:
 
     def _made_from(self, noise: Noise, lost: tuple[str, ...], gain: float) -> Original:
         pair = self.pair
-        one, two = self._lattices()
         bordered = (
             outside(self.keeper, pair.to_keeper, pair.valid)[1],
             outside(self.other, pair.to_other, pair.valid)[1],
         )
         cut = (lost, lost_levels(pair.other, pair.keeper, pair.valid))
-        return origin.judge(origin.Evidence(self.keeper, self.other, pair, one, two, noise, gain, bordered, cut))
+        return origin.judge(replace(self._evidence(noise), gain=gain, bordered=bordered, lost=cut))
+
+    def _evidence(self, noise: Noise) -> origin.Evidence:
+        """Return what can be measured of any pair."""
+        one, two = self._lattices()
+        return origin.Evidence(self.keeper, self.other, self.pair, one, two, noise, 0.0, (False, False), ((), ()))
 
     @property
     def _forth(self) -> Matrix:

@@ -1,22 +1,23 @@
 """Decides which of two files the other one was made from, as far as the pixels show it: the rules, surest first.
 
-No rule reads a date or a name. In the sentences the keeper is A and the other file B, so that they can be exchanged;
-only reasons that hardly ever err are ``sure``.
+No rule reads a name or the dates of a file. In the sentences the keeper is A and the other file B, so that they can be
+exchanged; only reasons that hardly ever err are ``sure``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from py_image_dedup.inspection.align import Aligned, Pixels, luma, shrunk
-from py_image_dedup.inspection.lattice import Lattice, earlier_quality, quality
-from py_image_dedup.inspection.shots import Noise, measure_noise
+from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, luma, shrunk
+from py_image_dedup.inspection.lattice import PIXELS, Lattice, earlier_quality, lattice, quality, table_of
+from py_image_dedup.inspection.shots import Noise
 from py_image_dedup.inspection.thresholds import THRESHOLDS
-from py_image_dedup.inspection.tone import fit, sample
-from py_image_dedup.model.full_picture import FullPicture
+from py_image_dedup.model.full_picture import FullPicture, ShotFacts
 from py_image_dedup.model.inspection import Original, Side
 
 _REPEATED = 0.35
@@ -26,10 +27,8 @@ _EMPTY = 4.0
 _FEWEST_LINES = 16
 _STRETCHED, _UNTOUCHED = 1.8, 1.3
 """Jumps of a histogram, 90th percentile: a stretched tone curve leaves gaps, a camera does not."""
-_ADDED_GRAIN = 1.5
-"""Grey levels of noise that is in one file only, from which on it was added or another file was smoothed."""
-_FINE_GRAIN = 75
-"""JPEG quality below which encoding leaves no grain."""
+_ADDED_GRAIN = 1.8
+"""Grey levels of white noise that is in one file only, from which on it was added."""
 _PALER = 0.25
 """Ratio of the spread of chroma below which colours were taken away."""
 LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM", "TGA", "QOI", "SGI", "PCX", "PSD"})
@@ -76,18 +75,103 @@ class Evidence:
     gain: float
     bordered: tuple[bool, bool]
     lost: tuple[tuple[str, ...], tuple[str, ...]]
+    _measured: dict[Side, Lattice | None] = field(default_factory=dict)
+
+    @property
+    def both_ways(self) -> Iterator[tuple[Side, Lattice | None, Lattice | None, FullPicture]]:
+        """Each file as the original: it, its lattice, that of the other file, and the other file."""
+        yield Side.LEFT, self.one, self.two, self.right
+        yield Side.RIGHT, self.two, self.one, self.left
+
+    @property
+    def matrix(self) -> Matrix:
+        """From the keeper's pixels to the other file's, 3 x 3."""
+        return np.asarray(self.pair.to_other @ np.linalg.inv(self.pair.to_keeper), dtype=np.float64)
+
+    @property
+    def is_on_one_size(self) -> bool:
+        """Whether neither file was resampled."""
+        return max(self.pair.scale, 1 / self.pair.scale) <= _RESIZED
+
+    def enlarged(self, side: Side) -> str:
+        """The reason that the other file is this one, enlarged; empty if it is not larger."""
+        scale = self.scale_of(side)
+        return f"{{1}} is {{0}} enlarged {scale:.2g} x" if scale > THRESHOLDS.larger else ""
+
+    def saved_again(self, side: Side) -> str:
+        """The reason that the other file was saved from this one."""
+        return f"{{1}} was saved again from {{0}} at quality {quality(self.file_of(_other(side)).quantisation)}"
+
+    def scale_of(self, side: Side) -> float:
+        """Pixels of the other file in one of this file, along a side."""
+        return self.pair.scale if side is Side.LEFT else 1 / self.pair.scale
+
+    def file_of(self, side: Side) -> FullPicture:
+        """The file on a side."""
+        return self.left if side is Side.LEFT else self.right
+
+    def is_stored_otherwise(self, side: Side) -> bool:
+        """Whether a file is neither a JPEG nor without loss, so that it has no steps that could be measured."""
+        return self.file_of(side).format not in LOSSLESS | {"JPEG", "MPO"}
+
+    def is_exact(self, side: Side) -> bool:
+        """Whether each level of a file without loss follows from the other file."""
+        found = self.measured(side)
+        return found is not None and found.is_exact
+
+    def measured(self, side: Side) -> Lattice | None:
+        """How a file is foreseen from the other one: in its own steps, or in grey levels if it is no JPEG."""
+        if side not in self._measured:
+            found = self.one if side is Side.LEFT else self.two
+            if found is None:
+                matrix = self.matrix if side is Side.LEFT else np.linalg.inv(self.matrix)
+                source = self.file_of(_other(side)).pixels
+                found = lattice(self.file_of(side), source, np.asarray(matrix, dtype=np.float64), PIXELS)
+            self._measured[side] = found
+        return self._measured[side]
+
+
+def _other(side: Side) -> Side:
+    return Side.RIGHT if side is Side.LEFT else Side.LEFT
 
 
 def judge(evidence: Evidence) -> Original:
     """Return the file that the other one was made from: the first rule that speaks."""
     for rule in (
-        _by_repeated_pixels, _by_lattice, _by_resolution, _by_earlier_save, _by_histogram, _by_weak_lattice, _by_border,
-        _by_grain, _by_colour, _by_clipping, _by_format, _by_quality,
+        _by_repeated_pixels, _by_lattice, _by_levels, _by_palette, _by_earlier_save, _by_histogram, _by_resolution,
+        _by_border, _by_saving_again, _by_weak_lattice, _by_grain, _by_colour, _by_clipping, _by_format, _by_detail,
     ):  # fmt: skip
         found = rule(evidence)
         if found.side is not Side.UNKNOWN:
-            return found
-    return Original()
+            return found if found.sure else by_camera_data(evidence.left.shot, evidence.right.shot) or found
+    return by_camera_data(evidence.left.shot, evidence.right.shot) or Original()
+
+
+def by_camera_data(ours: ShotFacts, theirs: ShotFacts) -> Original | None:
+    """Propose the file with the camera's data as the camera wrote them, ``None`` if they do not tell.
+
+    They say less than pixels that prove something, because programs copy them, and more than pixels that do not.
+    """
+    for side, mine, its in ((Side.LEFT, ours, theirs), (Side.RIGHT, theirs, ours)):
+        if mine.is_recorded and not its.is_recorded:
+            return _is(side, "{0} has the data of its exposure, {1} has none", sure=False)
+        if not (mine.is_recorded and its.is_recorded) or mine.camera != its.camera:
+            continue
+        if mine.is_unchanged and its.changed and not its.is_unchanged:
+            return _is(side, f"{{1}} was saved by a program at {its.changed}, {{0}} when it was taken", sure=False)
+    for side, mine, its in ((Side.LEFT, ours, theirs), (Side.RIGHT, theirs, ours)):
+        if mine.is_recorded and mine.has_maker_note and not its.has_maker_note:
+            return _is(side, "{0} has the camera's own data, which {1} lost", sure=False)
+    return None
+
+
+def judge_edited(evidence: Evidence) -> Original:
+    """Return the file that the other one was made from, if both differ in a region: by what is the same around it."""
+    for rule in (_by_repeated_pixels, _by_lattice, _by_levels, _by_palette, _by_weak_lattice):
+        found = rule(evidence)
+        if found.side is not Side.UNKNOWN:
+            return found if found.sure else by_camera_data(evidence.left.shot, evidence.right.shot) or found
+    return by_camera_data(evidence.left.shot, evidence.right.shot) or Original()
 
 
 def _by_repeated_pixels(evidence: Evidence) -> Original:
@@ -100,52 +184,101 @@ def _by_repeated_pixels(evidence: Evidence) -> Original:
 
 
 def _by_lattice(evidence: Evidence) -> Original:
-    for side, first, later, copy in (
-        (Side.LEFT, evidence.one, evidence.two, evidence.right),
-        (Side.RIGHT, evidence.two, evidence.one, evidence.left),
-    ):
-        scale = evidence.pair.scale if side is Side.LEFT else 1 / evidence.pair.scale
-        enlarged = f"{{1}} is {{0}} enlarged {scale:.2g} x" if scale > THRESHOLDS.larger else ""
+    """Decide by what each JPEG's own rounding explains of the difference.
+
+    A file that was saved from the other one is foreseen with the error of its rounding, evenly spread over half a step.
+    The file that it was saved from is not: its values are repeated, or more was lost than its own steps explain.
+    """
+    for side, first, later, _ in evidence.both_ways:
         if first is not None and first.is_repeated and (later is None or later.miss > 1.6 * first.miss):
-            why = enlarged or "{1} repeats the compression noise of {0} and was made from it"
+            why = evidence.enlarged(side) or "{1} repeats the compression noise of {0} and was made from it"
             return _is(side, why, sure=True)
-        if later is None or not later.is_rounding or first is None or first.wide <= _OPEN:
-            continue
-        if enlarged:
-            # A soft picture is foreseen by its own reduction as well as by what it was enlarged from.
-            return _is(side, enlarged, sure=False)
-        # An enlargement foresees all of the file that it was made from, so that rounding in the smaller file says
-        # nothing on the direction: only detail that the larger file alone has does.
-        is_resized = max(scale, 1 / scale) > _RESIZED
-        if not is_resized and quality(copy.quantisation) >= _FINE and _sharpness(evidence, side) > _SHARPENED:
-            continue
-        if not is_resized or (scale < 1 / THRESHOLDS.larger and first.wide > _DETAILED):
-            why = f"{{1}} was saved again from {{0}} at quality {quality(copy.quantisation)}"
-            return _is(side, why, sure=True)
+        found = Original()
+        if later is not None and later.between and (first is None or not first.between):
+            reason = f"{evidence.saved_again(side)}, after a save at quality {later.between}"
+            found = _is(side, reason, sure=evidence.is_on_one_size)
+        elif later is not None and later.is_rounding:
+            found = _by_rounding(evidence, side, later)
+        if found.side is not Side.UNKNOWN:
+            return found
     return Original()
 
 
-def _sharpness(evidence: Evidence, side: Side) -> float:
-    """Return how much stronger the edges of one file are than those of the other."""
-    one, two = (
-        float(np.abs(cv2.Laplacian(luma(picture.pixels).astype(np.float32), cv2.CV_32F)).mean()) + 0.1
-        for picture in (evidence.left, evidence.right)
-    )
-    return one / two if side is Side.LEFT else two / one
+def _by_rounding(evidence: Evidence, side: Side, later: Lattice) -> Original:
+    """Decide whether a file of which all is foreseen but its own rounding was saved from the one on a side."""
+    first = evidence.one if side is Side.LEFT else evidence.two
+    again, enlarged = evidence.saved_again(side), evidence.enlarged(side)
+    is_lossless = evidence.file_of(side).format in LOSSLESS
+    if first is None:
+        if enlarged:
+            return _is(side, enlarged, sure=False) if is_lossless else Original()
+        # What a lossless file was made of may be this JPEG, whose values it then repeats or follows exactly.
+        is_free = evidence.is_stored_otherwise(side) or (is_lossless and not evidence.is_exact(side))
+        return _is(side, again, sure=later.wide < _ROUNDED) if is_free else Original()
+    if enlarged:
+        # A soft picture is foreseen by its own reduction as well as by what it was enlarged from; a reduction does not
+        # hold the file's values more exactly than its own steps do.
+        return _is(side, enlarged, sure=first.is_within and first.miss < 0.75 * later.miss)
+    if first.is_open and first.wide > 1.8 * later.wide:
+        # An enlargement foresees all of the file that it was made from, so that rounding in the smaller file says
+        # nothing on the direction: only detail that the larger file alone has does.
+        is_reduced = evidence.scale_of(side) < 1 / THRESHOLDS.larger
+        return _is(side, again, sure=evidence.is_on_one_size or (is_reduced and first.wide > _DETAILED))
+    if first.is_within and first.miss < 0.83 * later.miss and later.miss > _HALF:
+        return _is(side, "{1} holds all values of {0} to within less than they were rounded by", sure=False)
+    return Original()
 
 
-_FINE = 75
-"""JPEG quality from which on saving again leaves edges nearly as they are."""
-_SHARPENED = 1.3
-"""Ratio of edges from which on the sharper file of two was sharpened: saving at a fine quality takes 10 % at most, and
-a sharpened copy foresees what it was made from as well as an original foresees what was saved from it."""
+_ROUNDED = 0.1
+"""Share of wide errors up to which rounding is certain where nothing is known about the other file's own."""
+_HALF = 0.24
+"""Median error of rounding in steps, from which on a file may have been saved from the other one."""
 _DETAILED = 0.6
 """Share of wide errors of the larger file's lattice from which on it holds detail that the smaller one lacks: files
 enlarged by interpolation had 0.59 at most, real reductions to half of the side left 0.87 at least."""
 _RESIZED = 1.005
 """Ratio of sides from which on one file was resampled; the alignment of a part errs by less."""
-_OPEN = 0.2
-"""Share of wide errors from which on a lattice is not explained by rounding."""
+
+
+def _by_levels(evidence: Evidence) -> Original:
+    """Find a file without loss whose levels are foreseen to within their rounding to whole numbers.
+
+    A JPEG of fine quality is as near to what it was saved from, so that its own rounding must not explain as much.
+    """
+    for side, first, _, copy in evidence.both_ways:
+        if copy.format not in LOSSLESS or evidence.file_of(side).format in LOSSLESS:
+            continue
+        known = first is None and evidence.is_stored_otherwise(side)
+        if not known and (first is None or first.is_rounding):
+            continue
+        later = evidence.measured(_other(side))
+        if later is not None and later.is_exact:
+            reason = "each level of {1} follows from {0}, rounded once"
+            if later.between:
+                reason = f"{{1}} holds the values of {{0}} after a save at quality {later.between}"
+            return _is(side, evidence.enlarged(side) or reason, sure=True)
+    if not all(file.format in LOSSLESS for file in (evidence.left, evidence.right)):
+        return Original()
+    for side in (Side.LEFT, Side.RIGHT):
+        first, later = evidence.measured(side), evidence.measured(_other(side))
+        if first is None or later is None:
+            continue
+        if later.is_exact and not first.is_exact and first.miss > 2 * later.miss:
+            return _is(side, "each level of {1} follows from {0}, rounded once, and not the other way round", sure=True)
+    return Original()
+
+
+def _by_palette(evidence: Evidence) -> Original:
+    """Find the file whose colours were reduced to a palette; a JPEG of a palette is told by its rounding before."""
+    for side in (Side.LEFT, Side.RIGHT):
+        file, copy = evidence.file_of(side), evidence.file_of(_other(side))
+        if copy.mode in _PALETTES and file.mode not in {*_PALETTES, "1"} and file.is_coloured:
+            return _is(side, "{1} has the 256 colours of a palette, {0} all of them", sure=True)
+    return Original()
+
+
+_PALETTES = frozenset({"P", "PA"})
+"""Modes, as Pillow names them, in which pixels are numbers of a palette."""
 
 
 def _by_weak_lattice(evidence: Evidence) -> Original:
@@ -154,12 +287,19 @@ def _by_weak_lattice(evidence: Evidence) -> Original:
     if one is None or two is None:
         return Original()
     for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
-        if first.is_within and first.miss < 0.8 * later.miss:
+        if first.is_within and first.miss < 0.8 * later.miss and later.miss > _NOT_REPEATED:
             return _is(side, "{1} holds compression noise of {0}", sure=False)
     for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
-        if later.wide < 0.35 and first.wide > 1.8 * later.wide and first.wide > 0.16:
+        is_even = later.reach < _EVEN_ENOUGH
+        if is_even and later.wide < 0.35 and first.wide > 2.2 * later.wide and first.wide > 0.1:
             return _is(side, "most of what {1} lacks of {0} is lost in rounding", sure=False)
     return Original()
+
+
+_NOT_REPEATED = 0.2
+"""Median error in steps from which on values are not repeated, whatever a tone curve made of the steps."""
+_EVEN_ENOUGH = 2.3
+"""Reach of errors up to which they may be those of rounding; noise has 2.4 and more."""
 
 
 def _by_resolution(evidence: Evidence) -> Original:
@@ -167,10 +307,59 @@ def _by_resolution(evidence: Evidence) -> Original:
     scale = evidence.pair.scale
     if 1 / THRESHOLDS.larger <= scale <= THRESHOLDS.larger:
         return Original()
-    larger, smaller = (Side.RIGHT, Side.LEFT) if scale > 1 else (Side.LEFT, Side.RIGHT)
-    if has_resolution(evidence.two if scale > 1 else evidence.one, evidence.gain):
+    larger = Side.RIGHT if scale > 1 else Side.LEFT
+    smaller = _other(larger)
+    big, small = evidence.measured(larger), evidence.measured(smaller)
+    if big is None or small is None:
+        # A thumbnail has too few coefficients, and is seldom what somebody enlarges.
+        is_much_larger = max(scale, 1 / scale) > _THUMBNAIL
+        if not is_much_larger and big is None:
+            return Original()
+        has_more = is_much_larger or has_resolution(big, evidence.gain)
+    else:
+        has_more = big.unforeseen > _MORE_DETAIL * small.unforeseen
+    if has_more:
         return _is(larger, "{1} was reduced, fine detail is gone", sure=False)
     return _is(smaller, f"{{1}} is {{0}} enlarged {max(scale, 1 / scale):.2g} x", sure=False)
+
+
+_THUMBNAIL = 1.7
+"""Ratio of sides from which on the larger of two files is proposed, if the smaller one is too small to compare."""
+_MORE_DETAIL = 1.4
+"""Ratio of what is not foreseen of each file, from which on the larger one has detail that the smaller one lacks."""
+
+
+def _by_detail(evidence: Evidence) -> Original:
+    """Propose the file of which less is foreseen: each filter and each encoder takes something away."""
+    one, two = evidence.measured(Side.LEFT), evidence.measured(Side.RIGHT)
+    if one is None or two is None:
+        return Original()
+    for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
+        if first.is_open and first.unforeseen > 1.1 * later.unforeseen and first.unforeseen > 0.035:
+            return _is(side, "{0} has detail that {1} lacks", sure=False)
+    return Original()
+
+
+def _by_saving_again(evidence: Evidence) -> Original:
+    """Save a part of each file with the tables of the other one: the copy comes out exactly."""
+    left, right = evidence.left, evidence.right
+    is_turned = not np.allclose(evidence.matrix, np.eye(3), atol=1e-3)
+    if left.pixels.shape != right.pixels.shape or is_turned:
+        return Original()
+    to_right, to_left = saved_error(left, right), saved_error(right, left)
+    is_alike = abs(quality(left.quantisation) - quality(right.quantisation)) <= 3
+    for side, forth, back in ((Side.LEFT, to_right, to_left), (Side.RIGHT, to_left, to_right)):
+        # What was saved again more finely gives both nearly; at one quality each save loses a little.
+        nearly, otherwise = (0.02, 0.05) if is_alike else (_SAVED_EXACTLY, _SAVED_OTHERWISE)
+        if forth < nearly and back > max(otherwise, 4 * forth):
+            return _is(side, "saving {0} again gives exactly {1}", sure=True)
+    return Original()
+
+
+_SAVED_EXACTLY = 0.1
+"""Grey levels, mean over the pixels and channels; encoders differ by single units at ties only."""
+_SAVED_OTHERWISE = 0.2
+"""Grey levels by which the result differs in the other direction at least."""
 
 
 def has_resolution(larger: Lattice | None, gain: float) -> bool:
@@ -214,35 +403,17 @@ def _by_border(evidence: Evidence) -> Original:
 
 
 def _by_grain(evidence: Evidence) -> Original:
-    """Find the file with noise of its own, where the other one has none."""
-    pair = evidence.pair
-    if not 1 / THRESHOLDS.larger <= pair.scale <= THRESHOLDS.larger:
+    """Find the file with noise that a program added: white, and as strong everywhere."""
+    if not evidence.is_on_one_size:
         return Original()
-    side = _quieter(evidence, evidence.noise)
-    if side is Side.UNKNOWN:
+    one, two = evidence.measured(Side.LEFT), evidence.measured(Side.RIGHT)
+    if one is None or two is None:
         return Original()
-    # A tone curve amplifies the noise by its slope, which differs from level to level: grain is what remains after
-    # either file was given the tone of the other one.
-    samples = sample(pair.keeper, pair.other, pair.valid)
-    toned = (
-        replace(pair, keeper=fit(samples).apply(pair.keeper)),
-        replace(pair, other=fit(samples.reversed()).apply(pair.other)),
-    )
-    if any(_quieter(evidence, measure_noise(one)) is not side for one in toned):
-        return Original()
-    return _is(side, "{1} has grain added", sure=False)
-
-
-def _quieter(evidence: Evidence, noise: Noise) -> Side:
-    """Return the file that lacks the noise of the other one."""
-    for side, mine, its, file in (
-        (Side.LEFT, noise.keeper, noise.other, evidence.right),
-        (Side.RIGHT, noise.other, noise.keeper, evidence.left),
-    ):
-        keeps_grain = file.format in LOSSLESS or quality(file.quantisation) >= _FINE_GRAIN
-        if its > _ADDED_GRAIN and mine < 0.4 * its and keeps_grain:
-            return side
-    return Side.UNKNOWN
+    for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
+        # Seen from the other side, a filter that fits takes a part of the noise away.
+        if later.grain > _ADDED_GRAIN and first.grain < later.grain:
+            return _is(side, "{1} has grain added", sure=False)
+    return Original()
 
 
 def _by_colour(evidence: Evidence) -> Original:
@@ -289,12 +460,44 @@ def of_formats(left: str, right: str) -> Original:
     return Original()
 
 
-def _by_quality(evidence: Evidence) -> Original:
-    one, two = quality(evidence.left.quantisation), quality(evidence.right.quantisation)
-    if not (one and two) or abs(one - two) <= 10:
-        return Original()
-    side = Side.LEFT if one > two else Side.RIGHT
-    return _is(side, f"{{0}} was saved at quality {max(one, two)}, {{1}} at {min(one, two)}", sure=False)
+def saved_error(source: FullPicture, copy: FullPicture) -> float:
+    """Return how far a file is from another one saved with its tables, mean grey levels in a part of both.
+
+    Args:
+        source: The file to be saved.
+        copy: The file whose tables and chroma are used; infinitely far if no usual encoder writes them.
+    """
+    kept = quality(copy.quantisation)
+    if not kept or not copy.subsampling or copy.pixels.ndim != source.pixels.ndim:
+        return math.inf
+    if not np.array_equal(table_of(kept).ravel(), np.array(copy.quantisation[0], dtype=np.float32)):
+        return math.inf
+    height, width = (min(length, _PART) for length in source.pixels.shape[:2])
+    rows, columns = (
+        slice(start, start + length)
+        for start, length in (
+            ((source.pixels.shape[0] - height) // 32 * 16, height), ((source.pixels.shape[1] - width) // 32 * 16, width)
+        )
+    )  # fmt: skip
+    options = [cv2.IMWRITE_JPEG_QUALITY, kept, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLINGS[copy.subsampling]]
+    done, stored = cv2.imencode(".jpg", np.ascontiguousarray(source.pixels[rows, columns]), options)
+    if not done:
+        return math.inf
+    again = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    # The neighbourhood of a block that lies outside of the part has its share in the chroma at its edge.
+    inner = np.s_[16:-16, 16:-16]
+    if again is None or not again[inner].size:
+        return math.inf
+    return float(cv2.absdiff(again, np.ascontiguousarray(copy.pixels[rows, columns]))[inner].mean())
+
+
+_PART = 512
+"""Side of the part that is saved again, pixels; its corner is that of a block of 16, in which chroma is stored."""
+_SAMPLINGS = {
+    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+}
 
 
 def is_repeated(pixels: Pixels) -> bool:

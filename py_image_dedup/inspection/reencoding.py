@@ -140,7 +140,8 @@ def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
     ratio = np.concatenate(found)
     if len(ratio) < _FEWEST_COEFFICIENTS:
         return None
-    return Lattice(float(np.median(ratio)), float((ratio > _WIDE).mean()))
+    miss, most = (float(value) for value in np.quantile(ratio, (0.5, 0.9)))
+    return Lattice(miss, float((ratio > _WIDE).mean()), most / max(miss, 1e-6))
 
 
 def _steps(file: FullPicture) -> list[Plane]:

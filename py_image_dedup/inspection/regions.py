@@ -13,6 +13,8 @@ from py_image_dedup.model.inspection import Original, Region, RegionKind, Side
 
 _FLAT = 3.0
 """Grey levels of deviation that a filled area has after JPEG."""
+_SOLID = 0.5
+"""Share of its rectangle that a fill covers at least: a round one has 0.78, letters some 0.3."""
 _LARGE = 0.02
 """Share of the picture from which on a fill at its edge is damage and no bar."""
 _STEP = 10.0
@@ -126,20 +128,20 @@ def _kind(
         (spread[1], spread[0], steps[0], Side.RIGHT),
     ):
         # A plain region like its surroundings is the background that something was drawn on.
-        if its <= _FLAT and mine > 4 * _FLAT and step > _STEP:
+        # Letters cover little of the rectangle around them, and what they are drawn on may be plain.
+        is_solid = spot.area > _SOLID * spot.width * spot.height
+        if is_solid and its <= _FLAT and mine > 4 * _FLAT and step > _STEP:
             if share > _LARGE and at_edge:
                 return RegionKind.CUT_OFF, whole
             return (RegionKind.FLAT if share > _LARGE else RegionKind.COVERED), whole
     edges = [_edges(part) for part in (ours, theirs)]
-    if edges[1] > _BUSIER * edges[0]:
-        return RegionKind.ADDED, Side.UNKNOWN
-    if edges[0] > _BUSIER * edges[1]:
-        blurred = spot.area > 0.3 * spot.width * spot.height and share > 0.003 and edges[0] > 2 * edges[1]
-        return (
-            (RegionKind.COVERED, Side.LEFT)
-            if blurred and _is_soft(ours, theirs)
-            else (RegionKind.REMOVED, Side.UNKNOWN)
-        )
+    for mine, its, kind, whole in (
+        (edges[0], edges[1], RegionKind.REMOVED, Side.LEFT),
+        (edges[1], edges[0], RegionKind.ADDED, Side.RIGHT),
+    ):
+        if mine > _BUSIER * its:
+            is_blurred = spot.area > 0.3 * spot.width * spot.height and share > 0.003 and mine > 2 * its
+            return (RegionKind.COVERED, whole) if is_blurred and _is_soft(ours, theirs) else (kind, Side.UNKNOWN)
     return RegionKind.REPLACED, Side.UNKNOWN
 
 

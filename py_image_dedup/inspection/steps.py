@@ -12,24 +12,26 @@ import numpy as np
 
 from py_image_dedup.inspection.align import Aligned, Mask, luma
 from py_image_dedup.inspection.thresholds import THRESHOLDS
-from py_image_dedup.model.inspection import Region, RegionKind
+from py_image_dedup.model.inspection import Original, Region, RegionKind, Side
 from py_image_dedup.signature.arrays import Float32Array, Float64Array
 
 _WINDOW = 12
 """Rows on each side of a step whose means are compared; more than one block of a JPEG."""
+_NONE, _ALL = 0.3, 0.7
+"""Shares of a step up to which a file is continuous at its place, and from which on all of the step is in it."""
 _CURVE_BINS = 64
 _CLIPPED = (4, 251)
 """Grey levels at which a picture may be clipped, so that the curve says nothing."""
 
 
-def step_across(pair: Aligned) -> Region | None:
+def step_across(pair: Aligned) -> tuple[Region, Original] | None:
     """Find a step of brightness that goes across the whole picture in one of two aligned files only.
 
     Args:
         pair: The files on one grid.
 
     Returns:
-        The part of the keeper beyond the step, in its pixels; ``None`` if there is no step.
+        The part of the keeper beyond the step, in its pixels, and the file without it; ``None`` if there is no step.
 
     Thread-safety: any number of threads.
     """
@@ -40,9 +42,15 @@ def step_across(pair: Aligned) -> Region | None:
         return None
     residual = theirs - _toned(ours, theirs, usable)
     for axis in (1, 0):
-        place = _jump(residual, (ours, theirs), usable, axis)
-        if place is not None:
-            return _beyond(pair, place, axis)
+        found = _jump(residual, (ours, theirs), usable, axis)
+        if found is not None:
+            place, whole = found
+            if not _goes_on((ours, theirs), usable, place, axis):
+                continue
+            region = _beyond(pair, place, axis)
+            names = ("A", "B") if whole is Side.LEFT else ("B", "A")
+            reason = f"{names[1]} has a step of brightness across the whole picture, {names[0]} has none there"
+            return region, Original() if whole is Side.UNKNOWN else Original(whole, sure=True, reason=reason)
     return None
 
 
@@ -56,8 +64,10 @@ def _toned(ours: Float32Array, theirs: Float32Array, usable: Mask) -> Float32Arr
     return np.interp(ours.ravel(), mean_x, mean_y).reshape(ours.shape).astype(np.float32)
 
 
-def _jump(residual: Float32Array, pictures: tuple[Float32Array, Float32Array], usable: Mask, axis: int) -> int | None:
-    """Return the row (axis 1) or column (axis 0) before which the mean residual jumps."""
+def _jump(
+    residual: Float32Array, pictures: tuple[Float32Array, Float32Array], usable: Mask, axis: int
+) -> tuple[int, Side] | None:
+    """Return the row (axis 1) or column (axis 0) before which the mean residual jumps, and the file that does not."""
     count = usable.sum(axis=axis)
     if len(count) < 6 * _WINDOW:
         return None
@@ -77,7 +87,23 @@ def _jump(residual: Float32Array, pictures: tuple[Float32Array, Float32Array], u
     far = max(3 * _WINDOW, len(profile) // 8)
     before, after = profile[max(0, at - far) : at - 1], profile[at + 1 : at + far]
     lasts = abs(float(np.median(after) - np.median(before))) > abs(jump[place]) / 2
-    return at if lasts else None
+    if not lasts:
+        return None
+    steps = [abs(float(each[place])) for each in own]
+    clear = [step < _NONE * abs(jump[place]) for step in steps]
+    if clear[0] is clear[1] or max(steps) < _ALL * abs(jump[place]):
+        return at, Side.UNKNOWN
+    return at, Side.LEFT if clear[0] else Side.RIGHT
+
+
+def _goes_on(pictures: tuple[Float32Array, Float32Array], usable: Mask, place: int, axis: int) -> bool:
+    """Return whether both pictures show something beyond a step; what was never decoded shows nothing."""
+    beyond = np.s_[place:] if axis == 1 else np.s_[:, place:]
+    inside = usable[beyond]
+    if not inside.any():
+        return False
+    weaker, stronger = sorted(float(plane[beyond][inside].std()) for plane in pictures)
+    return weaker > stronger / 2
 
 
 def _differences(profile: Float64Array) -> Float64Array:

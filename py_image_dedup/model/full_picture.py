@@ -22,6 +22,8 @@ class ShotFacts:
         focal_length_mm: Focal length, in millimetres.
         sequence: Image number of the camera.
         camera: Maker, model and serial number.
+        changed: ``DateTime``, which programs set when they save the file; cameras write the moment of exposure.
+        has_maker_note: Whether the camera's own data are there, which many programs drop.
     """
 
     moment: str = ""
@@ -31,6 +33,19 @@ class ShotFacts:
     focal_length_mm: float | None = None
     sequence: int | None = None
     camera: str = ""
+    changed: str = ""
+    has_maker_note: bool = False
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a camera recorded something about the exposure."""
+        values = (self.exposure_seconds, self.f_number, self.iso, self.focal_length_mm)
+        return bool(self.camera and (self.moment or any(value is not None for value in values)))
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file was saved when the picture was taken."""
+        return bool(self.moment) and self.moment.split(".")[0] == self.changed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

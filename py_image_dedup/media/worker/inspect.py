@@ -333,6 +333,8 @@ def _shot(picture: Image.Image) -> ShotFacts:
             _number(taken.get(0x920A)),
             _whole(taken.get(0x9211, main.get(0x9211))),
             camera,
+            _text(main.get(0x0132)),
+            0x927C in taken,
         )
     return ShotFacts()
 
