@@ -116,7 +116,8 @@ class Deduplicator:
         inventory = count(roots, options.walked, observer=observer, should_stop=should_stop).inventory
         inventory = options.analyse.photos_of(inventory)
         threads, limits = options.analyse.threads, options.analyse.limits
-        return find_damage(inventory, context.store, threads, limits, observer=observer, should_stop=should_stop)
+        photos = options.analyse.photos_of(inventory)  # videos are not decoded in full
+        return find_damage(photos, context.store, threads, limits, observer=observer, should_stop=should_stop)
 
     def process(
         self, roots: Sequence[Root], ready: Sequence[bytes], gone: Sequence[bytes], *, dry_run: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from py_image_dedup.api import Deduplicator, Options, SqliteStore
 from py_image_dedup.model.file import Root
 from py_image_dedup.pipeline.damage import Damage, DamageKind, filled_share
 from py_image_dedup.pipeline.options import AnalyseOptions
+from py_image_dedup.scan.selector import Selector
 from tests.support.photographs import photograph
 
 OPTIONS = Options(analyse=AnalyseOptions(threads=2, features=False))
@@ -166,3 +168,14 @@ def test_a_filled_side_counts_and_a_grey_middle_does_not() -> None:
     middle[40:60] = 128
     assert filled_share(middle) == 0
     assert filled_share(np.full((100, 80), 128, np.uint8)) == 0
+
+
+def test_videos_are_not_searched_for_damage(tmp_path: Path, jpeg: bytes) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(jpeg)
+    (folder / "film.mts").write_bytes(b"\0\0\0\0G" + bytes(400))
+    options = replace(OPTIONS, selector=Selector(frozenset({".jpg", ".mts"})))
+    with SqliteStore(tmp_path / "index") as store:
+        found = Deduplicator(store, options).find_damage([Root(folder)])
+    assert (found.files, found.found) == (1, ())
