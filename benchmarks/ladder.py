@@ -154,6 +154,7 @@ def _pictures() -> list[tuple[str, str, str, bool, Callable[[Image.Image], Image
         ("aspect, width x 0.8", "resized", SIMILAR, True, lambda i: geometry.scaled(i, 0.8, 1)),
         ("aspect, height x 0.8", "resized", SIMILAR, True, lambda i: geometry.scaled(i, 1, 0.8)),
         *((name, "colour", SIMILAR, True, change) for name, change in colour.CHANGES.items()),
+        *((name, "colour", SIMILAR, False, change) for name, change in colour.EXTREME.items()),
         ("blur 1", "detail", SIMILAR, True, _blurred(1)),
         ("blur 2.5", "detail", SIMILAR, True, _blurred(2.5)),
         ("noise 10", "detail", SIMILAR, True, _noisy(10)),
@@ -205,10 +206,40 @@ def _combined() -> list[tuple[str, str, Callable[[Image.Image], Image.Image], in
     ]
 
 
+LINKS: tuple[Callable[[Image.Image], Image.Image], ...] = (
+    lambda image: geometry.scaled(image, 0.7, 0.7),
+    colour.CHANGES["gamma 0.6"],
+    colour.CHANGES["warmer"],
+    geometry.crop(10, centred=True),
+    overlay.CHANGES["caption"],
+    frame.BORDERS["border white 5 %"],
+    _blurred(1),
+    ImageOps.mirror,
+)
+"""Edits of which chains are made."""
+
+
+def _chain(length: int) -> Callable[[Image.Image], Image.Image]:
+    """Return so many different edits in a row, others for every photo."""
+
+    def make(image: Image.Image) -> Image.Image:
+        random = np.random.default_rng([length, *np.asarray(image.resize((2, 2))).ravel().tolist()])
+        for link in random.permutation(len(LINKS))[:length]:
+            image = LINKS[int(link)](image)
+        return image
+
+    return make
+
+
+def _chains() -> list[Edit]:
+    chains = ((f"chain of {length} edits", _jpeg(_chain(length), 70)) for length in (2, 3, 4, 5))
+    return [Edit(name, "combined", PARTIAL, False, make) for name, make in chains]
+
+
 def _ladder() -> tuple[Edit, ...]:
     pictures = [Edit(name, family, kind, needed, _jpeg(change)) for name, family, kind, needed, change in _pictures()]
     combined = [Edit(name, "combined", kind, True, _jpeg(change, q)) for name, kind, change, q in _combined()]
-    return (*_files(), *_reencoded(), *pictures, *combined)
+    return (*_files(), *_reencoded(), *pictures, *combined, *_chains())
 
 
 LADDER: tuple[Edit, ...] = _ladder()

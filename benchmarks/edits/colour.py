@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 
 def _curve(function: Callable[[float], float]) -> Callable[[Image.Image], Image.Image]:
@@ -27,6 +27,17 @@ def _hue(image: Image.Image) -> Image.Image:
     return Image.merge("HSV", (hue.point(lambda h: (h + 40) % 256), saturation, value)).convert("RGB")
 
 
+def _over_processed(image: Image.Image) -> Image.Image:
+    """Return the picture as software for high dynamic range overdoes it: detail of two sizes, much amplified."""
+    values = np.asarray(image, dtype=np.float64)
+    coarse, fine = (
+        np.asarray(image.filter(ImageFilter.GaussianBlur(min(image.size) / parts)), dtype=np.float64)
+        for parts in (12, 60)
+    )
+    made = 128 + 1.6 * (values - coarse) + 1.5 * (values - fine)
+    return Image.fromarray(np.clip(made, 0, 255).astype(np.uint8))
+
+
 CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
     "brighter": _curve(lambda v: v * 1.35),
     "darker": _curve(lambda v: v * 0.65),
@@ -40,4 +51,10 @@ CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
     "sepia": _sepia,
     "warmer": _channels(1.2, 1.0, 0.75),
     "hue shifted": _hue,
+}
+EXTREME: Mapping[str, Callable[[Image.Image], Image.Image]] = {
+    "a tenth of the light": _curve(lambda v: v * 0.1),
+    "6 % of the light": _curve(lambda v: v * 0.06),
+    "in fog": _curve(lambda v: 0.8 + (v - 0.5) * 0.1),
+    "over-processed": _over_processed,
 }

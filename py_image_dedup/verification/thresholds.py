@@ -108,6 +108,25 @@ class Thresholds:
     screen_whole: float = 0.6
     """Share of the larger picture from which on an overlap is a document because both pictures are."""
 
+    # Scrolled screens. Pixels are those of a thumbnail.
+
+    min_scroll: int = 8
+    """Shortest shift, pixels, by which a screen counts as scrolled."""
+    scroll_distortion: float = 0.02
+    """Largest difference of the linear part from that of a shift."""
+    scroll_aside: float = 2.0
+    """Largest shift across, pixels."""
+    min_strip: float = 0.3
+    """Shortest strip of the same content, share of the height."""
+    row_difference: float = 0.06
+    """Share of a row's pixels that may differ; the strip is compared more closely afterwards."""
+    row_gap: int = 3
+    """Half the number of rows that may differ between rows of a strip."""
+    min_fixed: float = 0.04
+    """Smallest share of the height of head and foot together."""
+    fixed_share: float = 0.7
+    """Share of the rows of head and foot that agree: the time of day differs."""
+
     # Registration.
 
     min_overlap_side: int = 12
@@ -258,7 +277,7 @@ _ALGORITHM: Final = 4
 """Changes when the same thresholds may give the same two pictures another verdict."""
 
 _PUBLISHED: Final[Mapping[str, int]] = {
-    "1a5308d42ec7110d": 4,
+    "0cfbd7ea737e4fbb": 4,
 }
 """Versions of thresholds under which no stored verdict becomes wrong. Version 3 took slides of one deck, and other
 pages with light and dark print, for one photo with small changes, and some smooth skies for parts of each other."""

@@ -19,7 +19,7 @@ Documents from one template differ only in what was filled in. They match only w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from py_image_dedup.verification.evidence import Findings, cover, covers, descri
 from py_image_dedup.verification.picture import Picture, best_orientation
 from py_image_dedup.verification.registration import Overlap, register
 from py_image_dedup.verification.screen import are_documents, is_refused
+from py_image_dedup.verification.scrolling import shared_strips
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
 from py_image_dedup.verification.transform import Transform, estimate_homography, reflection
 
@@ -46,6 +47,7 @@ class _Accepted:
         overlay: What differs; ``None`` where nothing does.
         inliers: Keypoints that agree on the transform.
         perspective: Whether the transform has a perspective.
+        scrolled: Whether only the content of two scrolled screens matches, without their heads and feet.
     """
 
     overlap: Overlap
@@ -53,6 +55,7 @@ class _Accepted:
     overlay: Overlay | None
     inliers: int
     perspective: bool
+    scrolled: bool = False
 
 
 def verify(left: Picture, right: Picture) -> Verdict | None:
@@ -125,6 +128,8 @@ def _search(left: Picture, right: Picture) -> _Accepted | None:
         # Where no affine map passes and the keypoints are on one, a homography near it does not pass either.
         if accepted is None and (starts or not found.is_affine):
             accepted = _with_perspective(left, right, found, mirrored=mirrored)
+        if accepted is None and found.inliers >= T.certain_inliers:
+            accepted = _scrolled(left, right, start, found.inliers)
         if accepted is not None:
             return accepted
     if min(len(left.features), len(right.features)) > T.max_smooth_keypoints:
@@ -169,6 +174,17 @@ def _with_perspective(left: Picture, right: Picture, found: Fit, *, mirrored: bo
     return _check(left, right, start, found.inliers, perspective=True)
 
 
+def _scrolled(left: Picture, right: Picture, start: Transform, inliers: int) -> _Accepted | None:
+    """Compare the content that two documents share where one of them was scrolled."""
+    strips = shared_strips(left, right, start) if are_documents(left, right) else None
+    if strips is None:
+        return None
+    accepted = _compared(register(strips.left, strips.right, strips.start), inliers, perspective=False)
+    if accepted is None or accepted.comparison.textured_count < T.min_textured:
+        return None
+    return replace(accepted, overlap=strips.within_pictures(accepted.overlap), scrolled=True)
+
+
 def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
     """Yield the transforms that keypoints agree on, most inliers first, each with whether it mirrors the left one."""
     plain = fit(match_descriptors(left.keypoints, right.keypoints))
@@ -201,6 +217,11 @@ def _check(
 ) -> _Accepted | None:
     """Register the thumbnails from a start, compare them, and accept or refuse."""
     overlap = register(left.thumbnail, right.thumbnail, start, perspective=perspective)
+    return _compared(overlap, inliers, perspective=perspective)
+
+
+def _compared(overlap: Overlap | None, inliers: int, *, perspective: bool) -> _Accepted | None:
+    """Compare the registered pixels, and accept or refuse."""
     comparison = None if overlap is None else compare(overlap)
     if overlap is None or comparison is None:
         return None
@@ -291,7 +312,7 @@ def _judge(left: Picture, right: Picture, accepted: _Accepted, *, exchanged: boo
         over_right = overlay.over_reference != accepted.overlap.reference_is_left
     straight = not accepted.perspective and transform.skew <= T.max_skew
     certain = comparison.median_shift <= T.certain_median_shift and (changed == 0 or has_overlay)
-    certain = certain and accepted.inliers >= T.min_inliers
+    certain = certain and accepted.inliers >= T.min_inliers and not accepted.scrolled
     if comparison.document_score >= DOCUMENT:
         certain = certain and changed == 0 and comparison.min_correlation >= T.certain_document_correlation
     # A rotation or a perspective makes the match partial already; doubt need not be mentioned then.
