@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from py_image_dedup.store.base import DigestPair, Store
 
 _PROFILES_AT_ONCE: Final = 200
+_BATCH: Final = 16
+"""Pairs whose results are stored together: a killed run loses this many at most."""
 _METHOD: Final = f"video {VIDEO_VERSION}.1"
 """Version of the profiles and of the comparison of two videos; stored results of another one are computed again."""
 
@@ -260,6 +262,9 @@ class VideoInspector(Closing):
                 if found is not None:
                     self.results[pair] = found
                     fresh[pair] = msgspec.json.encode(_Stored(_METHOD, found))
+                if len(fresh) >= _BATCH:
+                    self._store.keep_inspections(INSPECTION_VERSION, fresh)
+                    fresh = {}
         finally:
             if fresh:
                 self._store.keep_inspections(INSPECTION_VERSION, fresh)

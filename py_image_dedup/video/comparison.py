@@ -38,11 +38,11 @@ _MOST_POINTS: Final = 24
 _POINTS_PER_SECOND: Final = 1.5
 _SEARCHED: Final = 0.5
 """Seconds by which a placement may be wrong."""
-_SEARCH_POINTS: Final = (0.2, 0.4, 0.6, 0.8)
+_SEARCH_POINTS: Final = (0.17, 0.38, 0.61, 0.83)
 _FINE: Final = 1 / 60
 _TELLING: Final = 0.3
 _LEAST_TELLING: Final = 2
-_EQUAL_COST: Final = 0.004
+_EQUAL_COST: Final = 0.01
 """Change of a block's difference between near frames by which it tells them apart, number of such blocks, and the cost
 of an offset, for each compared frame, that counts as none."""
 _LEAST_POINT: Final = 0.85

@@ -237,10 +237,13 @@ class _Samples:
     def _start(self, packet: av.Packet[Any], at: float | None) -> None:
         self._group, self._group_bytes, self._is_long = [packet], packet.size, False
         self._group_start = at if at is not None else self._group_start
-        if self._rows and self._group_start >= self._rows[0] - self._step / 2:
-            while self._rows and self._group_start >= self._rows[0] - self._step / 2:
-                self._rows.pop(0)
-            self._decode_group(_ROW_SECONDS, self._group_start + _LONGEST_ROW)
+
+    def _row_is_due(self) -> bool:
+        is_due = False
+        while self._rows and self._group_start >= self._rows[0] - self._step / 2:
+            self._rows.pop(0)
+            is_due = True
+        return is_due
 
     def _decode_group(self, spacing: float, until: float) -> None:
         """Decode the packets that were held back, and those that follow in this group as they come."""
@@ -252,6 +255,9 @@ class _Samples:
 
     def _finish(self) -> None:
         if self._decoding:
+            self._decode(None)
+        elif self._group and self._row_is_due():
+            self._decode_group(_ROW_SECONDS, self._group_start + _LONGEST_ROW)
             self._decode(None)
         elif self._group and (not self.frames or self._group_start - self._last >= 0.75 * self._step):
             # A key frame alone.

@@ -98,6 +98,21 @@ def test_black_frames_are_not_sampled() -> None:
     assert found.times[0] >= 1.9
 
 
+def test_a_film_behind_a_black_intro_is_sampled_to_its_end() -> None:
+    found = profile(encode(Clip([*clips.black(1.5), *clips.pan(501, 3.5)])))
+    assert found.times[0] == pytest.approx(1.5, abs=0.1)
+    assert found.times[-1] >= 4.5
+    assert float(np.diff(found.times).max()) <= 0.3
+
+
+def test_key_frames_alone_are_sampled_where_they_are_frequent(pan: list[Frame]) -> None:
+    options = {"g": "6", "keyint_min": "6", "sc_threshold": "0"}
+    frequent = profile(encode(Clip(pan * 4, options=options)))
+    rows = [time for time in frequent.times if abs(2 * time - round(2 * time)) > 0.01]
+    assert len(rows) <= 4  # of the two places where some frames in a row are sampled
+    assert len(frequent.times) >= 16
+
+
 def test_the_number_of_sampled_frames_is_bounded_for_long_videos() -> None:
     still = clips.texture(5, 64, 48)
     found = profile(encode(Clip([still] * 1500, rate=1, codec="mpeg4", container="avi")))
