@@ -36,6 +36,8 @@ _EVENLY = 0.06
 of cameras and encoders, which depends on light and on texture, 0.04 to 0.3."""
 _OPEN = 0.2
 """Share of wide errors from which on a lattice is not explained by rounding."""
+_SEARCHED = 4000
+"""Coefficients that a save between two files is looked for in."""
 _COARSER_BETWEEN = 1.2
 """Ratio of the steps of a save between two files to the file's own, from which on it shows in what was saved last."""
 _ON_GRID = 0.08
@@ -220,20 +222,33 @@ class _Errors:
         Returns:
             The same with the best one, and its quality; what was given and 0 if none explains the errors.
         """
-        best, found, least = without, 0, without[1]
-        for foreseen in (self.stored - self.error, self.plain):
-            if foreseen is None:
+        some = slice(None, None, max(1, len(self.stored) // _SEARCHED))
+        stored, steps = self.stored[some], self.steps[some]
+        places = tuple(place[some] for place in self.places)
+        least, found, chosen = without[1], 0, self.stored
+        for whole in (self.stored - self.error, self.plain):
+            if whole is None:
                 continue
+            foreseen = whole[some]
             # Rounding to the file's own steps explains as much where they are repeated, and proves no other save.
-            least = min(least, self.measured(self.stored - np.rint(foreseen / self.steps) * self.steps)[1])
+            own = _wide(stored - np.rint(foreseen / steps) * steps, steps)
             for wanted in _QUALITIES:
-                table = table_of(wanted)[self.places]
-                if table.mean() < _COARSER_BETWEEN * self.steps.mean():
+                table = table_of(wanted)[places]
+                if table.mean() < _COARSER_BETWEEN * steps.mean():
                     break
-                again = self.measured(self.stored - np.rint(foreseen / table) * table)
-                if again[1] < best[1]:
-                    best, found = again, wanted
-        return (best, found) if best[1] < min(_OPEN, least / 2) else (without, 0)
+                wide = _wide(stored - np.rint(foreseen / table) * table, steps)
+                if wide < least and wide < own / 2:
+                    least, found, chosen = wide, wanted, whole
+        if not found:
+            return without, 0
+        table = table_of(found)[self.places]
+        best = self.measured(self.stored - np.rint(chosen / table) * table)
+        return (best, found) if best[1] < min(_OPEN, without[1] / 2) else (without, 0)
+
+
+def _wide(error: Plane, steps: Plane) -> float:
+    """Return the share of errors that rounding does not make."""
+    return float((np.abs(error) > _WIDE * steps).mean())
 
 
 def _stored_grid(picture: FullPicture) -> tuple[tuple[int, int], Plane]:
