@@ -44,7 +44,7 @@ export const CLASS_WORDS = {
 export const CLASS_MEANING = {
   identical: "The same bytes.",
   "same-pixels": "The same picture to the last pixel, stored in other bytes.",
-  similar: "The same photo, re-encoded, resized, recoloured, turned or lightly edited.",
+  similar: "The same photo, re-encoded, resized, recoloured, rotated or lightly edited.",
   edited: "The same photo with something added, covered or erased.",
   partial: "One shows a part of the other.",
   "another-shot": "Another photo of the same scene.",
