@@ -85,7 +85,14 @@ def shrunk(pixels: Pixels, factor: int) -> Pixels:
     return np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: Orientation | None) -> Aligned:
+def align(
+    keeper: Pixels,
+    other: Pixels,
+    transform: Matrix | None,
+    orientation: Orientation | None,
+    *,
+    settled: bool = False,
+) -> Aligned:
     """Lay two pictures over each other.
 
     Args:
@@ -94,6 +101,7 @@ def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: 
         transform: 2 x 3 or 3 x 3, from the keeper's pixels to the other's; ``None`` if the whole of one is the whole
             of the other.
         orientation: The turn that makes the keeper look like the other, if it is known.
+        settled: The whole of one is known to lie on the whole of the other.
 
     Returns:
         Both on the grid of the one with fewer pixels.
@@ -111,7 +119,7 @@ def align(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: 
     matrix = np.asarray(np.linalg.inv(start) if on_other else start, dtype=np.float64)
     refined = matrix
     # Most copies show the whole of their original: one look at the finer grid confirms it.
-    if start is not trivial or not _fits(base, moved, matrix):
+    if not settled and (start is not trivial or not _fits(base, moved, matrix)):
         refined = _refine(base, moved, matrix)
     return _rendered(keeper, other, refined, on_other=on_other)
 
@@ -151,7 +159,7 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
         The picture, where it is, and whether nothing was interpolated.
     """
     height, width = image.shape[:2]
-    turned, rest = _unturned(image, matrix)
+    turned, rest = unturned(image, matrix)
     height, width = turned.shape[:2]
     exact = _pixels_apart(rest, scaling(width / size[0], height / size[1]), (size[1], size[0])) < _EXACT
     if exact:
@@ -171,8 +179,16 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
     return np.asarray(laid, dtype=np.uint8), np.asarray(inside >= 250, dtype=np.bool_), False
 
 
-def _unturned(image: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
-    """Turn a picture by what a matrix turns in quarters, so that what is left is nearly a change of size."""
+def unturned(image: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
+    """Turn a picture by what a matrix turns in quarters.
+
+    Args:
+        image: uint8, grey or BGR.
+        matrix: 3 x 3, from a grid to the picture.
+
+    Returns:
+        The turned picture, and the matrix from the grid to it, which is nearly a change of size.
+    """
     a, b, c, d = (float(value) for value in matrix[:2, :2].ravel())
     height, width = image.shape[:2]
     turned = image
@@ -232,10 +248,8 @@ def _thumbnail(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(few, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def turned(
-    keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: Orientation | None
-) -> tuple[Pixels, Matrix] | None:
-    """Turn the keeper as the other picture is, if they are of one size and each shows the whole of the other.
+def plain(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: Orientation | None) -> Matrix | None:
+    """Return the transform from the other picture to the keeper, if each shows the whole of the other.
 
     Args:
         keeper: One picture, uint8, grey or BGR.
@@ -244,22 +258,15 @@ def turned(
         orientation: As for ``align``.
 
     Returns:
-        The keeper's pixels as the other picture would show them, and 3 x 3 from there to the keeper's pixels; ``None``
-        if the pictures differ in size or a part is shown.
+        3 x 3, a turn and a change of size; ``None`` if a part is shown.
     """
-    sizes = keeper.shape[:2], other.shape[:2]
-    if sizes[0] != sizes[1] and sizes[0] != sizes[1][::-1]:
-        return None
     start = whole(keeper.shape, other.shape, _turn(keeper, other, orientation))
     if transform is not None:
         given = np.eye(3)
         given[: len(transform)] = transform
         if _apart(given, start, keeper.shape) >= _WHOLE:
             return None
-    matrix = np.asarray(np.linalg.inv(start), dtype=np.float64)
-    shown, rest = _unturned(keeper, matrix)
-    is_same = shown.shape[:2] == other.shape[:2] and _pixels_apart(rest, np.eye(3), other.shape) < _EXACT
-    return (shown, matrix) if is_same else None
+    return np.asarray(np.linalg.inv(start), dtype=np.float64)
 
 
 def _apart(one: Matrix, two: Matrix, shape: tuple[int, ...]) -> float:

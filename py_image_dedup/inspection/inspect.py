@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from py_image_dedup.inspection import original as origin
-from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, turned
+from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, plain, unturned
 from py_image_dedup.inspection.detail import has_less_detail, lost_levels, outside
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
 from py_image_dedup.inspection.extras import has_other_alpha, lacking
@@ -20,6 +20,7 @@ from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice,
 from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.reencoding import Reencoding, plain_lattice, reencoding
 from py_image_dedup.inspection.regions import describe, missing
+from py_image_dedup.inspection.resampling import best_lattice, reduced_anew
 from py_image_dedup.inspection.shots import Noise, is_on_one_scale, is_reduced, measure_noise, other_moment
 from py_image_dedup.inspection.steps import step_across
 from py_image_dedup.inspection.thresholds import THRESHOLDS
@@ -32,6 +33,8 @@ _LEAST_STRUCTURE = 2.0
 _BLOCK = 8
 """Pixels of the side of a block of a JPEG."""
 _EDITED = "The same photo, but something inside differs."
+_LIGHTER = 6.0
+"""Grey levels by which two exposures differ in light at least, on average."""
 _PAPER_SPREAD = 16
 """Grey levels that paper, printed or scanned, varies by."""
 _HALVED = 0.1
@@ -78,7 +81,8 @@ def inspect(
     encoded = _Encoded.of(keeper, other, transform, orientation)
     if encoded is not None and encoded.other is not None and encoded.other.is_whole and _has_structure(other.pixels):
         return _of_reencoded(keeper, other, encoded, lacks, has_more, facts)
-    pair = align(*_shown(keeper, other), transform, orientation)
+    settled = encoded is not None and encoded.is_settled
+    pair = align(*_shown(keeper, other), transform, orientation, settled=settled)
     return _Question(keeper, other, pair, lacks, has_more, facts, encoded).answer()
 
 
@@ -94,6 +98,11 @@ def _of_other_kind(keeper: FullPicture, other: FullPicture) -> str:
     return ""
 
 
+def _of_noise(noise: Noise) -> str:
+    own = f"{noise.keeper:.1f} and {noise.other:.1f} grey levels"
+    return f"Each file has noise of its own, {own}: they are two exposures."
+
+
 def _has_structure(pixels: Pixels) -> bool:
     return float(luma(np.ascontiguousarray(pixels[::3, ::3])).std()) >= _LEAST_STRUCTURE
 
@@ -105,14 +114,14 @@ def _is_page(pixels: Pixels) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Encoded:
-    """Two files of one size, each looked at as an encoding of the other one.
+    """Two files, each looked at as an encoding of the other one.
 
     Attributes:
-        shown: The keeper's pixels, turned as the other file is.
+        shown: The keeper's pixels, turned and reduced as the other file is.
         to_keeper: 3 x 3, from the other file's pixels to the keeper's.
         other: The other file as an encoding of the keeper; ``None`` if its format says nothing.
         keeper: The keeper, turned as the other file is, as an encoding of it; ``None`` as well if the first is whole,
-            or the turned keeper's blocks are not known.
+            or the keeper was turned or reduced.
     """
 
     shown: Pixels
@@ -126,14 +135,25 @@ class _Encoded:
     ) -> _Encoded | None:
         if keeper.alpha is not None or other.alpha is not None:
             return None
-        found = turned(keeper.pixels, other.pixels, transform, orientation)
-        if found is None:
+        to_keeper = plain(keeper.pixels, other.pixels, transform, orientation)
+        if to_keeper is None:
             return None
-        shown, to_keeper = found
+        shown, rest = unturned(keeper.pixels, to_keeper)
+        if shown.shape[:2] != other.pixels.shape[:2]:
+            if shown.shape[0] < other.pixels.shape[0] or shown.shape[1] < other.pixels.shape[1]:
+                return None
+            anew = reduced_anew(other, keeper.pixels, to_keeper)
+            return None if anew is None else _Encoded(anew, to_keeper, reencoding(other, anew), None)
+        if not np.allclose(rest, np.eye(3)):
+            return None
         its = reencoding(other, shown)
-        is_upright = np.allclose(to_keeper, np.eye(3))
-        wanted = is_upright and not (its is not None and its.is_whole)
+        wanted = np.allclose(to_keeper, np.eye(3)) and not (its is not None and its.is_whole)
         return _Encoded(shown, to_keeper, its, reencoding(keeper, other.pixels) if wanted else None)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether blocks are explained that no shift by a part of a pixel leaves so."""
+        return self.changed is not None or any(one is not None and one.is_whole for one in (self.other, self.keeper))
 
     @property
     def changed(self) -> Pixels | None:
@@ -154,13 +174,20 @@ def _of_reencoded(
     """Return what two files are of which the other is what encoding the keeper makes: it shows nothing else."""
     height, width = other.pixels.shape[:2]
     valid = np.ones((height, width), dtype=np.bool_)
-    pair = Aligned(encoded.shown, other.pixels, valid, encoded.to_keeper, np.eye(3), 1.0, 1.0, is_exact=True)
+    scale = (height * width / (keeper.height * keeper.width)) ** 0.5
+    is_exact = scale == 1
+    pair = Aligned(encoded.shown, other.pixels, valid, encoded.to_keeper, np.eye(3), 1.0, scale, is_exact)
     found = facts
     if found.side is Side.UNKNOWN:
-        two = plain_lattice(other, encoded.shown)
-        one = plain_lattice(replace(keeper, pixels=encoded.shown), other.pixels)
-        nothing = Noise(0, 0, 0)
-        found = origin.judge(origin.Evidence(keeper, other, pair, one, two, nothing, 0, (False, False), ((), ())))
+        two, gain = plain_lattice(other, encoded.shown), 0.0
+        forth = np.asarray(np.linalg.inv(encoded.to_keeper), dtype=np.float64)
+        if is_exact:
+            one = plain_lattice(replace(keeper, pixels=encoded.shown), other.pixels)
+        else:
+            one = lattice(keeper, other.pixels, forth)
+            gain = 0.0 if keeper.quantisation else gain_of(keeper.pixels, other.pixels, forth, 1 / scale)
+        evidence = origin.Evidence(keeper, other, pair, one, two, Noise(0, 0, 0), gain, (False, False), ((), ()))
+        found = origin.judge(evidence)
     if lacks:
         return more(lacks, has_more, found)
     reason = "The other file is what encoding the keeper makes, block by block, to within the rounding of its values."
@@ -266,18 +293,16 @@ class _Question:
 
     def _another_shot(self, noise: Noise) -> Inspection | None:
         moment = other_moment(self.keeper.shot, self.other.shot)
-        scaled = is_reduced(self.pair)
-        suspicious = noise.is_independent and (scaled or is_on_one_scale(self.pair))
-        alike = is_on_one_scale(self.pair) and noise.is_on_both and self._are_alike()
-        if not (moment or suspicious or alike) or self._is_derived(reduced=scaled and not moment):
+        scaled, level = is_reduced(self.pair), is_on_one_scale(self.pair)
+        suspicious = noise.is_independent and (scaled or level)
+        exposed = level and noise.is_on_both and (self._are_alike() or self._is_exposed_otherwise())
+        if exposed and not self._was_derived():
+            return self._result(Outcome.ANOTHER_SHOT, _of_noise(noise))
+        if not (moment or suspicious) or self._is_derived(scaled=scaled, moment=bool(moment)):
             return None
         same_kind = noise.is_strong and self.keeper.format == self.other.format and not scaled
-        if alike or (suspicious and (self._shows_all() or same_kind)):
-            reason = (
-                f"Each file has noise of its own, {noise.keeper:.1f} and {noise.other:.1f} grey levels: "
-                "they are two exposures."
-            )
-            return self._result(Outcome.ANOTHER_SHOT, reason)
+        if suspicious and (self._shows_all() or same_kind):
+            return self._result(Outcome.ANOTHER_SHOT, _of_noise(noise))
         if moment:
             return self._result(Outcome.ANOTHER_SHOT, f"The camera says that they are two exposures: {moment}.")
         return None
@@ -292,6 +317,13 @@ class _Question:
         better, worse = sorted((one.wide, two.wide))
         return better > THRESHOLDS.foreseen_by_neither and better > THRESHOLDS.foreseen_alike * worse
 
+    def _is_exposed_otherwise(self) -> bool:
+        """Whether neither file is foreseen from the other one, and one is lighter: an edit of tone is foreseen."""
+        keeper, other = (luma(pixels)[::3, ::3].astype(np.int16) for pixels in (self.pair.keeper, self.pair.other))
+        if float(np.abs(keeper - other).mean()) < _LIGHTER:
+            return False
+        return all(one is not None and one.wide > THRESHOLDS.foreseen_by_neither for one in self._lattices())
+
     def _shows_all(self) -> bool:
         """Whether each file would show that it was made from the other one: by its coefficients, or without loss.
 
@@ -302,18 +334,31 @@ class _Question:
             one is not None or file.format in origin.LOSSLESS for one, file in measured
         )
 
-    def _is_derived(self, *, reduced: bool) -> bool:
+    def _is_derived(self, *, scaled: bool, moment: bool) -> bool:
         """Whether the coefficients of one JPEG are foreseen from the other file to within rounding.
 
         Args:
-            reduced: The other file is smaller: noise averages out in it, and its coefficients alone tell, more finely.
+            scaled: The other file is smaller: noise averages out in it, and its coefficients alone tell.
+            moment: The cameras say that they are two exposures, which only a closer forecast refutes.
         """
-        lattices = self._lattices()[1:] if reduced else self._lattices()
-        found = [one for one in lattices if one is not None]
+        found = [one for one in (self._lattices()[1:] if scaled else self._lattices()) if one is not None]
         if not found:
-            return reduced
-        bound = THRESHOLDS.foreseen_reduced if reduced else THRESHOLDS.foreseen
-        return min(one.wide for one in found) < bound or self._was_derived()
+            return scaled and not moment
+        best = min(one.wide for one in found)
+        if scaled:
+            bound = THRESHOLDS.foreseen_exactly if moment else THRESHOLDS.foreseen_reduced
+            return best < bound or self._is_reduced_anew()
+        return best < (THRESHOLDS.foreseen_by_neither if moment else THRESHOLDS.foreseen) or self._was_derived()
+
+    def _is_reduced_anew(self) -> bool:
+        """Whether reducing the keeper meets the other file, in its own steps or in those of an earlier save of it."""
+        files = [self.other]
+        earlier = earlier_quality(self.other)
+        if 0 < earlier < quality(self.other.quantisation):
+            table = tuple(int(step) for step in table_of(earlier).ravel())
+            files.append(replace(self.other, quantisation=(table,)))
+        found = (best_lattice(file, self.keeper.pixels, self._back) for file in files)
+        return any(one is not None and one.wide < THRESHOLDS.foreseen_exactly for one in found)
 
     def _was_derived(self) -> bool:
         """Whether one JPEG was derived from the other file in two steps: foreseen in the steps of an earlier save."""
@@ -367,11 +412,18 @@ class _Question:
         if not best.sure:
             around = self._around()
             best = around if around.sure or best.side is Side.UNKNOWN else best
-        return replace(self._result(Outcome.EDITED, _EDITED, best), regions=regions)
+        return replace(self._result(Outcome.EDITED, _EDITED, best), regions=tuple(map(self._within, regions)))
+
+    def _within(self, region: Region) -> Region:
+        """Return the part of a region that is in the keeper: rounding, and what lies around a crop, may lead out."""
+        left, top = min(region.x, self.keeper.width - 1), min(region.y, self.keeper.height - 1)
+        width = min(region.x + region.width, self.keeper.width) - left
+        height = min(region.y + region.height, self.keeper.height) - top
+        return replace(region, x=left, y=top, width=max(1, width), height=max(1, height))
 
     def _stepped(self, region: Region, whole: Original) -> Inspection:
         original = whole if whole.side is not Side.UNKNOWN else self._around()
-        return replace(self._result(Outcome.EDITED, _EDITED, original), regions=(region,))
+        return replace(self._result(Outcome.EDITED, _EDITED, original), regions=(self._within(region),))
 
     def _around(self) -> Original:
         """Return the original by what is the same around a difference."""

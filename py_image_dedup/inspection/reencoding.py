@@ -24,8 +24,8 @@ from py_image_dedup.model.full_picture import FullPicture
 _SIDE = 8
 _ROWS = 256
 """Rows that are looked at together, so that they stay in the processor's cache."""
-_STRIPS = 5
-"""Strips of rows that are looked at for the errors of coefficients."""
+_STRIPS, _STRIP_ROWS = 6, 64
+"""Strips of rows that are looked at for the errors of coefficients, and the rows of each."""
 _SLACK = 4.0
 """Of a coefficient: the pixels of both files are whole numbers in three channels, which leaves 0.45 to 0.7 grey levels
 of deviation in each coefficient of their difference, and a large photo has ten million of them."""
@@ -34,6 +34,8 @@ _NEARLY = 8.0
 rounds once more."""
 _CERTAIN = 16.0
 """Of a coefficient beyond one step and a half, from which on a block was changed: two grey levels of all its pixels."""
+_ALL_WITHIN = 253
+"""Mean of a mask of 255 over a block, which one pixel that is missing in it brings below."""
 _CLIPPED = (3, 252)
 """Grey levels up to which, and from which on, decoding may have cut off what was stored."""
 _LEAK = 0.2
@@ -132,16 +134,14 @@ def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
         return None
     steps = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
     height, width = (length // _SIDE * _SIDE for length in file.pixels.shape[:2])
-    every = max(1, height // _SIDE // (_STRIPS * _ROWS // _SIDE)) * _ROWS
+    count = min(_STRIPS, -(-height // _STRIP_ROWS))
     found = []
-    for top in range(0, height - _SIDE + 1, every):
-        seen, wanted = (pixels[top : min(height, top + _ROWS), :width] for pixels in (file.pixels, source))
+    for number in range(count):
+        top = (height - _STRIP_ROWS) * number // max(1, count - 1) // _SIDE * _SIDE if count > 1 else 0
+        rows = slice(top, min(height, top + _STRIP_ROWS))
+        seen, wanted = (np.ascontiguousarray(pixels[rows, :width]) for pixels in (file.pixels, source))
         found.append(_ratios(luma(seen), luma(wanted), _is_cut_off(seen) | _is_cut_off(wanted), steps))
-    ratio = np.concatenate(found)
-    if len(ratio) < _FEWEST_COEFFICIENTS:
-        return None
-    miss, most = (float(value) for value in np.quantile(ratio, (0.5, 0.9)))
-    return Lattice(miss, float((ratio > _WIDE).mean()), most / max(miss, 1e-6))
+    return _measured(np.concatenate(found))
 
 
 def _steps(file: FullPicture) -> list[Plane]:
@@ -315,10 +315,32 @@ def _coefficients(plane: Plane) -> Plane:
     return np.asarray(across.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE), dtype=np.float32)
 
 
-def _ratios(seen: Pixels, wanted: Pixels, cut_off: Mask, steps: Plane) -> Plane:
+def lattice_of(file: FullPicture, seen: Pixels, wanted: Plane) -> Lattice | None:
+    """Measure how the coefficients of a part of a JPEG are met.
+
+    Args:
+        file: The JPEG.
+        seen: The luma of the part, whose corner is that of a block, whole blocks.
+        wanted: The luma that is expected, float32, the same height and width.
+
+    Returns:
+        What was measured; ``None`` if too few coefficients tell.
+    """
+    steps = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
+    return _measured(_ratios(seen, wanted, _is_cut_off(seen), steps))
+
+
+def _measured(ratio: Plane) -> Lattice | None:
+    if len(ratio) < _FEWEST_COEFFICIENTS:
+        return None
+    miss, most = (float(value) for value in np.quantile(ratio, (0.5, 0.9)))
+    return Lattice(miss, float((ratio > _WIDE).mean()), most / max(miss, 1e-6))
+
+
+def _ratios(seen: Pixels, wanted: Pixels | Plane, cut_off: Mask, steps: Plane) -> Plane:
     """Return the errors of those coefficients that were not rounded to zero, in steps."""
     values = _coefficients(seen.astype(np.float32) - 128)
-    error = _coefficients(np.asarray(cv2.subtract(seen, wanted, dtype=cv2.CV_32F), dtype=np.float32))
+    error = _coefficients(np.asarray(seen.astype(np.float32) - wanted, dtype=np.float32))
     met = (np.abs(values) > _STORED * steps[:, None, :]) & (steps >= _SMALLEST_STEP)[:, None, :]
     met[:, 0, :, 0] = False
     met &= ~cut_off[:, None, :, None]

@@ -23,7 +23,8 @@ class Thresholds:
             one threshold at its worst places; less in proportion where it leaves less, down to a quarter. A figure of
             10 pixels on a reduced page has 8 where 0.35 is left; a median filter makes 15 where it leaves 1.3.
         legible: What all but a thousandth of a printed page's pixels differ by, in thresholds, up to which a changed
-            figure of 7 pixels stands out. Reduced and filtered pages that are foreseen less well hide it.
+            figure of 7 pixels, which differs by one at least, stands out three times. Pages that are foreseen less well
+            hide it.
         paper: Share of a picture within a few grey levels of its median, from which on it is a printed page.
         most_changed: Share of the picture from which on it is another picture and no edit.
         chroma_difference: Grey levels of chroma; less is what subsampling and white balance leave.
@@ -34,11 +35,13 @@ class Thresholds:
             Simulated sensors at four sensitivities gave 0.93 and more, two stops apart 0.71.
         foreseen: Share of JPEG coefficients missed by more than rounding explains, from which on neither file was
             made from the other in one step; copies saved again had 0.18 at most, exposures 0.30 at least.
-        foreseen_reduced: The same share for the smaller of two files; reductions of finely textured pictures had 0.37
-            at most, so that only another exposure at nearly the same size is found: 0.40 to 0.52 at 0.9 of the side.
+        foreseen_reduced: The same share for the smaller of two files, if it is not met by reducing the larger one anew.
+        foreseen_exactly: The same share, below which the larger one, reduced anew with one of the usual kernels, was
+            what the smaller one was made from: those had 0.05 at most, other exposures 0.06 to 0.69.
         foreseen_by_neither: The same share of both files, from which on two with one table are two exposures if they
-            are equally far from each other; added noise and chains of copies are nearer one way.
-        foreseen_alike: Ratio of the two shares, at least: 0.87 and more for exposures, 0.76 at most for copies.
+            are equally far from each other, or differ in light; edits of tone had 0.10 at most, files that were saved
+            again 0.18. Added noise and chains of copies are nearer one way.
+        foreseen_alike: Ratio of the two shares, at least: 0.94 and more for exposures, 0.76 at most for copies.
         foreseen_larger: The same share for the larger of two files, from which on it has detail of its own; files
             enlarged 1.25 to 3 times had 0.36 at most, reductions left 0.53 at least.
         poor_quality: JPEG quality below which a keeper has lost what a person misses.
@@ -61,7 +64,7 @@ class Thresholds:
     least_difference: float = 7.0
     least_area: int = 12
     least_energy: float = 20.0
-    legible: float = 0.45
+    legible: float = 0.33
     paper: float = 0.6
     most_changed: float = 0.45
     chroma_difference: float = 14.0
@@ -69,9 +72,10 @@ class Thresholds:
     noise_strong: float = 0.8
     noise_alike: float = 0.7
     foreseen: float = 0.28
-    foreseen_reduced: float = 0.38
-    foreseen_by_neither: float = 0.44
-    foreseen_alike: float = 0.85
+    foreseen_reduced: float = 0.24
+    foreseen_exactly: float = 0.08
+    foreseen_by_neither: float = 0.18
+    foreseen_alike: float = 0.9
     foreseen_larger: float = 0.43
     poor_quality: int = 50
     unexplained: float = 0.45

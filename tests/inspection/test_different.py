@@ -18,6 +18,7 @@ from tests.inspection.pictures import (
     invoice,
     moment,
     read,
+    reopened,
     saved,
     scanned,
     scene,
@@ -321,7 +322,108 @@ def another_box_that_is_ticked(seed):
     return sheets
 
 
+def another_figure_on_a_small_page(seed):
+    """A page of 300 to 650 pixels against a reduced copy, with figures of 7 pixels in the smaller file."""
+    share = 0.6 + 0.04 * seed
+    width, size = 300 + 50 * seed, round(10 / share)
+    pages = []
+    for total in amounts(seed):
+        page = Image.new("L", (width, round(width * 0.7)), 255)
+        draw = ImageDraw.Draw(page)
+        for row in range(page.height // (2 * size) - 1):
+            draw.text(
+                (size, size + 2 * row * size), words(20 * seed + row, width // (8 * size)), font=font(size), fill=0
+            )
+        draw.text((width - 6, page.height - 2 * size), total, font=font(size), fill=0, anchor="ra")
+        pages.append(page)
+    small = pages[1].resize((round(width * share), round(pages[1].height * share)), KERNELS[seed % 4])
+    return saved(pages[0], quality=85), saved(small, quality=75)
+
+
+def another_figure_on_a_turned_page(seed):
+    one, two = (invoice(seed, total) for total in amounts(seed))
+    turn = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)[seed % 2]
+    return saved(one, quality=85), saved(two.resize((576, 720), Image.Resampling.BICUBIC).transpose(turn), quality=75)
+
+
+def a_small_paste(seed):
+    """A square of 8 to 32 pixels of another place of the same photo."""
+    whole, side = scene(seed, BURST), (8, 12, 16, 32)[seed % 4]
+    x, y, _, _ = a_place(whole, seed, side, side)
+    grey = np.asarray(whole.convert("L")).astype(float)
+    here, sources = grey[y : y + side, x : x + side], [(16 * n % 440, 40 * n % 320) for n in range(28)]
+    left, top = max(sources, key=lambda at: np.abs(grey[at[1] : at[1] + side, at[0] : at[0] + side] - here).mean())
+    pasted = whole.copy()
+    pasted.paste(whole.crop((left, top, left + side, top + side)), (x, y))
+    return saved(whole, quality=88), saved(pasted, quality=80)
+
+
+def a_flipped_bit(seed):
+    """One bit of the compressed data; a restart marker ends the damage some blocks later."""
+    content = encoded(scene(seed, BURST), quality=88, restart_marker_blocks=(4, 8, 16, 40)[seed % 4])
+    whole, chooser = reopened(content), random.Random(seed)
+    start = content.rindex(b"\xff\xda") + 20
+    while True:
+        place = chooser.randrange(start, len(content) - 20)
+        damaged = content[:place] + bytes([content[place] ^ (1 << seed % 8)]) + content[place + 1 :]
+        if 255 in damaged[place - 1 : place + 2]:
+            continue
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+            shown = reopened(damaged)
+        if (np.abs(np.asarray(shown).astype(int) - np.asarray(whole)).max(axis=2) > 14).sum() > 64:
+            return read(content), saved(shown, quality=92)
+
+
+def another_colour_only(seed):
+    """A disc with the brightness of the ground and another colour."""
+    whole = scene(seed, BURST)
+    planes = np.array(whole.convert("YCbCr")).astype(np.float32)
+    mask = np.zeros(planes.shape[:2], dtype=np.float32)
+    cv2.circle(mask, (60 + 45 * seed, 60 + 30 * seed), 8 + seed, 1, -1)
+    for channel, sign in ((1, 1), (2, -1)):
+        planes[..., channel] += 45 * sign * mask * np.where(planes[..., channel] * sign > 128 * sign, -1, 1)
+    dyed = Image.fromarray(np.clip(planes, 0, 255).astype(np.uint8), "YCbCr").convert("RGB")
+    return saved(whole, quality=88), saved(dyed.resize((360, 270)) if seed % 2 else dyed, quality=80)
+
+
+def another_hole_in_the_opacity(seed):
+    files = []
+    for number in range(2):
+        cut = scene(seed, (240, 180))
+        alpha = Image.new("L", cut.size, 255)
+        ImageDraw.Draw(alpha).ellipse((20, 20, 60, 60), fill=0)
+        if number:
+            ImageDraw.Draw(alpha).ellipse((90 + 10 * seed, 90, 106 + 10 * seed, 106), fill=0)
+        cut.putalpha(alpha)
+        files.append(saved(cut, "PNG", compress_level=1))
+    return files
+
+
+def a_burst_of_which_one_frame_was_reduced(seed):
+    still = scene(seed, (640, 480))
+    one, two = (exposed(still, 100 * seed + number, 2000) for number in range(2))
+    share = 0.5 + 0.05 * seed
+    small = two.resize((round(640 * share), round(480 * share)), KERNELS[seed % 4])
+    return saved(one, quality=92), saved(small, quality=(85, 92)[seed % 2])
+
+
+def a_reduced_burst_by_its_clock(seed):
+    still = scene(seed, BURST)
+    one, two = (exposed(still, 100 * seed + number, 3000) for number in range(2))
+    small = two.resize((288 + 12 * seed, 216 + 9 * seed), KERNELS[seed % 4])
+    return (
+        saved(one, quality=90, exif=moment("2020:01:01 10:00:00")),
+        saved(small, quality=80, exif=moment("2020:01:01 10:00:01")),
+    )
+
+
+KERNELS = (Image.Resampling.LANCZOS, Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.BOX)
+
+
 DIFFERENT = [
+    another_figure_on_a_small_page, another_figure_on_a_turned_page, a_small_paste, a_flipped_bit, another_colour_only,
+    another_hole_in_the_opacity, a_burst_of_which_one_frame_was_reduced, a_reduced_burst_by_its_clock,
     another_figure_on_an_invoice, another_figure_on_a_scan, another_figure_on_a_reduced_page,
     another_quote_over_one_picture, another_subtitle, a_subtitle_on_a_reduced_frame, closed_eyes, a_moved_chess_piece,
     a_moved_ball, a_light_that_is_on, a_mosaic, a_blurred_region, a_black_bar, an_erased_object, a_grey_lower_part,

@@ -181,7 +181,9 @@ def _arrays(picture: Image.Image, bits: int) -> tuple[npt.NDArray[np.uint8], npt
         grey = picture if picture.mode == "L" else picture.convert("L")
         return np.array(grey, dtype=np.uint8), None, bits if picture.mode == "L" else 1
     plain = picture if picture.mode == "RGB" else picture.convert("RGB")
-    return np.asarray(cv2.cvtColor(np.asarray(plain), cv2.COLOR_RGB2BGR), dtype=np.uint8), None, bits
+    # Pillow swaps the channels while it copies the pixels anyway.
+    copied = np.frombuffer(plain.tobytes("raw", "BGR"), dtype=np.uint8)
+    return copied.reshape(plain.height, plain.width, 3), None, bits
 
 
 def _reduced(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.uint8], None]:
@@ -208,11 +210,11 @@ def _significant(values: npt.NDArray[np.generic]) -> int:
 def _is_coloured(pixels: npt.NDArray[np.uint8]) -> bool:
     if pixels.ndim == 2:
         return False
-    factor = max(2, round((pixels.size / 3 / _COLOUR_PIXELS) ** 0.5))
-    height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
     few = pixels
-    if height and width:
-        cut = pixels[: height * factor, : width * factor]
+    # Halving is several times quicker than the same reduction in one step.
+    while few.shape[0] > 1 and few.shape[1] > 1 and (few is pixels or few.size / 3 > _COLOUR_PIXELS):
+        height, width = few.shape[0] // 2, few.shape[1] // 2
+        cut = few[: 2 * height, : 2 * width]
         few = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     blue, green, red = cv2.split(few)
     spread = cv2.subtract(cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red))
