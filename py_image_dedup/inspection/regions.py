@@ -13,8 +13,8 @@ from py_image_dedup.model.inspection import Original, Region, RegionKind, Side
 
 _FLAT = 3.0
 """Grey levels of deviation that a filled area has after JPEG."""
-_SOLID = 0.5
-"""Share of its rectangle that a fill covers at least: a round one has 0.78, letters some 0.3."""
+_SOLID = 0.3
+"""Share of its rectangle that a fill covers at least: a round one has 0.78, letters less."""
 _LARGE = 0.02
 """Share of the picture from which on a fill at its edge is damage and no bar."""
 _STEP = 10.0

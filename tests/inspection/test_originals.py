@@ -52,7 +52,7 @@ def assert_made_from(one, two, *, words="", sure=True):
 # What a JPEG's own rounding explains
 
 
-@pytest.mark.parametrize("quality", [40, 60, 75, 85])
+@pytest.mark.parametrize("quality", [40, 75])
 def test_a_file_saved_again_is_foreseen_with_the_even_errors_of_its_rounding(photo, quality):
     first, again = read(photo), saved(reopened(photo), quality=quality)
     found = lattice(again, first.pixels, UNMOVED)
@@ -61,7 +61,7 @@ def test_a_file_saved_again_is_foreseen_with_the_even_errors_of_its_rounding(pho
     assert lattice(first, again.pixels, UNMOVED).wide > 2 * found.wide
 
 
-@pytest.mark.parametrize("sigma", [1, 2, 3])
+@pytest.mark.parametrize("sigma", [1, 3])
 def test_noise_is_not_taken_for_rounding(photo, sigma):
     rng = np.random.default_rng(1)
     values = np.asarray(reopened(photo)).astype(np.float64) + rng.normal(0, sigma, (*SIZE[::-1], 1))
@@ -69,8 +69,7 @@ def test_noise_is_not_taken_for_rounding(photo, sigma):
     assert not lattice(read(photo), noisy.pixels, UNMOVED).is_rounding
 
 
-@pytest.mark.parametrize("how", [BOX, BILINEAR, BICUBIC, LANCZOS])
-@pytest.mark.parametrize("factor", [0.5, 0.7])
+@pytest.mark.parametrize(("factor", "how"), [(0.5, BOX), (0.7, BILINEAR), (0.5, BICUBIC), (0.7, LANCZOS)])
 def test_the_levels_of_a_lossless_reduction_follow_from_its_original(photo, factor, how):
     first = read(photo)
     small = saved(resized(reopened(photo), factor, how), "PNG", compress_level=1)
