@@ -20,7 +20,7 @@ from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice,
 from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.reencoding import Reencoding, plain_lattice, reencoding
 from py_image_dedup.inspection.regions import describe, missing
-from py_image_dedup.inspection.resampling import best_lattice, reduced_anew
+from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
 from py_image_dedup.inspection.shots import Noise, is_on_one_scale, is_reduced, measure_noise, other_moment
 from py_image_dedup.inspection.steps import step_across
 from py_image_dedup.inspection.thresholds import THRESHOLDS
@@ -394,10 +394,20 @@ class _Question:
             step = step_across(self.pair)
             if step is not None:
                 return self._stepped(*step)
-            if found.usual > THRESHOLDS.legible and _is_page(self.pair.other):
+            if found.usual <= THRESHOLDS.legible or not _is_page(self.pair.other):
+                return None
+            found = self._closest(found)
+            if found.usual > THRESHOLDS.legible:
                 return self._result(Outcome.UNDECIDED, "The pages agree too roughly to tell whether a figure differs.")
-            return None
-        return self._of(found)
+        return self._of(found) if found.spots else None
+
+    def _closest(self, found: Difference) -> Difference:
+        """Compare with the keeper as programs reduce it, which leaves less of a page than a blurred forecast does."""
+        pair, size = self.pair, self.other.pixels.shape[:2]
+        if pair.other.shape[:2] != size or not np.allclose(pair.to_other, np.eye(3)) or self.keeper.alpha is not None:
+            return found
+        made = (replace(pair, keeper=one) for one in reductions(self.keeper.pixels, pair.to_keeper, size))
+        return min((found, *map(difference, made)), key=lambda one: one.usual)
 
     def _of(self, found: Difference) -> Inspection:
         if found.share > THRESHOLDS.most_changed:

@@ -7,7 +7,7 @@ making it anew meets its coefficients to within the rounding of its JPEG, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -93,14 +93,39 @@ def reduced_anew(file: FullPicture, source: Pixels, matrix: Matrix) -> Pixels | 
     found = _best(file, source, matrix)
     if found is None or found[0].wide >= _EXACTLY:
         return None
-    turned = unturned(source, matrix)[0]
-    planes = [turned] if turned.ndim == 2 else cv2.split(turned)
-    shape = file.pixels.shape[:2]
+    return _made(unturned(source, matrix)[0], file.pixels.shape, found[1])
+
+
+def reductions(source: Pixels, matrix: Matrix, shape: tuple[int, ...]) -> Iterator[Pixels]:
+    """Reduce the whole of a picture with each of the usual kernels.
+
+    Args:
+        source: The larger picture, uint8, grey or BGR.
+        matrix: 3 x 3, from the pixels of the reduced picture to the larger one's.
+        shape: Height and width of the reduced picture.
+
+    Yields:
+        uint8, of that height and width; nothing if the matrix is more than a turn and a reduction.
+    """
+    turned, rest = unturned(source, matrix)
+    ratios = (turned.shape[1] / shape[1], turned.shape[0] / shape[0])
+    if min(ratios) >= 1 and max(ratios) > 1 and _is_plain(rest, ratios, shape):
+        yield from (_made(turned, shape, way) for way in _KERNELS)
+
+
+def _is_plain(rest: Matrix, ratios: tuple[float, float], shape: tuple[int, ...]) -> bool:
+    """Whether a matrix is the change of size that the two sizes give."""
+    off = np.abs((rest - scaling(*ratios)) @ np.array([shape[1], shape[0], 1.0]))[:2]
+    return bool(off.max() <= _OFF * max(ratios))
+
+
+def _made(turned: Pixels, shape: tuple[int, ...], way: _Way) -> Pixels:
     bands = [
-        [_weights(found[1], old / new, part, old) for part in _parts(new)]
-        for old, new in zip(turned.shape[:2], shape, strict=True)
+        [_weights(way, old / new, part, old) for part in _parts(new)]
+        for old, new in zip(turned.shape[:2], shape[:2], strict=True)
     ]
-    made = [_reduced(np.asarray(plane, dtype=np.uint8), bands, shape) for plane in planes]
+    planes = [turned] if turned.ndim == 2 else cv2.split(turned)
+    made = [_reduced(np.asarray(plane, dtype=np.uint8), bands, shape[:2]) for plane in planes]
     return made[0] if turned.ndim == 2 else np.asarray(cv2.merge(made), dtype=np.uint8)
 
 
@@ -108,10 +133,14 @@ def _best(file: FullPicture, source: Pixels, matrix: Matrix) -> tuple[Lattice, _
     height, width = file.pixels.shape[:2]
     turned, rest = unturned(source, matrix)
     ratios = (turned.shape[1] / width, turned.shape[0] / height)
-    off = np.abs((rest - scaling(*ratios)) @ np.array([width, height, 1.0]))[:2]
     rows, columns = _middle(height), _middle(width)
     small = min(rows.stop - rows.start, columns.stop - columns.start) < _SMALLEST
-    if file.format not in {"JPEG", "MPO"} or not file.quantisation or small or off.max() > _OFF * max(ratios):
+    if (
+        file.format not in {"JPEG", "MPO"}
+        or not file.quantisation
+        or small
+        or not _is_plain(rest, ratios, (height, width))
+    ):
         return None
     seen = luma(np.ascontiguousarray(file.pixels[rows, columns]))
     best: tuple[Lattice, _Way] | None = None

@@ -64,7 +64,7 @@ class Thresholds:
     least_difference: float = 7.0
     least_area: int = 12
     least_energy: float = 20.0
-    legible: float = 0.33
+    legible: float = 1 / 3
     paper: float = 0.6
     most_changed: float = 0.45
     chroma_difference: float = 14.0
