@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-import cv2
+import cv2  # noqa: F401 - its threads are limited only where it is loaded
 import pytest
 
+from py_image_dedup.signature.blas import single_threaded_blas
 
-@pytest.fixture(autouse=True, scope="session")
+
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Run OpenCV in one thread, as the workers do: the tests themselves run side by side."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield
-    cv2.setNumThreads(threads)
+    """Run BLAS and OpenCV in one thread, as the workers do: the tests themselves run side by side."""
+    with single_threaded_blas:
+        yield
