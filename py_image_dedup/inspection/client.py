@@ -26,7 +26,7 @@ from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection, Outcome
 from py_image_dedup.model.match import Orientation
 
-_ALGORITHM: Final = 9
+_ALGORITHM: Final = 10
 """Raised when the same two files may get another answer though no threshold changed."""
 
 VERSION: Final = int.from_bytes(blake3(f"{_ALGORITHM} {THRESHOLDS!r}".encode()).digest()[:6], "big")

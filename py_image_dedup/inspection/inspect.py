@@ -21,7 +21,14 @@ from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.reencoding import Reencoding, plain_lattice, reencoding
 from py_image_dedup.inspection.regions import describe, missing
 from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
-from py_image_dedup.inspection.shots import Noise, is_on_one_scale, is_reduced, measure_noise, other_moment
+from py_image_dedup.inspection.shots import (
+    Noise,
+    is_on_one_scale,
+    is_reduced,
+    measure_noise,
+    other_moment,
+    rounding_noise,
+)
 from py_image_dedup.inspection.steps import step_across
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
@@ -37,6 +44,13 @@ _LIGHTER = 6.0
 """Grey levels by which two exposures differ in light at least, on average."""
 _PAPER_SPREAD = 16
 """Grey levels that paper, printed or scanned, varies by."""
+_BEYOND_ROUNDING = 1.2
+"""Ratio of noise to what rounding leaves, from which on encoding does not explain it; two files of one source had
+1.16."""
+_ADDED = 0.25
+"""Ratio of the noise of two files below which some was added to one: a poorer quality takes three quarters at most."""
+_SAME_AREA = 1.1
+"""Ratio of areas up to which noise is as strong as it was."""
 _HALVED = 0.1
 """Share of the picture that differs from which on a step across it is looked for."""
 _CROPPED = 0.03
@@ -294,11 +308,12 @@ class _Question:
     def _another_shot(self, noise: Noise) -> Inspection | None:
         moment = other_moment(self.keeper.shot, self.other.shot)
         scaled, level = is_reduced(self.pair), is_on_one_scale(self.pair)
-        suspicious = noise.is_independent and (scaled or level)
-        exposed = level and noise.is_on_both and (self._are_alike() or self._is_exposed_otherwise())
+        beyond = self._beyond_rounding(noise) if level and noise.is_on_both else (False, False)
+        suspicious = noise.is_independent and (scaled or all(beyond))
+        exposed = any(beyond) and (self._are_alike() or self._is_exposed_otherwise() or self._are_unforeseen(noise))
         if exposed and not self._was_derived():
             return self._result(Outcome.ANOTHER_SHOT, _of_noise(noise))
-        if not (moment or suspicious) or self._is_derived(scaled=scaled, moment=bool(moment)):
+        if not (moment or suspicious) or self._is_derived(noise, scaled=scaled, moment=bool(moment)):
             return None
         same_kind = noise.is_strong and self.keeper.format == self.other.format and not scaled
         if suspicious and (self._shows_all() or same_kind):
@@ -319,10 +334,19 @@ class _Question:
 
     def _is_exposed_otherwise(self) -> bool:
         """Whether neither file is foreseen from the other one, and one is lighter: an edit of tone is foreseen."""
-        keeper, other = (luma(pixels)[::3, ::3].astype(np.int16) for pixels in (self.pair.keeper, self.pair.other))
-        if float(np.abs(keeper - other).mean()) < _LIGHTER:
+        inside = self.pair.valid[::3, ::3]
+        keeper, other = (
+            luma(pixels)[::3, ::3][inside].astype(np.int16) for pixels in (self.pair.keeper, self.pair.other)
+        )
+        if not inside.any() or float(np.abs(keeper - other).mean()) < _LIGHTER:
             return False
         return all(one is not None and one.wide > THRESHOLDS.foreseen_by_neither for one in self._lattices())
+
+    def _are_unforeseen(self, noise: Noise) -> bool:
+        """Whether neither file foresees the other's coefficients, as those of one scene with other noise."""
+        if min(noise.keeper, noise.other) < _ADDED * max(noise.keeper, noise.other):
+            return False
+        return all(one is not None and one.wide > THRESHOLDS.unforeseen for one in self._lattices())
 
     def _shows_all(self) -> bool:
         """Whether each file would show that it was made from the other one: by its coefficients, or without loss.
@@ -334,10 +358,11 @@ class _Question:
             one is not None or file.format in origin.LOSSLESS for one, file in measured
         )
 
-    def _is_derived(self, *, scaled: bool, moment: bool) -> bool:
+    def _is_derived(self, noise: Noise, *, scaled: bool, moment: bool) -> bool:
         """Whether the coefficients of one JPEG are foreseen from the other file to within rounding.
 
         Args:
+            noise: What each picture has of its own.
             scaled: The other file is smaller: noise averages out in it, and its coefficients alone tell.
             moment: The cameras say that they are two exposures, which only a closer forecast refutes.
         """
@@ -346,11 +371,27 @@ class _Question:
             return scaled and not moment
         best = min(one.wide for one in found)
         if scaled:
-            bound = THRESHOLDS.foreseen_exactly if moment else THRESHOLDS.foreseen_reduced
-            return best < bound or self._is_reduced_anew()
+            if moment:
+                return best < THRESHOLDS.foreseen_exactly or self._is_reduced_anew(THRESHOLDS.foreseen_exactly)
+            # Two files that were saved from one source differ by the rounding of both, and by no more.
+            is_rounding = noise.other < _BEYOND_ROUNDING * self._rounding(self.other, self.pair.to_other)
+            met = THRESHOLDS.foreseen_reduced if is_rounding else THRESHOLDS.foreseen_exactly
+            return best < THRESHOLDS.foreseen_reduced or self._is_reduced_anew(met)
         return best < (THRESHOLDS.foreseen_by_neither if moment else THRESHOLDS.foreseen) or self._was_derived()
 
-    def _is_reduced_anew(self) -> bool:
+    def _beyond_rounding(self, noise: Noise) -> tuple[bool, bool]:
+        """Return for each file whether its noise is more than its encoding leaves: rounding alone is no camera's."""
+        return (
+            noise.keeper >= _BEYOND_ROUNDING * self._rounding(self.keeper, self.pair.to_keeper),
+            noise.other >= _BEYOND_ROUNDING * self._rounding(self.other, self.pair.to_other),
+        )
+
+    def _rounding(self, file: FullPicture, matrix: Matrix) -> float:
+        """Return the noise that rounding left; 0 if the file is no JPEG, or noise was measured on another scale."""
+        is_on_its_scale = 1 / _SAME_AREA < abs(float(np.linalg.det(matrix[:2, :2]))) < _SAME_AREA
+        return rounding_noise(file.pixels, file.quantisation[0]) if file.quantisation and is_on_its_scale else 0.0
+
+    def _is_reduced_anew(self, bound: float) -> bool:
         """Whether reducing the keeper meets the other file, in its own steps or in those of an earlier save of it."""
         files = [self.other]
         earlier = earlier_quality(self.other)
@@ -358,7 +399,7 @@ class _Question:
             table = tuple(int(step) for step in table_of(earlier).ravel())
             files.append(replace(self.other, quantisation=(table,)))
         found = (best_lattice(file, self.keeper.pixels, self._back) for file in files)
-        return any(one is not None and one.wide < THRESHOLDS.foreseen_exactly for one in found)
+        return any(one is not None and one.wide < bound for one in found)
 
     def _was_derived(self) -> bool:
         """Whether one JPEG was derived from the other file in two steps: foreseen in the steps of an earlier save."""

@@ -138,8 +138,8 @@ def _other(side: Side) -> Side:
 def judge(evidence: Evidence) -> Original:
     """Return the file that the other one was made from: the first rule that speaks."""
     for rule in (
-        _by_repeated_pixels, _by_lattice, _by_levels, _by_palette, _by_earlier_save, _by_histogram, _by_resolution,
-        _by_border, _by_saving_again, _by_weak_lattice, _by_grain, _by_colour, _by_clipping, _by_format, _by_detail,
+        _by_repeated_pixels, _by_border, _by_lattice, _by_levels, _by_palette, _by_earlier_save, _by_histogram,
+        _by_resolution, _by_saving_again, _by_weak_lattice, _by_grain, _by_colour, _by_clipping, _by_format, _by_detail,
     ):  # fmt: skip
         found = rule(evidence)
         if found.side is not Side.UNKNOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from py_image_dedup.inspection.align import Aligned, Mask, Plane, luma
+from py_image_dedup.inspection.align import Aligned, Mask, Pixels, Plane, luma
 from py_image_dedup.inspection.difference import windows
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import ShotFacts
 
 _TILE = 24
+_BLOCK = 8
+"""Pixels of the side of a block of a JPEG."""
 _FINE, _COARSE = 0.6, 2.4
 """Pixels: noise is measured between these, above what JPEG leaves out and below what is drawn."""
 _QUIETEST = 0.25
@@ -94,6 +97,47 @@ def measure_noise(pair: Aligned) -> Noise:
     if not ones or sum(len(one) for one in ones) < _FEWEST_TILES:
         return Noise(0, 0, 0)
     return _shared(np.concatenate(ones), np.concatenate(twos), np.concatenate(clears))
+
+
+def rounding_noise(pixels: Pixels, steps: Sequence[int]) -> float:
+    """Return how much fine structure the rounding of a JPEG leaves in the quietest places of its picture.
+
+    The picture is rounded a second time, on blocks that lie between its own, which errs as much as the first time did.
+
+    Args:
+        pixels: uint8, grey or BGR, as the file shows it.
+        steps: The file's 64 steps for luma, row by row.
+
+    Returns:
+        Standard deviation in grey levels, between the same scales as ``measure_noise``; 0 if the picture is too small.
+    """
+    basis = cv2.dct(np.eye(_BLOCK, dtype=np.float32), flags=cv2.DCT_ROWS).T
+    table = np.array(steps, dtype=np.float32).reshape(_BLOCK, _BLOCK)
+    fine, errors = [], []
+    for part in windows(pixels.shape, _WINDOW, _WINDOWS):
+        grey = luma(np.ascontiguousarray(pixels[part]))[_BLOCK // 2 :, _BLOCK // 2 :].astype(np.float32)
+        height, width = (length // _BLOCK for length in grey.shape)
+        if height * _BLOCK < _TILE or width * _BLOCK < _TILE:
+            continue
+        grey = np.ascontiguousarray(grey[: height * _BLOCK, : width * _BLOCK])
+        blocks = grey.reshape(height, _BLOCK, width, _BLOCK).transpose(0, 2, 1, 3)
+        values = basis @ blocks @ basis.T
+        missed = basis.T @ (np.rint(values / table) * table - values) @ basis
+        error = np.ascontiguousarray(missed.transpose(0, 2, 1, 3).reshape(grey.shape), dtype=np.float32)
+        rows, columns = (length // _TILE for length in grey.shape)
+        fine.append(_tiles(_band(grey), rows, columns))
+        errors.append(_tiles(_band(error), rows, columns))
+    if not fine:
+        return 0.0
+    power = (np.concatenate(fine) ** 2).mean(axis=1)
+    quiet = power <= np.quantile(power, _QUIETEST)
+    return float(np.sqrt((np.concatenate(errors)[quiet] ** 2).mean()))
+
+
+def _band(plane: Plane) -> Plane:
+    """Return the structure between the scales that noise is measured at."""
+    fine, coarse = (cv2.GaussianBlur(plane, (0, 0), sigma) for sigma in (_FINE, _COARSE))
+    return np.asarray(fine - coarse, dtype=np.float32)
 
 
 def _shared(one: Plane, two: Plane, clear: Mask) -> Noise:

@@ -35,12 +35,16 @@ class Thresholds:
             Simulated sensors at four sensitivities gave 0.93 and more, two stops apart 0.71.
         foreseen: Share of JPEG coefficients missed by more than rounding explains, from which on neither file was
             made from the other in one step; copies saved again had 0.18 at most, exposures 0.30 at least.
-        foreseen_reduced: The same share for the smaller of two files, if it is not met by reducing the larger one anew.
+        foreseen_reduced: The same share for the smaller of two files, if it is not met by reducing the larger one anew;
+            of two files of one source, both encoded from it, also with the kernel that reduced it: 0.08 to 0.22.
         foreseen_exactly: The same share, below which the larger one, reduced anew with one of the usual kernels, was
             what the smaller one was made from: those had 0.05 at most, other exposures 0.06 to 0.69.
         foreseen_by_neither: The same share of both files, from which on two with one table are two exposures if they
             are equally far from each other, or differ in light; edits of tone had 0.10 at most, files that were saved
             again 0.18. Added noise and chains of copies are nearer one way.
+        unforeseen: The same share of both files, from which on they are two exposures if each has noise of its own:
+            webcam frames saved at two qualities had 0.44 and more, edits, filters and added noise 0.36 at most, but for
+            a median filter, which leaves no coefficient as it was.
         foreseen_alike: Ratio of the two shares, at least: 0.94 and more for exposures, 0.76 at most for copies.
         foreseen_larger: The same share for the larger of two files, from which on it has detail of its own; files
             enlarged 1.25 to 3 times had 0.36 at most, reductions left 0.53 at least.
@@ -75,6 +79,7 @@ class Thresholds:
     foreseen_reduced: float = 0.24
     foreseen_exactly: float = 0.08
     foreseen_by_neither: float = 0.18
+    unforeseen: float = 0.4
     foreseen_alike: float = 0.9
     foreseen_larger: float = 0.43
     poor_quality: int = 50

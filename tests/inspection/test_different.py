@@ -418,6 +418,11 @@ def a_reduced_burst_by_its_clock(seed):
     )
 
 
+def frames_of_a_webcam_at_two_qualities(seed):
+    still = scene(seed, BURST)
+    return tuple(saved(exposed(still, 300 * seed + number, 400), quality=(70, 80)[number]) for number in range(2))
+
+
 KERNELS = (Image.Resampling.LANCZOS, Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.BOX)
 
 
@@ -430,7 +435,8 @@ DIFFERENT = [
     a_copy_that_broke_off, other_white_text_on_a_transparent_ground, a_flattened_cut_out,
     an_animation_and_its_first_frame, animations_with_another_last_frame, scans_with_another_last_page,
     pages_and_their_cover, a_burst_in_daylight, a_burst_indoors, a_hand_held_burst, a_bracket, a_bracket_without_exif,
-    frames_of_a_webcam, frames_of_a_webcam_by_its_clock, somebody_who_walks_into_the_picture, another_bar_of_a_chart,
+    frames_of_a_webcam, frames_of_a_webcam_at_two_qualities, frames_of_a_webcam_by_its_clock,
+    somebody_who_walks_into_the_picture, another_bar_of_a_chart,
     another_colour_of_a_stamp, another_box_that_is_ticked,
 ]  # fmt: skip
 

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from py_image_dedup.inspection.align import plain
+from py_image_dedup.inspection.align import align, plain
 from py_image_dedup.inspection.inspect import inspect
 from py_image_dedup.inspection.resampling import best_lattice, reduced_anew
+from py_image_dedup.inspection.shots import measure_noise, rounding_noise
 from py_image_dedup.model.inspection import Outcome, Side
 from tests.inspection.pictures import encoded, exposed, read, reopened, saved, scene
+from tests.support.pictures import picture
 
 SIZE = (480, 360)
 KERNELS = [Image.Resampling[name] for name in ("BOX", "BILINEAR", "BICUBIC", "LANCZOS")]
@@ -91,3 +93,29 @@ def test_a_crop_or_another_format_is_not_made_anew():
     assert best_lattice(crop, keeper.pixels, moved) is None
     small = saved(reduced(reopened(content), 0.5, KERNELS[3]), "WEBP", quality=90)
     assert best_lattice(small, keeper.pixels, matrix_of(keeper, small)) is None
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7])
+@pytest.mark.parametrize("seed", range(4))
+def test_two_sizes_that_were_saved_from_one_source_are_one_photo(seed, share):
+    source = picture(seed, 640, 480)
+    small = saved(reduced(source, share, Image.Resampling.BICUBIC), quality=90)
+    assert inspect(saved(source, quality=90), small).outcome is Outcome.COVERED
+
+
+@pytest.mark.parametrize("quality", [75, 90])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crop_that_was_saved_from_one_source_with_the_whole_is_a_part(seed, quality):
+    source = picture(seed, 640, 480)
+    part = saved(source.crop((90, 60, 560, 420)), quality=quality)
+    to_part = np.array([[1, 0, -90], [0, 1, -60], [0, 0, 1.0]])
+    assert inspect(saved(source, quality=90), part, to_part).outcome is Outcome.PARTIAL
+
+
+@pytest.mark.parametrize("quality", [70, 85, 92])
+def test_rounding_noise_is_what_saving_changed(quality):
+    source = picture(1, 640, 480)
+    file = saved(source, quality=quality)
+    noise = measure_noise(align(np.asarray(source)[..., ::-1].copy(), file.pixels, np.eye(3), None))
+    # What saving took from the source is the source's own then, what rounding made is the file's.
+    assert rounding_noise(file.pixels, file.quantisation[0]) == pytest.approx(noise.other, rel=0.25)

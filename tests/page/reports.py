@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
@@ -61,7 +61,8 @@ def make_report(top: Path) -> Report:
     assert result.error is None
     page = top / "duplicates.html"
     write_page(result, page, threads=2)
-    return Report(page, result, state / "runs" / result.run / "plan.json")
+    plain = RunResult(**{each.name: getattr(result, each.name) for each in fields(RunResult)})  # without the open index
+    return Report(page, plain, state / "runs" / result.run / "plan.json")
 
 
 def make_large_report(path: Path, groups: int) -> Path:
