@@ -18,7 +18,7 @@ from py_image_dedup.review.access import COOKIE, Attempts, PasswordGate, Session
 from tests.review.reviews import Answer, Review, make_library, served
 
 PASSWORD = "correct horse & battery"  # noqa: S105 - of a test
-REQUESTS = 2_000
+REQUESTS = 10_000
 
 
 class Clock:
