@@ -8,7 +8,8 @@ The rules only ever join files that stand beside each other:
 - the film of a Live Photo or a motion photo: ``IMG_1.HEIC`` and ``IMG_1.MOV``, ``PXL_1.MP.jpg`` and ``PXL_1.MP``;
 - Google's metadata, whose names are cut off and numbered in ways of their own: ``IMG_1.jpg(1).json`` is of
   ``IMG_1(1).jpg``;
-- edits: ``IMG_E1234.JPG`` of ``IMG_1234.HEIC``, ``IMG_1-edited.jpg`` of ``IMG_1.jpg``.
+- edits: ``IMG_E1234.JPG`` of ``IMG_1234.HEIC``, ``IMG_1-edited.jpg`` of ``IMG_1.jpg`` where
+  Google's metadata are beside.
 
 Two finished pictures of one stem, such as ``a.jpg`` and ``a.png``, are no unit: one is often a copy of the other.
 """
@@ -180,8 +181,15 @@ class _Folder:
             elif google is not None:
                 stem = f"{google[1]}{google[2] or ''}"
             originals = self._leads(stem.casefold()) if stem.casefold() in self._by_stem else []
-            if originals:
+            # Programs and people name their edits so, too, and those are copies: Google writes metadata beside.
+            if originals and (apple is not None or self._is_of_google(originals[0])):
                 yield name, originals[0]
+
+    def _is_of_google(self, name: str) -> bool:
+        """Whether the metadata that Google writes is beside a photo."""
+        path = PurePath(name)
+        wanted = (f"{name}{_GOOGLE}", f"{path.stem}{_GOOGLE}", *_google_names(path))
+        return _GOOGLE in self._sidecars and any(each.casefold() in self._by_name for each in wanted)
 
     def _photos(self) -> Iterator[str]:
         for kinds in tuple(self._by_stem.values()):

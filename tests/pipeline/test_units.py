@@ -141,10 +141,11 @@ def test_the_unit_with_more_parts_stays_whatever_the_rules_prefer(library: Libra
 
 
 def test_of_two_whole_units_the_pictures_decide(library: Library) -> None:
-    library.put("a/long/path", {"x.jpg": b"one", "x-edited.jpg": b"two", "x.dng": b"three"})
-    library.put("b", {"x.jpg": b"one", "x-edited.jpg": b"two", "x.dng": b"three"})
+    files = {"x.jpg": b"one", "x-edited.jpg": b"two", "x.dng": b"three", "x.jpg.json": b"four"}
+    library.put("a/long/path", files)
+    library.put("b", files)
     library.put("c", {"x-edited.jpg": b"two"})
-    assert set(library.decide().removed.values()) == {"b/x.jpg", "b/x-edited.jpg", "b/x.dng"}
+    assert set(library.decide().removed.values()) == {f"b/{name}" for name in files}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_of_three_copies_the_one_that_differs_does_not_keep_the_others_apart(lib
 
 
 def test_files_of_one_photo_are_never_duplicates_even_with_equal_bytes(library: Library) -> None:
-    library.put("a", {"x.jpg": b"picture", "x-edited.jpg": b"picture"})
+    library.put("a", {"x.jpg": b"picture", "x-edited.jpg": b"picture", "x.jpg.json": b"metadata"})
     found = library.decide()
     assert found.removed == {}
     assert found.ranked.reported == ()

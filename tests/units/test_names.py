@@ -65,6 +65,8 @@ def test_these_files_are_one_photo_whatever_the_case(names: tuple[str, ...]) -> 
         ("a.mov", "a.xmp"),
         ("a.jpg", "a.txt"),
         ("a-edited.jpg", "b.jpg"),
+        ("a.jpg", "a-edited.jpg"),
+        ("a.jpg", "a-edited.jpg", "b.jpg.json"),
     ],
 )
 def test_these_files_are_not(names: tuple[str, ...]) -> None:
@@ -85,7 +87,7 @@ def test_numbered_photos_keep_their_own_metadata() -> None:
 
 
 def test_parts_have_kinds_roles_and_words() -> None:
-    (unit,) = recognise(FOLDER, ["a.jpg", "a.CR2", "a.mov", "a.xmp", "a.aae", "a-edited.jpg"])
+    (unit,) = recognise(FOLDER, ["a.jpg", "a.CR2", "a.mov", "a.xmp", "a.aae", "a-edited.jpg", "a.jpg.json"])
     parts = {part.path.name: part for part in unit.parts}
     assert {name: part.kind for name, part in parts.items()} == {
         "a.jpg": PartKind.PICTURE,
@@ -94,6 +96,7 @@ def test_parts_have_kinds_roles_and_words() -> None:
         "a.xmp": PartKind.SIDECAR,
         "a.aae": PartKind.SIDECAR,
         "a-edited.jpg": PartKind.EDIT,
+        "a.jpg.json": PartKind.SIDECAR,
     }
     assert (parts["a.mov"].words, parts["a.xmp"].words) == ("a film", "a sidecar (XMP)")
     assert (parts["a.xmp"].role, parts["a.CR2"].role) == (".xmp", "raw")
