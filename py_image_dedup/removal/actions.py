@@ -20,8 +20,8 @@ from typing import Final, TypeAlias
 from py_image_dedup.model.file import FileStat, Stamp
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import (
+    FileMetadata,
     NameInDir,
     NotAsPlanned,
     Stranded,

@@ -21,8 +21,7 @@ from py_image_dedup.removal.actions import (
     expected_file,
     perform,
 )
-from py_image_dedup.removal.file_metadata import FileMetadata
-from py_image_dedup.removal.filesystem import NotAsPlanned, missing_folders
+from py_image_dedup.removal.filesystem import FileMetadata, NotAsPlanned, missing_folders
 from py_image_dedup.removal.journal import (
     EarlierJournals,
     Entry,

@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus, Plan
-from py_image_dedup.removal.file_metadata import FileMetadata
-from py_image_dedup.removal.filesystem import NotAsPlanned, open_in_dir
+from py_image_dedup.removal.filesystem import FileMetadata, NotAsPlanned, open_in_dir
 from py_image_dedup.removal.journal import History, Journal, Step, no_step, read_history
 
 

@@ -19,8 +19,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.plan import Action, Outcome, OutcomeStatus, Plan, Quarantined
-from py_image_dedup.removal.file_metadata import FileMetadata
-from py_image_dedup.removal.filesystem import fsync
+from py_image_dedup.removal.filesystem import FileMetadata, fsync
 from py_image_dedup.removal.serialization import (
     ActionRecord,
     FormatError,

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from py_image_dedup.model.plan import QUARANTINE_NAME, Action
-from py_image_dedup.removal.file_metadata import FileMetadata
-from py_image_dedup.removal.filesystem import fsync, open_in_dir
+from py_image_dedup.removal.filesystem import FileMetadata, fsync, open_in_dir
 from py_image_dedup.removal.journal import Entry, IntentRecord, State, now, to_line
 from py_image_dedup.removal.serialization import RunName, Time, action_record, from_json, metadata_record
 

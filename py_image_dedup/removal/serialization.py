@@ -22,7 +22,7 @@ from msgspec import UNSET, Meta, UnsetType
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import Action, ActionKind, Plan, Quarantined
-from py_image_dedup.removal.file_metadata import FileMetadata
+from py_image_dedup.removal.filesystem import FileMetadata
 from py_image_dedup.removal.plan import RUN_NAME, PlanError, can_be_undone, check_plan
 
 Json: TypeAlias = dict[str, Any]

@@ -23,8 +23,7 @@ from py_image_dedup.removal.actions import (
     error_message,
     perform,
 )
-from py_image_dedup.removal.file_metadata import FileMetadata
-from py_image_dedup.removal.filesystem import NotAsPlanned, open_in_dir
+from py_image_dedup.removal.filesystem import FileMetadata, NotAsPlanned, open_in_dir
 from py_image_dedup.removal.folders import remove_if_empty
 from py_image_dedup.removal.journal import Entry, History, Journal, State
 from py_image_dedup.removal.plan import can_be_undone

@@ -11,8 +11,8 @@ import pytest
 
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
-from py_image_dedup.removal.file_metadata import FileMetadata
 from py_image_dedup.removal.filesystem import (
+    FileMetadata,
     Method,
     NameInDir,
     Unsupported,
