@@ -14,11 +14,11 @@ from ladder import LADDER, Edit, Original
 from PIL import ImageEnhance
 
 from py_image_dedup.api import Deduplicator, Options
+from py_image_dedup.api.lookup import Lookup
 from py_image_dedup.matching.criteria import Scope
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Match, MatchClass
-from py_image_dedup.pipeline.lookup import Lookup
 from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.photographs import photograph

@@ -19,7 +19,7 @@ from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import Store
 
 if TYPE_CHECKING:
-    from py_image_dedup.pipeline.damage import Damages
+    from py_image_dedup.api.damage import Damages
 
 
 class Deduplicator:
@@ -108,8 +108,8 @@ class Deduplicator:
         Raises:
             StoreError: The index cannot be used.
         """
+        from py_image_dedup.api.damage import find_damage
         from py_image_dedup.pipeline.cleanup import count
-        from py_image_dedup.pipeline.damage import find_damage
 
         context, options = self._context, self._context.options
         observer, should_stop = context.observer, context.should_stop

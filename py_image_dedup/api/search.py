@@ -145,8 +145,8 @@ class Index(Owner):
             SearchError: The picture cannot be read.
             StoreError: The index cannot be used.
         """
+        from py_image_dedup.api.lookup import Lookup
         from py_image_dedup.media.decoder import Decoder
-        from py_image_dedup.pipeline.lookup import Lookup
 
         spill = self._folder / f"pictures-{next(self._spills)}"
         spill.mkdir()

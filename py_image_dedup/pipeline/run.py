@@ -22,8 +22,7 @@ from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.pipeline.cleanup import cleanup, count
-from py_image_dedup.pipeline.find import Found, find
-from py_image_dedup.pipeline.gc_pause import paused_collection
+from py_image_dedup.pipeline.find import Found, find, paused_collection
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
 from py_image_dedup.pipeline.remove import QuarantinePolicy, forget_removed, plan_removal, prune, remove

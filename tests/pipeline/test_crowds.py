@@ -9,7 +9,7 @@ import pytest
 
 from py_image_dedup.features.codebook import DIMENSIONS, LARGEST
 from py_image_dedup.features.extract import Features, pack
-from py_image_dedup.pipeline.crowds import CROWD, NEAREST, OUTSTANDING, Crowds
+from py_image_dedup.pipeline.verification import CROWD, NEAREST, OUTSTANDING, Crowds
 
 PAGES = 20
 COPY = 100

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from py_image_dedup.pipeline.gc_pause import paused_collection
+from py_image_dedup.pipeline.find import paused_collection
 from py_image_dedup.removal.runs import free_run_name
 
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from py_image_dedup.api import Deduplicator, Options, SqliteStore
+from py_image_dedup.api.damage import Damage, DamageKind, filled_share
 from py_image_dedup.model.file import Root
-from py_image_dedup.pipeline.damage import Damage, DamageKind, filled_share
 from py_image_dedup.pipeline.options import AnalyseOptions
 from py_image_dedup.scan.selector import Selector
 from tests.support.photographs import photograph
