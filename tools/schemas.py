@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from py_image_dedup.matching.rejections import REJECTIONS_NAME, RejectionsRecord
 from py_image_dedup.removal.journal import JOURNAL_RECORDS
 from py_image_dedup.removal.manifest import ManifestRecord
 from py_image_dedup.removal.serialization import PlanRecord
@@ -29,6 +30,7 @@ SCHEMAS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "manifest": (".py-image-dedup-manifest.jsonl, one line", (ManifestRecord,)),
     "result": ("result.json", (ResultRecord,)),
     "decisions": ("decisions.json", (DecisionsRecord,)),
+    "not-duplicates": (REJECTIONS_NAME, (RejectionsRecord,)),
 }
 """By the name of the schema: its title, and the types that a file or a line may have."""
 

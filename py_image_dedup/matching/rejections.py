@@ -11,7 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
 
 from py_image_dedup.matching.matcher import Matcher
 from py_image_dedup.model.match import Match
@@ -21,21 +24,57 @@ REJECTIONS_NAME: Final = "not-duplicates.json"
 """Name of the file in the state directory."""
 
 VERSION: Final = 1
-"""Of the format. A reader refuses another one."""
+"""Version of the format; a reader refuses any other one."""
 
-_DIGEST_BYTES: Final = 32
+
+class RejectedContentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A content as JSON.
+
+    Attributes:
+        digest: BLAKE3 digest of the bytes, in hexadecimal.
+        name: Name of a file that had it, for the reader.
+    """
+
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    name: str
+
+
+class RejectionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision as JSON.
+
+    Attributes:
+        decided: Time of the decision.
+        files: The contents that are not duplicates of each other.
+    """
+
+    decided: datetime
+    files: tuple[RejectedContentRecord, ...]
+
+
+class RejectionsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """All decisions as JSON.
+
+    Attributes:
+        version: Version of the format.
+        kind: What the file is, for the reader.
+        groups: The decisions, the oldest first.
+    """
+
+    version: int
+    kind: str = "py-image-dedup not duplicates"
+    groups: tuple[RejectionRecord, ...]
 
 
 class RejectionsError(ValueError):
-    """The file holds something else; the message says where."""
+    """The file of the decisions has another form; the message names the place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One decision.
+    """One decision that files are not duplicates of each other.
 
     Attributes:
-        decided: When, with time zone.
+        decided: Time of the decision, with time zone.
         contents: Digests of the files, each with the name that it had.
     """
 
@@ -44,12 +83,12 @@ class Rejection:
 
     @property
     def digests(self) -> frozenset[bytes]:
-        """The digests alone."""
+        """The digests without the names."""
         return frozenset(digest for digest, _ in self.contents)
 
 
 class Rejections:
-    """Everything that was rejected.
+    """All decisions that files are not duplicates of each other. Immutable.
 
     Args:
         entries: The decisions, the oldest first.
@@ -69,24 +108,24 @@ class Rejections:
         return not self._numbers.get(left.digest, set()).isdisjoint(self._numbers.get(right.digest, ()))
 
     def with_more(self, entries: Iterable[Rejection]) -> Rejections:
-        """Return the same with more decisions; one about the same contents as an earlier one replaces it."""
+        """Return these and more decisions; one about the same contents as an earlier one replaces it."""
         more = tuple(entries)
         replaced = {entry.digests for entry in more}
         return Rejections((*(entry for entry in self.entries if entry.digests not in replaced), *more))
 
     def without(self, digests: Iterable[frozenset[bytes]]) -> Rejections:
-        """Return the same without the decisions about these sets of contents."""
+        """Return all but the decisions about these sets of contents."""
         gone = set(digests)
         return Rejections(entry for entry in self.entries if entry.digests not in gone)
 
 
 @dataclass(frozen=True, slots=True)
 class RejectingMatcher:
-    """A matcher that leaves out what was rejected.
+    """A matcher that leaves out rejected pairs.
 
     Attributes:
         matcher: Decides about all other pairs.
-        rejections: What was rejected.
+        rejections: The pairs that never match.
     """
 
     matcher: Matcher
@@ -117,24 +156,18 @@ def load_rejections(path: Path) -> Rejections:
         return Rejections()
     try:
         value = json.loads(text)
-        if value["version"] != VERSION:
+        if isinstance(value, dict) and value.get("version", VERSION) != VERSION:
             raise RejectionsError(f"{path}: version {value['version']}; this program knows version {VERSION}")
-        return Rejections(_read(entry) for entry in value["groups"])
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        if isinstance(error, RejectionsError):
-            raise
-        raise RejectionsError(f"{path} holds no decisions of this program: {error!r}") from error
-
-
-def _read(entry: dict[str, object]) -> Rejection:
-    files = entry["files"]
-    if not isinstance(files, list):
-        raise TypeError("files must be a list")
-    contents = tuple((bytes.fromhex(file["digest"]), str(file["name"])) for file in files)
-    if any(len(digest) != _DIGEST_BYTES for digest, _ in contents):
-        raise ValueError(f"a digest has {_DIGEST_BYTES} bytes")
-    decided = datetime.fromisoformat(str(entry["decided"]))
-    return Rejection(decided if decided.tzinfo else decided.astimezone(), contents)
+        record = msgspec.convert(value, RejectionsRecord)
+    except (msgspec.ValidationError, UnicodeEncodeError, json.JSONDecodeError, RecursionError) as error:
+        raise RejectionsError(f"{path} holds no decisions of this program: {error}") from error
+    return Rejections(
+        Rejection(
+            each.decided if each.decided.tzinfo else each.decided.astimezone(),
+            tuple((bytes.fromhex(content.digest), content.name) for content in each.files),
+        )
+        for each in record.groups
+    )
 
 
 def save_rejections(rejections: Rejections, path: Path) -> None:
@@ -144,21 +177,20 @@ def save_rejections(rejections: Rejections, path: Path) -> None:
         OSError: It could not be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    value = {
-        "version": VERSION,
-        "kind": "py-image-dedup not duplicates",
-        "groups": [
-            {
-                "decided": entry.decided.isoformat(timespec="seconds"),
-                "files": [{"digest": digest.hex(), "name": name} for digest, name in entry.contents],
-            }
+    record = RejectionsRecord(
+        version=VERSION,
+        groups=tuple(
+            RejectionRecord(
+                decided=entry.decided.replace(microsecond=0),
+                files=tuple(RejectedContentRecord(digest=digest.hex(), name=name) for digest, name in entry.contents),
+            )
             for entry in rejections.entries
-        ],
-    }
+        ),
+    )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps(value, ensure_ascii=True, indent=1) + "\n")
+            stream.write(json.dumps(msgspec.to_builtins(record), ensure_ascii=True, indent=1) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)

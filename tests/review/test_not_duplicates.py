@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from py_image_dedup.matching.rejections import (
@@ -22,6 +23,7 @@ from tests.review.reviews import Review, served
 from tests.support.libraries import Library
 from tests.support.pictures import picture, write
 
+PROJECT = Path(__file__).resolve().parents[2]
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -94,6 +96,16 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     save_rejections(kept, tmp_path / "x.json")
     assert load_rejections(tmp_path / "x.json").entries == kept.entries
     assert load_rejections(tmp_path / "none.json").entries == ()
+
+
+def test_what_is_saved_keeps_to_the_schema_and_names_the_place_where_it_does_not(tmp_path: Path) -> None:
+    save_rejections(Rejections([Rejection(WHEN, ((b"a" * 32, "a.jpg"), (b"b" * 32, "b.jpg")))]), tmp_path / "x.json")
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    schema = PROJECT / "docs" / "schemas" / "not-duplicates.schema.json"
+    jsonschema.validate(json.loads(text), json.loads(schema.read_text(encoding="utf-8")))
+    (tmp_path / "x.json").write_text(text.replace("62" * 32, "62"), encoding="utf-8")
+    with pytest.raises(RejectionsError, match=r"\$\.groups\[0\]\.files\[1\]\.digest"):
+        load_rejections(tmp_path / "x.json")
 
 
 def not_duplicates(review: Review) -> dict[str, object]:
