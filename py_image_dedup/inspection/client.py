@@ -1,30 +1,42 @@
-"""The client of inspection: sends pairs of files to worker processes."""
+"""Both ends of inspection in worker processes: the pool that sends pairs of files, and the process that compares them.
+
+Files are decoded in a process of their own and not in the program itself, because a hostile or broken file may end the
+process that decodes it. The worker is started as ``python -m py_image_dedup.inspection.client`` with a socket as its
+standard input, and only there are the decoders and the comparison imported. Its answer is JSON and nothing that could
+be executed. It ends when the other side closes the socket; a timer of the kernel ends it when a pair takes too long.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
+import resource
 import socket
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import msgspec
 from blake3 import blake3
 
 from py_image_dedup.inspection.thresholds import THRESHOLDS
-from py_image_dedup.media.limits import Limits, MediaError
+from py_image_dedup.media.limits import Limits, MediaError, explain
 from py_image_dedup.media.opened_file import opened
 from py_image_dedup.media.process import Worker, command_of, start_worker
-from py_image_dedup.media.worker.protocol import Closed, Message, receive, send_file
+from py_image_dedup.media.worker.protocol import Closed, Message, receive, receive_file, send, send_file
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import TRANSIENT, FailureReason
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection, Outcome
 from py_image_dedup.model.match import Orientation
+
+if TYPE_CHECKING:
+    from py_image_dedup.model.full_picture import FullPicture
 
 _ALGORITHM: Final = 10
 """Raised when the same two files may get another answer though no threshold changed."""
@@ -37,7 +49,7 @@ MAX_PIXELS: Final = 150_000_000
 MEMORY_BYTES: Final = 4 << 30
 """Address space that comparing one pair may need: both pictures, and about 10 bytes a pixel for what is computed."""
 _FILES: Final = 2
-_COMMAND: Final = command_of("py_image_dedup.inspection.worker")
+_COMMAND: Final = command_of("py_image_dedup.inspection.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,3 +237,80 @@ def decode(data: bytes) -> Inspection | None:
         return msgspec.json.decode(data, type=Inspection)
     except msgspec.DecodeError:  # of which a wrong type is one
         return None
+
+
+def main() -> int:
+    """Inspect pairs until the other side closes the connection: what the worker process does.
+
+    Returns:
+        The exit code.
+    """
+    from py_image_dedup.signature.blas import single_threaded_blas
+
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection, single_threaded_blas:
+        try:
+            while True:
+                message, keeper = receive_file(connection)
+                with os.fdopen(keeper, "rb") as keeper_stream:
+                    _, other = receive_file(connection)
+                    with os.fdopen(other, "rb") as other_stream:
+                        response = _respond(message, keeper_stream, other_stream)
+                send(connection, response)
+        except Closed:
+            return 0
+
+
+def _respond(message: Message, keeper_stream: BinaryIO, other_stream: BinaryIO) -> Message:
+    from py_image_dedup.media.worker.inspect import read_embedded, read_full
+    from py_image_dedup.media.worker.main import allow_memory, set_timer
+
+    allow_memory(int(str(message["memory_bytes"])), spare=0)
+    set_timer(float(str(message["timeout_seconds"])))
+    max_pixels = int(str(message["max_pixels"]))
+    which = "keeper"
+    try:
+        if message["same_pixels"]:
+            one = read_embedded(keeper_stream, max_pixels)
+            which = "file"
+            two = read_embedded(other_stream, max_pixels)
+            return {"inspection": msgspec.to_builtins(_of_same_pixels(*one, *two))}
+        keeper = read_full(keeper_stream, max_pixels)
+        which = "file"
+        other = read_full(other_stream, max_pixels)
+        which = "pair"
+        return {"inspection": _inspect(message, keeper, other)}
+    except Exception as error:  # noqa: BLE001 - a broken file makes decoders raise anything
+        failure = explain(error)
+        return {"failure": failure.reason.value, "which": which, "message": failure.message}
+    finally:
+        set_timer(0)
+
+
+def _of_same_pixels(keeper_format: str, keeper: frozenset[str], other_format: str, other: frozenset[str]) -> Inspection:
+    """Return what two files with equal pixels are to each other, by their formats and what else is in them."""
+    from py_image_dedup.inspection.inspect import more
+    from py_image_dedup.inspection.original import of_formats
+
+    lacks, has_more = tuple(sorted(other - keeper)), tuple(sorted(keeper - other))
+    original = of_formats(keeper_format, other_format)
+    if lacks:
+        return more(lacks, has_more, original)
+    reason = "Every pixel is equal, and nothing else is embedded in the other file only."
+    return Inspection(Outcome.COVERED, reason, original=original)
+
+
+def _inspect(message: Message, keeper: FullPicture, other: FullPicture) -> object:
+    import numpy as np
+
+    from py_image_dedup.inspection.inspect import inspect
+
+    transform, orientation = message.get("transform"), message.get("orientation")
+    matrix = None if transform is None else np.array(transform, dtype=np.float64)
+    turned = None if orientation is None else Orientation(int(str(orientation)))
+    return cast("object", msgspec.to_builtins(inspect(keeper, other, matrix, turned)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

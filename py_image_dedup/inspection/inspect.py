@@ -13,9 +13,8 @@ import numpy as np
 
 from py_image_dedup.inspection import original as origin
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, plain, unturned
-from py_image_dedup.inspection.detail import has_less_detail, lost_levels, outside
+from py_image_dedup.inspection.detail import has_less_detail, has_other_alpha, lacking, lost_levels, outside
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
-from py_image_dedup.inspection.extras import has_other_alpha, lacking
 from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.reencoding import Reencoding, plain_lattice, reencoding
