@@ -28,6 +28,11 @@ def test_a_module_has_at_most_600_lines(module: Path) -> None:
     assert len(module.read_text(encoding="utf-8").splitlines()) <= 600
 
 
+@pytest.mark.parametrize("folder", sorted({module.parent for module in MODULES}), ids=names)
+def test_a_folder_has_at_most_15_modules(folder: Path) -> None:
+    assert len([module for module in folder.glob("*.py") if module.stem != "__init__"]) <= 15
+
+
 @pytest.mark.parametrize("module", MODULES, ids=names)
 def test_no_module_is_named_for_nothing(module: Path) -> None:
     assert module.stem not in {"util", "utils", "common", "helper", "helpers", "misc", "manager", "base_manager"}
