@@ -17,17 +17,13 @@ from py_image_dedup.cli.options import (
     AGAINST,
     DRY_RUN,
     FOLDER,
-    FORMAT,
     PAGER,
     PICTURES,
     PROTECT,
-    REPORT_FORMAT,
-    REPORTS,
     ROOTS,
     SCOPE,
     SUMMARY,
     TARGET,
-    THUMBNAILS,
     YES,
     check_classes,
     check_rules,
@@ -35,7 +31,9 @@ from py_image_dedup.cli.options import (
     folders_to_search,
     match_options,
     match_settings,
+    output_of,
     read_file_list,
+    report_options,
     roots_or_current_folder,
     search_options,
     search_settings,
@@ -134,10 +132,7 @@ Examples:
 @click.option(
     "--remove-empty-folders/--keep-empty-folders", default=None, help="Remove folders that the run has emptied."
 )
-@REPORTS
-@REPORT_FORMAT
-@THUMBNAILS
-@FORMAT
+@report_options
 @SUMMARY
 @PICTURES
 @PAGER
@@ -148,13 +143,9 @@ def deduplicate_command(
     invocation: Invocation,
     /,
     roots: tuple[Path, ...],
-    reports: tuple[Path, ...],
-    output_format: str,
     *,
-    report_format: str | None,
     pictures: bool | None,
     pager: bool,
-    thumbnails: str,
     skip_analyse_phase: bool,
     summary: bool,
     with_exit_code: bool,
@@ -180,12 +171,10 @@ def deduplicate_command(
     stays = _why_it_stays(settings)
     asks = not settings.dry_run and should_confirm(yes=yes)
     listed = searched_paths(files, settings)
-    output = Output(
-        output_format,
-        reports,
+    output = output_of(
+        options,
+        settings,
         summary=summary,
-        report_format=report_format,
-        thumbnails=thumbnails,
         searched=lambda: _searched(folders, settings) if listed is None else listed,
     )
     with build_store(settings) as store, progress_session(invocation) as session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from py_image_dedup.cli.context import Invocation
-from py_image_dedup.cli.output import check_reports
+from py_image_dedup.cli.output import Output, check_reports
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -199,6 +199,42 @@ def search_settings(options: Mapping[str, Any]) -> dict[str, Any]:
         "analysis.file_extensions": list(options["extensions"]) or None,
         **{f"analysis.{name}": options[name] for name in names},
     }
+
+
+def report_options(command: Command) -> Command:
+    """Add the options of report files and standard output; ``output_of`` uses them."""
+    for each in (FORMAT, THUMBNAILS, REPORT_FORMAT, REPORTS):
+        command = each(command)
+    return command
+
+
+def output_of(
+    options: Mapping[str, Any],
+    settings: Settings,
+    *,
+    summary: bool = False,
+    searched: Callable[[], Iterable[bytes]] | None = None,
+) -> Output:
+    """Return the output that the options of ``report_options`` describe.
+
+    Args:
+        options: The options of the command line.
+        settings: The settings, with the limits of rendering thumbnails.
+        summary: Whether to print only the totals.
+        searched: Returns the raw paths of all files that were searched; ``None`` if they are not known.
+    """
+    from py_image_dedup.wiring import limits_of
+
+    return Output(
+        options["output_format"],
+        options["reports"],
+        summary=summary,
+        report_format=options["report_format"],
+        thumbnails=options["thumbnails"],
+        searched=searched,
+        limits=limits_of(settings),
+        threads=settings.analysis.threads,
+    )
 
 
 def match_options(command: Command) -> Command:
