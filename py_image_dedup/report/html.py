@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, available_cpus
-from py_image_dedup.media.rendering import RenderedSize, Renderer
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.page_content import PageFiles, as_script, page_content
+from py_image_dedup.report.pictures import EntryRenderer
 from py_image_dedup.report.placement import Placer, placeable
 
 _MOST_PLACED: Final = 300
@@ -166,15 +167,14 @@ def render_all(entries: Sequence[IndexEntry], limits: Limits, threads: int) -> I
         lock = threading.Lock()
 
         def render(numbers: Sequence[int]) -> bytes | None:
-            renderer: Renderer | None = getattr(own, "renderer", None)
+            renderer: EntryRenderer | None = getattr(own, "renderer", None)
             if renderer is None:
-                renderer = own.renderer = Renderer(limits, budget)
+                renderer = own.renderer = EntryRenderer(limits, budget)
                 with lock:
                     stack.callback(renderer.close)
             for number in numbers:
-                entry = entries[number]
                 with suppress(MediaError):
-                    return renderer.render(entry.stat.path, RenderedSize.THUMBNAIL, entry.digest)
+                    return renderer.render(entries[number], RenderedSize.THUMBNAIL)
             return None
 
         waiting: deque[tuple[list[int], Future[bytes | None]]] = deque()

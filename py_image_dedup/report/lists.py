@@ -19,7 +19,7 @@ from typing import Final
 
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason
-from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.model.photo import Footage, IndexEntry, Versions
 from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.output_file import keep_backup, replacing
@@ -45,8 +45,15 @@ COLUMNS: Final = (
     "target",
     "reason",
     "path_bytes",
+    "seconds",
+    "codec",
+    "frame_rate",
+    "audio",
 )
-"""The columns of the table. A path that is not UTF-8 has its bytes in ``path_bytes``, in base64."""
+"""The columns of the table; the last four are those of videos.
+
+A path that is not UTF-8 has its bytes in ``path_bytes``, in base64.
+"""
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NANOSECONDS: Final = 1_000_000_000
@@ -97,7 +104,7 @@ def write_table(result: RunResult, path: Path) -> None:
 
 def _plain_row(role: str, path: Path, reason: str) -> list[str]:
     """Return the row of a file of which nothing else is known."""
-    return ["", role, _text(path), *[""] * 13, _harmless(reason), _raw(path)]
+    return ["", role, _text(path), *[""] * 13, _harmless(reason), _raw(path), *_footage_cells(None)]
 
 
 def _action_row(outcome: Outcome) -> list[str]:
@@ -141,7 +148,15 @@ def _row(
         _text(target) if target else "",
         _harmless(reason),
         _raw(stat.path),
+        *_footage_cells(facts.footage if facts else None),
     ]
+
+
+def _footage_cells(footage: Footage | None) -> list[str]:
+    if footage is None:
+        return [""] * 4
+    audio = " + ".join(map(readable, footage.audio))
+    return [f"{footage.seconds:.3f}", readable(footage.codec), f"{footage.frame_rate:g}", audio]
 
 
 def _text(path: Path) -> str:

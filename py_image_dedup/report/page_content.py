@@ -200,6 +200,14 @@ def _file(number: int, entry: IndexEntry, files: PageFiles) -> dict[str, Any]:
         "frames": facts.frames if facts else 1,
         "digest": entry.digest.hex() if entry.digest else "",
     }
+    if facts and facts.footage:
+        footage = facts.footage
+        content["video"] = {
+            "seconds": footage.seconds,
+            "codec": readable(footage.codec),
+            "rate": footage.frame_rate,
+            "audio": [readable(each) for each in footage.audio],
+        }
     exact = to_json(path_record(path))
     if "path_bytes" in exact or exact["path"] != readable(path):
         content["exact"] = {**exact, "address": _address(path)}

@@ -96,6 +96,7 @@ def _entry(entry: IndexEntry) -> EntryRecord:
         has_gps=facts.has_gps if facts else None,
         frames=facts.frames if facts else None,
         failure=_failure(entry.failure) if entry.failure else None,
+        video=facts.footage if facts and facts.footage else UNSET,
     )
 
 
@@ -328,6 +329,7 @@ def _facts(record: EntryRecord) -> PhotoFacts | None:
         camera=record.camera,
         has_gps=bool(record.has_gps),
         frames=record.frames or 1,
+        footage=None if isinstance(record.video, UnsetType) else record.video,
     )
 
 

@@ -17,6 +17,7 @@ from py_image_dedup.model.failure import FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import MatchClass, Orientation
+from py_image_dedup.model.photo import Footage
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus
 from py_image_dedup.model.unit import PartKind
 from py_image_dedup.removal.serialization import (
@@ -89,6 +90,7 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
         has_gps: Whether a GPS position is stored.
         frames: Number of frames; more than 1 for an animation.
         failure: The failure for which it could not be decoded completely.
+        video: Length, codec, frame rate and audio tracks of a video.
     """
 
     format: str | None
@@ -100,6 +102,7 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
     has_gps: bool | None
     frames: Number | None
     failure: FailureRecord | None
+    video: Footage | UnsetType = UNSET
 
 
 class ReasonRecord(Record, frozen=True, kw_only=True):

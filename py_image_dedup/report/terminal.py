@@ -22,6 +22,7 @@ from py_image_dedup.report.text import (
     below,
     common_folder,
     count_words,
+    footage_words,
     outcomes_by_source,
     parts_by_lead,
     readable,
@@ -115,11 +116,13 @@ def match_words(match: Match) -> str:
 
 
 def entry_words(entry: IndexEntry) -> str:
-    """Return the resolution, size and format of a file."""
+    """Return the resolution, size and format of a file, and of a video its length, codec, frame rate and sound."""
     facts = entry.facts
     words = [size_words(entry.stat.size)]
     if facts is not None:
         words = [f"{facts.width} x {facts.height}", *words, facts.format]
+        if facts.footage is not None:
+            words.append(footage_words(facts.footage))
     if entry.failure is not None:
         words.append(entry.failure.reason.value)
     return ", ".join(words)

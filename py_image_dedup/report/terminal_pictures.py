@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.media.limits import Limits, MediaError
-from py_image_dedup.media.rendering import RenderedSize, Renderer
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.match import RankedGroup
+from py_image_dedup.report.pictures import EntryRenderer
 
 _ROWS: Final = 10
 """Height of a picture, in lines of text."""
@@ -116,7 +117,7 @@ class GroupPictures(Closing):
     def __init__(self, protocol: Protocol, columns: int, limits: Limits | None = None) -> None:
         self._protocol = protocol
         self._columns = columns
-        self._renderer = Renderer(limits)
+        self._renderer = EntryRenderer(limits)
         self._left = _MOST_GROUPS
 
     @property
@@ -132,7 +133,7 @@ class GroupPictures(Closing):
         thumbnails = []
         for entry in (group.keeper, *(each.entry for each in group.redundant[: _MOST_PICTURES - 1])):
             with suppress(MediaError):
-                thumbnails.append(self._renderer.render(entry.stat.path, RenderedSize.THUMBNAIL, entry.digest))
+                thumbnails.append(self._renderer.render(entry, RenderedSize.THUMBNAIL))
         return drawn(thumbnails, self._protocol, self._columns)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from py_image_dedup.model.file import UnreadFiles
 from py_image_dedup.model.match import RankedGroup
+from py_image_dedup.model.photo import Footage
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 
@@ -46,6 +47,13 @@ def seconds_words(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def footage_words(footage: Footage) -> str:
+    """Return the properties of a video as ``1 min 5 s, h264, 30 frames/s, aac, stereo``."""
+    sound = " + ".join(map(readable, footage.audio)) or "no sound"
+    rate = f"{round(footage.frame_rate, 2):g} frames/s"
+    return ", ".join((seconds_words(footage.seconds), readable(footage.codec), rate, sound))
 
 
 def count_words(count: int, one: str, many: str = "") -> str:

@@ -17,7 +17,7 @@ from py_image_dedup.model.plan import ActionKind, Kept, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.lists import COLUMNS, quoted, write_groups, write_lists, write_script, write_table
 from tests.report import results
-from tests.report.results import PARTIAL, ROOT, entry, result
+from tests.report.results import PARTIAL, ROOT, entry, film, result
 
 HOSTILE = (
     "plain.jpg", "with space.jpg", "comma, and.jpg", "it's.jpg", '"quoted".jpg', "$(touch evil).jpg", "`id`.jpg",
@@ -71,6 +71,13 @@ def test_the_table_lists_files_of_actions_outside_of_groups(tmp_path: Path) -> N
         ["quarantine", str(first.path), str(keeper.path), "identical", "expire", "done", "3250000", ""],
         ["quarantine", f"{ROOT}/kept.jpg", "", "", "", "", "", "no whole keeper is left"],
     ]  # fmt: skip
+
+
+def test_the_table_has_the_length_codec_frame_rate_and_sound_of_a_video(tmp_path: Path) -> None:
+    match = replace(PARTIAL, right=film("x.mp4"))
+    write_table(replace(result(groups=(), failures=()), outcomes=(), reported=(match,)), tmp_path / "x.csv")
+    found = [[row[name] for name in ("seconds", "codec", "frame_rate", "audio")] for row in rows(tmp_path / "x.csv")]
+    assert found == [[""] * 4, ["75.040", "h264", "29.97", "aac, stereo, deu + ac3, 6 channels"]]
 
 
 def test_the_table_lists_both_files_of_a_match_that_is_only_reported(tmp_path: Path) -> None:
