@@ -307,6 +307,7 @@ def _pictures(result: RunResult | None, console: Console, screen: Screen) -> Ite
         Protocol,
         ask_terminal,
         can_show_colours,
+        cell_size,
         protocol_of,
     )
 
@@ -315,7 +316,7 @@ def _pictures(result: RunResult | None, console: Console, screen: Screen) -> Ite
     if protocol is Protocol.BLOCKS and not screen.pictures and not coloured:
         yield None
         return
-    with GroupPictures(protocol, console.width) as pictures:
+    with GroupPictures(protocol, console.width, cell_size()) as pictures:
         yield pictures
 
 
