@@ -10,7 +10,7 @@ import { chosen, EVERYTHING, facets, indexed, isFiltered, isLike, SORTS, type Fi
 import { DoneView } from "./done.tsx";
 import { GraphView } from "./graph.tsx";
 import { GroupList, type Actions } from "./groups.tsx";
-import { filesOf, type Group, type MatchClass, type PageContent } from "./model.ts";
+import { COPIES, filesOf, memberOf, weightOf, type Group, type MatchClass, type PageContent } from "./model.ts";
 import { NumbersView } from "./numbers.tsx";
 import * as server from "./served.ts";
 import { CLASS_MEANING, CLASS_WORDS, countWords, sizeWords } from "./text.ts";
@@ -318,7 +318,7 @@ function App({ content }: AppProps): JSX.Element {
             <div class="filters">
               <label>
                 Search
-                <input ref={search} type="search" placeholder="name, folder, what was done" value={filter.text} onInput={(event) => setFilter({ ...filter, text: event.currentTarget.value })} />
+                <input ref={search} type="search" placeholder="name, folder, change" value={filter.text} onInput={(event) => setFilter({ ...filter, text: event.currentTarget.value })} />
               </label>
               <label>
                 Sort
@@ -430,7 +430,7 @@ function toggled<T>(set: ReadonlySet<T>, value: T): Set<T> {
 }
 
 function shorten(content: PageContent, name: string): string {
-  if (name === content.base) return ".";
+  if (name === content.base) return name.slice(name.lastIndexOf("/") + 1) || name;
   return content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name;
 }
 
@@ -503,7 +503,7 @@ const KEYS: readonly [string, string][] = [
   ["m", "make this file the keeper"],
   ["n", "these are not duplicates: keep all, go on"],
   ["d", "compare; there: show the difference"],
-  ["1 2 3 4", "in the comparison: side by side, blink, slider, difference"],
+  ["1 2 3 4 5", "in the comparison: side by side, blink, slider, difference, all files"],
   ["u", "take the last decision back"],
   ["g", "graph and back"],
   ["/", "search"],
@@ -553,14 +553,22 @@ function Bulk({ content, pick, groups, decisions, change, close }: BulkProps): J
   const inFolder = (group: Group, file: number): boolean => content.files[file]?.folder === folder && file !== decide.current(group, decisions).keeper;
   const count = (picks: typeof like): [number, number] => {
     let [files, bytes] = [0, 0];
-    for (const group of groups) for (const file of filesOf(group)) if (picks(group, file)) [files, bytes] = [files + 1, bytes + (content.files[file]?.size ?? 0)];
+    for (const group of groups) for (const file of filesOf(group)) if (picks(group, file)) {
+      const weight = weightOf(content, group, file);
+      [files, bytes] = [files + weight.files, bytes + weight.bytes];
+    }
     return [files, bytes];
   };
   const touched = (picks: typeof like): Group[] => groups.filter((group) => filesOf(group).some((file) => picks(group, file)));
-  const act = (picks: typeof like, verdict: decide.Verdict): void => {
-    change(decide.decideEach(decisions, touched(picks), picks, verdict), `${countWords(count(picks)[0], "file")} of ${name}: ${verdict}.`);
+  const act = (picks: typeof like, verdict: decide.Verdict, where = name): void => {
+    change(decide.decideEach(decisions, touched(picks), picks, verdict), `${countWords(count(picks)[0], "file")} of ${where}: ${verdict}.`);
     close();
   };
+  const fromMessenger = (group: Group, file: number): boolean => {
+    const its = memberOf(group, file);
+    return content.files[file]?.messenger === true && its !== undefined && COPIES.has(its.class) && decide.obstacle(group, decide.current(group, decisions).keeper, file) === "";
+  };
+  const [sent, sentBytes] = content.files[pick.file]?.messenger ? count(fromMessenger) : [0, 0];
   const [alike, bytes] = count(like);
   const [inside] = count(inFolder);
   return (
@@ -578,6 +586,11 @@ function Bulk({ content, pick, groups, decisions, change, close }: BulkProps): J
         <button type="button" onClick={() => act(inFolder, "keep")}>
           Keep everything in this folder ({countWords(inside, "file")})
         </button>
+        {sent > 0 && (
+          <button type="button" onClick={() => act(fromMessenger, "remove", "messengers")}>
+            Remove all copies that messengers sent, in every folder ({countWords(sent, "file")}, {sizeWords(sentBytes)})
+          </button>
+        )}
       </div>
     </Modal>
   );

@@ -1,6 +1,6 @@
 /** What the person decided, and how it leaves the page. */
 
-import { COPIES, filesOf, isPlanned, memberOf, OTHERS, type Group, type PageContent, type PageFile } from "./model.ts";
+import { COPIES, filesOf, isPlanned, memberOf, OTHERS, weightOfAll, type Group, type PageContent, type PageFile } from "./model.ts";
 
 export type Verdict = "keep" | "remove";
 
@@ -130,7 +130,7 @@ function pathFields(content: PageContent, file: PageFile): Record<string, string
 /** Return a readable folder, relative to the common folder of all roots. */
 export function shortFolder(content: PageContent, folder: number): string {
   const name = content.folders[folder]?.name ?? "";
-  if (content.base && name === content.base) return ".";
+  if (content.base && name === content.base) return name.slice(name.lastIndexOf("/") + 1) || name;
   return content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name;
 }
 
@@ -205,13 +205,13 @@ export function totals(content: PageContent, groups: readonly Group[], decisions
   const seen = { groups: groups.length, files: 0, removable: 0, bytes: 0, decidedGroups: 0, decidedFiles: 0, decidedBytes: 0 };
   for (const group of groups) {
     const decision = current(group, decisions);
-    const bytes = decision.remove.reduce((sum, file) => sum + (content.files[file]?.size ?? 0), 0);
+    const { files, bytes } = weightOfAll(content, group, decision.remove);
     seen.files += group.members.length + 1;
-    seen.removable += decision.remove.length;
+    seen.removable += files;
     seen.bytes += bytes;
     if (decisions.has(group.id)) {
       seen.decidedGroups += 1;
-      seen.decidedFiles += decision.remove.length;
+      seen.decidedFiles += files;
       seen.decidedBytes += bytes;
     }
   }

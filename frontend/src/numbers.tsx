@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { decideEach, obstacle, shortFolder, type Decisions } from "./decisions.ts";
+import { decideEach, obstacle, relative, shortFolder, type Decisions } from "./decisions.ts";
 import { containments, isBetween, numbers, type Bar } from "./folders.ts";
 import type { Group, PageContent } from "./model.ts";
 import { countWords, sizeWords } from "./text.ts";
@@ -21,7 +21,7 @@ interface NumbersProps {
 export function NumbersView({ content, groups, decisions, decide, filterFolder }: NumbersProps): JSX.Element {
   const found = useMemo(() => numbers(content, groups, decisions), [content, groups, decisions]);
   const inside = useMemo(() => containments(content), [content]);
-  const short = (name: string): string => (content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name);
+  const short = (name: string): string => (name === content.base ? name.slice(name.lastIndexOf("/") + 1) || name : relative(content, name));
   return (
     <div class="numbers">
       <section>
@@ -33,7 +33,7 @@ export function NumbersView({ content, groups, decisions, decide, filterFolder }
             return (
               <li key={`${folder} ${other}`}>
                 <p>
-                  <strong>{share === null ? countWords(files, "picture") : `${percent(share)} of`}</strong>{" "}
+                  <strong>{share === null ? `${countWords(files, "file")} of` : `${percent(share)} of`}</strong>{" "}
                   <button type="button" class="link" onClick={() => filterFolder(content.folders[folder]?.name ?? "")}>
                     <bdi>{shortFolder(content, folder)}</bdi>
                   </button>{" "}

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.output_file import keep_backup, replacing
 from py_image_dedup.report.terminal import reason_words
-from py_image_dedup.report.text import outcomes_by_source, parts_by_lead, readable, shown_groups, size_words
+from py_image_dedup.report.text import is_lead, outcomes_by_source, parts_by_lead, readable, shown_groups, size_words
 
 COLUMNS: Final = (
     "group",
@@ -334,9 +334,9 @@ def write_script(result: RunResult, path: Path) -> None:
                 outcome = outcomes.pop(stat.path, None)
                 if outcome is None:
                     stream.write(_comment("stays", stat, each.match.match_class))
-                elif _leads(outcome, parts):
+                elif is_lead(outcome, parts):
                     stream.write(_script_lines((outcome, *parts.get(stat.path, ()))))
-        others = [each for each in outcomes.values() if _leads(each, parts)]
+        others = [each for each in outcomes.values() if is_lead(each, parts)]
         if others:
             stream.write("\n# Files of groups that this run does not know.\n")
         for other in others:
@@ -344,11 +344,6 @@ def write_script(result: RunResult, path: Path) -> None:
         stream.write(_SCRIPT_TAIL)
     if path.is_file():
         path.chmod(path.stat().st_mode | 0o100)
-
-
-def _leads(outcome: Outcome, parts: Mapping[Path, tuple[Outcome, ...]]) -> bool:
-    """Return whether a file is a photo of its own, or leads the photo that it is a part of."""
-    return not outcome.action.unit or outcome.action.source.path in parts
 
 
 def _script_lines(photo: Sequence[Outcome]) -> str:

@@ -140,6 +140,16 @@ def parts_by_lead(outcomes: Iterable[Outcome]) -> dict[Path, tuple[Outcome, ...]
     return {first.action.source.path: tuple(others) for first, *others in ordered}
 
 
+def is_lead(outcome: Outcome, parts: Mapping[Path, tuple[Outcome, ...]]) -> bool:
+    """Return whether a file is a photo of its own, or leads the photo of several files that it is a part of.
+
+    Args:
+        outcome: The outcome of the file's action.
+        parts: The result of ``parts_by_lead``.
+    """
+    return not outcome.action.unit or outcome.action.source.path in parts
+
+
 def shown_groups(result: RunResult) -> tuple[RankedGroup, ...]:
     """Return the groups of a run without those that only have parts of photos that other groups have."""
     parts = {each.action.source.path for found in parts_by_lead(result.outcomes).values() for each in found}
