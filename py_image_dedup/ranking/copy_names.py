@@ -63,7 +63,9 @@ _MESSENGER_NAMES: Final = (
     r"^(?:photo|image)_[\d-]+_[\d-]+",  # Telegram
     r"^(?:received|FB_IMG)_\d+",  # Facebook
 )
-_FROM_MESSENGER: Final = re.compile("|".join((*_MESSENGER_NAMES, r"^mmexport\d+", r"^viber_image")), re.IGNORECASE)
+_FROM_MESSENGER: Final = re.compile(
+    "|".join((*_MESSENGER_NAMES, r"^whatsapp (?:image|video)", r"^mmexport\d+", r"^viber_image")), re.IGNORECASE
+)
 _MESSENGER_FOLDER: Final = re.compile(r"^(?:whatsapp|telegram|signal|viber|wechat|weixin|threema)\b", re.IGNORECASE)
 _MESSENGER_COUNTER: Final = re.compile(
     rf"(?:(?:{'|'.join(_MESSENGER_NAMES)})(_\d{{1,2}})|(?:{'|'.join(_MESSENGER_NAMES)})(-\d))$", re.IGNORECASE

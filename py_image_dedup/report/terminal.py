@@ -16,9 +16,9 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGro
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.result_records import TotalsRecord, totals_of
 from py_image_dedup.report.text import (
     PARTICIPLES,
-    Totals,
     below,
     common_folder,
     count_words,
@@ -29,7 +29,6 @@ from py_image_dedup.report.text import (
     seconds_words,
     shown_groups,
     size_words,
-    totals_of,
     unread_words,
 )
 
@@ -401,7 +400,7 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)
 
 
-def _removal_lines(result: RunResult, totals: Totals, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
+def _removal_lines(result: RunResult, totals: TotalsRecord, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
     """Yield the totals of the removal."""
     done = [
         each
