@@ -280,8 +280,14 @@ function App({ content }: AppProps): JSX.Element {
             ?
           </button>
           {served ? (
-            <button type="button" class="primary" disabled={busy !== null || pending.length === 0} onClick={() => setAsking(true)}>
-              {busy ? `${BUSY_WORDS[busy.verb]} ${busy.done} of ${busy.total}` : pending.length > 0 ? `Apply ${countWords(waiting.decidedGroups, "group")}` : "Apply"}
+            <button type="button" class="primary" disabled={busy !== null || pending.length === 0} onClick={() => setAsking(true)} {...(busy || pending.length === 0 ? {} : { "aria-label": `Apply ${countWords(waiting.decidedGroups, "group")}` })}>
+              {busy ? `${BUSY_WORDS[busy.verb]} ${busy.done} of ${busy.total}` : "Apply"}
+              {!busy && pending.length > 0 && (
+                <>
+                  {` ${waiting.decidedGroups.toLocaleString("en")}`}
+                  <span class="wide">{waiting.decidedGroups === 1 ? " group" : " groups"}</span>
+                </>
+              )}
             </button>
           ) : (
             <button type="button" class="primary" disabled={all.decidedGroups === 0} onClick={save}>

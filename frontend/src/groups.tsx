@@ -255,7 +255,7 @@ const TAIL = 12;
 /** Return a name in two parts of which the first one may be cut off; a short name is one part. */
 function cutName(name: string): readonly string[] {
   const characters = [...name];
-  return characters.length > 2 * TAIL ? [characters.slice(0, -TAIL).join(""), characters.slice(-TAIL).join("")] : [name];
+  return characters.length > 20 ? [characters.slice(0, -TAIL).join(""), characters.slice(-TAIL).join("")] : [name];
 }
 
 /** Return the length of a video or the number of frames of an animation; empty for a still picture. */
