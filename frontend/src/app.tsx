@@ -10,7 +10,7 @@ import { chosen, EVERYTHING, facets, indexed, isFiltered, isLike, SORTS, type Fi
 import { DoneView } from "./done.tsx";
 import { GraphView } from "./graph.tsx";
 import { GroupList, type Actions } from "./groups.tsx";
-import { COPIES, filesOf, memberOf, weightOf, type Group, type MatchClass, type PageContent } from "./model.ts";
+import { COPIES, filesOf, goneOf, memberOf, weightOf, type Group, type MatchClass, type PageContent } from "./model.ts";
 import { NumbersView } from "./numbers.tsx";
 import * as server from "./served.ts";
 import { CLASS_MEANING, CLASS_WORDS, countWords, sizeWords } from "./text.ts";
@@ -65,7 +65,7 @@ function App({ content }: AppProps): JSX.Element {
   const groups = useMemo(() => chosen(index, filter, decisions), [index, filter]);
   const totals = useMemo(() => decide.totals(content, groups, decisions), [content, groups, decisions]);
   const all = useMemo(() => decide.totals(content, content.groups, decisions), [content, decisions]);
-  const applied = useMemo(() => appliedGroups(state, decisions), [state, decisions]);
+  const applied = useMemo(() => new Map([...doneGroups(content), ...appliedGroups(state, decisions)]), [content, state, decisions]);
 
   const latest = useRef({ decisions, groups, cursor, applied });
   latest.current = { decisions, groups, cursor, applied };
@@ -248,7 +248,7 @@ function App({ content }: AppProps): JSX.Element {
     <>
       <header class="top">
         <h1>
-          Duplicates <span class="quiet">{content.dry_run || served ? "" : "· as they were found"}</span>
+          Duplicates
         </h1>
         <nav aria-label="Views">
           {(Object.keys(TABS) as Tab[]).filter((name) => name !== "done" || served?.history).map((name) => (
@@ -261,12 +261,21 @@ function App({ content }: AppProps): JSX.Element {
           <span>
             <b>{totals.groups.toLocaleString("en")}</b> {totals.groups === 1 ? "group" : "groups"}
           </span>
-          <span>
-            <b>{totals.removable.toLocaleString("en")}</b> to remove
-          </span>
-          <span>
-            <b>{sizeWords(totals.bytes)}</b> to free
-          </span>
+          {totals.gone > 0 && (
+            <span>
+              <b>{totals.gone.toLocaleString("en")}</b> removed, <b>{sizeWords(totals.goneBytes)}</b> freed
+            </span>
+          )}
+          {(content.dry_run || served || totals.removable > 0) && (
+            <>
+              <span>
+                <b>{totals.removable.toLocaleString("en")}</b> to remove
+              </span>
+              <span>
+                <b>{sizeWords(totals.bytes)}</b> to free
+              </span>
+            </>
+          )}
           <span class="progress" title={`${all.decidedGroups} of ${all.groups} groups are decided`}>
             <b>{all.decidedGroups.toLocaleString("en")}</b> decided
             <meter aria-label="Decided groups" min={0} max={Math.max(1, all.groups)} value={all.decidedGroups} />
@@ -438,6 +447,16 @@ function toggled<T>(set: ReadonlySet<T>, value: T): Set<T> {
 function shorten(content: PageContent, name: string): string {
   if (name === content.base) return name.slice(name.lastIndexOf("/") + 1) || name;
   return content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name;
+}
+
+/** Return the groups of which the run has removed files, each with what became of it. */
+function doneGroups(content: PageContent): Map<number, string> {
+  const found = new Map<number, string>();
+  for (const group of content.groups) {
+    const gone = goneOf(group).length;
+    if (gone > 0) found.set(group.id, gone === group.members.length ? "removed" : "partly removed");
+  }
+  return found;
 }
 
 /** Return the groups that are done with, each with what became of it. */

@@ -6,7 +6,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { current, obstacle, pathOf, shortFolder, type Decisions } from "./decisions.ts";
 import { cssOf, fitView, multiply, wholeMatrix, zoomAt, type ViewBox } from "./geometry.ts";
 import type { Actions } from "./groups.tsx";
-import { filesOf, memberOf, OTHERS, type Group, type Matrix, type PageContent, type PageFile, type Region } from "./model.ts";
+import { filesOf, isGone, memberOf, OTHERS, type Group, type Matrix, type PageContent, type PageFile, type Region } from "./model.ts";
 import { large, original, Thumb, thumbnail } from "./pictures.tsx";
 import { placement } from "./served.ts";
 import { CLASS_WORDS, countWords, lengthWords, pixelWords, rateWords, sizeWords, soundWords, whatWasDone, withNames } from "./text.ts";
@@ -95,7 +95,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
     const at = its?.matrix ?? (placed?.file === file ? placed.matrix : null);
     const whole = its !== undefined && its.class !== "partial" && !OTHERS.has(its.class);
     const matrix = at ?? (whole ? wholeMatrix(its.orientation, keeper, content.files[file] as PageFile) : null);
-    const verdict = file === now.keeper ? "keep" : now.remove.includes(file) ? "remove" : "stays";
+    const verdict = its && isGone(its) ? "removed" : file === now.keeper ? "keep" : now.remove.includes(file) ? "remove" : "stays";
     return { file: content.files[file] as PageFile, matrix, verdict, regions: regions ? (its?.regions ?? []) : [] };
   };
   const goes = now.remove.includes(id);
@@ -151,7 +151,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
             <tr>
               <td />
               <th scope="col">{now.keeper === group.keeper ? "Keeper" : "First keeper"}</th>
-              <th scope="col">{id === now.keeper ? "Keeper" : goes ? "To be removed" : "Stays"}</th>
+              <th scope="col">{id === now.keeper ? "Keeper" : member && isGone(member) ? "Removed" : goes ? "To be removed" : "Stays"}</th>
             </tr>
           </thead>
           <tbody>

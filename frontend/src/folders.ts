@@ -1,7 +1,7 @@
 /** What can be freed, by folder, class and year; and which folder lies in which. */
 
 import { current, type Decisions } from "./decisions.ts";
-import { COPIES, memberOf, weightOf, type Group, type PageContent } from "./model.ts";
+import { COPIES, goneOf, memberOf, weightOf, type Group, type PageContent } from "./model.ts";
 import { CLASS_WORDS, yearOf } from "./text.ts";
 
 export interface Bar {
@@ -27,10 +27,10 @@ export interface Numbers {
   readonly years: readonly Bar[];
 }
 
-/** Return what goes, by decision or proposal, in three ways. */
+/** Return what goes, by decision or proposal, or has gone, in three ways. */
 export function numbers(content: PageContent, groups: readonly Group[], decisions: Decisions): Numbers {
   const gone = groups.flatMap((group) =>
-    current(group, decisions).remove.map((id) => ({ group, file: content.files[id]!, weight: weightOf(content, group, id) })),
+    [...current(group, decisions).remove, ...goneOf(group)].map((id) => ({ group, file: content.files[id]!, weight: weightOf(content, group, id) })),
   );
   return {
     folders: bars(gone.map(({ file, weight }) => [content.folders[file.folder]?.name ?? "", weight])),

@@ -5,9 +5,9 @@ import { memo } from "preact/compat";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { current, obstacle, pathOf, shortFolder, type Decisions, type GroupDecision } from "./decisions.ts";
-import { filesOf, memberOf, weightOfAll, type Group, type PageContent, type PageFile } from "./model.ts";
+import { filesOf, goneOf, isGone, memberOf, weightOfAll, type Group, type PageContent, type PageFile } from "./model.ts";
 import { Thumb } from "./pictures.tsx";
-import { CLASS_MEANING, CLASS_WORDS, countWords, dayOf, lengthWords, onlyHere, pixelWords, rateWords, sizeWords, whatWasDone } from "./text.ts";
+import { CLASS_MEANING, CLASS_WORDS, countWords, dayOf, DONE_WORDS, lengthWords, onlyHere, pixelWords, rateWords, sizeWords, whatWasDone } from "./text.ts";
 
 /** What a card can ask for; one object for the life of the page, so that cards need not be drawn again. */
 export interface Actions {
@@ -106,7 +106,8 @@ const Card = memo(function Card({ content, group, decision, selected, actions, a
   const files = filesOf(group);
   const order = [now.keeper, ...files.filter((file) => file !== now.keeper)];
   const strip = useRef<HTMLDivElement>(null);
-  const { bytes } = weightOfAll(content, group, now.remove);
+  const gone = goneOf(group);
+  const { bytes } = weightOfAll(content, group, gone.length > 0 ? gone : now.remove);
   useEffect(() => {
     if (selected < 0) return;
     strip.current?.querySelector(`[data-file="${selected}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -116,7 +117,7 @@ const Card = memo(function Card({ content, group, decision, selected, actions, a
     <section class={`card ${state} ${selected >= 0 ? "current" : ""}`} aria-label={`Group ${group.id + 1}`}>
       <header>
         <p class="why" title={headline(group, now)}>{headline(group, now)}</p>
-        <span class="gain">{bytes > 0 ? `frees ${sizeWords(bytes)}` : ""}</span>
+        <span class="gain">{bytes > 0 ? `${gone.length > 0 ? "freed" : "frees"} ${sizeWords(bytes)}` : ""}</span>
         <span class="state">{applied ?? STATE_WORDS[state]}</span>
         <span class="tools">
           {decision && !applied ? (
@@ -177,11 +178,12 @@ function Tile({ content, group, decision, file: id, selected, actions, locked }:
   const file = content.files[id] as PageFile;
   const keeper = content.files[decision.keeper] as PageFile;
   const isKeeper = id === decision.keeper;
-  const goes = decision.remove.includes(id);
   const member = memberOf(group, id);
+  const gone = member !== undefined && isGone(member);
+  const goes = gone || decision.remove.includes(id);
   const why = obstacle(group, decision.keeper, id);
   const path = pathOf(content, file);
-  const verdict = isKeeper ? "keep" : goes ? "remove" : "stays";
+  const verdict = gone ? (DONE_WORDS[member.action ?? ""] ?? "removed") : isKeeper ? "keep" : goes ? "remove" : "stays";
   return (
     <div class={`tile ${isKeeper ? "keeper" : goes ? "goes" : "stays"} ${selected ? "selected" : ""}`} data-file={id}>
       <button

@@ -186,6 +186,16 @@ export function weightOfAll(content: PageContent, group: Group, files: readonly 
   return { files: each.reduce((sum, one) => sum + one.files, 0), bytes: each.reduce((sum, one) => sum + one.bytes, 0) };
 }
 
+/** Whether the run has removed a file. */
+export function isGone(member: Member): boolean {
+  return member.outcome === "done";
+}
+
+/** Return the files of a group that the run has removed. */
+export function goneOf(group: Group): number[] {
+  return group.members.filter(isGone).map((member) => member.file);
+}
+
 export function isPlanned(member: Member): boolean {
   return member.action !== null && member.outcome === "planned";
 }

@@ -59,6 +59,15 @@ export const CLASS_WORDS = {
   "not-the-same": "not the same",
 } as const;
 
+/** What an action has done to a file, by its name. */
+export const DONE_WORDS: Readonly<Record<string, string>> = {
+  move: "moved",
+  quarantine: "quarantined",
+  delete: "deleted",
+  trash: "trashed",
+  hardlink: "linked",
+};
+
 export const CLASS_MEANING = {
   identical: "The same bytes.",
   "same-pixels": "The same picture to the last pixel, stored in other bytes.",

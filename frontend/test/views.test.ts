@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { accept, totals } from "../src/decisions.ts";
+import { accept, decide, obstacle, totals } from "../src/decisions.ts";
 import { chosen, EVERYTHING, facets, indexed } from "../src/filter.ts";
 import { containments, numbers } from "../src/folders.ts";
 import { apply, inverse, multiply, wholeMatrix, zoomAt } from "../src/geometry.ts";
@@ -196,4 +196,15 @@ test("the further files of a photo count with the file that leads it", () => {
   const sums = totals(page, page.groups, accept(new Map(), page.groups[0]!));
   assert.deepEqual([sums.removable, sums.bytes, sums.decidedFiles], [2, 21_000, 2]);
   assert.deepEqual(numbers(page, page.groups, new Map()).classes, [{ name: "identical", files: 2, bytes: 21_000 }]);
+});
+
+test("files that the run has removed are counted as such and cannot be decided on", () => {
+  const done = { action: "quarantine", outcome: "done" };
+  const page = content([file(0), file(1), file(2)], [group(0, 0, member(1, "similar", done), member(2, "identical"))]);
+  const only = page.groups[0]!;
+  const sums = totals(page, page.groups, new Map());
+  assert.deepEqual([sums.gone, sums.goneBytes, sums.removable], [1, 1000, 1]);
+  assert.equal(obstacle(only, 0, 1), "It has been removed.");
+  assert.deepEqual(decide(new Map(), only, 1, "remove").get(0)?.remove, [2]);
+  assert.deepEqual(numbers(page, page.groups, new Map()).classes.map((bar) => bar.files), [1, 1]);
 });

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -25,6 +25,7 @@ from typing import Any, Final, TextIO
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, available_cpus
 from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.page_content import PageFiles, as_script, page_content
 from py_image_dedup.report.pictures import EntryRenderer
@@ -120,12 +121,24 @@ def write_page(
     try:
         with part.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write(page.head + as_script(content) + page.middle)
-            for number, thumbnail in render_all(listed.entries, limits or Limits(), threads or available_cpus()):
+            entries = _where_they_are(listed.entries, result)
+            for number, thumbnail in render_all(entries, limits or Limits(), threads or available_cpus()):
                 _put(number, thumbnail, stream, folder if thumbnails is Thumbnails.BESIDE else None)
             stream.write(page.tail)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _where_they_are(entries: Sequence[IndexEntry], result: RunResult) -> list[IndexEntry]:
+    """Return entries with the places of the files that the run has moved."""
+    moved = {each.action.source.path: each.target for each in result.outcomes if each.status is OutcomeStatus.DONE}
+
+    def found(entry: IndexEntry) -> IndexEntry:
+        target = moved.get(entry.stat.path)
+        return entry if target is None else replace(entry, stat=replace(entry.stat, path=target))
+
+    return [found(entry) for entry in entries]
 
 
 def _place_parts(content: Mapping[str, Any], listed: PageFiles, limits: Limits) -> None:

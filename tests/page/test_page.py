@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ import jsonschema
 import pytest
 from PIL import Image, ImageStat
 
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.serialization import load_plan
+from py_image_dedup.report.html import write_page
 from py_image_dedup.report.text import shown_groups
 from py_image_dedup.review.decisions import decided_plan, load_decisions
 from tests.page.conftest import PHONE, Open
@@ -316,6 +319,21 @@ def test_a_video_is_shown_by_a_frame_with_its_length_codec_and_sound(page: Page)
     table = page.get_by_role("dialog", name="Compare pictures").locator("table")
     row = table.get_by_role("row", name="Video").inner_text().split("\t")
     assert row == ["Video", "h264, 12 frames/s", "h264, 12 frames/s"]
+
+
+def test_the_page_of_a_real_run_says_what_was_removed(open_page: Open, report: Report, tmp_path: Path) -> None:
+    done = tuple(replace(each, status=OutcomeStatus.DONE) for each in report.result.outcomes)
+    write_page(replace(report.result, run="real", dry_run=False, outcomes=done), tmp_path / "real.html", threads=2)
+    page = open_page(tmp_path / "real.html")
+    assert f"{len(done)} removed, " in totals(page)
+    assert "to remove" not in totals(page)
+    card = group_with(page, "photo 4")
+    assert verdicts(card) == ["keep", "deleted"]
+    assert card.locator(".state").inner_text() == "removed"
+    assert card.get_by_role("button", name="Make keeper").count() == 0
+    page.get_by_role("button", name="Numbers", exact=True).click()
+    assert page.get_by_role("heading", name="Freed, by class").is_visible()
+    assert page.locator(".containments").count() == 0
 
 
 def test_all_files_of_a_group_are_compared_at_once(page: Page) -> None:
