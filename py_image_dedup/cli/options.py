@@ -376,6 +376,80 @@ def check_rules(ctx: click.Context, param: click.Parameter, value: Sequence[str]
     return tuple(value)
 
 
+_CHOICES = (
+    PROTECT,
+    AGAINST,
+    click.option(
+        "--prefer",
+        multiple=True,
+        metavar="DIR",
+        type=FOLDER,
+        help="Keep files in this folder rather than others. May be repeated, the best folder first.",
+    ),
+    click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        metavar="RULE",
+        callback=check_rules,
+        help="Rule that chooses the file that stays, such as oldest-capture-date. May be repeated, the most important "
+        "rule first; replaces the configured rules.",
+    ),
+    click.option(
+        "--remove",
+        multiple=True,
+        metavar="[+]CLASS",
+        callback=check_classes,
+        help="Match class that may be removed: identical, same-pixels, similar, edited or partial. With + the class is "
+        "added to the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, "
+        "similar]",
+    ),
+)
+
+
+def choice_options(command: Command) -> Command:
+    """Add the options that say which file of a group stays and which may go.
+
+    ``choice_settings`` and ``with_choices`` use them.
+    """
+    for each in reversed(_CHOICES):
+        command = each(command)
+    return command
+
+
+def choice_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, by key path, that the options of ``choice_options`` set."""
+    return {"deduplication.prioritization_rules": list(options["rules"]) or None}
+
+
+def with_choices(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """Return the settings with what ``choice_options`` add to configured values: folders, rules and classes.
+
+    Raises:
+        click.UsageError: A scope was given together with folders of originals, or the classes are wrong.
+    """
+    from py_image_dedup.config.settings import with_classes
+    from py_image_dedup.config.value_types import DIRECTORY
+
+    deduplication = settings.deduplication
+    preferred = [str(DIRECTORY.read(str(path))) for path in options["prefer"]]
+    rules = deduplication.prioritization_rules
+    classes = deduplication.remove
+    if options["remove"]:
+        try:
+            classes = with_classes(options["remove"], deduplication.remove)
+        except ValueError as error:
+            raise click.UsageError(f"--remove: {error}") from None
+    return replace(
+        with_originals(with_protected(settings, options["protect"]), options["against"], scope=options["scope"]),
+        deduplication=replace(
+            deduplication,
+            prioritization_rules=({"folder-order": preferred}, *rules) if preferred else rules,
+            remove=classes,
+        ),
+    )
+
+
 _OPTIONS = (
     click.option(
         "--files-from",
