@@ -143,7 +143,7 @@ const Card = memo(function Card({ content, group, decision, selected, actions, a
       </header>
       <div class="strip" ref={strip}>
         {order.slice(0, MOST_TILES).map((file) => (
-          <Tile key={file} content={content} group={group} decision={now} file={file} selected={file === selected} actions={actions} locked={applied !== undefined} />
+          <Tile key={file} content={content} group={group} decision={now} file={file} selected={file === selected} actions={actions} locked={applied !== undefined} done={applied === "removed"} />
         ))}
         {order.length > MOST_TILES && (
           <button type="button" class="tile more" onClick={() => actions.compare(group, order[MOST_TILES] as number)}>
@@ -172,9 +172,11 @@ interface TileProps {
   readonly selected: boolean;
   readonly actions: Actions;
   readonly locked: boolean;
+  /** Whether all files that were to go have gone. */
+  readonly done: boolean;
 }
 
-function Tile({ content, group, decision, file: id, selected, actions, locked }: TileProps): JSX.Element {
+function Tile({ content, group, decision, file: id, selected, actions, locked, done }: TileProps): JSX.Element {
   const file = content.files[id] as PageFile;
   const keeper = content.files[decision.keeper] as PageFile;
   const isKeeper = id === decision.keeper;
@@ -183,7 +185,7 @@ function Tile({ content, group, decision, file: id, selected, actions, locked }:
   const goes = gone || decision.remove.includes(id);
   const why = obstacle(group, decision.keeper, id);
   const path = pathOf(content, file);
-  const verdict = gone ? (DONE_WORDS[member.action ?? ""] ?? "removed") : isKeeper ? "keep" : goes ? "remove" : "stays";
+  const verdict = gone ? (DONE_WORDS[member.action ?? ""] ?? "removed") : isKeeper ? "keep" : goes ? (done ? "removed" : "remove") : "stays";
   return (
     <div class={`tile ${isKeeper ? "keeper" : goes ? "goes" : "stays"} ${selected ? "selected" : ""}`} data-file={id}>
       <button

@@ -11,9 +11,10 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import SUMMARY, YES, output_of, report_options
+from py_image_dedup.cli.options import PAGER, PICTURES, SUMMARY, YES, output_of, report_options
 from py_image_dedup.cli.output import (
     RESULT_NAME,
+    Screen,
     Session,
     ask,
     emit_result,
@@ -49,6 +50,8 @@ Examples:
 @click.option("--dry-run", "-dr", is_flag=True, help="Show what the plan would do, and change nothing.")
 @report_options
 @SUMMARY
+@PICTURES
+@PAGER
 @YES
 @pass_invocation
 def apply_command(
@@ -59,6 +62,8 @@ def apply_command(
     *,
     dry_run: bool,
     summary: bool,
+    pictures: bool | None,
+    pager: bool,
     yes: bool,
     **options: Any,
 ) -> int:
@@ -88,7 +93,8 @@ def apply_command(
     saved = dry_run or save_result(result, settings)
 
     def print_text() -> None:
-        print_result(invocation, result, groups=not shown, summary=summary)
+        screen = Screen(pictures, pager)
+        print_result(invocation, result, groups=not shown, summary=summary, screen=screen)
 
     emitted = emit_result(result, output, invocation, print_text)
     if decisions_file is not None and not dry_run:
