@@ -12,14 +12,19 @@ from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
-    MATCHING,
-    MAX_DISTANCE,
-    PROTECT,
     ROOTS,
     SCOPE,
     TARGET,
+    choice_options,
+    choice_settings,
     folders_to_search,
-    with_protected,
+    match_options,
+    match_settings,
+    roots_or_current_folder,
+    search_options,
+    search_settings,
+    searched,
+    with_choices,
 )
 from py_image_dedup.cli.output import progress_session, save_result
 
@@ -33,15 +38,16 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   py-image-dedup review ~/Pictures
+  py-image-dedup review ~/Inbox --against ~/Pictures
   py-image-dedup review ~/Pictures --no-browser --port 8080"""
 
 
 @click.command(name="review", epilog=_EXAMPLES)
 @ROOTS
-@MATCHING
-@MAX_DISTANCE
+@search_options
+@match_options
 @SCOPE
-@PROTECT
+@choice_options
 @ACTION
 @TARGET
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page.  [default: a free one]")
@@ -59,7 +65,7 @@ def review_command(
     from py_image_dedup.report.text import readable
     from py_image_dedup.wiring import build, build_store
 
-    settings = _settings(invocation, roots, options)
+    settings = _settings(invocation, roots_or_current_folder(invocation, roots), options)
     folders = folders_to_search(settings)
     with build_store(settings) as store, progress_session(invocation) as session:
         deduplicator = build(settings, store, observer=session.observer, should_stop=session.interrupt)
@@ -82,14 +88,15 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
     settings = invocation.settings(
         {
             **roots_on_the_command_line(roots, options["scope"]),
+            **search_settings(options),
             "dry_run": True,
-            "deduplication.matching": options["matching"],
-            "deduplication.max_distance": options["max_distance"],
+            **match_settings(options),
+            **choice_settings(options),
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
         }
     )
-    return with_protected(settings, options["protect"])
+    return with_choices(searched(settings, options), options)
 
 
 def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: int, *, browser: bool) -> None:

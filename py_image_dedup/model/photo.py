@@ -29,8 +29,25 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True)
+class Footage:
+    """The properties that a video has and a photo has not.
+
+    Attributes:
+        seconds: Length.
+        codec: Short name of the codec, as FFmpeg has it: ``h264``.
+        frame_rate: Mean number of frames per second.
+        audio: Audio tracks, each in words: "aac, stereo".
+    """
+
+    seconds: float
+    codec: str
+    frame_rate: float
+    audio: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """The properties of a photo that its file states.
+    """The properties of a photo that its file states; of a video, those that both have.
 
     Attributes:
         format: Format by content, in Pillow's naming: ``JPEG``, ``PNG``, ``HEIF``.
@@ -41,6 +58,7 @@ class PhotoFacts:
         camera: Maker and model.
         has_gps: Whether a GPS position is stored.
         frames: Number of frames; more than 1 for an animation.
+        footage: The other properties of a video, for reports; the index does not keep them here.
     """
 
     format: str
@@ -51,6 +69,7 @@ class PhotoFacts:
     camera: str | None = None
     has_gps: bool = False
     frames: int = 1
+    footage: Footage | None = None
 
     @property
     def pixels(self) -> int:

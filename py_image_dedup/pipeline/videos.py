@@ -115,12 +115,13 @@ def rank_videos(inventory: Inventory, context: RunContext, group_ranker: GroupRa
         and options.analyse.is_current_video(entry.versions)
         and _is_large_enough(entry, options.find)
     ]
+    videos = load_videos(entries, store)
+    entries = [_with_footage(entry, videos) for entry in entries]
     ownership = Ownership(inventory.roots)
     key = scope_key(options.find.scope, ownership)
     scopes: dict[Hashable, list[IndexEntry]] = defaultdict(list)
     for entry in entries:
         scopes[key(entry.stat.raw_path)].append(entry)
-    videos = load_videos(entries, store)
     reach: dict[bytes, set[Hashable]] = defaultdict(set)
     for where, some in scopes.items():
         for entry in some:
@@ -155,6 +156,14 @@ def _videos_alone(inventory: Inventory, options: AnalyseOptions) -> Iterator[Fil
     for raw in videos:
         if units.of(Path(os.fsdecode(raw))) is None:
             yield FileStat.of(raw, inventory.stamps[raw])
+
+
+def _with_footage(entry: IndexEntry, videos: Mapping[bytes, Video]) -> IndexEntry:
+    """Return an entry with the facts that only videos have, which reports show."""
+    video = videos.get(entry.digest or b"")
+    if entry.facts is None or video is None:
+        return entry
+    return replace(entry, facts=replace(entry.facts, footage=video.profile.facts.footage))
 
 
 def _is_large_enough(entry: IndexEntry, options: FindOptions) -> bool:

@@ -14,20 +14,23 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from py_image_dedup.media.formats import EXTENSIONS
+from py_image_dedup.media.formats import EXTENSIONS, VIDEO_SUFFIXES
+from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import Match, RankedGroup, Reason
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.model.unit import NO_UNITS, Units
+from py_image_dedup.ranking.copy_names import is_from_messenger
 from py_image_dedup.removal.serialization import path_record, to_json
-from py_image_dedup.report.text import common_folder, outcomes_by_source, readable
+from py_image_dedup.report.text import common_folder, is_lead, outcomes_by_source, parts_by_lead, readable, shown_groups
 
 VERSION: Final = 1
 """Of the content. The page that reads it is part of the same release."""
 
 _NANOSECONDS: Final = 1_000_000_000
+_SUFFIXES: Final = frozenset((*EXTENSIONS, *VIDEO_SUFFIXES))
 
 
 def keeper_sentence(reason: Reason) -> str:
@@ -75,7 +78,8 @@ def page_content(result: RunResult) -> tuple[dict[str, Any], PageFiles]:
     """Return the content of the page of a result, and its files by number."""
     files = PageFiles(Units(result.units))
     outcomes = outcomes_by_source(result)
-    groups = [_group(number, group, outcomes, files) for number, group in enumerate(result.groups)]
+    parts = parts_by_lead(result.outcomes)
+    groups = [_group(number, group, outcomes, parts, files) for number, group in enumerate(shown_groups(result))]
     for first, matches in _by_left(result.reported):
         groups.append(_reported(len(groups), first, matches, files))
     listed = [_file(number, entry, files) for number, entry in enumerate(files.entries)]
@@ -87,6 +91,7 @@ def page_content(result: RunResult) -> tuple[dict[str, Any], PageFiles]:
         "dry_run": result.dry_run,
         "roots": [readable(root) for root in result.roots],
         "base": "" if base is None else readable(base),
+        "compared": bool(groups) or any(phase.phase is Phase.FIND for phase in result.phases),
         "files_searched": result.files,
         "unreadable": len(result.failures),
         "folders": [_folder(folder) for folder in files.folders],
@@ -108,7 +113,14 @@ def _by_left(matches: Iterable[Match]) -> Iterator[tuple[IndexEntry, list[Match]
     return ((matches[0].left, matches) for matches in found.values())
 
 
-def _group(number: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], files: PageFiles) -> dict[str, Any]:
+def _group(
+    number: int,
+    group: RankedGroup,
+    outcomes: Mapping[Path, Outcome],
+    parts: Mapping[Path, tuple[Outcome, ...]],
+    files: PageFiles,
+) -> dict[str, Any]:
+    """Return a group; further files of a photo are with the file that leads it."""
     return {
         "id": number,
         "keeper": files.number(group.keeper),
@@ -118,11 +130,18 @@ def _group(number: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], fi
                 **_match(each.match, files),
                 "rule": each.reason.rule,
                 "why": readable(keeper_sentence(each.reason)),
-                **_outcome(outcomes.get(each.entry.stat.path)),
+                **_outcome(outcomes.get(each.path)),
+                **_parts_of(parts.get(each.path, ())),
             }
             for each in group.redundant
+            if each.path not in outcomes or is_lead(outcomes[each.path], parts)
         ],
     }
+
+
+def _parts_of(parts: Iterable[Outcome]) -> dict[str, Any]:
+    sources = [part.action.source for part in parts]
+    return {"parts": [{"name": readable(each.path.name), "size": each.size} for each in sources]} if sources else {}
 
 
 def _reported(number: int, keeper: IndexEntry, matches: Iterable[Match], files: PageFiles) -> dict[str, Any]:
@@ -200,6 +219,16 @@ def _file(number: int, entry: IndexEntry, files: PageFiles) -> dict[str, Any]:
         "frames": facts.frames if facts else 1,
         "digest": entry.digest.hex() if entry.digest else "",
     }
+    if is_from_messenger(path):
+        content["messenger"] = True
+    if facts and facts.footage:
+        footage = facts.footage
+        content["video"] = {
+            "seconds": footage.seconds,
+            "codec": readable(footage.codec),
+            "rate": footage.frame_rate,
+            "audio": [readable(each) for each in footage.audio],
+        }
     exact = to_json(path_record(path))
     if "path_bytes" in exact or exact["path"] != readable(path):
         content["exact"] = {**exact, "address": _address(path)}
@@ -213,15 +242,15 @@ def _file(number: int, entry: IndexEntry, files: PageFiles) -> dict[str, Any]:
 
 
 def _folder(folder: Path) -> dict[str, Any]:
-    return {"name": readable(folder), "files": _pictures_in(folder), "address": _address(folder)}
+    return {"name": readable(folder), "files": _photos_in(folder), "address": _address(folder)}
 
 
 def _address(path: Path) -> str:
     return "file://" + quote(os.fsencode(path))
 
 
-def _pictures_in(folder: Path) -> int:
-    """Count the pictures directly in a folder, by their names; 0 if it cannot be read."""
+def _photos_in(folder: Path) -> int:
+    """Count the pictures and videos directly in a folder, by their names; 0 if it cannot be read."""
     with suppress(OSError), os.scandir(folder) as listed:
-        return sum(os.path.splitext(each.name)[1].lower() in EXTENSIONS for each in listed)  # noqa: PTH122 - quicker
+        return sum(os.path.splitext(each.name)[1].lower() in _SUFFIXES for each in listed)  # noqa: PTH122 - quicker
     return 0

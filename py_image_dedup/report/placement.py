@@ -47,6 +47,8 @@ class Placer(Closing):
 
     def place(self, keeper: IndexEntry, other: IndexEntry) -> Matrix | None:
         """Return where a file lies in its keeper; ``None`` if that cannot be found out any more."""
+        if any(each.facts is not None and each.facts.footage is not None for each in (keeper, other)):
+            return None  # videos are no pictures, and reading large ones whole would take minutes
         try:
             whole, part = self._picture(keeper), self._picture(other)
             found = None if whole is None or part is None else locate(part, whole)

@@ -37,6 +37,7 @@ from py_image_dedup.removal.serialization import (
     encode_path,
     from_json,
     quarantined_record,
+    stat_fields,
     to_json,
 )
 from py_image_dedup.report.output_file import replacing
@@ -55,11 +56,11 @@ from py_image_dedup.report.result_records import (
     ReportedRecord,
     ResultRecord,
     StageRecord,
-    TotalsRecord,
     UnitRecord,
     UnreadRecord,
+    totals_of,
 )
-from py_image_dedup.report.text import outcomes_by_source, totals_of
+from py_image_dedup.report.text import outcomes_by_source
 
 VERSION: Final = 1
 """Version of the format. A reader refuses a newer one; new optional keys do not raise it."""
@@ -71,16 +72,7 @@ def _failure(failure: Failure) -> FailureRecord:
 
 
 def _file(stat: FileStat, digest: bytes | None) -> AnalysedFileRecord:
-    text, raw = encode_path(stat.path)
-    return AnalysedFileRecord(
-        path=text,
-        path_bytes=raw,
-        size=stat.size,
-        mtime_ns=stat.mtime_ns,
-        device=stat.device,
-        inode=stat.inode,
-        digest=digest.hex() if digest else None,
-    )
+    return AnalysedFileRecord(**stat_fields(stat), digest=digest.hex() if digest else None)
 
 
 def _entry(entry: IndexEntry) -> EntryRecord:
@@ -96,6 +88,7 @@ def _entry(entry: IndexEntry) -> EntryRecord:
         has_gps=facts.has_gps if facts else None,
         frames=facts.frames if facts else None,
         failure=_failure(entry.failure) if entry.failure else None,
+        video=facts.footage if facts and facts.footage else UNSET,
     )
 
 
@@ -234,7 +227,7 @@ def _record(result: RunResult, lists: Mapping[str, Any]) -> ResultRecord:
         **lists,
         pruned_folders=pruned,
         pruned_folders_bytes=pruned_bytes,
-        totals=msgspec.convert(totals_of(result), TotalsRecord, from_attributes=True),
+        totals=totals_of(result),
         phases=tuple(StageRecord(name=each.phase, seconds=each.seconds, counts=each.counts) for each in result.phases),
     )
 
@@ -328,6 +321,7 @@ def _facts(record: EntryRecord) -> PhotoFacts | None:
         camera=record.camera,
         has_gps=bool(record.has_gps),
         frames=record.frames or 1,
+        footage=None if isinstance(record.video, UnsetType) else record.video,
     )
 
 

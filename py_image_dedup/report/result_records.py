@@ -6,6 +6,7 @@ from them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
@@ -14,10 +15,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from py_image_dedup.model.failure import FailureReason, Phase
-from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import MatchClass, Orientation
+from py_image_dedup.model.photo import Footage
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus
+from py_image_dedup.model.result import RunResult
 from py_image_dedup.model.unit import PartKind
 from py_image_dedup.removal.serialization import (
     Digest,
@@ -26,6 +28,7 @@ from py_image_dedup.removal.serialization import (
     PathRecord,
     QuarantinedRecord,
     Record,
+    StatRecord,
     Text,
     Time,
 )
@@ -50,26 +53,14 @@ class FailureRecord(PathRecord, frozen=True, kw_only=True):
     message: Text
 
 
-class AnalysedFileRecord(PathRecord, frozen=True, kw_only=True):
+class AnalysedFileRecord(StatRecord, frozen=True, kw_only=True):
     """A file as it was read.
 
     Attributes:
-        size: Size in bytes.
-        mtime_ns: Modification time, nanoseconds since the epoch.
-        device: Number of the file system.
-        inode: Number of the file on its device.
         digest: BLAKE3 digest of the bytes, in hexadecimal; null if it could not be read.
     """
 
-    size: Natural
-    mtime_ns: int
-    device: int
-    inode: int
     digest: Digest | None
-
-    def to_stat(self) -> FileStat:
-        """Return the stat of the file."""
-        return FileStat(self.to_path(), self.size, self.mtime_ns, self.device, self.inode)
 
     def to_digest(self) -> bytes | None:
         """Return the digest of the file."""
@@ -89,6 +80,7 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
         has_gps: Whether a GPS position is stored.
         frames: Number of frames; more than 1 for an animation.
         failure: The failure for which it could not be decoded completely.
+        video: Length, codec, frame rate and audio tracks of a video.
     """
 
     format: str | None
@@ -100,6 +92,7 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
     has_gps: bool | None
     frames: Number | None
     failure: FailureRecord | None
+    video: Footage | UnsetType = UNSET
 
 
 class ReasonRecord(Record, frozen=True, kw_only=True):
@@ -292,6 +285,29 @@ class TotalsRecord(Record, frozen=True, kw_only=True):
     outcomes: Counts
     failures: Counts
     seconds: Seconds
+
+
+_REMOVABLE = (OutcomeStatus.PLANNED, OutcomeStatus.DONE)
+
+
+def totals_of(result: RunResult) -> TotalsRecord:
+    """Return the totals of a run."""
+    classes: Counter[str] = Counter()
+    size = 0
+    for group in result.groups:  # one after another: a list of all redundant files costs memory
+        classes.update(each.match.match_class.value for each in group.redundant)
+        size += sum(each.entry.stat.size for each in group.redundant)
+    return TotalsRecord(
+        files=result.files,
+        groups=len(result.groups),
+        redundant=classes.total(),
+        bytes_redundant=size,
+        bytes_reclaimable=sum(each.action.source.size for each in result.outcomes if each.status in _REMOVABLE),
+        classes=classes,
+        outcomes=Counter(each.status.value for each in result.outcomes),
+        failures=Counter(each.reason.value for each in result.failures),
+        seconds=sum(each.seconds for each in result.phases),
+    )
 
 
 class StageRecord(Record, frozen=True, kw_only=True):

@@ -16,19 +16,19 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGro
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.report.result_records import TotalsRecord, totals_of
 from py_image_dedup.report.text import (
     PARTICIPLES,
-    Totals,
     below,
     common_folder,
     count_words,
+    footage_words,
     outcomes_by_source,
     parts_by_lead,
     readable,
     seconds_words,
     shown_groups,
     size_words,
-    totals_of,
     unread_words,
 )
 
@@ -115,11 +115,13 @@ def match_words(match: Match) -> str:
 
 
 def entry_words(entry: IndexEntry) -> str:
-    """Return the resolution, size and format of a file."""
+    """Return the resolution, size and format of a file, and of a video its length, codec, frame rate and sound."""
     facts = entry.facts
     words = [size_words(entry.stat.size)]
     if facts is not None:
         words = [f"{facts.width} x {facts.height}", *words, facts.format]
+        if facts.footage is not None:
+            words.append(footage_words(facts.footage))
     if entry.failure is not None:
         words.append(entry.failure.reason.value)
     return ", ".join(words)
@@ -398,7 +400,7 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)
 
 
-def _removal_lines(result: RunResult, totals: Totals, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
+def _removal_lines(result: RunResult, totals: TotalsRecord, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
     """Yield the totals of the removal."""
     done = [
         each

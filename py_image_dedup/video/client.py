@@ -18,6 +18,7 @@ import msgspec
 from py_image_dedup.media.limits import Limits, MediaError
 from py_image_dedup.media.opened_file import OpenedFile
 from py_image_dedup.media.process import Worker, command_of, end, start_worker
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.media.worker.protocol import Closed, Message, receive, send_file
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
@@ -136,6 +137,20 @@ class VideoWorker(Closing):
         except (KeyError, msgspec.ValidationError) as error:
             self.close()
             raise MediaError(FailureReason.CRASHED, "the decoder returned an invalid answer") from error
+
+    def render(self, descriptor: int, size: RenderedSize) -> bytes:
+        """Return a frame of a video that shows something, encoded in the format of ``RenderedSize.media_type``.
+
+        Args:
+            descriptor: Descriptor of the open file.
+            size: Size of the rendered picture.
+
+        Raises:
+            MediaError: It is no video, or cannot be decoded; ``crashed`` and ``timeout`` included.
+        """
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        request = {"task": "render", "rendered_size": size.value}
+        return self._exchange(request, [descriptor], self._limits.timeout_seconds)[1]
 
     def close(self) -> None:
         """End the process; closing twice is no error."""

@@ -13,7 +13,7 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGro
 from py_image_dedup.model.plan import Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.report.terminal import TerminalReport, WhyItStays
-from tests.report.results import EXPIRED, GROUP, KEEPER, PARTIAL, ROOT, entry, result
+from tests.report.results import EXPIRED, GROUP, KEEPER, PARTIAL, ROOT, entry, film, result
 
 PLANNED, DONE, SKIPPED, FAILED = OutcomeStatus
 
@@ -116,6 +116,18 @@ def test_matches_that_are_only_shown_are_shown() -> None:
     )
     assert first < lines.index("              similar, distance 0.400") < second
     assert lines.index("              partial, distance 0.400, crop: 43 % of it") > second
+
+
+def test_a_video_is_shown_with_its_length_codec_frame_rate_and_sound() -> None:
+    silent = film("b.mp4")
+    assert silent.facts is not None
+    assert silent.facts.footage is not None
+    silent = replace(silent, facts=replace(silent.facts, footage=replace(silent.facts.footage, seconds=9.5, audio=())))
+    copy = Redundant(Match(film("a.mp4"), silent, MatchClass.SIMILAR, 0.01), Reason("path", "", ""))
+    lines = printed(result(groups=(RankedGroup(film("a.mp4"), (copy,)),), failures=()))
+    facts = "1920 x 1080, 3.1 MiB, MP4"
+    assert f"              {facts}, 1 min 15 s, h264, 29.97 frames/s, aac, stereo, deu + ac3, 6 channels" in lines
+    assert f"              similar, distance 0.010; {facts}, 9.5 s, h264, 29.97 frames/s, no sound" in lines
 
 
 def test_a_file_that_is_not_whole_says_so() -> None:
