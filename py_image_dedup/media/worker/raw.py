@@ -18,12 +18,11 @@ from PIL import Image
 
 from py_image_dedup.media.formats import RAW
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
-from py_image_dedup.media.worker.decode import LARGEST_SHORT_SIDE, canonical, scale_down, upright
+from py_image_dedup.media.worker.decode import LARGEST_SHORT_SIDE, canonical, facts_of, scale_down, upright
 from py_image_dedup.media.worker.exif import ExifFacts, read_exif, read_tiff
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes
 from py_image_dedup.media.worker.protocol import DecodedPicture
 from py_image_dedup.model.failure import FailureReason
-from py_image_dedup.model.photo import PhotoFacts
 
 if TYPE_CHECKING:
     import rawpy
@@ -102,16 +101,7 @@ def decode_raw(stream: BinaryIO, limits: Limits, reserve: Reserve) -> DecodedPic
             shown = preview
             shown.load()
         image = canonical(shown, (width, height), orientation)
-    facts = PhotoFacts(
-        format=RAW,
-        width=height if orientation >= 5 else width,
-        height=width if orientation >= 5 else height,
-        exif_fields=exif.fields,
-        captured=exif.captured,
-        camera=exif.camera,
-        has_gps=exif.has_gps,
-    )
-    return DecodedPicture(facts, *image.size, image.tobytes())
+    return DecodedPicture(facts_of(RAW, (width, height), orientation, exif), *image.size, image.tobytes())
 
 
 def render_raw(stream: BinaryIO, limits: Limits, reserve: Reserve) -> Image.Image:
