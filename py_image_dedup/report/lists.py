@@ -39,6 +39,7 @@ COLUMNS: Final = (
     "modified",
     "captured",
     "camera",
+    "embedded",
     "action",
     "outcome",
     "target",
@@ -47,6 +48,8 @@ COLUMNS: Final = (
 )
 """The columns of the table. A path that is not UTF-8 has its bytes in ``path_bytes``, in base64."""
 
+_DESCRIBING: Final = len(COLUMNS) - 5
+"""Columns between the path and the reason."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -56,7 +59,7 @@ def _why(reason: Reason) -> str:
 
 
 def write_table(result: RunResult, path: Path) -> None:
-    """Write a result as CSV, one row for each file that is in a group, in a match, or unreadable.
+    """Write a result as CSV, one row for each file that is in a group, in a match, in a series, or unreadable.
 
     Raises:
         OSError: The file cannot be written.
@@ -77,10 +80,13 @@ def write_table(result: RunResult, path: Path) -> None:
         for match in result.reported:
             why = match.inspection.reason if match.inspection else ""
             table.writerow(_row("", "match", match.right, match=match, reason=why))
+        for series in result.series:
+            why = f"One of {series.words}, recognised {series.evidence}."
+            for path in series.files:
+                table.writerow(["", series.kind.value, _text(path), *[""] * _DESCRIBING, why, _raw(path)])
         for failure in result.failures:
-            table.writerow(
-                ["", "unreadable", _text(failure.path), *[""] * 13, readable(failure.message), _raw(failure.path)]
-            )
+            why = readable(failure.message)
+            table.writerow(["", "unreadable", _text(failure.path), *[""] * _DESCRIBING, why, _raw(failure.path)])
 
 
 def _row(
@@ -108,6 +114,7 @@ def _row(
         datetime.fromtimestamp(stat.mtime_ns // _NANOSECONDS, UTC).isoformat(),
         facts.captured.isoformat() if facts and facts.captured else "",
         _harmless(facts.camera) if facts and facts.camera else "",
+        ", ".join(facts.embedded) if facts else "",
         outcome.action.kind.value if outcome else "",
         outcome.status.value if outcome else "",
         _text(target) if target else "",

@@ -16,6 +16,7 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGro
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.series import Series
 from py_image_dedup.report.text import (
     PARTICIPLES,
     Totals,
@@ -120,6 +121,7 @@ def entry_words(entry: IndexEntry) -> str:
     words = [size_words(entry.stat.size)]
     if facts is not None:
         words = [f"{facts.width} x {facts.height}", *words, facts.format]
+        words += [f"with a {name}" for name in facts.embedded]
     if entry.failure is not None:
         words.append(entry.failure.reason.value)
     return ", ".join(words)
@@ -171,6 +173,7 @@ class TerminalReport:
         if groups:
             self.print_groups(result)
             self._print_reported(result.reported)
+            self._print_series(result.series)
         self._print_not_carried_out(result.outcomes)
         self._print_failures(result.failures)
         self.print_totals(result)
@@ -298,6 +301,18 @@ class TerminalReport:
             self._detail(match_words(match))
             if match.inspection is not None:
                 self._detail(inspection_words(match.inspection))
+        self._line()
+
+    def _print_series(self, series: Sequence[Series]) -> None:
+        """Print the bursts and brackets, whose shots look alike and are no copies of each other."""
+        if not series:
+            return
+        self._line("Bursts and exposure brackets (kept as a whole)", "bold")
+        shown = [
+            (each.first, f"{below(each.first, self._folder)}: first of {each.words}, recognised {each.evidence}")
+            for each in series
+        ]
+        self._listed([(path, words) for path, words in shown])
         self._line()
 
     def _print_not_carried_out(self, outcomes: Sequence[Outcome]) -> None:

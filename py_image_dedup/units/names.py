@@ -57,6 +57,11 @@ _GOOGLE_LENGTH: Final = 46
 _GOOGLE_MARK: Final = ".supplemental-metadata"
 
 
+def is_picture(name: str) -> bool:
+    """Return whether a file has the name of a picture, finished or RAW."""
+    return _KINDS.get(PurePath(name).suffix.lower()) in {"picture", "raw"}
+
+
 @dataclass(slots=True)
 class _Draft:
     """A unit that is being put together; ``names`` are by role in it, the leading file first."""

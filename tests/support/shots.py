@@ -68,6 +68,6 @@ def shot_exif(
     return exif.tobytes()
 
 
-def write_shot(path: Path, image: Image.Image, **shot: Any) -> Path:
+def write_shot(path: Path, image: Image.Image, *, quality: int = 92, **shot: Any) -> Path:
     """Write a JPEG picture with the EXIF of a shot; see ``shot_exif``."""
-    return write(path, image, exif=shot_exif(**shot))
+    return write(path, image, quality=quality, exif=shot_exif(**shot))
