@@ -166,12 +166,18 @@ def deduplicate_batch(
         forget_gone(gone, inventory, store, context.should_stop)
         _analyse(run, [stat for stat in inventory if not is_known(stat, store, options.analyse.versions)])
         with open_pair_verifier(store, options) as verifier:
-            # Copies of videos are searched in whole runs only.
             affected = collect_affected(options.analyse.photos_of(inventory), context, verifier)
             run.check_stopped()
             around = options.analyse.photos_of(inventory_of(affected.raw_paths, run.roots, options.walked))
             found = _find(run, around, affected, verifier, affected.content_ids)
-            ranked = _rank(run, around, found)
+            if options.analyse.videos:
+                # Videos are compared with all others: which may be copies is not a matter of neighbours.
+                from py_image_dedup.pipeline.videos import with_known_videos
+
+                videos = with_known_videos(inventory, context)
+                stamps = {raw: stamp for raw, stamp in videos.stamps.items() if options.analyse.is_video(raw)}
+                around = replace(around, stamps={**around.stamps, **stamps}, linked=around.linked | videos.linked)
+            ranked = _rank(run, around, found, new=inventory.stamps.keys())
         _remove(run, around, ranked)
 
     return run.carry_out(work)
@@ -375,8 +381,8 @@ def _find(
     return found
 
 
-def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
-    """Choose keepers, then compare redundant files with them in full."""
+def _rank(run: Recorder, inventory: Inventory, found: Found, *, new: Collection[bytes] | None = None) -> Ranked:
+    """Choose keepers, then compare redundant files with them in full. Of a batch, ``new`` are its own files."""
     context, options = run.context, run.context.options
     ownership = Ownership(inventory.roots)
     is_protected = ownership.is_protected
@@ -420,7 +426,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         # Not at the top: few libraries have videos.
         from py_image_dedup.pipeline.videos import merged, rank_videos
 
-        videos = rank_videos(inventory, context, alone)
+        videos = rank_videos(inventory, context, alone, new=new)
         run.fail(videos.failures)
         run.add_summary(videos.ranked.summary)
         ranked = merged(ranked, videos.ranked)

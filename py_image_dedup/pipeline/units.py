@@ -67,6 +67,15 @@ def _file_names(folder: Path) -> list[str]:
     return names
 
 
+def photo_stems(folders: Iterable[bytes]) -> set[bytes]:
+    """Return the raw paths of the pictures in folders, in lower case and without their endings."""
+    return {
+        os.fsencode(path.with_suffix("")).lower()
+        for folder in map(Path, map(os.fsdecode, folders))
+        for path in (folder / name for name in _file_names(folder) if is_picture(name))
+    }
+
+
 def with_unit_mates(raw_paths: Sequence[bytes]) -> list[bytes]:
     """Return files together with the other pictures of their units, for a batch that concerns some of them."""
     units = units_around(Path(os.fsdecode(raw)) for raw in raw_paths)
