@@ -439,7 +439,8 @@ class VideoMatcher:
         if same:
             comparison = replace(comparison, relation=Relation.SAME)
         one, two = left.profile, right.profile
-        return judge(VideoPair(one.facts, two.facts, one.area, two.area, comparison, same, found.sounds_equal))
+        exact = found.frames_equal
+        return judge(VideoPair(one.facts, two.facts, one.area, two.area, comparison, same, found.sounds_equal, exact))
 
     def _match(self, keeper: IndexEntry, other: IndexEntry) -> Match | None:
         if keeper.digest is None or other.digest is None:

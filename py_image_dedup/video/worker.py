@@ -31,12 +31,16 @@ from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.video.candidates import Placement
 from py_image_dedup.video.comparison import Comparison, Relation, compare
 from py_image_dedup.video.facts import PictureArea, pack
-from py_image_dedup.video.reader import open_reader
+from py_image_dedup.video.reader import frames_equal, open_reader
 from py_image_dedup.video.sampling import sample
 from py_image_dedup.video.sound import sounds_equal
 
 _SPARE_BYTES = 512 << 20
 """Address space beyond the frames of the decoder: code that is loaded late, buffers, and sampled frames."""
+_ALIGNED = 0.1
+"""Offset up to which two videos begin at once, seconds; it is measured on frames that may stand still."""
+_EXACT_SHARE = 0.5
+"""Share of the time limit of a pair in which all frames are compared."""
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -65,6 +69,7 @@ class Request(msgspec.Struct, frozen=True):
         placements: How the second may lie in the first one: offset in seconds, and number of the orientation.
         same_packets: Whether the encoded pictures are known to be equal, so that only the sound is compared.
         with_sound: Whether the sound is compared.
+        may_be_equal: Whether all frames are compared exactly, if the others agree.
     """
 
     task: str
@@ -75,6 +80,7 @@ class Request(msgspec.Struct, frozen=True):
     placements: tuple[tuple[float, int], ...] = ()
     same_packets: bool = False
     with_sound: bool = False
+    may_be_equal: bool = False
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -83,10 +89,12 @@ class Compared(msgspec.Struct, frozen=True):
     Attributes:
         comparison: The comparison of the frames.
         sounds_equal: Whether the sound is the same, as far as both have any.
+        frames_equal: Whether every frame is equal.
     """
 
     comparison: Comparison
     sounds_equal: bool
+    frames_equal: bool
 
 
 def main() -> int:
@@ -155,7 +163,11 @@ def _compare(request: Request, files: Sequence[BinaryIO], limits: Limits) -> Com
     if request.with_sound and comparison.relation is not Relation.DIFFERENT:
         lengths = (request.sides[0].seconds, request.sides[1].seconds)
         equal = sounds_equal(files[0], files[1], comparison.offset, lengths)
-    return Compared(comparison, equal)
+    exact = False
+    is_aligned = comparison.orientation is Orientation.UPRIGHT and abs(comparison.offset) < _ALIGNED
+    if request.may_be_equal and is_aligned and comparison.relation in {Relation.SAME, Relation.STILL}:
+        exact = frames_equal(files[0], files[1], limits, seconds=_EXACT_SHARE * request.seconds)
+    return Compared(comparison, equal, exact)
 
 
 def _reserve(limits: Limits) -> Reserve:

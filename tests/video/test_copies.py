@@ -140,3 +140,23 @@ def test_videos_that_are_searched_for_lead_to_all_others_whichever_comes_first(
     assert list(find_candidates([whole, later], first=0)) == []
     swapped = Placement(1.5, Orientation.ROTATE_90, 3).reversed()
     assert swapped == Placement(-1.5, Orientation.ROTATE_270, 3)
+
+
+def test_a_transcode_without_loss_has_the_same_pixels_in_other_packets(desk: Desk, pan: list[Frame]) -> None:
+    lossless = encode(Clip(pan[:24], options={"crf": "0"}))
+    archived = encode(Clip(pan[:24], codec="ffv1", container="mkv"))
+    verdict, reverse = desk.both_ways(lossless, archived)
+    for each in (verdict, reverse):
+        assert each is not None
+        assert (each.match_class, each.inspection.outcome) == (MatchClass.SAME_PIXELS, Outcome.COVERED)
+        assert each.inspection.reason.startswith("Every frame is equal, pixel by pixel")
+
+
+def test_one_pixel_of_one_frame_makes_a_transcode_similar_only(desk: Desk, pan: list[Frame]) -> None:
+    changed = [frame.copy() for frame in pan[:24]]
+    changed[20][40:42, 40:42] ^= 8
+    verdict = desk.judge(
+        encode(Clip(pan[:24], options={"crf": "0"})), encode(Clip(changed, codec="ffv1", container="mkv"))
+    )
+    assert verdict is not None
+    assert verdict.match_class is MatchClass.SIMILAR
