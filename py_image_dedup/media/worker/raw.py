@@ -172,7 +172,7 @@ def _opened(stream: BinaryIO) -> Iterator[rawpy.RawPy]:
     import rawpy
 
     try:
-        with rawpy.imread(stream) as raw:
+        with rawpy.imread(_source(stream)) as raw:
             yield raw
     except rawpy.LibRawFileUnsupportedError as error:
         message = "LibRaw cannot read this RAW photo: it is damaged, or its camera is not known"
@@ -185,6 +185,15 @@ def _opened(stream: BinaryIO) -> Iterator[rawpy.RawPy]:
         cause = error.args[0] if error.args else ""
         words = cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)
         raise MediaError(FailureReason.CORRUPT, f"LibRaw cannot read this RAW photo: {words}") from error
+
+
+def _source(stream: BinaryIO) -> str | BinaryIO:
+    """Return the name of an open file, which LibRaw reads piece by piece; of any other stream it reads everything."""
+    with suppress(OSError):
+        name = f"/proc/self/fd/{stream.fileno()}"
+        if os.path.exists(name):  # noqa: PTH110 - quicker, and the name is of the kernel
+            return name
+    return stream
 
 
 def _preview(raw: rawpy.RawPy, limits: Limits) -> Jpeg | None:
