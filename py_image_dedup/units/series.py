@@ -45,6 +45,8 @@ _BURST_GAP: Final = timedelta(seconds=0.5)
 """Largest time between two shots of a burst without any other mark: two pictures a second."""
 _MARKED_GAP: Final = timedelta(seconds=2)
 """Largest time between two shots that the camera marked as being of a series, the exposure not counted."""
+_LONGEST_EXPOSURE: Final = timedelta(seconds=30)
+_LONGEST_GAP: Final = _MARKED_GAP + _LONGEST_EXPOSURE
 _FEWEST_UNMARKED: Final = 3
 _LONGEST: Final = 1000
 """Shots on each side by which a series is extended beyond the pictures that were given."""
@@ -77,12 +79,12 @@ class _Shot:
     @property
     def exposure(self) -> timedelta:
         """The exposure time, half a minute at most."""
-        return timedelta(seconds=min(self.marks.exposure_seconds or 0.0, 30.0))
+        return min(timedelta(seconds=min(self.marks.exposure_seconds or 0.0, 3600.0)), _LONGEST_EXPOSURE)
 
     @property
     def number(self) -> tuple[str, int] | None:
         """The two parts of a name that a camera gave; ``None`` for any other name."""
-        found = _CAMERA_NAME.fullmatch(Path(self.name).stem)
+        found = _CAMERA_NAME.fullmatch(self.name.rpartition(".")[0])
         return None if found is None else (found[1].casefold(), int(found[2]))
 
 
@@ -115,7 +117,7 @@ def recognise_series(folder: Path, names: Sequence[str], known: Facts, look_up: 
         if len(groups) > 1:
             found.append(_series(folder, SeriesKind.BURST, "by the identifier of the burst", groups))
     for chain in _chains(single):
-        recognised = _judge(chain)
+        recognised = _judge(chain) if len(chain) > 1 else None
         if recognised is not None:
             found.append(_series(folder, *recognised))
     return tuple(sorted(found, key=lambda series: series.first))
@@ -129,7 +131,9 @@ def _named(names: Iterable[str], known: Facts) -> Iterator[list[list[str]]]:
     """Yield the bursts that names mark, each as the names of its shots."""
     bursts: dict[tuple[int, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name in names:
-        stem = Path(name).stem
+        stem = name.rpartition(".")[0]
+        if stem[8:9] != "_" and "burst" not in stem.lower():
+            continue  # what no pattern matches, as most names of a folder of a hundred thousand
         for number, pattern in enumerate(_NAMES):
             found = pattern.fullmatch(stem)
             if found is not None:
@@ -152,7 +156,7 @@ def _shot(name: str, facts: PhotoFacts | None) -> _Shot | None:
 
 def _moment_in(name: str) -> datetime | None:
     """Return the moment that Google's camera writes into the names of its pictures."""
-    found = _MOMENT_IN_NAME.fullmatch(Path(name).stem)
+    found = _MOMENT_IN_NAME.fullmatch(name.rpartition(".")[0]) if name[:3].upper() == "PXL" else None
     if found is None:
         return None
     try:
@@ -196,7 +200,10 @@ def _chains(shots: Iterable[_Shot]) -> Iterator[list[_Shot]]:
         chain: list[_Shot] = []
         for shot in sorted(same, key=_order):
             # Of the last ones any: a copy may stand between two shots.
-            if chain and not any(_are_linked(each, shot) for each in chain[-_LOOK_BACK:]):
+            if chain and (
+                shot.moment - chain[-1].moment > _LONGEST_GAP
+                or not any(_are_linked(each, shot) for each in chain[-_LOOK_BACK:])
+            ):
                 yield chain
                 chain = []
             chain.append(shot)
