@@ -116,11 +116,12 @@ def match_words(match: Match) -> str:
 
 
 def entry_words(entry: IndexEntry) -> str:
-    """Return the resolution, size and format of a file."""
+    """Return the resolution, size and format of a file, its number of frames, and what is embedded in it."""
     facts = entry.facts
     words = [size_words(entry.stat.size)]
     if facts is not None:
         words = [f"{facts.width} x {facts.height}", *words, facts.format]
+        words += [count_words(facts.frames, "frame")] if facts.frames > 1 else []
         words += [f"with a {name}" for name in facts.embedded]
     if entry.failure is not None:
         words.append(entry.failure.reason.value)
