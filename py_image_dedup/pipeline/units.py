@@ -17,7 +17,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from py_image_dedup.matching.groups import may_go
-from py_image_dedup.matching.matcher import Matcher, capture_gap
+from py_image_dedup.matching.matcher import Matcher, capture_gap, same_content
 from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.opened_file import opened, read_file
 from py_image_dedup.model.file import FileStat, Inventory
@@ -311,7 +311,16 @@ class UnitMatcher:
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
         """Return the match of each other file with the keeper; see ``Matcher.matches``."""
-        return [None if match is None else self._in_units(match) for match in self.matcher.matches(keeper, others)]
+        series = self.coverage.series
+        asked = [
+            place
+            for place, other in enumerate(others)
+            if not series or same_content(keeper, other) is not None or not are_other_shots(keeper, other, series)
+        ]
+        found: list[Match | None] = [None] * len(others)
+        for place, match in zip(asked, self.matcher.matches(keeper, [others[place] for place in asked]), strict=True):
+            found[place] = None if match is None else self._in_units(match)
+        return found
 
     def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
         """Return the dominated files; see ``Matcher.dominated``."""
@@ -322,9 +331,6 @@ class UnitMatcher:
         left, right = match.left.stat.path, match.right.stat.path
         one, other = units.part(left), units.part(right)
         if one is not None and other is not None and (one.role != other.role or units.of(left) is units.of(right)):
-            return None
-        is_equal = match.match_class in {MatchClass.IDENTICAL, MatchClass.SAME_PIXELS}
-        if not is_equal and are_other_shots(match.left, match.right, self.coverage.series):
             return None
         found = self.coverage.lacking(left, right)
         return match if found is None else replace(match, inspection=found)
