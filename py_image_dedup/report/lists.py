@@ -40,6 +40,7 @@ COLUMNS: Final = (
     "modified",
     "captured",
     "camera",
+    "embedded",
     "action",
     "outcome",
     "target",
@@ -64,7 +65,7 @@ def _why(reason: Reason) -> str:
 
 
 def write_table(result: RunResult, path: Path) -> None:
-    """Write a result as CSV: one row for each file of a group, of a match, of an action, or that is unreadable.
+    """Write a result as CSV, a row for each file of a group, match, action or series, and for each unreadable one.
 
     A file that is in several reported matches has a row for each.
 
@@ -96,6 +97,10 @@ def write_table(result: RunResult, path: Path) -> None:
             listed.add(match.right.stat.path)
         for outcome in outcomes.values():
             table.writerow(_action_row(outcome))
+        for series in result.series:
+            why = f"One of {series.words}, recognised {series.evidence}."
+            for path in series.files:
+                table.writerow(_plain_row(series.kind.value, path, why))
         for kept in result.kept_in_quarantine:
             table.writerow(_plain_row("quarantine", kept.path, kept.reason))
         for failure in result.failures:
@@ -143,6 +148,7 @@ def _row(
         datetime.fromtimestamp(stat.mtime_ns // _NANOSECONDS, UTC).isoformat(),
         facts.captured.isoformat() if facts and facts.captured else "",
         _harmless(facts.camera) if facts and facts.camera else "",
+        ", ".join(facts.embedded) if facts else "",
         outcome.action.kind.value if outcome else "",
         outcome.status.value if outcome else "",
         _text(target) if target else "",

@@ -21,6 +21,7 @@ from py_image_dedup.model.match import Match, RankedGroup, Reason
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.series import NO_SERIES, SeriesOfFiles
 from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.ranking.copy_names import is_from_messenger
 from py_image_dedup.removal.serialization import path_record, to_json
@@ -45,10 +46,12 @@ class PageFiles:
 
     Args:
         units: The photos of several files among them.
+        series: The bursts and brackets among them.
     """
 
-    def __init__(self, units: Units = NO_UNITS) -> None:
+    def __init__(self, units: Units = NO_UNITS, series: SeriesOfFiles = NO_SERIES) -> None:
         self.units = units
+        self.series = series
         self.entries: list[IndexEntry] = []
         self.folders: list[Path] = []
         self._numbers: dict[Path, int] = {}
@@ -76,7 +79,7 @@ class PageFiles:
 
 def page_content(result: RunResult) -> tuple[dict[str, Any], PageFiles]:
     """Return the content of the page of a result, and its files by number."""
-    files = PageFiles(Units(result.units))
+    files = PageFiles(Units(result.units), SeriesOfFiles(result.series))
     outcomes = outcomes_by_source(result)
     parts = parts_by_lead(result.outcomes)
     groups = [_group(number, group, outcomes, parts, files) for number, group in enumerate(shown_groups(result))]
@@ -159,7 +162,7 @@ def _match(match: Match, files: PageFiles) -> dict[str, Any]:
         "class": match.match_class.value,
         "distance": round(match.distance, 4),
         "orientation": match.orientation.value,
-        "words": [readable(words) for words in (*_parts(match, files.units), *_evidence(match))],
+        "words": [readable(words) for words in (*_parts(match, files), *_evidence(match))],
         **(_inspection(match.inspection) if match.inspection else {"found": "", "original": "", "regions": []}),
     }
 
@@ -168,12 +171,16 @@ def _evidence(match: Match) -> tuple[str, ...]:
     return () if match.evidence is None else match.evidence.words
 
 
-def _parts(match: Match, units: Units) -> tuple[str, ...]:
-    """Return the other files of the photo that a match is about, as words."""
-    unit = units.of(match.right.stat.path)
-    if unit is None:
-        return ()
-    return (f"one photo with {', '.join(part.path.name for part in unit.beside(match.right.stat.path))}",)
+def _parts(match: Match, files: PageFiles) -> Iterator[str]:
+    """Yield what a file belongs to, and what is embedded in it, as words."""
+    path, facts = match.right.stat.path, match.right.facts
+    unit, series = files.units.of(path), files.series.of(path)
+    if unit is not None:
+        yield f"one photo with {', '.join(part.path.name for part in unit.beside(path))}"
+    if series is not None:
+        yield f"one of {series.words}"
+    if facts is not None:
+        yield from (f"with a {name}" for name in facts.embedded)
 
 
 def _inspection(found: Inspection) -> dict[str, Any]:

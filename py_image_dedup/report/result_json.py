@@ -29,6 +29,7 @@ from py_image_dedup.model.match import (
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.model.series import Series
 from py_image_dedup.model.unit import Part, Unit
 from py_image_dedup.removal.serialization import (
     FormatError,
@@ -36,6 +37,7 @@ from py_image_dedup.removal.serialization import (
     decode_path,
     encode_path,
     from_json,
+    path_record,
     quarantined_record,
     stat_fields,
     to_json,
@@ -55,6 +57,7 @@ from py_image_dedup.report.result_records import (
     RedundantRecord,
     ReportedRecord,
     ResultRecord,
+    SeriesRecord,
     StageRecord,
     UnitRecord,
     UnreadRecord,
@@ -87,6 +90,7 @@ def _entry(entry: IndexEntry) -> EntryRecord:
         camera=facts.camera if facts else None,
         has_gps=facts.has_gps if facts else None,
         frames=facts.frames if facts else None,
+        embedded=facts.embedded if facts else (),
         failure=_failure(entry.failure) if entry.failure else None,
         video=facts.footage if facts and facts.footage else UNSET,
     )
@@ -170,6 +174,11 @@ def _unit(unit: Unit) -> UnitRecord:
     return UnitRecord(stem=unit.stem, parts=parts)
 
 
+def _series(series: Series) -> SeriesRecord:
+    shots = tuple(tuple(path_record(path) for path in shot) for shot in series.shots)
+    return SeriesRecord(kind=series.kind, evidence=series.evidence, shots=shots)
+
+
 def _unread(unread: UnreadFiles) -> UnreadRecord:
     texts, raw = _paths(unread.paths)
     return UnreadRecord(kind=unread.kind, reason=unread.reason, paths=texts, paths_bytes=raw)
@@ -194,6 +203,7 @@ def _lists(result: RunResult) -> dict[str, Iterator[Record]]:
         "other_outcomes": map(_other_outcome, _ungrouped(result, outcomes)),
         "failures": map(_failure, result.failures),
         "units": map(_unit, result.units),
+        "series": map(_series, result.series),
         "unread": map(_unread, result.unread),
         "kept_in_quarantine": map(_kept, result.kept_in_quarantine),
     }
@@ -322,6 +332,7 @@ def _facts(record: EntryRecord) -> PhotoFacts | None:
         has_gps=bool(record.has_gps),
         frames=record.frames or 1,
         footage=None if isinstance(record.video, UnsetType) else record.video,
+        embedded=record.embedded,
     )
 
 
@@ -428,6 +439,10 @@ def from_dict(found: object) -> RunResult:
             ),
             units=tuple(
                 Unit(tuple(Part(part.to_path(), part.kind) for part in each.parts), each.stem) for each in record.units
+            ),
+            series=tuple(
+                Series(each.kind, each.evidence, tuple(tuple(path.to_path() for path in shot) for shot in each.shots))
+                for each in record.series
             ),
             unread=tuple(
                 UnreadFiles(each.kind, each.reason, _read_paths(each.paths, each.paths_bytes)) for each in record.unread

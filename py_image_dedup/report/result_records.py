@@ -20,6 +20,7 @@ from py_image_dedup.model.match import MatchClass, Orientation
 from py_image_dedup.model.photo import Footage
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.series import SeriesKind
 from py_image_dedup.model.unit import PartKind
 from py_image_dedup.removal.serialization import (
     Digest,
@@ -79,6 +80,7 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
         camera: Maker and model.
         has_gps: Whether a GPS position is stored.
         frames: Number of frames; more than 1 for an animation.
+        embedded: Names of what is embedded beside the picture, such as "gain map".
         failure: The failure for which it could not be decoded completely.
         video: Length, codec, frame rate and audio tracks of a video.
     """
@@ -91,6 +93,7 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
     camera: str | None
     has_gps: bool | None
     frames: Number | None
+    embedded: tuple[Text, ...] = ()
     failure: FailureRecord | None
     video: Footage | UnsetType = UNSET
 
@@ -346,6 +349,20 @@ class UnitRecord(Record, frozen=True, kw_only=True):
     parts: Annotated[tuple[PartRecord, ...], Meta(min_length=2)]
 
 
+class SeriesRecord(Record, frozen=True, kw_only=True):
+    """The shots that a camera took in one go, which are no copies of each other.
+
+    Attributes:
+        kind: What it is.
+        evidence: How it was recognised, as a text for the user.
+        shots: The files of each shot, in the order of the shots. Files of one shot may be a RAW photo and its JPEG.
+    """
+
+    kind: SeriesKind
+    evidence: Text
+    shots: Annotated[tuple[Annotated[tuple[PathRecord, ...], Meta(min_length=1)], ...], Meta(min_length=2)]
+
+
 class UnreadRecord(Record, frozen=True, kw_only=True):
     """Files of one kind that were found and not read.
 
@@ -382,6 +399,7 @@ class ResultRecord(Record, frozen=True, kw_only=True):
         other_outcomes: Actions on files that are in no group.
         failures: Files and folders that could not be processed; the run went on without them.
         units: Photos of several files, of those in groups and among reported matches.
+        series: Bursts and exposure brackets of which a picture matched another one.
         unread: Files that were found and not read, such as videos, one object per kind.
         kept_in_quarantine: Files whose quarantine expired and that stay.
         pruned_folders: Emptied folders that were removed.
@@ -406,6 +424,7 @@ class ResultRecord(Record, frozen=True, kw_only=True):
     other_outcomes: tuple[OtherOutcomeRecord, ...]
     failures: tuple[FailureRecord, ...]
     units: tuple[UnitRecord, ...] = ()
+    series: tuple[SeriesRecord, ...] = ()
     unread: tuple[UnreadRecord, ...] = ()
     kept_in_quarantine: tuple[KeptRecord, ...] = ()
     pruned_folders: tuple[Text, ...]

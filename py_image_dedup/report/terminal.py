@@ -16,6 +16,7 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGro
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.series import Series
 from py_image_dedup.report.result_records import TotalsRecord, totals_of
 from py_image_dedup.report.text import (
     PARTICIPLES,
@@ -115,13 +116,18 @@ def match_words(match: Match) -> str:
 
 
 def entry_words(entry: IndexEntry) -> str:
-    """Return the resolution, size and format of a file, and of a video its length, codec, frame rate and sound."""
+    """Return the resolution, size and format of a file, its number of frames, and what is embedded in it.
+
+    Of a video these are its length, codec, frame rate and sound.
+    """
     facts = entry.facts
     words = [size_words(entry.stat.size)]
     if facts is not None:
         words = [f"{facts.width} x {facts.height}", *words, facts.format]
         if facts.footage is not None:
             words.append(footage_words(facts.footage))
+        words += [count_words(facts.frames, "frame")] if facts.frames > 1 and facts.footage is None else []
+        words += [f"with a {name}" for name in facts.embedded]
     if entry.failure is not None:
         words.append(entry.failure.reason.value)
     return ", ".join(words)
@@ -173,6 +179,7 @@ class TerminalReport:
         if groups:
             self.print_groups(result)
             self._print_reported(result.reported)
+            self._print_series(result.series)
         self._print_not_carried_out(result.outcomes)
         self._print_failures(result.failures)
         self.print_totals(result)
@@ -300,6 +307,18 @@ class TerminalReport:
             self._detail(match_words(match))
             if match.inspection is not None:
                 self._detail(inspection_words(match.inspection))
+        self._line()
+
+    def _print_series(self, series: Sequence[Series]) -> None:
+        """Print the bursts and brackets, whose shots look alike and are no copies of each other."""
+        if not series:
+            return
+        self._line("Bursts and exposure brackets (kept as a whole)", "bold")
+        shown = [
+            (each.first, f"{below(each.first, self._folder)}: first of {each.words}, recognised {each.evidence}")
+            for each in series
+        ]
+        self._listed([(path, words) for path, words in shown])
         self._line()
 
     def _print_not_carried_out(self, outcomes: Sequence[Outcome]) -> None:

@@ -32,13 +32,17 @@ from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.video.candidates import Placement
 from py_image_dedup.video.comparison import Comparison, Relation, compare
 from py_image_dedup.video.facts import PictureArea, pack
-from py_image_dedup.video.reader import open_reader
+from py_image_dedup.video.reader import frames_equal, open_reader
 from py_image_dedup.video.sampling import sample
 from py_image_dedup.video.sound import sounds_equal
 from py_image_dedup.video.still import render_still
 
 _SPARE_BYTES = 512 << 20
 """Address space beyond the frames of the decoder: code that is loaded late, buffers, and sampled frames."""
+_ALIGNED = 0.1
+"""Offset up to which two videos begin at once, seconds; it is measured on frames that may stand still."""
+_EXACT_SHARE = 0.5
+"""Share of the time limit of a pair in which all frames are compared."""
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -68,6 +72,7 @@ class Request(msgspec.Struct, frozen=True):
         same_packets: Whether the encoded pictures are known to be equal, so that only the sound is compared.
         with_sound: Whether the sound is compared.
         rendered_size: Size of the picture, for ``render``.
+        may_be_equal: Whether all frames are compared exactly, if the others agree.
     """
 
     task: str
@@ -79,6 +84,7 @@ class Request(msgspec.Struct, frozen=True):
     same_packets: bool = False
     with_sound: bool = False
     rendered_size: RenderedSize = RenderedSize.THUMBNAIL
+    may_be_equal: bool = False
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -87,10 +93,12 @@ class Compared(msgspec.Struct, frozen=True):
     Attributes:
         comparison: The comparison of the frames.
         sounds_equal: Whether the sound is the same, as far as both have any.
+        frames_equal: Whether every frame is equal.
     """
 
     comparison: Comparison
     sounds_equal: bool
+    frames_equal: bool
 
 
 def main() -> int:
@@ -161,7 +169,11 @@ def _compare(request: Request, files: Sequence[BinaryIO], limits: Limits) -> Com
     if request.with_sound and comparison.relation is not Relation.DIFFERENT:
         lengths = (request.sides[0].seconds, request.sides[1].seconds)
         equal = sounds_equal(files[0], files[1], comparison.offset, lengths)
-    return Compared(comparison, equal)
+    exact = False
+    is_aligned = comparison.orientation is Orientation.UPRIGHT and abs(comparison.offset) < _ALIGNED
+    if request.may_be_equal and is_aligned and comparison.relation in {Relation.SAME, Relation.STILL}:
+        exact = frames_equal(files[0], files[1], limits, seconds=_EXACT_SHARE * request.seconds)
+    return Compared(comparison, equal, exact)
 
 
 def _reserve(limits: Limits) -> Reserve:

@@ -12,7 +12,7 @@ from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.plan import Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
-from py_image_dedup.report.terminal import TerminalReport, WhyItStays
+from py_image_dedup.report.terminal import TerminalReport, WhyItStays, entry_words
 from tests.report.results import EXPIRED, GROUP, KEEPER, PARTIAL, ROOT, entry, film, result
 
 PLANNED, DONE, SKIPPED, FAILED = OutcomeStatus
@@ -221,3 +221,11 @@ def test_files_that_leave_the_quarantine_and_those_that_stay_there_are_listed() 
     start = lines.index("Kept in quarantine: 1 file")
     assert lines[start + 1] == "    kept.jpg: Its keeper does not exist any more."
     assert "Quarantine    1 file to be permanently deleted" in lines
+
+
+def test_what_a_file_has_beside_its_picture_is_named() -> None:
+    assert KEEPER.facts is not None
+    rich_facts = replace(KEEPER.facts, frames=12, embedded=("film", "gain map"))
+    assert entry_words(KEEPER) == "4000 x 3000, 3.1 MiB, JPEG"
+    words = entry_words(replace(KEEPER, facts=rich_facts))
+    assert words == "4000 x 3000, 3.1 MiB, JPEG, 12 frames, with a film, with a gain map"

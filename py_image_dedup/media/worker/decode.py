@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from functools import lru_cache
 
 from PIL import Image
@@ -14,7 +16,7 @@ from py_image_dedup.media.worker.jxl import is_upright
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes
 from py_image_dedup.media.worker.protocol import DecodedPicture
 from py_image_dedup.model.failure import FailureReason
-from py_image_dedup.model.photo import PhotoFacts
+from py_image_dedup.model.photo import PhotoFacts, ShotMarks
 
 LARGEST_SHORT_SIDE = 246
 """Largest short side of the canonical image, pixels, with a signature window of 12; decoders may scale down to it."""
@@ -170,6 +172,7 @@ def _levels(picture: Image.Image) -> tuple[float, float]:
 _RAW_TAGS = frozenset({50706, 33421, 33422})
 """TIFF tags of RAW photos: the version of DNG, and the pattern of a sensor's colour filters."""
 _SUBFILE, _SUB_DIRECTORIES = 254, 330
+_GOOGLE_BURST = re.compile(rb"GCamera:BurstI[Dd](?:=[\"']|>)\s*([0-9A-Za-z-]{4,100})")
 
 
 def decode(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) -> DecodedPicture:
@@ -201,17 +204,39 @@ def decode(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) ->
     if not isinstance(picture, Jpeg):  # a JPEG was decoded at a reduced scale; others may be upright only now
         width, height = picture.size
     image = canonical(picture, (width, height), orientation)
-    facts = PhotoFacts(
+    facts = facts_of(kind, (width, height), orientation, exif)
+    return DecodedPicture(replace(facts, frames=frames, shot=_marked(facts, picture)), *image.size, image.tobytes())
+
+
+def facts_of(kind: str, size: tuple[int, int], orientation: int, exif: ExifFacts) -> PhotoFacts:
+    """Return the facts of a photo.
+
+    Args:
+        kind: Name of its format.
+        size: Width and height as it is stored, pixels.
+        orientation: EXIF orientation that is still to be applied, 1 to 8.
+        exif: The facts of its EXIF block.
+    """
+    width, height = size[::-1] if orientation >= 5 else size
+    return PhotoFacts(
         format=kind,
-        width=height if orientation >= 5 else width,
-        height=width if orientation >= 5 else height,
+        width=width,
+        height=height,
         exif_fields=exif.fields,
         captured=exif.captured,
         camera=exif.camera,
         has_gps=exif.has_gps,
-        frames=frames,
+        shot=exif.shot,
     )
-    return DecodedPicture(facts, *image.size, image.tobytes())
+
+
+def _marked(facts: PhotoFacts, picture: Image.Image) -> ShotMarks | None:
+    """Return what tells shots apart, with the identifier that Google's camera writes into the XMP of a burst."""
+    xmp = picture.info.get("xmp")
+    found = _GOOGLE_BURST.search(xmp) if isinstance(xmp, bytes) else None
+    if found is None or facts.shot is None or facts.shot.burst is not None:
+        return facts.shot
+    return replace(facts.shot, burst=found[1].decode("ascii"))
 
 
 def refuse_raw(picture: Image.Image) -> None:

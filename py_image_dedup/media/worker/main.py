@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, TypeAlias
 
@@ -24,6 +25,7 @@ from PIL import Image
 from py_image_dedup.media.formats import RAW, format_named
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
 from py_image_dedup.media.worker.decode import decode
+from py_image_dedup.media.worker.embedded import embedded_beside
 from py_image_dedup.media.worker.image_data import image_data_digest
 from py_image_dedup.media.worker.jxl import read_header
 from py_image_dedup.media.worker.open import has_more_pictures, open_picture, webp_bytes, webp_size
@@ -123,6 +125,10 @@ def _decode(
         with open_picture(stream, kind) as picture:
             decoded = decode(picture, kind, limits, reserve)
             image_data = image_data_digest(stream, picture, kind)
+            # The digest of a JPEG ends where its picture ends, unless others follow that belong to it.
+            behind = stream.tell() if image_data is not None and "mp" not in picture.info else 0
+            embedded = tuple(sorted(embedded_beside(picture, stream, kind, behind)))
+            decoded = replace(decoded, facts=replace(decoded.facts, embedded=embedded))
     extras: Sequence[bytes] = ()
     if make_extras is not None:
         # A failure here is a defect of the program and not of the file: the parent then computes the extras itself and
