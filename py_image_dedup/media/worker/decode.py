@@ -63,6 +63,7 @@ def _nearest(wanted: float, largest: int) -> int:
 
 _STRIP_PIXELS = 4 << 20
 _DEEP = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+_WHITE_12, _WHITE_16 = 4095, 65535
 _WITH_ALPHA = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 
 _TURNS = {
@@ -151,9 +152,14 @@ def _levels(picture: Image.Image) -> tuple[float, float]:
 
     Files of 32-bit values do not define white: integers from 0 to 65535 are taken as 16 bits; floats as 0 to 1, 0 to
     255 or 16 bits, the first range that contains them; anything else is stretched from its minimum to its maximum.
+
+    Cameras and microscopes write values of 12 bits into files of 16. Where no value has more, they are taken as 12
+    bits: the upper 8 of 16 bits would leave sixteen levels of them.
     """
     if picture.mode in _DEEP:
-        return 1 / 257, 0.5
+        extrema = picture.getextrema()
+        highest = extrema[1] if extrema else _WHITE_16
+        return 255 / (_WHITE_12 if isinstance(highest, int) and highest <= _WHITE_12 else _WHITE_16), 0.5
     if picture.mode not in {"I", "F"}:
         return 1.0, 0.0
     low, high = (float(value) for value in picture.getextrema() if not isinstance(value, tuple))
