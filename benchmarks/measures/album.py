@@ -83,7 +83,7 @@ def _chunks(paths: Sequence[Path], size: int) -> Iterable[Sequence[Path]]:
 
 
 def _read_some(paths: Sequence[Path]) -> list[Seen]:
-    with Decoder() as decoder:
+    with Decoder(panels=True) as decoder:
         found = []
         for path in paths:
             try:
@@ -95,7 +95,7 @@ def _read_some(paths: Sequence[Path]) -> list[Seen]:
 
 def _album(path: Path, longest: int) -> Album:
     original = Original.read(path, longest)
-    with Decoder() as decoder, tempfile.TemporaryDirectory() as folder:
+    with Decoder(panels=True) as decoder, tempfile.TemporaryDirectory() as folder:
         copies = []
         for edit in LADDER:
             copy = Path(folder) / f"copy{edit.suffix}"
@@ -110,4 +110,4 @@ def see(path: Path, decoder: Decoder) -> Seen:
         decoded = decoder.decode(opened)
     signature = compute(decoded.canonical)
     values = np.zeros(272, np.int8) if signature is None else np.frombuffer(signature.values, np.int8)
-    return Seen(path, decoded.facts, values, pack(extract(decoded.canonical)))
+    return Seen(path, decoded.facts, values, pack(extract(decoded.canonical, decoded.panels)))

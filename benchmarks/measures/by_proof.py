@@ -12,7 +12,7 @@ from ladder import LADDER, Edit
 from measures.album import Album, Seen
 from py_image_dedup.features.extract import unpack
 from py_image_dedup.features.inverted_index import InvertedIndex
-from py_image_dedup.features.visual_words import words
+from py_image_dedup.features.visual_words import WordArray, pack_words, unpack_words
 from py_image_dedup.model.match import MatchClass, Verdict
 from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.signature.distance import distances
@@ -31,12 +31,11 @@ class Library:
         self.pictures = [Picture(unpack(photo.features)) for photo in photos]
         self._signatures = np.stack([photo.signature for photo in photos])
         self._index = InvertedIndex()
-        self._index.add(range(len(photos)), [words(picture.features.descriptors) for picture in self.pictures])
+        self._index.add(range(len(photos)), [_words(picture)[0] for picture in self.pictures])
 
     def suspects(self, photo: Seen, picture: Picture, own: int = -1) -> list[int]:
         """Return what a picture is to be compared with."""
-        plain, mirrored = words(picture.features.descriptors), words(picture.features.mirrored().descriptors)
-        found = set(self._index.candidates(own, plain, mirrored))
+        found = set(self._index.candidates(own, *_words(picture)))
         distance, _ = distances(photo.signature, self._signatures)
         near = np.flatnonzero(distance <= self.max_distance)
         found |= set(near[np.argsort(distance[near], kind="stable")][:NEAREST].tolist())
@@ -46,6 +45,11 @@ class Library:
         """Return which of its suspects a picture matches."""
         verdicts = {other: verify(self.pictures[other], picture) for other in suspects}
         return {other: verdict for other, verdict in verdicts.items() if verdict is not None}
+
+
+def _words(picture: Picture) -> tuple[WordArray, WordArray]:
+    """Return the words of a picture and of its mirror image, as the index has them."""
+    return unpack_words(pack_words(picture.features))
 
 
 @dataclass(frozen=True, slots=True)
