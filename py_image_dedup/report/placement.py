@@ -42,7 +42,7 @@ class Placer(Closing):
     """
 
     def __init__(self, limits: Limits | None = None, budget: MemoryBudget | None = None) -> None:
-        self._decoder = Decoder(limits, budget)
+        self._decoder = Decoder(limits, budget, panels=True)
         self._pictures: dict[bytes, Picture] = {}
 
     def place(self, keeper: IndexEntry, other: IndexEntry) -> Matrix | None:
@@ -67,7 +67,8 @@ class Placer(Closing):
         with read_file(entry.stat.path) as file:
             if file.digest != digest:
                 return None
-            picture = Picture(extract(self._decoder.decode(file).canonical))
+            decoded = self._decoder.decode(file)
+            picture = Picture(extract(decoded.canonical, decoded.panels))
         while len(self._pictures) >= _KEPT:
             del self._pictures[next(iter(self._pictures))]
         self._pictures[digest] = picture
