@@ -26,7 +26,7 @@ import numpy as np
 from py_image_dedup.features.extract import DOCUMENT, Features, document_score
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.signature.arrays import Float64Array
-from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay
+from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay, shows_other_print
 from py_image_dedup.verification.correspondence import Fit, fit, match_descriptors
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
 from py_image_dedup.verification.picture import Picture, best_orientation
@@ -226,6 +226,10 @@ def _compared(overlap: Overlap | None, inliers: int, *, perspective: bool) -> _A
     if overlap is None or comparison is None:
         return None
     is_document = comparison.document_score >= DOCUMENT
+    if comparison.mismatch_share > (T.max_mismatch if is_document else _max_mismatch(inliers)):
+        return None
+    if is_document and _shows_another_page(overlap, comparison):
+        return None
     if comparison.median_shift > (T.certain_median_shift if is_document else T.max_median_shift):
         return None
     # In a document every block that differs has to be covered, so that here too no more may.
@@ -237,6 +241,16 @@ def _compared(overlap: Overlap | None, inliers: int, *, perspective: bool) -> _A
     if not is_same(comparison, overlay, inliers):
         return None
     return _Accepted(overlap, comparison, overlay, inliers, perspective)
+
+
+def _shows_another_page(overlap: Overlap, comparison: Comparison) -> bool:
+    """Return whether the correlations alone refuse a document: shifts and overlays cost several times as much."""
+    if comparison.mismatch_share > 0 and _is_illegible(overlap):
+        return True
+    if comparison.mismatch_share > T.document_mismatch:
+        return shows_other_print(comparison)
+    legible = comparison.p02_correlation >= T.document_correlation
+    return not (legible and _is_evenly_degraded(comparison, comparison.min_correlation))
 
 
 def _is_same_photo(comparison: Comparison, overlay: Overlay | None, inliers: int) -> bool:
