@@ -25,7 +25,6 @@ from py_image_dedup.verification.transform import Transform, scaling
 
 _HALF_BLOCK = T.screen_block_side // 2
 _MARGIN = _HALF_BLOCK + T.screen_reach
-_FULL_REACH = 2 * T.screen_reach
 
 
 def are_documents(left: Picture, right: Picture) -> bool:
@@ -59,7 +58,7 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
     missing = 0
     for step in T.screen_steps:
         if len(rows) < T.screen_mismatches - missing:
-            return False
+            break
         chosen = np.zeros(len(rows), dtype=np.bool_)
         chosen[_evenly(len(rows), step)] = True
         missing += int((_best_correlations(found, rows[chosen], columns[chosen]) < T.screen_correlation).sum())
@@ -72,22 +71,26 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
 def _is_refused_in_full(left: Picture, right: Picture, start: Transform) -> bool:
     """Return whether whole thumbnails have print without a counterpart: at half size another digit may look the same.
 
-    The comparison refuses a document with a single such block. Two are asked for here, before registration.
+    The comparison refuses a document with a single such block; registration costs several times as much as finding two.
     """
     found = overlap(left.thumbnail, right.thumbnail, start)
     if found is None or min(found.reference.shape) < T.legible_side:
         return False
     blocks = compare_blocks(found, T.document_block_side)
-    margin = T.document_block_side // 2 + _FULL_REACH
+    textured = blocks.correlation[blocks.textured]
+    # Where nearly all print lies on its counterpart, nothing has to be looked for further away: in small print, some
+    # other letter looks the same.
+    fits = len(textured) > 0 and float((textured > T.exact_correlation).mean()) >= T.screen_fit
+    reach = 1 if fits else 2 * T.screen_reach
+    margin = T.document_block_side // 2 + reach
     (height, width), row, column = found.reference.shape, blocks.row, blocks.column
     inner = (row >= margin) & (row < height - margin) & (column >= margin) & (column < width - margin)
-    printed = blocks.different & (blocks.weight * blocks.weight > T.screen_variance)
-    different = np.flatnonzero(inner & printed)
+    different = np.flatnonzero(inner & blocks.different & blocks.strong)
     if len(different) < T.screen_mismatches:
         return False
     chosen = different[_evenly(len(different), T.screen_steps[0])]
     rows, columns = row[chosen], column[chosen]
-    best = _counterparts(found, rows - margin, columns - margin, T.document_block_side, _FULL_REACH)
+    best = _counterparts(found, rows - margin, columns - margin, T.document_block_side, reach)
     missing = np.flatnonzero(best < T.screen_correlation)
     uncovered = (has_same_background(found.reference, found.warped, rows[at], columns[at]) for at in missing)
     return sum(islice(filter(None, uncovered), T.screen_mismatches)) >= T.screen_mismatches

@@ -101,6 +101,8 @@ class Thresholds:
     at most differ."""
     screen_steps: tuple[int, ...] = (16, 64)
     """Blocks whose counterparts are looked for, step by step: the first step refuses most pairs."""
+    screen_fit: float = 0.8
+    """Share of textured blocks that fit exactly, from which on documents lie on each other to a pixel."""
     background_side: int = 5
     """Side of the window, pixels, odd, whose median is the background of print."""
     screen_same: float = 3.0

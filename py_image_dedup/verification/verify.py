@@ -27,7 +27,7 @@ from py_image_dedup.features.extract import DOCUMENT, Features, document_score
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.signature.arrays import Float64Array
 from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay, shows_other_print
-from py_image_dedup.verification.correspondence import Fit, fit, match_descriptors
+from py_image_dedup.verification.correspondence import Correspondences, Fit, fit, match_descriptors, most_agree
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
 from py_image_dedup.verification.picture import Picture, best_orientation
 from py_image_dedup.verification.registration import Overlap, register
@@ -187,8 +187,10 @@ def _scrolled(left: Picture, right: Picture, start: Transform, inliers: int) -> 
 
 def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
     """Yield the transforms that keypoints agree on, most inliers first, each with whether it mirrors the left one."""
-    plain = fit(match_descriptors(left.keypoints, right.keypoints))
-    certain = plain is not None and plain.inliers >= T.certain_inliers
+    pairs = match_descriptors(left.keypoints, right.keypoints)
+    refused = _is_another_page(left, right, pairs)
+    plain = None if refused else fit(pairs)
+    certain = refused or (plain is not None and plain.inliers >= T.certain_inliers)
     if plain is not None and certain:
         yield plain, False
     # In a document, a dozen upright keypoints that agree are those of a template or of a copy. Where the caller asks
@@ -200,6 +202,15 @@ def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
         both.append((mirrored, True))
     both.sort(key=lambda pair: -pair[0].inliers)
     yield from ((found, is_mirrored) for found, is_mirrored in both if found.inliers >= T.min_inliers)
+
+
+def _is_another_page(left: Picture, right: Picture, pairs: Correspondences) -> bool:
+    """Return whether two documents lie on each other as they are, and show other print there: pages of one template."""
+    if len(pairs) <= T.certain_inliers or not are_documents(left, right):
+        return False
+    whole = Transform.whole(Orientation.UPRIGHT, left.size, right.size)
+    frames = left.to_thumbnail.then(whole).then(right.to_thumbnail.inverse())
+    return most_agree(pairs, frames) and is_refused(left, right, whole)
 
 
 def _between_thumbnails(left: Picture, right: Picture, transform: Transform, *, mirrored: bool) -> Transform:
