@@ -280,9 +280,11 @@ _ALGORITHM: Final = 4
 
 _PUBLISHED: Final[Mapping[str, int]] = {
     "0cfbd7ea737e4fbb": 4,
+    "8a2792df4133d4ef": 4,
 }
-"""Versions of thresholds under which no stored verdict becomes wrong. Version 3 took slides of one deck, and other
-pages with light and dark print, for one photo with small changes, and some smooth skies for parts of each other."""
+"""Versions of thresholds under which no stored verdict becomes wrong. The second ones have one more threshold,
+which refuses pages before they are registered. Version 3 took slides of one deck, and other pages with light and dark
+print, for one photo with small changes, and some smooth skies for parts of each other."""
 
 
 def fingerprint(thresholds: Thresholds) -> str:

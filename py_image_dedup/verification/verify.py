@@ -193,9 +193,11 @@ def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
     certain = refused or (plain is not None and plain.inliers >= T.certain_inliers)
     if plain is not None and certain:
         yield plain, False
-    # In a document, a dozen upright keypoints that agree are those of a template or of a copy. Where the caller asks
-    # for more, it was no copy; a mirrored one would have more mirrored keypoints than that.
-    support = T.certain_inliers if certain and are_documents(left, right) else T.min_matches
+    # In a document, upright keypoints that agree are those of a template or of a copy. Where the caller asks for more,
+    # it was no copy; a mirrored one would have more mirrored keypoints than that.
+    support = T.min_matches
+    if (refused or plain is not None) and are_documents(left, right):
+        support = T.certain_inliers if certain or plain is None else max(support, plain.inliers)
     mirrored = fit(match_descriptors(left.mirrored_keypoints, right.keypoints), support)
     both = [] if plain is None or certain else [(plain, False)]
     if mirrored is not None:
