@@ -28,8 +28,8 @@ import numpy as np
 from py_image_dedup.features.extract import DOCUMENT, Features, document_score
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.signature.arrays import Float64Array
-from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay
-from py_image_dedup.verification.correspondence import Fit, fit, match_descriptors
+from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay, shows_other_print
+from py_image_dedup.verification.correspondence import Correspondences, Fit, fit, match_descriptors, most_agree
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
 from py_image_dedup.verification.picture import Picture, best_orientation
 from py_image_dedup.verification.registration import Overlap, register
@@ -228,19 +228,32 @@ def _scrolled(left: Picture, right: Picture, start: Transform, inliers: int) -> 
 
 def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
     """Yield the transforms that keypoints agree on, most inliers first, each with whether it mirrors the left one."""
-    plain = fit(match_descriptors(left.keypoints, right.keypoints))
-    certain = plain is not None and plain.inliers >= T.certain_inliers
+    pairs = match_descriptors(left.keypoints, right.keypoints)
+    refused = _is_another_page(left, right, pairs)
+    plain = None if refused else fit(pairs)
+    certain = refused or (plain is not None and plain.inliers >= T.certain_inliers)
     if plain is not None and certain:
         yield plain, False
-    # In a document, a dozen upright keypoints that agree are those of a template or of a copy. Where the caller asks
-    # for more, it was no copy; a mirrored one would have more mirrored keypoints than that.
-    support = T.certain_inliers if certain and are_documents(left, right) else T.min_matches
+    # In a document, upright keypoints that agree are those of a template or of a copy. Where the caller asks for more,
+    # it was no copy; a mirrored one would have more mirrored keypoints than that.
+    support = T.min_matches
+    if (refused or plain is not None) and are_documents(left, right):
+        support = T.certain_inliers if certain or plain is None else max(support, plain.inliers)
     mirrored = fit(match_descriptors(left.mirrored_keypoints, right.keypoints), support)
     both = [] if plain is None or certain else [(plain, False)]
     if mirrored is not None:
         both.append((mirrored, True))
     both.sort(key=lambda pair: -pair[0].inliers)
     yield from ((found, is_mirrored) for found, is_mirrored in both if found.inliers >= T.min_inliers)
+
+
+def _is_another_page(left: Picture, right: Picture, pairs: Correspondences) -> bool:
+    """Return whether two documents lie on each other as they are, and show other print there: pages of one template."""
+    if len(pairs) <= T.certain_inliers or not are_documents(left, right):
+        return False
+    whole = Transform.whole(Orientation.UPRIGHT, left.size, right.size)
+    frames = left.to_thumbnail.then(whole).then(right.to_thumbnail.inverse())
+    return most_agree(pairs, frames) and is_refused(left, right, whole)
 
 
 def _between_thumbnails(left: Picture, right: Picture, transform: Transform, *, mirrored: bool) -> Transform:
@@ -267,6 +280,10 @@ def _compared(overlap: Overlap | None, inliers: int, *, perspective: bool) -> _A
     if overlap is None or comparison is None:
         return None
     is_document = comparison.document_score >= DOCUMENT
+    if comparison.mismatch_share > (T.max_mismatch if is_document else _max_mismatch(inliers)):
+        return None
+    if is_document and _shows_another_page(overlap, comparison):
+        return None
     if comparison.median_shift > (T.certain_median_shift if is_document else T.max_median_shift):
         return None
     # In a document every block that differs has to be covered, so that here too no more may.
@@ -278,6 +295,16 @@ def _compared(overlap: Overlap | None, inliers: int, *, perspective: bool) -> _A
     if not is_same(comparison, overlay, inliers):
         return None
     return _Accepted(overlap, comparison, overlay, inliers, perspective, overlap.transform)
+
+
+def _shows_another_page(overlap: Overlap, comparison: Comparison) -> bool:
+    """Return whether the correlations alone refuse a document: shifts and overlays cost several times as much."""
+    if comparison.mismatch_share > 0 and _is_illegible(overlap):
+        return True
+    if comparison.mismatch_share > T.document_mismatch:
+        return shows_other_print(comparison)
+    legible = comparison.p02_correlation >= T.document_correlation
+    return not (legible and _is_evenly_degraded(comparison, comparison.min_correlation))
 
 
 def _is_same_photo(comparison: Comparison, overlay: Overlay | None, inliers: int) -> bool:
