@@ -25,6 +25,8 @@ _RIMS = (11, 7)
 """Pixels: smoothing the differences widens a region by some 5 on each side."""
 _BUSIER = 1.35
 """Ratio of edges from which on one side has something more."""
+_ALL_ALIKE = 0.995
+"""Share of the pixels of a row that have one level where nothing was decoded."""
 _MOST = 12
 """Regions that are described; the rest are small."""
 
@@ -166,7 +168,9 @@ def _missing(whole: np.typing.NDArray[np.uint8], damaged: np.typing.NDArray[np.u
     for turns in range(4):
         ours, theirs = np.rot90(whole, turns), np.rot90(damaged, turns)
         last = np.float64(np.median(theirs[-1]))
-        plain = (np.abs(theirs - last) <= _FLAT).mean(axis=1) > 0.995
+        if (np.abs(theirs[-1] - last) <= _FLAT).mean() <= _ALL_ALIKE:
+            continue
+        plain = (np.abs(theirs - last) <= _FLAT).mean(axis=1) > _ALL_ALIKE
         run = int(np.argmin(plain[::-1])) if not plain.all() else 0
         if run < _LARGE * len(plain) or ours[-run:].std() < 4 * _FLAT:
             continue
