@@ -217,7 +217,10 @@ def _tiles(picture: Pixels, source_shape: tuple[int, ...], matrix: Matrix, grid:
 
 def _cut_off(tiles: npt.NDArray[Any]) -> Mask:
     clipped = (tiles < _CLIPPED[0] + 0.5) | (tiles > _CLIPPED[1] - 0.5)
-    return np.asarray(clipped.any(axis=3) if tiles.ndim == 4 else clipped, dtype=np.bool_)
+    if tiles.ndim < 4:
+        return np.asarray(clipped, dtype=np.bool_)
+    channels = [clipped[..., channel] for channel in range(clipped.shape[3])]
+    return np.asarray(np.logical_or.reduce(channels), dtype=np.bool_)
 
 
 def _laid(

@@ -141,11 +141,23 @@ _Band = tuple[slice, Plane, int]
 
 def _bands(way: Resampling, ratio: float, places: slice, length: int) -> list[_Band]:
     """Return the weights of a line's pixels for some pixels of the reduced line."""
+    weigh = way.weigh or box
+    wide = ratio if way.widens else 1.0
+    reach = way.reach * wide
+    centres = (np.arange(places.start, places.stop) + 0.5) * ratio - 0.5
+    # Each pixel is made of few: of those that are beyond the line's ends none counts.
+    near = np.floor(centres - reach).astype(np.intp)[:, None] + np.arange(math.ceil(2 * reach) + 2)
+    values = np.where((near >= 0) & (near < length), weigh((near - centres[:, None]) / wide), 0)
+    total = values.sum(axis=1, keepdims=True)
+    values = (values / np.where(total == 0, 1, total)).astype(np.float32)
     bands = []
-    for start in range(places.start, places.stop, _LINES):
-        part = slice(start, min(places.stop, start + _LINES))
-        weights, first = _weights(way, ratio, part, length)
-        bands.append((slice(part.start - places.start, part.stop - places.start), weights, first))
+    for start in range(0, len(near), _LINES):
+        part = slice(start, min(len(near), start + _LINES))
+        first, last = int(near[part.start, 0]), int(near[part.stop - 1, -1]) + 1
+        weights = np.zeros((part.stop - start, last - first), dtype=np.float32)
+        np.put_along_axis(weights, near[part] - first, values[part], axis=1)
+        begin, end = max(0, first), min(length, last)
+        bands.append((part, weights[:, begin - first : end - first], begin))
     return bands
 
 
@@ -171,21 +183,3 @@ def _middle(length: int) -> slice:
     size = min(_WINDOW, length // 8 * 8)
     start = (length - size) // 2 // 8 * 8
     return slice(start, start + size)
-
-
-def _weights(way: Resampling, ratio: float, places: slice, length: int) -> tuple[Plane, int]:
-    """Return the weights of a line's pixels for some pixels of the reduced line, and the first of those pixels."""
-    weigh = way.weigh or box
-    wide = ratio if way.widens else 1.0
-    reach = way.reach * wide
-    centres = (np.arange(places.start, places.stop) + 0.5) * ratio - 0.5
-    first = max(0, math.floor(centres[0] - reach))
-    last = min(length, math.ceil(centres[-1] + reach) + 1)
-    # Each line of weights has few that are not zero.
-    near = np.floor(centres - reach).astype(np.intp)[:, None] + np.arange(math.ceil(2 * reach) + 2)
-    begin = min(first, int(near[0, 0]))
-    weights = np.zeros((len(near), max(last, int(near[-1, -1]) + 1) - begin))
-    np.put_along_axis(weights, near - begin, weigh((near - centres[:, None]) / wide), axis=1)
-    weights = weights[:, first - begin : last - begin]
-    total = weights.sum(axis=1, keepdims=True)
-    return np.asarray(weights / np.where(total == 0, 1, total), dtype=np.float32), first

@@ -22,6 +22,8 @@ _SAMPLES = 9_000
 """Pixels that curves and mixtures are fitted to."""
 _CLIPPED = (4, 251)
 """Grey levels beyond which a channel may have been cut off."""
+_MOST_UNREST = 1024
+"""More than the unrest of a place, of two pictures of 256 levels, can be."""
 _FEWEST = 12
 """Samples that a point of a curve rests on."""
 _FEWEST_FREE = 50
@@ -200,14 +202,15 @@ def _curve(source: _Floats, target: _Floats, unrest: _Floats) -> _Floats:
     """
     step = 256 / (_KNOTS - 1)
     bins = np.rint(source / np.float32(step)).astype(np.int64)
-    order = np.lexsort((unrest, bins))
+    # Unrest is a sum of differences of levels: with the bin it makes one small number, which sorts in linear time.
+    order = np.argsort((bins * _MOST_UNREST + unrest.astype(np.int64)).astype(np.uint16), kind="stable")
     edges = np.searchsorted(bins[order], np.arange(_KNOTS + 1))
     knots, medians, weights = [], [], []
     for start, end in pairwise(edges):
         calm = order[start : start + max(_FEWEST, (end - start + 1) // 2)] if end - start >= _FEWEST else order[:0]
         if len(calm):
             knots.append(float(source[calm].mean()))
-            medians.append(float(np.median(target[calm])))
+            medians.append(_median(target[calm]))
             weights.append(float(len(calm)))
     place = np.arange(256, dtype=np.float32)
     if len(knots) < 2:
@@ -221,6 +224,15 @@ def _curve(source: _Floats, target: _Floats, unrest: _Floats) -> _Floats:
     curve = np.where(place < knots[0], rising[0] + (place - knots[0]) * slope, curve)
     curve = np.where(place > knots[-1], rising[-1] + (place - knots[-1]) * slope, curve)
     return np.asarray(curve, dtype=np.float32)
+
+
+def _median(values: _Floats) -> float:
+    """Return the median of some values; several times as quick for few as numpy's."""
+    half = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, half)[half])
+    middle = np.partition(values, (half - 1, half))
+    return float((middle[half - 1] + middle[half]) / np.float32(2))
 
 
 def _monotone(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
