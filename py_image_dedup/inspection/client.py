@@ -38,7 +38,7 @@ from py_image_dedup.model.match import Orientation
 if TYPE_CHECKING:
     from py_image_dedup.model.full_picture import FullPicture
 
-_ALGORITHM: Final = 10
+_ALGORITHM: Final = 11
 """Raised when the same two files may get another answer though no threshold changed."""
 
 VERSION: Final = int.from_bytes(blake3(f"{_ALGORITHM} {THRESHOLDS!r}".encode()).digest()[:6], "big")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,6 +19,8 @@ import numpy.typing as npt
 from py_image_dedup.inspection.align import Mask, Pixels, Plane, luma
 from py_image_dedup.inspection.lattice import Lattice
 from py_image_dedup.inspection.original import LOSSLESS
+from py_image_dedup.inspection.thresholds import THRESHOLDS
+from py_image_dedup.inspection.tone import edits
 from py_image_dedup.model.full_picture import FullPicture
 
 _SIDE = 8
@@ -90,6 +92,11 @@ class Reencoding:
         """Whether all of the file is explained, but for what a rounding more leaves in a few blocks."""
         return self.explained > _ALL and self.worst <= _NEARLY
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nearly all of the file is explained, and no block is missed by as much as a change of it makes."""
+        return self.explained > _NEARLY_ALL and self.worst <= _CERTAIN
+
 
 def reencoding(file: FullPicture, source: Pixels) -> Reencoding | None:
     """Look at a JPEG as an encoding of another picture of the same size.
@@ -120,6 +127,83 @@ def reencoding(file: FullPicture, source: Pixels) -> Reencoding | None:
         planes = [np.concatenate([strip[channel][side] for strip in colours]) for side in range(2)]
         missed.add(_of_chroma(planes, steps[-1], shared), shared)
     return Reencoding(float((missed.by <= 0).mean()), float(missed.by.max()), _changed(missed, file.pixels))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edited:
+    """An edit of the whole of a picture, as which another file is explained best.
+
+    Attributes:
+        words: What was done.
+        pixels: The edited picture.
+        found: How the file is explained as an encoding of it.
+        lattice: How the file's coefficients are met; ``None`` if it is no JPEG, or too few tell.
+        removes: Whether small things vanish in such an edit.
+    """
+
+    words: str
+    pixels: Pixels
+    found: Reencoding
+    lattice: Lattice | None
+    removes: bool
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the file is this edit of the source: what was encoded is explained, and noise of its own is not."""
+        is_met = self.lattice is None or self.lattice.wide < THRESHOLDS.foreseen_by_neither
+        return self.found.is_whole or (self.found.is_unchanged and is_met)
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether the file may be compared with this edit instead of the source."""
+        return not self.removes or self.found.explained > _NEARLY_ALL
+
+
+def edited(file: FullPicture, source: Pixels) -> Edited | None:
+    """Look at a file as an encoding of another picture that was edited as a whole.
+
+    Args:
+        file: A JPEG, or a file without loss or with a palette.
+        source: The other picture, turned as the file is, of the same size, uint8, grey or BGR.
+
+    Returns:
+        The edit that explains most; ``None`` if none explains more of a part of the file than the source does.
+
+    Thread-safety: any number of threads.
+    """
+    if file.mode in {"P", "PA"} or file.format == "GIF":
+        file = replace(file, format="PNG")
+    height, width = file.pixels.shape[:2]
+    if source.shape[:2] != (height, width) or not _steps(file) or min(height, width) < 2 * _PART_MARGIN:
+        return None
+    part = tuple(_part(length) for length in (height, width))
+    seen = replace(file, pixels=np.ascontiguousarray(file.pixels[part]))
+    plain = reencoding(seen, np.ascontiguousarray(source[part]))
+    most, best = 0.0 if plain is None else plain.explained, None
+    around = tuple(slice(max(0, piece.start - _PART_MARGIN), piece.stop + _PART_MARGIN) for piece in part)
+    inner = tuple(
+        slice(piece.start - wide.start, piece.stop - wide.start) for piece, wide in zip(part, around, strict=True)
+    )
+    some = np.ascontiguousarray(source[around])
+    for edit in edits(source, file.pixels):
+        found = reencoding(seen, np.ascontiguousarray(edit.apply(some)[inner]))
+        if found is not None and found.explained > most:
+            most, best = found.explained, edit
+    if best is None:
+        return None
+    made = best.apply(source)
+    whole = reencoding(file, made)
+    return None if whole is None else Edited(best.words, made, whole, plain_lattice(file, made), best.removes)
+
+
+_PART, _PART_MARGIN = 256, 16
+"""Side of the part in the middle that edits are tried on, pixels, and what filters see around it."""
+
+
+def _part(length: int) -> slice:
+    size = min(_PART, length // (2 * _SIDE) * (2 * _SIDE))
+    start = (length - size) // 2 // (2 * _SIDE) * (2 * _SIDE)
+    return slice(start, start + size)
 
 
 def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
