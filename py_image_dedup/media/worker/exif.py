@@ -49,6 +49,11 @@ _EDITOR_STAMPS = frozenset({0x000B, 0x0131, 0x0132})
 """ProcessingSoftware, Software, DateTime: written by editors. They are not counted, so that an edited copy does not
 appear to have more metadata than its original."""
 
+_DEFAULTS = frozenset({0x011A, 0x011B, 0x0128, 0x0213})
+"""Resolution and its unit, and the place of chroma, which programs write into any file and which tell nothing of it."""
+_EXIF_DEFAULTS = frozenset({0x9000, 0x9101, 0xA000, 0xA001, 0xA002, 0xA003})
+"""The same of the EXIF directory: versions, components, colour space, and the size that the picture has anyway."""
+
 _DECIMALS = re.compile(rb"\d+")
 _DATE = re.compile(rb"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 
@@ -58,8 +63,8 @@ class ExifFacts:
     """The facts of an EXIF block, as far as it is readable.
 
     Attributes:
-        fields: Number of tags in the main, EXIF, GPS and interoperability directories, without pointers between them,
-            tags of the pixel layout of a TIFF file, and tags of editing programs.
+        fields: Number of tags in the main, EXIF and GPS directories that say something of the photo: without pointers
+            between them, tags of the pixel layout, tags of editing programs, and what programs write into any file.
         orientation: Orientation, 1 to 8; 1 if missing or out of range.
         captured: ``DateTimeOriginal``, else ``DateTimeDigitized``, with fractions of a second where they are stored;
             never the time of an edit.
@@ -92,11 +97,13 @@ def read_tiff(read: ReadAt) -> ExifFacts:
     main = reader.directory(reader.number(read(4, 4)))
     exif = reader.directory(reader.pointer(main.get(_EXIF_DIRECTORY)))
     gps = reader.directory(reader.pointer(main.get(_GPS_DIRECTORY)))
-    interop = reader.directory(reader.pointer(exif.get(_INTEROP_DIRECTORY)))
+    orientation = reader.orientation(main.get(_ORIENTATION))
+    upright = frozenset({_ORIENTATION}) if orientation == 1 else frozenset()
     return ExifFacts(
-        fields=sum(len(tags.keys() - _POINTERS) for tags in (exif, gps, interop))
-        + len(main.keys() - _POINTERS - _LAYOUT - _EDITOR_STAMPS),
-        orientation=reader.orientation(main.get(_ORIENTATION)),
+        fields=len(exif.keys() - _POINTERS - _EXIF_DEFAULTS)
+        + len(gps.keys() - _POINTERS)
+        + len(main.keys() - _POINTERS - _LAYOUT - _EDITOR_STAMPS - _DEFAULTS - upright),
+        orientation=orientation,
         captured=_moment(reader, exif, _TAKEN) or _moment(reader, exif, _DIGITISED),
         camera=_camera(_text(reader.value(main.get(_MAKE))), _text(reader.value(main.get(_MODEL)))),
         has_gps=reader.is_position(gps.get(_LATITUDE)) and reader.is_position(gps.get(_LONGITUDE)),
