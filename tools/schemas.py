@@ -17,7 +17,7 @@ import msgspec
 
 from py_image_dedup.matching.rejections import REJECTIONS_NAME, RejectionsRecord
 from py_image_dedup.removal.journal import JOURNAL_RECORDS
-from py_image_dedup.removal.manifest import ManifestRecord
+from py_image_dedup.removal.quarantine import ManifestRecord
 from py_image_dedup.removal.serialization import PlanRecord
 from py_image_dedup.report.result_records import ResultRecord
 from py_image_dedup.review.decisions import DecisionsRecord

@@ -146,7 +146,7 @@ def remove(
 
         outcomes = execute(plan, run_directory, observer=observer, should_stop=should_stop)
         if any((root / QUARANTINE_NAME).is_dir() for root in plan.roots):
-            from py_image_dedup.removal.manifest import tidy_quarantines
+            from py_image_dedup.removal.quarantine import tidy_quarantines
 
             tidy_quarantines(root for root in plan.roots if root not in plan.protected)
     ended: Counter[OutcomeStatus] = Counter(outcome.status for outcome in outcomes)

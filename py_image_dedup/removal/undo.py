@@ -9,12 +9,19 @@ from pathlib import Path
 from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.actions import BATCH, STOPPED, ActionContext, PendingAction, carry_out
+from py_image_dedup.removal.actions import (
+    BATCH,
+    STOPPED,
+    ActionContext,
+    PendingAction,
+    carry_out,
+    with_sidecars,
+)
 from py_image_dedup.removal.filesystem import missing_folders
 from py_image_dedup.removal.folders import remake_folders, remove_if_empty, restore_metadata
 from py_image_dedup.removal.journal import Entry, History, Journal, JournalError, State, Step, no_step, read_history
-from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder
 from py_image_dedup.removal.plan import can_be_undone
+from py_image_dedup.removal.quarantine import run_folder_of, tidy_run_folder
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.restore import CopyLocator, Restorer, lost_message
 from py_image_dedup.removal.units import blocked_units
@@ -135,6 +142,7 @@ class _Undoing:
     def _bring_back(self, left: Sequence[Entry]) -> None:
         reason = STOPPED
         with Journal(self._directory, self._history.run, self._history.trusted_roots) as journal:
+            self._context = with_sidecars(self._context, self._history, journal)
             try:
                 remake_folders(self._history, self._step)
                 for start in range(0, len(left), BATCH):
@@ -156,6 +164,8 @@ class _Undoing:
             if outcome.status is not OutcomeStatus.DONE and outcome.message != STOPPED:
                 where = outcome.target or locations[outcome.action.number]
                 outcome = replace(outcome, status=OutcomeStatus.FAILED, target=where)
+            elif outcome.status is OutcomeStatus.DONE and self._context.sidecars is not None:
+                outcome = replace(outcome, message=self._context.sidecars.take_back(outcome.action.number))
             self._take(outcome)
             journal.record_outcome(outcome, "undone")
 
