@@ -129,7 +129,7 @@ def rules_of(settings: Settings) -> tuple[Rule, ...]:
 
 def removal_of(settings: Settings) -> RemovalOptions:
     """Return the options for the removal of redundant files."""
-    from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
+    from py_image_dedup.removal.plan import ActionChoice, MergeMetadata, RemovalOptions
 
     deduplication = settings.deduplication
     return RemovalOptions(
@@ -137,6 +137,7 @@ def removal_of(settings: Settings) -> RemovalOptions:
         target_directory=deduplication.duplicates_target_directory,
         remove_classes=frozenset(MatchClass(name) for name in deduplication.remove),
         prune=settings.remove_empty_folders,
+        merge_metadata=MergeMetadata(deduplication.merge_metadata),
     )
 
 

@@ -18,6 +18,7 @@ from py_image_dedup.cli.options import (
     DRY_RUN,
     FOLDER,
     FORMAT,
+    MERGE_METADATA,
     PAGER,
     PICTURES,
     PROTECT,
@@ -125,6 +126,7 @@ Examples:
 )
 @ACTION
 @TARGET
+@MERGE_METADATA
 @click.option(
     "--quarantine-days",
     type=click.IntRange(0),
@@ -236,6 +238,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[st
             "deduplication.inspect": options["inspect"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
+            "deduplication.merge_metadata": options["merge_metadata"],
             "deduplication.quarantine_days": options["quarantine_days"],
             "deduplication.prioritization_rules": list(options["rules"]) or None,
             "remove_empty_folders": options["remove_empty_folders"],

@@ -14,6 +14,7 @@ from py_image_dedup.cli.options import (
     ACTION,
     MATCHING,
     MAX_DISTANCE,
+    MERGE_METADATA,
     PROTECT,
     ROOTS,
     SCOPE,
@@ -44,6 +45,7 @@ Examples:
 @PROTECT
 @ACTION
 @TARGET
+@MERGE_METADATA
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page.  [default: a free one]")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser, or only print its address.")
 @pass_invocation
@@ -87,6 +89,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
             "deduplication.max_distance": options["max_distance"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
+            "deduplication.merge_metadata": options["merge_metadata"],
         }
     )
     return with_protected(settings, options["protect"])

@@ -58,11 +58,13 @@ class RawDescription:
         fields: EXIF and IPTC fields, by the name of the XMP property that they mean.
         packet: The XMP packet; empty if there is none.
         orientation: EXIF orientation, 1 to 8.
+        size: Width and height as it is stored, in pixels.
     """
 
     fields: dict[str, tuple[str, ...]]
     packet: bytes
     orientation: int
+    size: tuple[int, int]
 
 
 class WorkerClient:
@@ -135,7 +137,8 @@ class WorkerClient:
         message, packet = self._request("describe", file, kind, reserve)
         try:
             fields = msgspec.convert(message["properties"], dict[str, tuple[str, ...]])
-            return RawDescription(fields, packet, int(str(message["orientation"])))
+            size = msgspec.convert(message["size"], tuple[int, int])
+            return RawDescription(fields, packet, int(str(message["orientation"])), size)
         except (KeyError, ValueError, msgspec.ValidationError) as error:
             raise self._invalid_answer() from error
 

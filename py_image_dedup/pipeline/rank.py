@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -14,6 +14,7 @@ from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inspection import Side
 from py_image_dedup.model.match import Group, Match, MatchClass, PairVerdict, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.plan import SidecarMerge
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.ranking.ranker import Ranker, Ranking, original_reason
@@ -137,6 +138,7 @@ class Ranked:
         reported: Matches between files that both stay, in the order of their paths.
         summary: Figures of the stage.
         units: The photos of several files among all of these.
+        merges: Metadata that go to the sidecars of keepers, by the path of the redundant file.
     """
 
     candidates: tuple[RankedCandidates, ...]
@@ -144,6 +146,7 @@ class Ranked:
     reported: tuple[Match, ...]
     summary: PhaseSummary
     units: Units = NO_UNITS
+    merges: Mapping[Path, SidecarMerge] = field(default_factory=dict)
 
 
 def rank(

@@ -25,12 +25,12 @@ from py_image_dedup.pipeline.cleanup import cleanup, count
 from py_image_dedup.pipeline.find import Found, find, paused_collection
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
-from py_image_dedup.pipeline.remove import QuarantinePolicy, forget_removed, plan_removal, prune, remove
+from py_image_dedup.pipeline.remove import QuarantinePolicy, forget_removed, merge_metadata, plan_removal, prune, remove
 from py_image_dedup.pipeline.units import Coverage, UnitMatcher, joined_by_unit, settled, units_around, with_unit_mates
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
-from py_image_dedup.removal.plan import PlanError, make_plan
+from py_image_dedup.removal.plan import MergeMetadata, PlanError, make_plan
 from py_image_dedup.removal.runs import RUNS_NAME, RunLock, RunLockedError, free_run_name, run_name
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import StoreError
@@ -94,7 +94,7 @@ def deduplicate(
             _analyse(run, stale)
         with open_pair_verifier(context.store, context.options) as verifier:
             found = _find(run, context.options.analyse.photos_of(inventory), context.store, verifier)
-            ranked = _rank(run, inventory, found)
+            ranked = _rank(run, inventory, found, merges=_merges(context))
         days = context.options.quarantine_days
         policy = None if days is None else QuarantinePolicy(days, run.result.started, context.store)
         _remove(run, inventory, ranked, policy)
@@ -160,7 +160,7 @@ def deduplicate_batch(
             run.check_stopped()
             around = options.analyse.photos_of(inventory_of(affected.raw_paths, run.roots, options.walked))
             found = _find(run, around, affected, verifier, affected.content_ids)
-            ranked = _rank(run, around, found)
+            ranked = _rank(run, around, found, merges=_merges(context))
         _remove(run, around, ranked)
 
     return run.carry_out(work)
@@ -364,7 +364,11 @@ def _find(
     return found
 
 
-def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
+def _merges(context: RunContext) -> bool:
+    return context.options.removal.merge_metadata is MergeMetadata.SIDECAR
+
+
+def _rank(run: Recorder, inventory: Inventory, found: Found, *, merges: bool = False) -> Ranked:
     """Choose keepers, then compare redundant files with them in full."""
     context, options = run.context, run.context.options
     ownership = Ownership(inventory.roots)
@@ -409,6 +413,9 @@ def _rank(run: Recorder, inventory: Inventory, found: Found) -> Ranked:
         run.add_summary(videos.ranked.summary)
         ranked = merged(ranked, videos.ranked)
         run.check_stopped()
+    if merges:
+        ranked = merge_metadata(ranked, inventory.roots, context)
+        run.check_stopped()
     reported = tuple(
         match
         for match in with_partial(ranked, found.partial, options.find.eligibility(ownership))
@@ -426,9 +433,11 @@ def _remove(run: Recorder, inventory: Inventory, ranked: Ranked, quarantine: Qua
     name, groups = run.result.run, ranked.groups
     with paused_collection():
         if folder is None:
-            plan = make_plan(name, groups, inventory.roots, removal, units=ranked.units)
+            plan = make_plan(name, groups, inventory.roots, removal, units=ranked.units, merges=ranked.merges)
         else:
-            planned = plan_removal(name, groups, inventory.roots, removal, folder, quarantine, units=ranked.units)
+            planned = plan_removal(
+                name, groups, inventory.roots, removal, folder, quarantine, units=ranked.units, merges=ranked.merges
+            )
             plan = planned.plan
             run.know(kept_in_quarantine=planned.kept)
     run.check_stopped()

@@ -215,6 +215,16 @@ class ActionChoice(StrEnum):
     HARDLINK = "hardlink"
 
 
+class MergeMetadata(StrEnum):
+    """Where metadata of a removed picture go that its keeper lacks.
+
+    ``sidecar``: into the keeper's XMP sidecar, before the picture is removed; one whose metadata cannot go there stays.
+    """
+
+    NONE = "none"
+    SIDECAR = "sidecar"
+
+
 @dataclass(frozen=True, slots=True)
 class RemovalOptions:
     """How redundant files are removed.
@@ -225,7 +235,7 @@ class RemovalOptions:
         remove_classes: Matches of other classes are reported and never removed.
         quarantine_name: The folder in each root where removed files wait. A scan knows the usual name only.
         prune: Folders that the run empties are removed afterwards.
-        merge_metadata: Whether metadata of removed pictures that their keepers lack go to the keepers' sidecars.
+        merge_metadata: Where metadata of removed pictures go that their keepers lack.
     """
 
     action: ActionChoice = ActionChoice.AUTO
@@ -235,7 +245,7 @@ class RemovalOptions:
     )
     quarantine_name: str = QUARANTINE_NAME
     prune: bool = False
-    merge_metadata: bool = False
+    merge_metadata: MergeMetadata = MergeMetadata.NONE
 
 
 def nowhere(path: Path) -> bool:  # noqa: ARG001 - an answer to ``taken``

@@ -37,6 +37,7 @@ from py_image_dedup.removal.serialization import (
     encode_path,
     from_json,
     quarantined_record,
+    sidecar_record,
     to_json,
 )
 from py_image_dedup.report.output_file import replacing
@@ -135,6 +136,7 @@ def _outcome_fields(outcome: Outcome | None) -> dict[str, Any]:
         "message": outcome.message or None,
         "unit": outcome.action.unit or UNSET,
         "parts": outcome.action.parts if outcome.action.unit else UNSET,
+        "sidecar": sidecar_record(outcome.action.merge),
     }
 
 
@@ -389,6 +391,7 @@ def _read_outcome(
         quarantined=None if isinstance(quarantined, UnsetType) else quarantined.to_quarantined(),
         unit=0 if isinstance(record.unit, UnsetType) else record.unit,
         parts=1 if isinstance(record.parts, UnsetType) else record.parts,
+        merge=None if isinstance(record.sidecar, UnsetType) else record.sidecar.to_merge(),
     )
     return Outcome(
         action, record.outcome, target if record.outcome is OutcomeStatus.DONE else None, record.message or ""

@@ -82,6 +82,8 @@ def merged(packet: bytes, properties: Properties, size: tuple[int, int]) -> byte
     for name, values in lacking.items():
         own = next((each for each in descriptions if each.find(_qualified(name)) is not None), None)
         _add(target if own is None else own, name, values, size)
+    if not present and not descriptions:
+        etree.indent(root)
     is_declared = packet.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml")
     return etree.tostring(root.getroottree(), encoding="UTF-8", xml_declaration=is_declared)
 

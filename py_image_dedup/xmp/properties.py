@@ -14,6 +14,10 @@ class XmpError(ValueError):
     """A packet that is no XMP, or that has a property in a form that it must not have; the message says which."""
 
 
+class NotMerged(Exception):  # noqa: N818 - a decision, not an error
+    """Metadata would be lost, so the file stays; the message is a sentence."""
+
+
 class Kind(StrEnum):
     """The forms that a property may have."""
 
@@ -80,4 +84,5 @@ _WORDS: Final = {
 
 def words_of(names: Iterable[str]) -> str:
     """Return properties as words for the user, such as "GPS position, keywords"."""
-    return ", ".join(dict.fromkeys(_WORDS.get(name, "place") for name in KINDS if name in set(names)))
+    given = set(names)
+    return ", ".join(dict.fromkeys(_WORDS.get(name, "place") for name in KINDS if name in given))

@@ -17,7 +17,7 @@ from py_image_dedup.model.plan import OutcomeStatus, Plan, SidecarMerge
 from py_image_dedup.model.unit import NO_UNITS, Part, PartKind, Unit, Units
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.journal import JournalError, read_history
-from py_image_dedup.removal.plan import ActionChoice, PlanError, RemovalOptions, check_plan, make_plan
+from py_image_dedup.removal.plan import ActionChoice, MergeMetadata, PlanError, RemovalOptions, check_plan, make_plan
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.serialization import plan_from_text, plan_to_text
 from py_image_dedup.removal.sidecars import LONGEST
@@ -65,7 +65,7 @@ def plan_with(
     action: ActionChoice = ActionChoice.AUTO,
     units: Units = NO_UNITS,
 ) -> Plan:
-    options = RemovalOptions(action=action, merge_metadata=True)
+    options = RemovalOptions(action=action, merge_metadata=MergeMetadata.SIDECAR)
     return make_plan(RUN, groups, [Root(root)], options, taken=os.path.lexists, units=units, merges=merges)
 
 

@@ -74,9 +74,11 @@ def describe(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> t
             for name, values in each.items():
                 found.setdefault(name, values)
         packet = _packet(picture)
+        width, height = picture.size
     orientation = exif.get(_ORIENTATION, 1)
     message: Message = {
         "orientation": orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+        "size": [width, height],
         "properties": {name: list(values) for name, values in found.items()},
     }
     return message, packet
