@@ -216,6 +216,7 @@ def build(
     should_stop: Callable[[], bool] = never,
     confirm: Confirm | None = None,
     listed: Collection[bytes] | None = None,
+    leaves_restored: bool = False,
 ) -> Deduplicator:
     """Build a deduplicator.
 
@@ -226,10 +227,11 @@ def build(
         should_stop: Returns whether to stop, called often.
         confirm: Returns whether to remove files, called once before the first removal.
         listed: Absolute raw paths of the only files that take part; ``None`` for all files of the roots.
+        leaves_restored: Whether files that an undo restored stay.
     """
     from py_image_dedup.api import Deduplicator
 
-    options = options_of(settings)
+    options = replace(options_of(settings), leaves_restored=leaves_restored)
     if listed is not None:
         options = replace(options, selector=replace(options.selector, listed=frozenset(listed)))
     return Deduplicator(store, options, observer=observer, should_stop=should_stop, confirm=confirm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,9 +84,9 @@ def restore_command(invocation: Invocation, /, files: tuple[Path, ...]) -> int:
     FILE is the path that a file had, or the one that it has in quarantine. Nothing is overwritten.
     """
     from py_image_dedup.model.plan import QUARANTINE_NAME
-    from py_image_dedup.removal.quarantine import adopt, restore_without_record
+    from py_image_dedup.removal.quarantine import adopt, digest_at, restore_without_record
     from py_image_dedup.removal.runs import RunLock
-    from py_image_dedup.removal.undo import undo
+    from py_image_dedup.removal.undo import remember_restored, undo
     from py_image_dedup.wiring import runs_directory
 
     settings = invocation.settings()
@@ -105,6 +105,8 @@ def restore_command(invocation: Invocation, /, files: tuple[Path, ...]) -> int:
                 print_restored(run, outcomes)
         for one in chosen:
             if one.entry is None:
+                with suppress(OSError):  # then it cannot be restored either
+                    remember_restored(settings.state_directory, [(one.original, digest_at(one.path))])
                 problem = restore_without_record(one)
                 failed |= problem is not None
                 _say_restored(one, problem, invocation)

@@ -36,6 +36,7 @@ from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import Ranked
 from py_image_dedup.removal.executor import show
+from py_image_dedup.removal.journal import JournalError
 from py_image_dedup.removal.plan import (
     ActionChoice,
     MergeMetadata,
@@ -91,7 +92,7 @@ def merge_metadata(ranked: Ranked, roots: Sequence[Root], context: RunContext) -
                 merges |= {} if merge is None else {source.path: merge}
             if context.should_stop():
                 break
-    return replace(_without(ranked, stays), merges=merges)
+    return replace(_without(ranked, stays, Finding.MORE), merges=merges)
 
 
 _SAME_VIEW: Final = frozenset({MatchClass.SAME_PIXELS, MatchClass.SIMILAR})
@@ -126,12 +127,13 @@ def _merger(
         yield Merger(decoder, sidecars_of, why_not)
 
 
-def _without(ranked: Ranked, stays: Mapping[Path, str]) -> Ranked:
+def _without(ranked: Ranked, stays: Mapping[Path, str], finding: Finding) -> Ranked:
     """Return the groups without files that stay; they are reported with the reason.
 
     Args:
         ranked: The groups.
         stays: Reasons by the leading file of a photo, of which every file stays.
+        finding: What the reasons mean.
     """
     if not stays:
         return ranked
@@ -144,11 +146,34 @@ def _without(ranked: Ranked, stays: Mapping[Path, str]) -> Ranked:
             if reason is None:
                 going.append(each)
             else:
-                inspection = Inspection(Finding.MORE, reason, lacks=("metadata",))
-                reported.append(replace(each.match, inspection=inspection))
+                reported.append(replace(each.match, inspection=Inspection(finding, reason)))
         if going:
             groups.append(replace(group, redundant=tuple(going)))
     return replace(ranked, groups=tuple(groups), reported=tuple(reported))
+
+
+def without_restored(ranked: Ranked, context: RunContext) -> Ranked:
+    """Return the groups without files that an undo restored, if the run leaves these; they are reported.
+
+    Args:
+        ranked: Groups from the stages ``rank`` and ``inspect``.
+        context: Dependencies of the run.
+
+    Raises:
+        JournalError: The list of restored files cannot be read.
+    """
+    state = context.options.state_directory
+    if state is None or not context.options.leaves_restored:
+        return ranked
+    from py_image_dedup.removal.undo import load_restored
+
+    restored = load_restored(state)
+    entries = (each.entry for group in ranked.groups for each in group.redundant)
+    held = [each.stat.path for each in entries if restored.get(each.stat.path, b"") == each.digest]
+    return _without(ranked, {ranked.units.key(path): _RESTORED for path in held}, Finding.UNDECIDED)
+
+
+_RESTORED: Final = "It was removed before and restored, so it stays until a run that you start removes it."
 
 
 def merge_metadata_of_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, ...]]:
@@ -336,7 +361,7 @@ def forget_removed(context: RunContext, outcomes: Sequence[Outcome]) -> str:
         outcomes: Outcomes of the stage ``remove``.
 
     Returns:
-        Why the index could not be updated; empty if it was.
+        Why the index, or the list of restored files, could not be updated; empty if they were.
     """
     paths: set[Path] = set()
     for outcome in outcomes:
@@ -346,6 +371,14 @@ def forget_removed(context: RunContext, outcomes: Sequence[Outcome]) -> str:
             continue
         elif outcome.status is OutcomeStatus.SKIPPED and not context.should_stop():
             paths |= {outcome.action.source.path, outcome.action.keeper.path}
+    removed = [outcome.action.source.path for outcome in outcomes if outcome.status is OutcomeStatus.DONE]
+    if removed and context.options.state_directory is not None:
+        from py_image_dedup.removal.undo import forget_restored
+
+        try:
+            forget_restored(context.options.state_directory, removed)
+        except JournalError as error:
+            return f"the files were processed, but {error}"
     try:
         context.store.remove(sorted(paths))
     except StoreError as error:

@@ -25,7 +25,15 @@ from py_image_dedup.pipeline.cleanup import cleanup, count
 from py_image_dedup.pipeline.find import Found, find, paused_collection
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
-from py_image_dedup.pipeline.remove import QuarantinePolicy, forget_removed, merge_metadata, plan_removal, prune, remove
+from py_image_dedup.pipeline.remove import (
+    QuarantinePolicy,
+    forget_removed,
+    merge_metadata,
+    plan_removal,
+    prune,
+    remove,
+    without_restored,
+)
 from py_image_dedup.pipeline.units import Coverage, UnitMatcher, joined_by_unit, settled, units_around, with_unit_mates
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
@@ -413,6 +421,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found, *, merges: bool = F
         run.add_summary(videos.ranked.summary)
         ranked = merged(ranked, videos.ranked)
         run.check_stopped()
+    ranked = without_restored(ranked, context)
     if merges:
         ranked = merge_metadata(ranked, inventory.roots, context)
         run.check_stopped()

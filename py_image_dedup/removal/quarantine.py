@@ -469,12 +469,13 @@ class _KeeperSearch:
                 stat = _stat(path, status)
                 if is_file(status) and status.st_size == size:
                     untouched = path == action.keeper.path and stat.stamp == action.keeper.stamp
-                    if untouched or _digest(path) == digest:
+                    if untouched or digest_at(path) == digest:
                         self._known[key] = stat
         return self._known[key]
 
 
-def _digest(path: Path) -> bytes:
+def digest_at(path: Path) -> bytes:
+    """Return the digest of a file's bytes; a link is an error."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         return digest_of(descriptor)
