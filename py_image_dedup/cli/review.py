@@ -12,14 +12,19 @@ from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
-    MATCHING,
-    MAX_DISTANCE,
+    AGAINST,
     MERGE_METADATA,
     PROTECT,
     ROOTS,
     SCOPE,
     TARGET,
     folders_to_search,
+    match_options,
+    match_settings,
+    search_options,
+    search_settings,
+    searched,
+    with_originals,
     with_protected,
 )
 from py_image_dedup.cli.output import progress_session, save_result
@@ -34,15 +39,17 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   py-image-dedup review ~/Pictures
+  py-image-dedup review ~/Inbox --against ~/Pictures --similarity strict --extension jpg
   py-image-dedup review ~/Pictures --no-browser --port 8080"""
 
 
 @click.command(name="review", epilog=_EXAMPLES)
 @ROOTS
-@MATCHING
-@MAX_DISTANCE
+@search_options
+@match_options
 @SCOPE
 @PROTECT
+@AGAINST
 @ACTION
 @TARGET
 @MERGE_METADATA
@@ -84,15 +91,16 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
     settings = invocation.settings(
         {
             **roots_on_the_command_line(roots, options["scope"]),
+            **search_settings(options),
             "dry_run": True,
-            "deduplication.matching": options["matching"],
-            "deduplication.max_distance": options["max_distance"],
+            **match_settings(options),
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
             "deduplication.merge_metadata": options["merge_metadata"],
         }
     )
-    return with_protected(settings, options["protect"])
+    protected = with_protected(searched(settings, options), options["protect"])
+    return with_originals(protected, options["against"], scope=options["scope"])
 
 
 def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: int, *, browser: bool) -> None:
