@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import Inventory
-from py_image_dedup.model.match import RankedGroup
+from py_image_dedup.model.match import Match, RankedGroup
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import PhaseSummary, RunResult
 
@@ -74,6 +74,13 @@ class GroupFound:
     """A group was ranked."""
 
     group: RankedGroup
+
+
+@dataclass(frozen=True, slots=True)
+class MatchReported:
+    """Two files match, and both stay."""
+
+    match: Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,7 @@ Event: TypeAlias = (
     | FileAnalysed
     | FileFailed
     | GroupFound
+    | MatchReported
     | ActionFinished
     | PhaseFinished
     | RunFinished

@@ -17,7 +17,15 @@ from py_image_dedup.matching.rejections import (
     RejectionsError,
     load_rejections,
 )
-from py_image_dedup.model.events import GroupFound, InventoryTaken, PhaseFinished, PhaseStarted, RunFinished, RunStarted
+from py_image_dedup.model.events import (
+    GroupFound,
+    InventoryTaken,
+    MatchReported,
+    PhaseFinished,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+)
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -433,6 +441,8 @@ def _rank(run: Recorder, inventory: Inventory, found: Found, *, merges: bool = F
     run.know(groups=ranked.groups, reported=reported, units=ranked.units.units)
     for group in ranked.groups:
         context.observer(GroupFound(group))
+    for match in ranked.reported:
+        context.observer(MatchReported(match))
     run.check_stopped()
     return ranked
 
