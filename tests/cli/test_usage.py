@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -33,8 +36,38 @@ def test_every_help_text_lists_the_exit_codes(arguments: list[str]) -> None:
     assert CliRunner().invoke(application, [*arguments, "-h"]).output == shown.output
 
 
+BELOW = {
+    ("config",): {"--output"},
+    ("index",): {"--to"},
+    ("quarantine",): {"--older-than"},
+}
+"""Options of commands below a group, which its examples show."""
+
+
+def commands(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, those of groups and the groups themselves included."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield (*above, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*above, name))
+
+
+def test_every_help_text_has_examples_whose_options_exist_and_a_link_to_the_documentation() -> None:
+    for words in commands(application):
+        text = CliRunner().invoke(application, [*words, "--help"]).output
+        assert "Documentation: https://" in text, words
+        examples = text.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+        assert examples, words
+        options = {option for line in examples for option in re.findall(r"(?<= )--[a-z-]+", line.partition("  #")[0])}
+        known = set(re.findall(r"(?<![\w-])--[a-z-]+", text)) | {"--help", "--config"}
+        assert options <= known | BELOW.get(words, set()), words
+
+
 def test_the_help_names_every_command_with_what_it_does() -> None:
     lines = CliRunner().invoke(application, ["--help"]).output.splitlines()
+    assert not [line for line in lines[1:] if line.endswith("...")]
     for name in COMMANDS:
         (line,) = [line for line in lines if line.split()[:1] == [name]]
         assert len(line.split()) > 2
