@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+import py_image_dedup
 from py_image_dedup.cli.context import Invocation, make_safe, readers_may_leave
 
 
@@ -180,6 +181,9 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    if py_image_dedup.NO_SUPPORT:
+        click.echo(f"Error: {py_image_dedup.NO_SUPPORT}", err=True)
+        return ExitCode.FAILED
     make_safe()
     context: dict[str, Any] = {"args": list(arguments), "prog_name": "py-image-dedup", "standalone_mode": False}
     context["complete_var"] = COMPLETION_VARIABLE

@@ -288,7 +288,7 @@ class Journal(Closing):
             JournalError: The disk refuses.
         """
         try:
-            os.fsync(self._descriptor)
+            fsync(self._descriptor)
         except OSError as error:
             raise self._error(error) from error
 

@@ -319,7 +319,7 @@ def _create(part: NameInDir, content: bytes, metadata: FileMetadata | None, *, w
                 mtime_ns=times.mtime_ns,
                 attributes=metadata.attributes if with_times else (),
             ).apply_to(descriptor)
-        os.fsync(descriptor)
+        fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import py_image_dedup
 from py_image_dedup.cli.main import COMMANDS, application, run
 from tests.cli.program import Program, environment
 
@@ -206,3 +207,16 @@ def test_a_reader_that_leaves_early_is_no_error(program: Program, library: Path)
 def test_the_module_is_the_program() -> None:
     shown = subprocess.run([sys.executable, "-m", "py_image_dedup", "--version"], capture_output=True, check=True)
     assert shown.stdout.startswith(b"py-image-dedup 3.")
+
+
+def test_on_windows_the_program_says_what_it_lacks_and_where_it_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = "import sys; sys.platform = 'win32'; import py_image_dedup; print(py_image_dedup.NO_SUPPORT)"
+    reason = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip()
+    assert reason.startswith("py-image-dedup needs Linux or macOS: Windows cannot limit what decoders may use")
+    monkeypatch.setattr(py_image_dedup, "NO_SUPPORT", reason)
+    assert run(["status"]) == 1
+    assert capsys.readouterr().err == f"Error: {reason}\n"
+    with pytest.raises(ImportError, match="Docker"):
+        py_image_dedup.__getattr__("find_duplicates")
