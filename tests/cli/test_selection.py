@@ -181,6 +181,22 @@ def test_verbose_shows_each_file_as_it_is_decided(program: Program, library: Pat
     assert any(line.startswith("stays ") and "small.jpg (similar, " in line for line in narrow)
 
 
+def test_review_takes_the_options_of_a_run(album: Program) -> None:
+    wanted = (
+        "--similarity",
+        "identical",
+        "--extension",
+        "png",
+        "--exclude",
+        "turned",
+        "--against",
+        "Album",
+        "--no-browser",
+    )
+    ended = album.call("review", "Album", *wanted)
+    assert (ended.code, ended.err.splitlines()[-1]) == (0, "There are no duplicates to review.")
+
+
 def test_without_a_root_the_current_folder_is_searched_if_the_user_agrees(program: Program, library: Path) -> None:
     with terminal(program, "deduplicate") as at:
         at.wait_for(r"Search .*home\? \[y/N\]")

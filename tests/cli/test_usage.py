@@ -82,6 +82,22 @@ def test_published_options_are_understood() -> None:
         assert option in text
 
 
+def test_help_is_a_command_too() -> None:
+    def shown(*arguments: str) -> str:
+        return CliRunner().invoke(application, arguments).output
+
+    assert shown("help") == shown("--help")
+    assert shown("help", "undo") == shown("undo", "--help")
+    assert shown("help", "runs", "show") == shown("runs", "show", "--help")
+
+
+def test_a_folder_in_place_of_a_command_is_answered_with_the_command(program: Program) -> None:
+    (program.home / "Pictures").mkdir()
+    ended = program.call("Pictures")
+    assert ended.code == 2
+    assert "To search this folder: py-image-dedup deduplicate Pictures" in ended.err
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("py-image-dedup 3.")
