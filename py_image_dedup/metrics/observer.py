@@ -70,6 +70,9 @@ class MetricsObserver:
                 to.index_entries.set(entries)
                 if size is not None:
                     to.index_bytes.set(size)
+            case events.QuarantineMeasured(files, size):
+                to.quarantine_files.set(files)
+                to.quarantine_bytes.set(size)
             case (
                 events.PhaseStarted()
                 | events.PhaseAdvanced()

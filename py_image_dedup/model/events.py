@@ -144,6 +144,14 @@ class IndexMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineMeasured:
+    """The quarantines of the library were measured: their number of files, and the size of these in bytes."""
+
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFailed:
     """A run failed or could not start; it emits no further event."""
 
@@ -170,6 +178,7 @@ Event: TypeAlias = (
     | WatcherChanged
     | StoreFailed
     | IndexMeasured
+    | QuarantineMeasured
 )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore, never
 from py_image_dedup.model.failure import Phase
@@ -47,6 +49,8 @@ from py_image_dedup.removal.plan import (
 )
 from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
 from py_image_dedup.scan.roots import Ownership
+from py_image_dedup.signature.arrays import Int8Array
+from py_image_dedup.signature.distance import distances
 from py_image_dedup.store.base import Store, StoreError
 from py_image_dedup.xmp.properties import NotMerged
 
@@ -202,7 +206,8 @@ def merge_metadata_of_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple
     with _merger({action.keeper.path for action in wanted}, involved, ownership, context) as merger:
         for action in wanted:
             try:
-                merge = merger.merge(action.source, action.keeper, same_view=False)
+                same_view = action.match_class in _SAME_VIEW and _is_upright(action, context.store)
+                merge = merger.merge(action.source, action.keeper, same_view=same_view)
                 found[action.number] = replace(action, merge=merge)
             except NotMerged as error:
                 refused[action.number] = str(error)
@@ -214,6 +219,18 @@ def merge_metadata_of_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple
         if action.number in refused
     )
     return replace(plan, actions=tuple(found.get(action.number, action) for action in allowed)), outcomes
+
+
+def _is_upright(action: Action, store: Store) -> bool:
+    """Return whether the signatures of both files agree best without rotation; not if one has none."""
+    found: list[Int8Array] = []
+    for stat, digest in ((action.keeper, action.keeper_digest), (action.source, action.source_digest)):
+        entry = store.get(stat.path)
+        if entry is None or entry.digest != digest or entry.signature is None:
+            return False
+        found.append(np.frombuffer(entry.signature.values, dtype=np.int8))
+    _, orientations = distances(found[0], found[1].reshape(1, -1))
+    return int(orientations[0]) == Orientation.UPRIGHT
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,17 @@ def files_in(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
+def size_of_quarantines(roots: Iterable[Path]) -> tuple[int, int]:
+    """Return the number of files in the quarantines of some roots, and their size in bytes."""
+    sizes: list[int] = []
+    for root in roots:
+        for folder in run_folders(root):
+            for path in files_in(folder):
+                with suppress(OSError):  # it is restored or deleted meanwhile
+                    sizes.append(path.lstat().st_size)
+    return len(sizes), sum(sizes)
+
+
 def tidy_run_folder(folder: Path) -> None:
     """Remove what is empty below a run's folder; with its last file the manifest, the folder and the quarantine go."""
     if folder.is_symlink() or not folder.is_dir():

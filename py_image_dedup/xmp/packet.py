@@ -80,6 +80,8 @@ def merged(packet: bytes, properties: Properties, size: tuple[int, int]) -> byte
     if not descriptions:
         target.set(_rdf_name("about"), "")
     for name, values in lacking.items():
+        if any(each.get(_qualified(name)) is not None for each in descriptions):
+            raise XmpError(f"{name} is no list in it")
         own = next((each for each in descriptions if each.find(_qualified(name)) is not None), None)
         _add(target if own is None else own, name, values, size)
     if not present and not descriptions:
@@ -202,8 +204,6 @@ def _add(description: Element, name: str, values: Sequence[str], size: tuple[int
             raise XmpError(f"{name} is no list in it")
         _fill(container, kind, lacking_values(known, name, values))
         return
-    if description.get(_qualified(name)) is not None:
-        raise XmpError(f"{name} is no list in it")
     prefix = name.split(":")[0]
     if present is not None:
         description.remove(present)  # it is there, and has no value

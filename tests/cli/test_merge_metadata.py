@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from py_image_dedup import find_duplicates
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.opened_file import opened
 from py_image_dedup.model.file import FileStat
@@ -78,6 +79,19 @@ def test_a_saved_plan_writes_them_too(shared: Program, photos: Path) -> None:
     run = result(shared, photos)["run"]
     assert shared.call("apply", shared.state / "runs" / run / "plan.json", "--yes").code == 0
     assert read((photos / "large.jpg.xmp").read_bytes()) == LAKE
+
+
+def test_python_merges_faces_too_as_the_index_knows_that_nothing_is_rotated(tmp_path: Path) -> None:
+    large = write(tmp_path / "photos" / "large.jpg", picture(1, 640, 480))
+    faces: Properties = {"mwg-rs:Regions": (face("Ada"),)}
+    write(tmp_path / "photos" / "small.jpg", picture(1, 640, 480).resize(SIZE), **xmp(faces))
+    found = find_duplicates(tmp_path / "photos", state_directory=tmp_path / "state")
+    (outcome,) = found.move_to(tmp_path / "moved", merge_metadata=True)
+    assert outcome.status == "done"
+    sidecar = large.with_name("large.jpg.xmp")
+    assert len(read(sidecar.read_bytes())["mwg-rs:Regions"]) == 1
+    found.undo()
+    assert not sidecar.exists()
 
 
 def test_without_the_option_no_sidecar_is_written(shared: Program, photos: Path) -> None:
