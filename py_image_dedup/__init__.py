@@ -9,6 +9,7 @@ Example:
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,10 +55,21 @@ _MODULES = {
 }
 
 
+NO_SUPPORT = (
+    "py-image-dedup needs Linux or macOS: Windows cannot limit what decoders may use, hand open files to them, or act "
+    "below an open folder. Run it in the Windows Subsystem for Linux (WSL 2) or in Docker."
+    if sys.platform == "win32"
+    else ""
+)
+"""Why the program cannot run on this system; empty if it can."""
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that the command line starts without all of it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if NO_SUPPORT:
+        raise ImportError(NO_SUPPORT)
     from importlib import import_module
 
     return getattr(import_module(_MODULES[name]), name)

@@ -129,7 +129,7 @@ def rules_of(settings: Settings) -> tuple[Rule, ...]:
 
 def removal_of(settings: Settings) -> RemovalOptions:
     """Return the options for the removal of redundant files."""
-    from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
+    from py_image_dedup.removal.plan import ActionChoice, MergeMetadata, RemovalOptions
 
     deduplication = settings.deduplication
     return RemovalOptions(
@@ -137,6 +137,7 @@ def removal_of(settings: Settings) -> RemovalOptions:
         target_directory=deduplication.duplicates_target_directory,
         remove_classes=frozenset(MatchClass(name) for name in deduplication.remove),
         prune=settings.remove_empty_folders,
+        merge_metadata=MergeMetadata(deduplication.merge_metadata),
     )
 
 
@@ -216,6 +217,7 @@ def build(
     should_stop: Callable[[], bool] = never,
     confirm: Confirm | None = None,
     listed: Collection[bytes] | None = None,
+    leaves_restored: bool = False,
 ) -> Deduplicator:
     """Build a deduplicator.
 
@@ -226,10 +228,11 @@ def build(
         should_stop: Returns whether to stop, called often.
         confirm: Returns whether to remove files, called once before the first removal.
         listed: Absolute raw paths of the only files that take part; ``None`` for all files of the roots.
+        leaves_restored: Whether files that an undo restored stay.
     """
     from py_image_dedup.api import Deduplicator
 
-    options = options_of(settings)
+    options = replace(options_of(settings), leaves_restored=leaves_restored)
     if listed is not None:
         options = replace(options, selector=replace(options.selector, listed=frozenset(listed)))
     return Deduplicator(store, options, observer=observer, should_stop=should_stop, confirm=confirm)

@@ -26,7 +26,7 @@ from py_image_dedup.pipeline.options import FindOptions
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.ranking.rules import RULES, parse_rule
-from py_image_dedup.removal.manifest import MANIFEST_NAME
+from py_image_dedup.removal.quarantine import MANIFEST_NAME
 from py_image_dedup.removal.undo import undo
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.signature.orientation import ORIENTATIONS, orient_signature

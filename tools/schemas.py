@@ -17,8 +17,9 @@ import msgspec
 
 from py_image_dedup.matching.rejections import REJECTIONS_NAME, RejectionsRecord
 from py_image_dedup.removal.journal import JOURNAL_RECORDS
-from py_image_dedup.removal.manifest import ManifestRecord
+from py_image_dedup.removal.quarantine import ManifestRecord
 from py_image_dedup.removal.serialization import PlanRecord
+from py_image_dedup.removal.undo import RESTORED_NAME, RestoredRecord
 from py_image_dedup.report.result_records import ResultRecord
 from py_image_dedup.review.decisions import DecisionsRecord
 
@@ -31,6 +32,7 @@ SCHEMAS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "result": ("result.json", (ResultRecord,)),
     "decisions": ("decisions.json", (DecisionsRecord,)),
     "not-duplicates": (REJECTIONS_NAME, (RejectionsRecord,)),
+    "restored": (RESTORED_NAME, (RestoredRecord,)),
 }
 """By the name of the schema: its title, and the types that a file or a line may have."""
 

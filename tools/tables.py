@@ -24,7 +24,7 @@ from py_image_dedup.cli.main import COMMANDS, application
 from py_image_dedup.config.sources import OPTIONS
 from py_image_dedup.media.formats import FORMATS, NEVER_READ, VIDEO_EXTRA, VIDEO_SUFFIXES
 from py_image_dedup.metrics.instruments import Instruments
-from py_image_dedup.ranking.rules import DEFAULT_RULES, PARAMETRIC_RULES, RULES
+from py_image_dedup.ranking.rules import DEFAULT_RULES, PARAMETRIC_RULES, RULES, SHORT_NAMES
 from tests.support.photographs import photograph
 from tests.support.pictures import write
 from tools.schemas import write_schemas
@@ -127,7 +127,8 @@ def rules() -> str:
     listed = "\n".join(f"{place}. `{name}`" for place, name in enumerate(DEFAULT_RULES, 1))
     others = "\n".join(f"- `{name}`" for name in RULES if name not in DEFAULT_RULES)
     shapes = "\n".join(f"- `{choice.example}`" for choice in PARAMETRIC_RULES.values())
-    return f"{listed}\n\nOther rules:\n\n{others}\n\nRules with arguments:\n\n{shapes}"
+    short = ", ".join(f"`{each}` for `{name}`" for each, name in SHORT_NAMES.items())
+    return f"{listed}\n\nOther rules:\n\n{others}\n\nShort names: {short}.\n\nRules with arguments:\n\n{shapes}"
 
 
 def metrics() -> str:

@@ -10,8 +10,17 @@ make_password() {
     fi
 }
 
+# All options of this version with their defaults, beside the configuration, as version 2 wrote it.
+write_reference() {
+    if [ "${1:-}" = daemon ] && [ -w /state ]; then
+        py-image-dedup config reference >/state/py_image_dedup_reference.yaml ||
+            echo "/state/py_image_dedup_reference.yaml cannot be written" >&2
+    fi
+}
+
 if [ "$(id -u)" != 0 ]; then
     make_password
+    write_reference "$@"
     exec py-image-dedup "$@"
 fi
 # Only the state folder changes its owner, and only if needed: the photos are never touched here.
@@ -19,7 +28,10 @@ if [ "$(stat -c %u:%g /state)" != "$PUID:$PGID" ] && ! chown "$PUID:$PGID" /stat
     echo "/state cannot be given to $PUID:$PGID; use --user, or a volume that belongs to them" >&2
 fi
 make_password
-if [ -e /state/review_password ] && [ "$(stat -c %u:%g /state/review_password)" != "$PUID:$PGID" ]; then
-    chown "$PUID:$PGID" /state/review_password || true
-fi
+write_reference "$@"
+for file in /state/review_password /state/py_image_dedup_reference.yaml; do
+    if [ -e "$file" ] && [ "$(stat -c %u:%g "$file")" != "$PUID:$PGID" ]; then
+        chown "$PUID:$PGID" "$file" || true
+    fi
+done
 exec setpriv --reuid="$PUID" --regid="$PGID" --clear-groups --no-new-privs py-image-dedup "$@"

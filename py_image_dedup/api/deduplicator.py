@@ -227,6 +227,14 @@ class Taken:
             self.inventory = event.inventory
         self._observer(event)
 
+    @property
+    def unprotected(self) -> int:
+        """The number of files outside of protected folders."""
+        if self.inventory is None:
+            return 0
+        is_protected = Ownership(self.inventory.roots).is_protected
+        return sum(not is_protected(raw) for raw in self.inventory.stamps)
+
     def with_few_copies(self, result: RunResult, copies: int = 1) -> list[Path]:
         """Return the files outside of protected folders that have fewer copies than wanted, besides themselves.
 

@@ -155,11 +155,13 @@ class Duplicates(RunResult):
         ]
         return pd.DataFrame(rows, columns=columns)
 
-    def move_to(self, folder: str | os.PathLike[str]) -> tuple[Outcome, ...]:
+    def move_to(self, folder: str | os.PathLike[str], *, merge_metadata: bool = False) -> tuple[Outcome, ...]:
         """Move the redundant files to a folder, each with its path relative to its root; ``undo`` brings them back.
 
         Args:
             folder: The folder, created if missing.
+            merge_metadata: Whether metadata that a keeper lacks are written to its XMP sidecar before; a file whose
+                metadata cannot go there is ``skipped``.
 
         Returns:
             One outcome per file: ``done``, ``skipped`` if it is not as it was found any more, or ``failed``.
@@ -167,10 +169,11 @@ class Duplicates(RunResult):
         Raises:
             ValueError: The pictures were given in memory.
         """
-        from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
+        from py_image_dedup.removal.plan import ActionChoice, MergeMetadata, RemovalOptions
 
+        merge = MergeMetadata.SIDECAR if merge_metadata else MergeMetadata.NONE
         target = Path(os.path.abspath(folder))  # noqa: PTH100 - keeps links
-        return self._apply(RemovalOptions(ActionChoice.MOVE, target))
+        return self._apply(RemovalOptions(ActionChoice.MOVE, target, merge_metadata=merge))
 
     def delete(self, *, yes: bool = False) -> tuple[Outcome, ...]:
         """Delete the redundant files for good; only those with the bytes of their keeper can be brought back.

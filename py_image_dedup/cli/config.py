@@ -19,12 +19,25 @@ if TYPE_CHECKING:
     from py_image_dedup.config.problem import Problem
 
 
-@click.group(name="config")
+_CONFIG_EXAMPLES = """\b
+Examples:
+  py-image-dedup config init   writes a configuration file
+  py-image-dedup config check  reports its errors
+  py-image-dedup config show   prints the settings in force"""
+
+
+@click.group(name="config", epilog=_CONFIG_EXAMPLES)
 def config_command() -> None:
     """Show, explain, check or create the configuration."""
 
 
-@config_command.command()
+_SHOW_EXAMPLES = """\b
+Examples:
+  py-image-dedup config show
+  py-image-dedup --config other.yaml config show"""
+
+
+@config_command.command(epilog=_SHOW_EXAMPLES)
 @pass_invocation
 def show(invocation: Invocation, /) -> None:
     """Print the settings in force and their origins.
@@ -41,7 +54,12 @@ def show(invocation: Invocation, /) -> None:
     click.echo(shown(loaded.settings, {path: readable(origin) for path, origin in loaded.origins.items()}), nl=False)
 
 
-@config_command.command()
+_REFERENCE_EXAMPLES = """\b
+Examples:
+  py-image-dedup config reference > py_image_dedup_reference.yaml"""
+
+
+@config_command.command(epilog=_REFERENCE_EXAMPLES)
 def reference() -> None:
     """Print all options with their defaults as YAML."""
     from py_image_dedup.config.reference import reference as text
@@ -75,7 +93,13 @@ def init(invocation: Invocation, /, file: Path | None) -> None:
     invocation.say(f"Wrote {readable(chosen)}.")
 
 
-@config_command.command()
+_CHECK_EXAMPLES = """\b
+Examples:
+  py-image-dedup config check
+  py-image-dedup --config new.yaml config check --output json"""
+
+
+@config_command.command(epilog=_CHECK_EXAMPLES)
 @FORMAT
 @pass_invocation
 def check(invocation: Invocation, /, output_format: str) -> int:

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from py_image_dedup.matching.rejections import Rejections
 
 
-@click.group(name="decisions")
+_DECISIONS_EXAMPLES = """\b
+Examples:
+  py-image-dedup decisions list      shows what is remembered
+  py-image-dedup decisions forget 2  lets the pictures of the second one match again"""
+
+
+@click.group(name="decisions", short_help="Show or forget what is not a duplicate.", epilog=_DECISIONS_EXAMPLES)
 def decisions_command() -> None:
     """List, forget, export and import the pictures that are marked as not duplicates.
 
@@ -23,7 +29,12 @@ def decisions_command() -> None:
     """
 
 
-@decisions_command.command(name="list")
+_LIST_EXAMPLES = """\b
+Examples:
+  py-image-dedup decisions list"""
+
+
+@decisions_command.command(name="list", epilog=_LIST_EXAMPLES)
 @pass_invocation
 def list_command(invocation: Invocation, /) -> ExitCode:
     """List the decisions, the oldest first, each with its number."""
@@ -39,7 +50,12 @@ def list_command(invocation: Invocation, /) -> ExitCode:
     return ExitCode.DONE
 
 
-@decisions_command.command(name="forget")
+_FORGET_EXAMPLES = """\b
+Examples:
+  py-image-dedup decisions forget 2  by its number in the list"""
+
+
+@decisions_command.command(name="forget", epilog=_FORGET_EXAMPLES)
 @click.argument("numbers", nargs=-1, type=click.IntRange(min=1), metavar="NUMBER ...")
 @click.option("--all", "everything", is_flag=True, help="Forget all of them.")
 @pass_invocation
@@ -64,7 +80,12 @@ def forget_command(invocation: Invocation, /, numbers: tuple[int, ...], *, every
     return ExitCode.DONE
 
 
-@decisions_command.command(name="export")
+_EXPORT_EXAMPLES = """\b
+Examples:
+  py-image-dedup decisions export not-duplicates.json"""
+
+
+@decisions_command.command(name="export", epilog=_EXPORT_EXAMPLES)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @pass_invocation
 def export_command(invocation: Invocation, /, file: Path) -> ExitCode:
@@ -77,7 +98,12 @@ def export_command(invocation: Invocation, /, file: Path) -> ExitCode:
     return ExitCode.DONE
 
 
-@decisions_command.command(name="import")
+_IMPORT_EXAMPLES = """\b
+Examples:
+  py-image-dedup decisions import not-duplicates.json"""
+
+
+@decisions_command.command(name="import", epilog=_IMPORT_EXAMPLES)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @pass_invocation
 def import_command(invocation: Invocation, /, file: Path) -> ExitCode:

@@ -14,6 +14,7 @@ from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
     DRY_RUN,
+    MERGE_METADATA,
     PAGER,
     PICTURES,
     ROOTS,
@@ -92,6 +93,7 @@ Examples:
 )
 @ACTION
 @TARGET
+@MERGE_METADATA
 @click.option(
     "--quarantine-days",
     type=click.IntRange(0),
@@ -194,6 +196,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[st
             "deduplication.inspect": options["inspect"],
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
+            "deduplication.merge_metadata": options["merge_metadata"],
             "deduplication.quarantine_days": options["quarantine_days"],
             **choice_settings(options),
             "remove_empty_folders": options["remove_empty_folders"],
@@ -223,20 +226,28 @@ class _Decisions:
 
     def __call__(self, event: Event, /) -> None:
         """Print what the event decides."""
-        from py_image_dedup.model.events import ActionFinished, FileFailed, GroupFound
+        from py_image_dedup.model.events import ActionFinished, FileFailed, GroupFound, MatchReported
         from py_image_dedup.model.plan import OutcomeStatus
-        from py_image_dedup.report.terminal import match_words, reason_words
+        from py_image_dedup.report.terminal import inspection_words, match_words, reason_words
 
         self._observer(event)
         if isinstance(event, GroupFound):
             group = event.group
-            self._print("keep", group.keeper.stat.path, reason_words(group.redundant[0].reason))
+            kept = group.keeper.stat.path
+            self._print("keep", kept, reason_words(group.redundant[0].reason))
             for each in group.redundant:
-                self._print("redundant", each.entry.stat.path, match_words(each.match))
+                words = f"{match_words(each.match)}; {kept} is kept: {reason_words(each.reason)}"
+                self._print("redundant", each.entry.stat.path, words)
+        elif isinstance(event, MatchReported):
+            match = event.match
+            found = "" if match.inspection is None else f"; {inspection_words(match.inspection)}"
+            self._print("stays", match.right.stat.path, f"{match_words(match)} to {match.left.stat.path}{found}")
         elif isinstance(event, FileFailed):
             self._print("unreadable", event.failure.path, event.failure.reason.value)
         elif isinstance(event, ActionFinished) and event.outcome.status is not OutcomeStatus.PLANNED:
-            self._print(event.outcome.status.value, event.outcome.action.source.path, event.outcome.action.kind.value)
+            outcome = event.outcome
+            words = outcome.message or outcome.action.kind.value
+            self._print(outcome.status.value, outcome.action.source.path, words)
 
     def _print(self, verb: str, path: Path, words: str) -> None:
         from py_image_dedup.report.text import readable

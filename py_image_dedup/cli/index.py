@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from py_image_dedup.config import Settings
 
 
-@click.group(name="index")
+_INDEX_EXAMPLES = """\b
+Examples:
+  py-image-dedup index copy --to elasticsearch"""
+
+
+@click.group(name="index", epilog=_INDEX_EXAMPLES)
 def index_command() -> None:
     """Copy the index between the embedded file and Elasticsearch."""
 
 
-@index_command.command()
+@index_command.command(epilog=_INDEX_EXAMPLES)
 @click.option(
     "--to",
     "target",
@@ -77,7 +82,13 @@ def copy(invocation: Invocation, /, *, target: str) -> int:
     return ExitCode.DONE
 
 
-@click.command(name="status")
+_STATUS_EXAMPLES = """\b
+Examples:
+  py-image-dedup status
+  py-image-dedup status --output json"""
+
+
+@click.command(name="status", epilog=_STATUS_EXAMPLES)
 @FORMAT
 @pass_invocation
 def status_command(invocation: Invocation, /, output_format: str) -> None:
@@ -130,7 +141,13 @@ def _status(settings: Settings, place: Path | str) -> dict[str, Any]:
         }
 
 
-@click.command(name="clear")
+_CLEAR_EXAMPLES = """\b
+Examples:
+  py-image-dedup clear        asks first
+  py-image-dedup clear --yes"""
+
+
+@click.command(name="clear", epilog=_CLEAR_EXAMPLES)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_invocation
 def clear_command(invocation: Invocation, /, *, yes: bool) -> ExitCode:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+import py_image_dedup
 from py_image_dedup.cli.context import Invocation, make_safe, readers_may_leave
 
 
@@ -114,13 +115,20 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command, or fail with the most similar one."""
+        """Return the command, or fail with the most similar one; ``help NAME`` is ``NAME --help``."""
+        if args[0] == "help":
+            if not args[1:]:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [*args[1:], "--help"]
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             import difflib
 
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
+            if Path(name).is_dir():
+                hint = f" To search this folder: py-image-dedup deduplicate {click.format_filename(name)}"
             ctx.fail(f"There is no command {click.format_filename(name)!r}.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -180,6 +188,9 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    if py_image_dedup.NO_SUPPORT:
+        click.echo(f"Error: {py_image_dedup.NO_SUPPORT}", err=True)
+        return ExitCode.FAILED
     make_safe()
     context: dict[str, Any] = {"args": list(arguments), "prog_name": "py-image-dedup", "standalone_mode": False}
     context["complete_var"] = COMPLETION_VARIABLE

@@ -123,6 +123,12 @@ TARGET = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to move redundant files to, each with its path relative to its root.",
 )
+MERGE_METADATA = click.option(
+    "--merge-metadata",
+    type=click.Choice(["none", "sidecar"]),
+    help="Write metadata of a removed picture that the kept one lacks (title, keywords, rating, faces, GPS position, "
+    "...) to the XMP sidecar of the kept one; undo restores it.  [default: none]",
+)
 SUMMARY = click.option("--summary", is_flag=True, help="Print only the totals, without the groups.")
 PICTURES = click.option(
     "--pictures/--no-pictures",

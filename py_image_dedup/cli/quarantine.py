@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,7 +38,14 @@ if TYPE_CHECKING:
 _ROOTS = click.argument("roots", nargs=-1, metavar="[ROOT ...]", type=FOLDER)
 
 
-@click.group(name="quarantine")
+_QUARANTINE_EXAMPLES = """\b
+Examples:
+  py-image-dedup quarantine list                      shows what waits there
+  py-image-dedup quarantine restore ~/Pictures/a.jpg  puts a file back
+  py-image-dedup quarantine purge --older-than 7      asks, then deletes for ever"""
+
+
+@click.group(name="quarantine", short_help="Show, restore or purge removed files.", epilog=_QUARANTINE_EXAMPLES)
 def quarantine_command() -> None:
     """List, restore or permanently delete removed files that wait in quarantine.
 
@@ -48,7 +55,13 @@ def quarantine_command() -> None:
     """
 
 
-@quarantine_command.command(name="list")
+_LIST_EXAMPLES = """\b
+Examples:
+  py-image-dedup quarantine list
+  py-image-dedup quarantine list ~/Pictures --output json"""
+
+
+@quarantine_command.command(name="list", epilog=_LIST_EXAMPLES)
 @_ROOTS
 @FORMAT
 @pass_invocation
@@ -75,7 +88,12 @@ def list_command(invocation: Invocation, /, roots: tuple[Path, ...], output_form
             click.echo(f"{count_words(len(files), 'file')} in quarantine, {total}")
 
 
-@quarantine_command.command(name="restore")
+_RESTORE_EXAMPLES = """\b
+Examples:
+  py-image-dedup quarantine restore ~/Pictures/a.jpg  by the path that it had"""
+
+
+@quarantine_command.command(name="restore", epilog=_RESTORE_EXAMPLES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE ...", type=click.Path(path_type=Path))
 @FORMAT
 @pass_invocation
@@ -85,9 +103,9 @@ def restore_command(invocation: Invocation, /, files: tuple[Path, ...], output_f
     FILE is the path that a file had, or the one that it has in quarantine. Nothing is overwritten.
     """
     from py_image_dedup.model.plan import QUARANTINE_NAME
-    from py_image_dedup.removal.quarantine import adopt, restore_without_record
+    from py_image_dedup.removal.quarantine import adopt, digest_at, restore_without_record
     from py_image_dedup.removal.runs import RunLock
-    from py_image_dedup.removal.undo import undo
+    from py_image_dedup.removal.undo import remember_restored, undo
     from py_image_dedup.wiring import runs_directory
 
     settings = invocation.settings()
@@ -108,6 +126,8 @@ def restore_command(invocation: Invocation, /, files: tuple[Path, ...], output_f
                 print_restored(run, outcomes)
         for one in chosen:
             if one.entry is None:
+                with suppress(OSError):  # then it cannot be restored either
+                    remember_restored(settings.state_directory, [(one.original, digest_at(one.path))])
                 problem = restore_without_record(one)
                 without_record.append((one, problem))
                 if as_text:
@@ -138,7 +158,13 @@ def _find(path: Path, known: Sequence[InQuarantine]) -> InQuarantine:
     return max(found, key=lambda one: (one.path == path, one.run))
 
 
-@quarantine_command.command(name="purge")
+_PURGE_EXAMPLES = """\b
+Examples:
+  py-image-dedup quarantine purge                       what is older than quarantine_days
+  py-image-dedup quarantine purge --older-than 0 --yes  everything, unasked"""
+
+
+@quarantine_command.command(name="purge", epilog=_PURGE_EXAMPLES)
 @_ROOTS
 @click.option(
     "--older-than",

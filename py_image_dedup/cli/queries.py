@@ -145,5 +145,7 @@ def unique_command(
             for path in paths:
                 click.echo(bytes(path) + b"\0" if null else readable(path), nl=not null)
         which = "exist once" if copies == 1 else f"have fewer than {copies:,} copies"
-        invocation.say(f"{len(paths):,} of {count_words(result.files, 'picture')} {which}")
+        if options["against"]:
+            which = "have no copy there" if copies == 1 else f"{which} there"
+        invocation.say(f"{len(paths):,} of {count_words(taken.unprotected, 'picture')} {which}")
     return exit_code(result, session, written=True)

@@ -12,6 +12,7 @@ from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
+    MERGE_METADATA,
     ROOTS,
     SCOPE,
     TARGET,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   py-image-dedup review ~/Pictures
-  py-image-dedup review ~/Inbox --against ~/Pictures
+  py-image-dedup review ~/Inbox --against ~/Pictures --similarity strict --extension jpg
   py-image-dedup review ~/Pictures --no-browser --port 8080"""
 
 
@@ -50,6 +51,7 @@ Examples:
 @choice_options
 @ACTION
 @TARGET
+@MERGE_METADATA
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page.  [default: a free one]")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser, or only print its address.")
 @pass_invocation
@@ -94,6 +96,7 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
             **choice_settings(options),
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
+            "deduplication.merge_metadata": options["merge_metadata"],
         }
     )
     return with_choices(searched(settings, options), options)

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from py_image_dedup.removal.runs import RunSummary
 
 
-@click.group(name="runs", invoke_without_command=True)
+_RUNS_EXAMPLES = """\b
+Examples:
+  py-image-dedup runs                         lists them
+  py-image-dedup runs show 2026-04-01T12-00-00-000Z    shows what became of each file
+  py-image-dedup runs verify 2026-04-01T12-00-00-000Z  checks them on the disk"""
+
+
+@click.group(name="runs", invoke_without_command=True, epilog=_RUNS_EXAMPLES)
 @FORMAT
 @click.pass_context
 def runs_command(ctx: click.Context, /, output_format: str) -> None:
@@ -88,7 +95,13 @@ def run_text(run: RunSummary) -> str:
     return ", ".join(parts) or "nothing done"
 
 
-@runs_command.command(name="show")
+_SHOW_EXAMPLES = """\b
+Examples:
+  py-image-dedup runs show 2026-04-01T12-00-00-000Z
+  py-image-dedup runs show 2026-04-01T12-00-00-000Z --output json"""
+
+
+@runs_command.command(name="show", epilog=_SHOW_EXAMPLES)
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @FORMAT
 @pass_invocation
@@ -155,7 +168,12 @@ def entry_lines(entry: Entry) -> Iterator[str]:
         yield f"{'':<24}{entry.message}"
 
 
-@runs_command.command(name="verify")
+_VERIFY_RUN_EXAMPLES = """\b
+Examples:
+  py-image-dedup runs verify 2026-04-01T12-00-00-000Z"""
+
+
+@runs_command.command(name="verify", epilog=_VERIFY_RUN_EXAMPLES)
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @pass_invocation
 def runs_verify_command(invocation: Invocation, /, run: str) -> int:
@@ -192,7 +210,15 @@ def verify_run_of(invocation: Invocation, run: str) -> int:
     return ExitCode.FAILED if problems else ExitCode.DONE
 
 
-@click.command(name="undo")
+_UNDO_EXAMPLES = """\b
+Examples:
+  py-image-dedup undo --dry-run         shows what the last run would get back
+  py-image-dedup undo                   restores the files of the last run
+  py-image-dedup undo 2026-04-01T12-00-00-000Z   those of another run
+  py-image-dedup undo ~/Pictures/a.jpg  one file"""
+
+
+@click.command(name="undo", epilog=_UNDO_EXAMPLES)
 @click.argument("targets", nargs=-1, metavar="[RUN] [FILE ...]", shell_complete=complete_runs)
 @click.option("--dry-run", "-dr", is_flag=True, help="Show what would be restored.")
 @FORMAT
@@ -375,10 +401,10 @@ _VERIFY_EXAMPLES = """\b
 Examples:
   py-image-dedup verify ~/Pictures              finds damaged pictures
   py-image-dedup verify ~/Pictures /mnt/backup  compares them with their copies too
-  py-image-dedup verify 20260401-120000         checks the files of a run"""
+  py-image-dedup verify 2026-04-01T12-00-00-000Z         checks the files of a run"""
 
 
-@click.command(name="verify", epilog=_VERIFY_EXAMPLES)
+@click.command(name="verify", short_help="Find damaged pictures, or check a run.", epilog=_VERIFY_EXAMPLES)
 @click.argument("targets", nargs=-1, required=True, metavar="RUN | FOLDER ...", shell_complete=complete_runs)
 @search_options
 @pass_invocation

@@ -54,7 +54,7 @@ from py_image_dedup.ranking.rules import (
     parse_identical_rules,
     parse_rule,
 )
-from py_image_dedup.removal.plan import QUARANTINE_DAYS, ActionChoice, RemovalOptions
+from py_image_dedup.removal.plan import QUARANTINE_DAYS, ActionChoice, MergeMetadata, RemovalOptions
 
 
 def _plain(item: Any) -> Any:
@@ -328,6 +328,13 @@ class DeduplicationSettings:
         _REMOVAL.action.value,
         "What happens to a redundant file. auto: moved to duplicates_target_directory if that is set; otherwise "
         "deleted if its bytes equal the keeper's, and moved to the quarantine folder of its root if not.",
+    )
+    merge_metadata: str = option(
+        choice(*MergeMetadata),
+        _REMOVAL.merge_metadata.value,
+        "Where metadata of a removed picture go that its keeper lacks (title, description, keywords, rating, author, "
+        "people and faces, place and GPS position, capture time). sidecar: into the keeper's XMP sidecar, which an "
+        "undo restores; a picture whose metadata cannot go there stays. The pictures themselves are never written.",
     )
     duplicates_target_directory: Path | None = option(
         DIRECTORY,

@@ -19,6 +19,7 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import Redundant
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.removal.quarantine import size_of_quarantines
 from py_image_dedup.report.terminal import match_words, reason_words, totals_lines
 from py_image_dedup.report.text import PARTICIPLES, readable
 from py_image_dedup.scan.roots import Ownership
@@ -183,6 +184,9 @@ class LibraryRunner:
         if result.error is not None:
             raise Postponed(result.error)
         self._observer(events.IndexMeasured(store.count(None), store.size()))
+        if full:
+            roots = [root.path for root in self._roots if not root.protected]
+            self._observer(events.QuarantineMeasured(*size_of_quarantines(roots)))
         skipped = [outcome.action for outcome in result.outcomes if outcome.status is OutcomeStatus.SKIPPED]
         return {file.raw_path for action in skipped for file in (action.source, action.keeper)}
 

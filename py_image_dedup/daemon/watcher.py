@@ -240,7 +240,8 @@ class Watcher:
         restarted, watch.was_up = watch.was_up, True
         watch.observer, watch.threads, watch.identity, watch.problem = observer, threads, identity, None
         watch.check_at = self._clock() + self._check_seconds
-        _LOG.info("watching %s%s", readable(watch.root), " again" if restarted else "")
+        if restarted:  # the first time, the daemon has said so
+            _LOG.info("watching %s again", readable(watch.root))
         self._report(restarted=restarted)
         # Changes between the last full run and this moment were not seen.
         self._on_gap(watch.root)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -16,11 +17,12 @@ import msgspec
 
 from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserve, explain
-from py_image_dedup.media.opened_file import OpenedFile, read_file
+from py_image_dedup.media.opened_file import OpenedFile, opened, read_file
 from py_image_dedup.media.process import command_of, end, start
 from py_image_dedup.media.worker.protocol import Closed, DecodedPicture, Message, Panel, receive, send, send_file
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
+from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.photo import PhotoFacts
 
 __all__ = ["MEDIA_VERSION", "DecodedPicture", "Decoder", "WorkerClient"]
@@ -48,6 +50,23 @@ class _CrashedError(MediaError):
     def __init__(self, message: str, files: int) -> None:
         super().__init__(FailureReason.CRASHED, message)
         self.files = files
+
+
+@dataclass(frozen=True, slots=True)
+class RawDescription:
+    """The descriptive metadata of a file as they are in it.
+
+    Attributes:
+        fields: EXIF and IPTC fields, by the name of the XMP property that they mean.
+        packet: The XMP packet; empty if there is none.
+        orientation: EXIF orientation, 1 to 8.
+        size: Width and height as it is stored, in pixels.
+    """
+
+    fields: dict[str, tuple[str, ...]]
+    packet: bytes
+    orientation: int
+    size: tuple[int, int]
 
 
 class WorkerClient:
@@ -113,6 +132,25 @@ class WorkerClient:
         if len(digest) != DIGEST_BYTES:
             raise self._invalid_answer()
         return digest
+
+    def describe(self, file: OpenedFile, kind: str, reserve: Reserve) -> RawDescription:
+        """Return the descriptive metadata of a file.
+
+        Args:
+            file: The file; its position is moved to the start.
+            kind: The name of its format.
+            reserve: Reserves the memory that decoding needs, which few formats do.
+
+        Raises:
+            MediaError: The file cannot be read; ``crashed`` and ``timeout`` included.
+        """
+        message, packet = self._request("describe", file, kind, reserve)
+        try:
+            fields = msgspec.convert(message["properties"], dict[str, tuple[str, ...]])
+            size = msgspec.convert(message["size"], tuple[int, int])
+            return RawDescription(fields, packet, int(str(message["orientation"])), size)
+        except (KeyError, ValueError, msgspec.ValidationError) as error:
+            raise self._invalid_answer() from error
 
     def close(self) -> None:
         """End the worker, which must be idle; closing twice is no error."""
@@ -349,6 +387,26 @@ class Decoder(Closing):
             except Exception as error:
                 raise explain(error) from error
         return digest
+
+    def describe(self, expected: FileStat) -> RawDescription:
+        """Return the descriptive metadata of a file, of which little more than the header is read.
+
+        Args:
+            expected: The file as it was analysed.
+
+        Raises:
+            MediaError: As ``decode``; ``changed`` if it is another file now.
+        """
+        with opened(expected.path) as (descriptor, stat):
+            if stat.stamp != expected.stamp:
+                raise MediaError(FailureReason.CHANGED, "it was changed since it was analysed")
+            file = OpenedFile(stat, b"", descriptor)
+            try:
+                kind = _recognise(file)
+                with self._budget.reservation() as reserve:
+                    return self._client.describe(file, kind, reserve)
+            except Exception as error:
+                raise explain(error) from error
 
     def close(self) -> None:
         """End the worker; closing twice is no error."""

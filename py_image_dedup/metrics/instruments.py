@@ -81,6 +81,10 @@ class Instruments:
         self.store_errors = Counter(f"{own}store_errors", "Errors of the index", registry=registry)
         self.index_entries = Gauge(f"{own}index_entries", "Entries in the index", registry=registry)
         self.index_bytes = Gauge(f"{own}index_bytes", "Size of the index", registry=registry)
+        self.quarantine_files = Gauge(
+            f"{own}quarantine_files", "Files in quarantine after the last full run", registry=registry
+        )
+        self.quarantine_bytes = Gauge(f"{own}quarantine_bytes", "Size of the files in quarantine", registry=registry)
 
         self.runs = Counter(f"{own}runs", "Runs by kind and result", ["kind", "result"], registry=registry)
         self.full_run_time = Gauge(

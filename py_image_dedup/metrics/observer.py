@@ -70,7 +70,16 @@ class MetricsObserver:
                 to.index_entries.set(entries)
                 if size is not None:
                     to.index_bytes.set(size)
-            case events.PhaseStarted() | events.PhaseAdvanced() | events.PhaseExtended() | events.GroupFound():
+            case events.QuarantineMeasured(files, size):
+                to.quarantine_files.set(files)
+                to.quarantine_bytes.set(size)
+            case (
+                events.PhaseStarted()
+                | events.PhaseAdvanced()
+                | events.PhaseExtended()
+                | events.GroupFound()
+                | events.MatchReported()
+            ):
                 pass  # nothing to count: the phase or the run brings their result
 
     def _action(self, outcome: Outcome) -> None:

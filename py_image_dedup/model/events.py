@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import Inventory
-from py_image_dedup.model.match import RankedGroup
+from py_image_dedup.model.match import Match, RankedGroup
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import PhaseSummary, RunResult
 
@@ -77,6 +77,13 @@ class GroupFound:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchReported:
+    """Two files match, and both stay."""
+
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
 class ActionFinished:
     """An action of the plan was carried out, skipped, or shown in a dry run."""
 
@@ -137,6 +144,14 @@ class IndexMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineMeasured:
+    """The quarantines of the library were measured: their number of files, and the size of these in bytes."""
+
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFailed:
     """A run failed or could not start; it emits no further event."""
 
@@ -153,6 +168,7 @@ Event: TypeAlias = (
     | FileAnalysed
     | FileFailed
     | GroupFound
+    | MatchReported
     | ActionFinished
     | PhaseFinished
     | RunFinished
@@ -162,6 +178,7 @@ Event: TypeAlias = (
     | WatcherChanged
     | StoreFailed
     | IndexMeasured
+    | QuarantineMeasured
 )
 
 

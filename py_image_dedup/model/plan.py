@@ -67,6 +67,23 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class SidecarMerge:
+    """Metadata of a removed picture that its keeper lacks, and the sidecar that gets them.
+
+    Attributes:
+        path: The keeper's XMP sidecar, which may exist.
+        properties: Values by the name of the property in XMP, such as ``dc:subject``; see ``xmp.properties``.
+        width: Width of the keeper as it is stored, in pixels.
+        height: Height of the keeper as it is stored, in pixels.
+    """
+
+    path: Path
+    properties: tuple[tuple[str, tuple[str, ...]], ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One action of a plan, on one redundant file.
 
@@ -84,6 +101,7 @@ class Action:
         quarantined: The origin of the file in quarantine, for ``expire``.
         unit: The number of the photo of several files that it is a part of, from 1; 0 for a photo of one file.
         parts: The number of actions of that photo, which are carried out all or not at all.
+        merge: The metadata that are written to the keeper's sidecar before the file is removed.
     """
 
     number: int
@@ -99,6 +117,7 @@ class Action:
     quarantined: Quarantined | None = None
     unit: int = 0
     parts: int = 1
+    merge: SidecarMerge | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,11 @@ class Part:
         return _SIDECARS.get(suffix, f"a sidecar ({suffix.lstrip('.').upper()})")
 
     @property
+    def is_xmp(self) -> bool:
+        """Whether it is an XMP sidecar."""
+        return self.kind is PartKind.SIDECAR and self.path.suffix.lower() == ".xmp"
+
+    @property
     def is_photo(self) -> bool:
         """Whether it is a picture itself, and not something beside one."""
         return self.kind in {PartKind.PICTURE, PartKind.RAW, PartKind.EDIT}

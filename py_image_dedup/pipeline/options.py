@@ -213,6 +213,7 @@ class Options:
         removal: Options of the removal of redundant files.
         quarantine_days: Days that removed files stay in quarantine before a later run deletes them; ``None`` to keep
             them.
+        leaves_restored: Whether files that an undo restored stay, as in the runs of a daemon that nobody asked for.
         state_directory: Folder of the plans and journals of runs, used by one run at a time. Without it only dry runs
             are possible.
     """
@@ -227,6 +228,7 @@ class Options:
     series: bool = True
     removal: RemovalOptions = field(default_factory=RemovalOptions)
     quarantine_days: float | None = QUARANTINE_DAYS
+    leaves_restored: bool = False
     state_directory: Path | None = None
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -14,6 +14,7 @@ from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inspection import Side
 from py_image_dedup.model.match import Group, Match, MatchClass, PairVerdict, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.plan import SidecarMerge
 from py_image_dedup.model.result import PhaseSummary
 from py_image_dedup.model.series import NO_SERIES, Series, SeriesOfFiles
 from py_image_dedup.model.unit import NO_UNITS, Units
@@ -157,6 +158,7 @@ class Ranked:
         summary: Figures of the stage.
         units: The photos of several files among all of these.
         series: The bursts and brackets that have any of the pictures that were ranked.
+        merges: Metadata that go to the sidecars of keepers, by the path of the redundant file.
     """
 
     candidates: tuple[RankedCandidates, ...]
@@ -165,6 +167,7 @@ class Ranked:
     summary: PhaseSummary
     units: Units = NO_UNITS
     series: tuple[Series, ...] = ()
+    merges: Mapping[Path, SidecarMerge] = field(default_factory=dict)
 
 
 def rank(

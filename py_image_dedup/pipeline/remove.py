@@ -5,23 +5,232 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.model.events import Observer, PhaseFinished, PhaseStarted, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.match import RankedGroup
-from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.inspection import Inspection
+from py_image_dedup.model.inspection import Outcome as Finding
+from py_image_dedup.model.match import MatchClass, Orientation, RankedGroup, Redundant
+from py_image_dedup.model.plan import (
+    QUARANTINE_NAME,
+    Action,
+    ActionKind,
+    Kept,
+    Outcome,
+    OutcomeStatus,
+    Plan,
+    SidecarMerge,
+    without_torn_units,
+)
 from py_image_dedup.model.result import PhaseSummary, RunResult
 from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.pipeline.options import RunContext
+from py_image_dedup.pipeline.rank import Ranked
 from py_image_dedup.removal.executor import show
-from py_image_dedup.removal.plan import RemovalOptions, check_plan, make_plan
+from py_image_dedup.removal.journal import JournalError
+from py_image_dedup.removal.plan import (
+    ActionChoice,
+    MergeMetadata,
+    RemovalOptions,
+    check_plan,
+    make_plan,
+    reason_to_stay,
+)
 from py_image_dedup.removal.serialization import PLAN_NAME, save_plan
+from py_image_dedup.scan.roots import Ownership
+from py_image_dedup.signature.arrays import Int8Array
+from py_image_dedup.signature.distance import distances
 from py_image_dedup.store.base import Store, StoreError
+from py_image_dedup.xmp.properties import NotMerged
+
+if TYPE_CHECKING:
+    from py_image_dedup.xmp.merging import Merger
+
+
+def merge_metadata(ranked: Ranked, roots: Sequence[Root], context: RunContext) -> Ranked:
+    """Return the groups with the metadata of redundant pictures that go to the sidecars of their keepers.
+
+    A picture whose metadata the keeper lacks and cannot get stays, with the other files of its photo, and is reported
+    with the reason. Identical files have the same metadata, and those of videos are not read.
+
+    Args:
+        ranked: Groups from the stages ``rank`` and ``inspect``.
+        roots: Roots of the inventory.
+        context: Dependencies of the run.
+    """
+    removal, ownership = context.options.removal, Ownership(roots)
+    wanted = [
+        (group, each)
+        for group in ranked.groups
+        for each in group.redundant
+        if _may_have_more(each.match.match_class, each.entry.stat.raw_path, context)
+        and reason_to_stay(group, each, ownership, removal) is None
+    ]
+    if removal.action is ActionChoice.HARDLINK or not wanted:
+        return ranked
+    involved = {group.keeper.stat.path for group in ranked.groups}
+    involved |= {each.entry.stat.path for group in ranked.groups for each in group.redundant}
+    keepers = {group.keeper.stat.path for group, _ in wanted}
+    merges: dict[Path, SidecarMerge] = {}
+    stays: dict[Path, str] = {}
+    with _merger(keepers, involved, ownership, context) as merger:
+        for group, each in wanted:
+            source, match = each.entry.stat, each.match
+            same_view = match.match_class in _SAME_VIEW and match.orientation is Orientation.UPRIGHT
+            try:
+                merge = merger.merge(source, group.keeper.stat, same_view=same_view)
+            except NotMerged as error:
+                stays[ranked.units.key(source.path)] = str(error)
+            else:
+                merges |= {} if merge is None else {source.path: merge}
+            if context.should_stop():
+                break
+    return replace(_without(ranked, stays, Finding.MORE), merges=merges)
+
+
+_SAME_VIEW: Final = frozenset({MatchClass.SAME_PIXELS, MatchClass.SIMILAR})
+
+
+def _may_have_more(match_class: MatchClass, raw_path: bytes, context: RunContext) -> bool:
+    return match_class is not MatchClass.IDENTICAL and not context.options.analyse.is_video(raw_path)
+
+
+@contextmanager
+def _merger(
+    keepers: Iterable[Path], involved: Collection[Path], ownership: Ownership, context: RunContext
+) -> Iterator[Merger]:
+    from py_image_dedup.pipeline.units import units_around
+    from py_image_dedup.xmp.merging import Merger
+
+    units = units_around(keepers)
+
+    def sidecars_of(keeper: Path) -> list[Path]:
+        unit = units.of(keeper)
+        parts = () if unit is None else unit.parts
+        return [part.path for part in parts if part.is_xmp]
+
+    def why_not(sidecar: Path) -> str | None:
+        if ownership.is_protected(os.fsencode(sidecar)):
+            return "the other is in a protected folder, where nothing is written"
+        if sidecar in involved:
+            return f"its sidecar {sidecar.name} has copies in this run, which it must not be changed for"
+        return None
+
+    with Decoder(context.options.analyse.limits) as decoder:
+        yield Merger(decoder, sidecars_of, why_not)
+
+
+def _without(ranked: Ranked, stays: Mapping[Path, str], finding: Finding) -> Ranked:
+    """Return the groups without files that stay; they are reported with the reason.
+
+    Args:
+        ranked: The groups.
+        stays: Reasons by the leading file of a photo, of which every file stays.
+        finding: What the reasons mean.
+    """
+    if not stays:
+        return ranked
+    groups: list[RankedGroup] = []
+    reported = list(ranked.reported)
+    for group in ranked.groups:
+        going: list[Redundant] = []
+        for each in group.redundant:
+            reason = stays.get(ranked.units.key(each.entry.stat.path))
+            if reason is None:
+                going.append(each)
+            else:
+                reported.append(replace(each.match, inspection=Inspection(finding, reason)))
+        if going:
+            groups.append(replace(group, redundant=tuple(going)))
+    return replace(ranked, groups=tuple(groups), reported=tuple(reported))
+
+
+def without_restored(ranked: Ranked, context: RunContext) -> Ranked:
+    """Return the groups without files that an undo restored, if the run leaves these; they are reported.
+
+    Args:
+        ranked: Groups from the stages ``rank`` and ``inspect``.
+        context: Dependencies of the run.
+
+    Raises:
+        JournalError: The list of restored files cannot be read.
+    """
+    state = context.options.state_directory
+    if state is None or not context.options.leaves_restored:
+        return ranked
+    from py_image_dedup.removal.undo import load_restored
+
+    restored = load_restored(state)
+    entries = (each.entry for group in ranked.groups for each in group.redundant)
+    held = [each.stat.path for each in entries if restored.get(each.stat.path, b"") == each.digest]
+    return _without(ranked, {ranked.units.key(path): _RESTORED for path in held}, Finding.UNDECIDED)
+
+
+_RESTORED: Final = "It was removed before and restored, so it stays until a run that you start removes it."
+
+
+def merge_metadata_of_plan(plan: Plan, context: RunContext) -> tuple[Plan, tuple[Outcome, ...]]:
+    """Return a saved plan with the metadata for sidecars that its actions lack, because a person decided on them.
+
+    Args:
+        plan: The plan.
+        context: Dependencies of the run.
+
+    Returns:
+        The plan, and the outcomes of actions that cannot be carried out, because metadata would be lost.
+    """
+    wanted = [
+        action
+        for action in plan.actions
+        if action.merge is None
+        and action.kind not in {ActionKind.EXPIRE, ActionKind.HARDLINK}
+        and _may_have_more(action.match_class, action.source.raw_path, context)
+    ]
+    if context.options.removal.merge_metadata is not MergeMetadata.SIDECAR or not wanted:
+        return plan, ()
+    ownership = Ownership([Root(path, protected=path in plan.protected) for path in plan.roots])
+    involved = {stat.path for action in plan.actions for stat in (action.source, action.keeper)}
+    found: dict[int, Action] = {}
+    refused: dict[int, str] = {}
+    with _merger({action.keeper.path for action in wanted}, involved, ownership, context) as merger:
+        for action in wanted:
+            try:
+                same_view = action.match_class in _SAME_VIEW and _is_upright(action, context.store)
+                merge = merger.merge(action.source, action.keeper, same_view=same_view)
+                found[action.number] = replace(action, merge=merge)
+            except NotMerged as error:
+                refused[action.number] = str(error)
+    allowed, torn = without_torn_units([action for action in plan.actions if action.number not in refused])
+    refused |= {action.number: f"{action.source.path} stays, because another file of its photo does" for action in torn}
+    outcomes = tuple(
+        Outcome(action, OutcomeStatus.SKIPPED, message=refused[action.number])
+        for action in plan.actions
+        if action.number in refused
+    )
+    return replace(plan, actions=tuple(found.get(action.number, action) for action in allowed)), outcomes
+
+
+def _is_upright(action: Action, store: Store) -> bool:
+    """Return whether the signatures of both files agree best without rotation; not if one has none."""
+    found: list[Int8Array] = []
+    for stat, digest in ((action.keeper, action.keeper_digest), (action.source, action.source_digest)):
+        entry = store.get(stat.path)
+        if entry is None or entry.digest != digest or entry.signature is None:
+            return False
+        found.append(np.frombuffer(entry.signature.values, dtype=np.int8))
+    _, orientations = distances(found[0], found[1].reshape(1, -1))
+    return int(orientations[0]) == Orientation.UPRIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +283,7 @@ def plan_removal(
     quarantine: QuarantinePolicy | None = None,
     *,
     units: Units = NO_UNITS,
+    merges: Mapping[Path, SidecarMerge] = MappingProxyType({}),
 ) -> Removal:
     """Make the plan of a run and save it as ``plan.json``, so that it can be reviewed and applied later.
 
@@ -85,12 +295,13 @@ def plan_removal(
         run_directory: Folder of the run, created if missing.
         quarantine: Policy for deleting files from quarantine; ``None`` to delete none in this run.
         units: The photos that consist of several files.
+        merges: Metadata that go to the sidecars of keepers, by the path of the redundant file.
 
     Raises:
         PlanError: No safe plan can be made.
         OSError: The plan could not be saved.
     """
-    removal = Removal(make_plan(run, groups, roots, options, taken=os.path.lexists, units=units))
+    removal = Removal(make_plan(run, groups, roots, options, taken=os.path.lexists, units=units, merges=merges))
     if quarantine is not None:
         removal = _with_expiry(removal.plan, roots, run_directory.parent, quarantine)
     save_plan(removal.plan, run_directory / PLAN_NAME)
@@ -146,7 +357,7 @@ def remove(
 
         outcomes = execute(plan, run_directory, observer=observer, should_stop=should_stop)
         if any((root / QUARANTINE_NAME).is_dir() for root in plan.roots):
-            from py_image_dedup.removal.manifest import tidy_quarantines
+            from py_image_dedup.removal.quarantine import tidy_quarantines
 
             tidy_quarantines(root for root in plan.roots if root not in plan.protected)
     ended: Counter[OutcomeStatus] = Counter(outcome.status for outcome in outcomes)
@@ -167,7 +378,7 @@ def forget_removed(context: RunContext, outcomes: Sequence[Outcome]) -> str:
         outcomes: Outcomes of the stage ``remove``.
 
     Returns:
-        Why the index could not be updated; empty if it was.
+        Why the index, or the list of restored files, could not be updated; empty if they were.
     """
     paths: set[Path] = set()
     for outcome in outcomes:
@@ -177,6 +388,14 @@ def forget_removed(context: RunContext, outcomes: Sequence[Outcome]) -> str:
             continue
         elif outcome.status is OutcomeStatus.SKIPPED and not context.should_stop():
             paths |= {outcome.action.source.path, outcome.action.keeper.path}
+    removed = [outcome.action.source.path for outcome in outcomes if outcome.status is OutcomeStatus.DONE]
+    if removed and context.options.state_directory is not None:
+        from py_image_dedup.removal.undo import forget_restored
+
+        try:
+            forget_restored(context.options.state_directory, removed)
+        except JournalError as error:
+            return f"the files were processed, but {error}"
     try:
         context.store.remove(sorted(paths))
     except StoreError as error:
@@ -254,7 +473,8 @@ def apply_plan(context: RunContext, plan: Plan) -> RunResult:
     with RunLock(state):
         check_plan(plan)
         inspected = inspect_plan(plan, context)
-        allowed = inspected.plan
+        allowed, refused = merge_metadata_of_plan(inspected.plan, context)
+        refused = (*inspected.refused, *refused)
         observer, should_stop = context.observer, context.should_stop
         removed = remove(allowed, folder, dry_run=False, observer=observer, should_stop=should_stop)
         error = forget_removed(context, removed.outcomes)
@@ -265,7 +485,7 @@ def apply_plan(context: RunContext, plan: Plan) -> RunResult:
         dry_run=False,
         roots=plan.roots,
         max_distance=context.options.find.distance_bound,
-        outcomes=tuple(sorted((*removed.outcomes, *inspected.refused), key=lambda outcome: outcome.action.number)),
+        outcomes=tuple(sorted((*removed.outcomes, *refused), key=lambda outcome: outcome.action.number)),
         phases=(*inspected.summaries, removed.summary, pruned.summary),
         files=len(plan.actions),
         pruned_folders=pruned.folders,

@@ -17,7 +17,15 @@ from py_image_dedup.matching.rejections import (
     RejectionsError,
     load_rejections,
 )
-from py_image_dedup.model.events import GroupFound, InventoryTaken, PhaseFinished, PhaseStarted, RunFinished, RunStarted
+from py_image_dedup.model.events import (
+    GroupFound,
+    InventoryTaken,
+    MatchReported,
+    PhaseFinished,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+)
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.result import PhaseSummary, RunResult
@@ -27,7 +35,15 @@ from py_image_dedup.pipeline.cleanup import cleanup, count
 from py_image_dedup.pipeline.find import Found, find, paused_collection
 from py_image_dedup.pipeline.options import RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank, with_partial
-from py_image_dedup.pipeline.remove import QuarantinePolicy, forget_removed, plan_removal, prune, remove
+from py_image_dedup.pipeline.remove import (
+    QuarantinePolicy,
+    forget_removed,
+    merge_metadata,
+    plan_removal,
+    prune,
+    remove,
+    without_restored,
+)
 from py_image_dedup.pipeline.units import (
     Coverage,
     UnitMatcher,
@@ -41,7 +57,7 @@ from py_image_dedup.pipeline.units import (
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
-from py_image_dedup.removal.plan import PlanError, make_plan
+from py_image_dedup.removal.plan import MergeMetadata, PlanError, make_plan
 from py_image_dedup.removal.runs import RUNS_NAME, RunLock, RunLockedError, free_run_name, run_name
 from py_image_dedup.scan.roots import Ownership
 from py_image_dedup.store.base import StoreError
@@ -105,7 +121,7 @@ def deduplicate(
             _analyse(run, stale)
         with open_pair_verifier(context.store, context.options) as verifier:
             found = _find(run, context.options.analyse.photos_of(inventory), context.store, verifier)
-            ranked = _rank(run, inventory, found)
+            ranked = _rank(run, inventory, found, merges=_merges(context))
         days = context.options.quarantine_days
         policy = None if days is None else QuarantinePolicy(days, run.result.started, context.store)
         _remove(run, inventory, ranked, policy)
@@ -177,7 +193,7 @@ def deduplicate_batch(
                 videos = with_known_videos(inventory, context)
                 stamps = {raw: stamp for raw, stamp in videos.stamps.items() if options.analyse.is_video(raw)}
                 around = replace(around, stamps={**around.stamps, **stamps}, linked=around.linked | videos.linked)
-            ranked = _rank(run, around, found, new=inventory.stamps.keys())
+            ranked = _rank(run, around, found, new=inventory.stamps.keys(), merges=_merges(context))
         _remove(run, around, ranked)
 
     return run.carry_out(work)
@@ -381,7 +397,18 @@ def _find(
     return found
 
 
-def _rank(run: Recorder, inventory: Inventory, found: Found, *, new: Collection[bytes] | None = None) -> Ranked:
+def _merges(context: RunContext) -> bool:
+    return context.options.removal.merge_metadata is MergeMetadata.SIDECAR
+
+
+def _rank(
+    run: Recorder,
+    inventory: Inventory,
+    found: Found,
+    *,
+    new: Collection[bytes] | None = None,
+    merges: bool = False,
+) -> Ranked:
     """Choose keepers, then compare redundant files with them in full. Of a batch, ``new`` are its own files."""
     context, options = run.context, run.context.options
     ownership = Ownership(inventory.roots)
@@ -431,6 +458,10 @@ def _rank(run: Recorder, inventory: Inventory, found: Found, *, new: Collection[
         run.add_summary(videos.ranked.summary)
         ranked = merged(ranked, videos.ranked)
         run.check_stopped()
+    ranked = without_restored(ranked, context)
+    if merges:
+        ranked = merge_metadata(ranked, inventory.roots, context)
+        run.check_stopped()
     reported = tuple(
         match
         for match in with_partial(ranked, found.partial, options.find.eligibility(ownership))
@@ -439,6 +470,8 @@ def _rank(run: Recorder, inventory: Inventory, found: Found, *, new: Collection[
     run.know(groups=ranked.groups, reported=reported, units=ranked.units.units, series=ranked.series)
     for group in ranked.groups:
         context.observer(GroupFound(group))
+    for match in ranked.reported:
+        context.observer(MatchReported(match))
     run.check_stopped()
     return ranked
 
@@ -448,9 +481,11 @@ def _remove(run: Recorder, inventory: Inventory, ranked: Ranked, quarantine: Qua
     name, groups = run.result.run, ranked.groups
     with paused_collection():
         if folder is None:
-            plan = make_plan(name, groups, inventory.roots, removal, units=ranked.units)
+            plan = make_plan(name, groups, inventory.roots, removal, units=ranked.units, merges=ranked.merges)
         else:
-            planned = plan_removal(name, groups, inventory.roots, removal, folder, quarantine, units=ranked.units)
+            planned = plan_removal(
+                name, groups, inventory.roots, removal, folder, quarantine, units=ranked.units, merges=ranked.merges
+            )
             plan = planned.plan
             run.know(kept_in_quarantine=planned.kept)
     run.check_stopped()

@@ -492,6 +492,16 @@ RULES_WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
 )
 """Rules that version 2 documented and ignored, with the rules to use instead."""
 
+SHORT_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "newest": "newer-file-modification-date",
+        "oldest": "older-file-modification-date",
+        "largest": "bigger-file-size",
+        "smallest": "smaller-file-size",
+    }
+)
+"""Names of other programs for some of the rules."""
+
 RULE_NAMES: tuple[str, ...] = (*RULES, *PARAMETRIC_RULES)
 """Every name, those of rules with arguments included."""
 
@@ -507,6 +517,7 @@ def parse_rule(spec: RuleSpec) -> Rule:
             or a pattern is no regular expression.
     """
     name, arguments = _split(spec)
+    name = SHORT_NAMES.get(name, name)
     if name in PARAMETRIC_RULES:
         if not arguments:
             raise ValueError(f"the rule {name} needs arguments: {PARAMETRIC_RULES[name].example}")

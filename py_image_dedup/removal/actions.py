@@ -13,7 +13,7 @@ import errno
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -38,7 +38,8 @@ from py_image_dedup.removal.filesystem import (
     stamp_of,
     trusted_root_of,
 )
-from py_image_dedup.removal.journal import Step, no_step
+from py_image_dedup.removal.journal import History, Journal, Step, no_step
+from py_image_dedup.removal.sidecars import Sidecars, by_path
 from py_image_dedup.removal.trash import send_to_trash
 
 
@@ -191,11 +192,13 @@ class ActionContext:
         run: The name of the run; names of files in between are made from it.
         trusted_roots: Folders that may be reached through links; below them no folder may be one.
         step: Called with the name of each step, before and after it.
+        sidecars: Writes the sidecars of keepers; ``None`` for a run that has none to write.
     """
 
     run: str
     trusted_roots: tuple[Path, ...]
     step: Step = no_step
+    sidecars: Sidecars | None = None
 
     def staged_name(self, number: int) -> str:
         """Return the staged name of a file, in the file's own folder."""
@@ -204,6 +207,19 @@ class ActionContext:
     def part_name(self, number: int) -> str:
         """Return the name of an incomplete copy, in the folder of its final name."""
         return f".py-image-dedup-{self.run}-{number}.part"
+
+
+def with_sidecars(context: ActionContext, history: History, journal: Journal) -> ActionContext:
+    """Return a context that writes and restores sidecars, and continues what the journal has about them.
+
+    Args:
+        context: The context of the run.
+        history: The journal, read.
+        journal: The same journal, open.
+    """
+    merges = {number: entry.action.merge for number, entry in history.entries.items() if entry.action.merge}
+    sidecars = Sidecars(context.run, context.trusted_roots, context.step, journal, merges, by_path(history.sidecars))
+    return replace(context, sidecars=sidecars)
 
 
 def perform(action: Action, metadata: FileMetadata, context: ActionContext) -> ActionSteps:
@@ -223,7 +239,18 @@ def perform(action: Action, metadata: FileMetadata, context: ActionContext) -> A
         source = stack.enter_context(open_in_dir(action.source.path, context.trusted_roots))
         keeper = stack.enter_context(open_in_dir(action.keeper.path, context.trusted_roots))
         found = stack.enter_context(checked_pair(action, source, keeper))
-        return (yield from _STEPS_BY_KIND[action.kind](CheckedAction(action, metadata, context, source, found)))
+        checked = CheckedAction(action, metadata, context, source, found)
+        if action.merge is None or context.sidecars is None:
+            return (yield from _STEPS_BY_KIND[action.kind](checked))
+        try:
+            context.sidecars.write(action)
+            return (yield from _STEPS_BY_KIND[action.kind](checked))
+        except NotAsPlanned as error:
+            left = context.sidecars.take_back(action.number)
+            raise NotAsPlanned(f"{error}; {left}" if left else str(error)) from error
+        except BaseException:
+            context.sidecars.take_back(action.number)
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from py_image_dedup.removal.actions import (
     error_message,
     expected_file,
     perform,
+    with_sidecars,
 )
 from py_image_dedup.removal.filesystem import FileMetadata, NotAsPlanned, missing_folders
 from py_image_dedup.removal.journal import (
@@ -35,8 +36,8 @@ from py_image_dedup.removal.journal import (
     outcome_of,
     read_history,
 )
-from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder, write_manifest
 from py_image_dedup.removal.plan import PlanError, check_plan
+from py_image_dedup.removal.quarantine import run_folder_of, tidy_run_folder, write_manifest
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.restore import CopyLocator
 from py_image_dedup.removal.units import Intent, UnitRemoval, batches, by_unit, settle_stopped
@@ -127,6 +128,7 @@ class _Execution:
         left = [action for action in self._plan.actions if not self._is_done(action, history.entries)]
         with Journal.of(self._plan, self._directory) as journal, EarlierJournals(self._directory.parent) as earlier:
             self._earlier = earlier
+            self._context = with_sidecars(self._context, history, journal)
             try:
                 for batch in batches(left):
                     if self._should_stop():

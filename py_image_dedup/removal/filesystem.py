@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,16 +42,24 @@ def flushes_whole_file_systems() -> bool:
 def fsync(descriptor: int) -> None:
     """Wait until a file or a folder is on disk.
 
-    Network file systems that keep folders on their server report that this is not supported; that is no error.
+    Network file systems that keep folders on their server report that this is not supported; that is no error. On
+    macOS, only ``F_FULLFSYNC`` waits for the disk itself.
 
     Raises:
         OSError: The disk did not take it.
     """
+    if _FULL_FSYNC is not None:
+        with suppress(OSError):  # file systems without it
+            fcntl.fcntl(descriptor, _FULL_FSYNC)
+            return
     try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:
             raise
+
+
+_FULL_FSYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def fsync_all(descriptors: Iterable[int]) -> None:

@@ -30,6 +30,7 @@ from py_image_dedup.removal.serialization import (
     PathRecord,
     Record,
     RunName,
+    SidecarWriteRecord,
     Time,
     action_record,
     encode_path,
@@ -37,8 +38,10 @@ from py_image_dedup.removal.serialization import (
     in_milliseconds,
     metadata_record,
     path_record,
+    sidecar_write_record,
     to_json,
 )
+from py_image_dedup.removal.sidecars import SidecarWrite
 
 JOURNAL_VERSION: Final = 1
 """Version of the format. A reader refuses a newer one."""
@@ -166,6 +169,8 @@ JOURNAL_RECORDS: Final[Mapping[str, type[Record]]] = {
     "outcome": OutcomeRecord,
     "undone": OutcomeRecord,
     **dict.fromkeys(get_args(Mark), MarkRecord),
+    "sidecar": SidecarWriteRecord,
+    "sidecar-undone": SidecarWriteRecord,
     "folder": FolderRecord,
     "prune": FolderRecord,
     **dict.fromkeys(get_args(FolderMark), FolderMarkRecord),
@@ -258,6 +263,10 @@ class Journal(Closing):
             )
         )
 
+    def record_sidecar(self, write: SidecarWrite) -> None:
+        """Record what is about to be done to a sidecar."""
+        self._write(sidecar_write_record(write, now()))
+
     def record_mark(self, kind: Mark, number: int) -> None:
         """Record a mark of an action."""
         self._write(MarkRecord(kind=kind, number=number, at=now()))
@@ -279,7 +288,7 @@ class Journal(Closing):
             JournalError: The disk refuses.
         """
         try:
-            os.fsync(self._descriptor)
+            fsync(self._descriptor)
         except OSError as error:
             raise self._error(error) from error
 
@@ -427,6 +436,7 @@ class History:
         folders: Folders as they were before they were touched.
         pruned: Folders that were removed, or that may have been.
         new_folders: Folders that were made for targets, or that may have been.
+        sidecars: What was done to sidecars, or may have been, in order.
         damaged: Lines that cannot be read and are not the torn end of a killed run.
     """
 
@@ -439,6 +449,7 @@ class History:
     folders: dict[Path, FileMetadata] = field(default_factory=dict)
     pruned: dict[Path, FileMetadata] = field(default_factory=dict)
     new_folders: set[Path] = field(default_factory=set)
+    sidecars: list[SidecarWrite] = field(default_factory=list)
     damaged: int = 0
 
     @property
@@ -514,13 +525,18 @@ def _take(history: History, value: Json, where: str, path: Path) -> None:
     elif isinstance(record, OutcomeRecord):
         _outcome(history, record)
     elif isinstance(record, MarkRecord):
-        entry = history.entries[record.number]
-        entry.state = _MARKS[record.kind]
-        if record.kind != "undo":
-            # "expire" counts too: a run may be killed between the deletion and its record.
-            entry.expired = record.kind in {"expire", "expired"}
+        _mark(history.entries[record.number], record.kind)
     elif isinstance(record, FolderRecord | FolderMarkRecord):
         _folder(history, record)
+    elif isinstance(record, SidecarWriteRecord):
+        history.sidecars.append(record.to_write())
+
+
+def _mark(entry: Entry, kind: Mark) -> None:
+    entry.state = _MARKS[kind]
+    if kind != "undo":
+        # "expire" counts too: a run may be killed between the deletion and its record.
+        entry.expired = kind in {"expire", "expired"}
 
 
 def _folder(history: History, record: FolderRecord | FolderMarkRecord) -> None:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from py_image_dedup.model.file import Root
 from py_image_dedup.model.match import MatchClass, RankedGroup, Redundant
-from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Plan, without_torn_units
+from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Plan, SidecarMerge, without_torn_units
 from py_image_dedup.model.unit import NO_UNITS, Unit, Units
 from py_image_dedup.scan.roots import Ownership
+from py_image_dedup.xmp.properties import KINDS
 
 DIGEST_LENGTH: Final = 32
 """Bytes of a BLAKE3 digest."""
 
 RUN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+SIDECAR_SUFFIX: Final = ".xmp"
+"""Ending of the only files that a plan writes to."""
+
 _WITH_TARGET: Final = frozenset({ActionKind.MOVE, ActionKind.QUARANTINE})
 
 
@@ -85,6 +90,7 @@ def _check_alone(action: Action, plan: Plan) -> None:
         raise PlanError(f"{name}: only an identical file can become a hard link of its keeper; {source.path} is not")
     _check_source(action, plan)
     _check_target(action, plan)
+    _check_sidecar(action, plan)
 
 
 def _check_source(action: Action, plan: Plan) -> None:
@@ -117,6 +123,22 @@ def _check_target(action: Action, plan: Plan) -> None:
         raise PlanError(f"{name}: the quarantine of {action.source.path} must be under its root {action.root}")
 
 
+def _check_sidecar(action: Action, plan: Plan) -> None:
+    name, merge = f"action {action.number}", action.merge
+    if merge is None:
+        return
+    if action.kind in {ActionKind.EXPIRE, ActionKind.HARDLINK} or action.match_class is MatchClass.IDENTICAL:
+        raise PlanError(f"{name}: {action.source.path} has no metadata that its keeper could lack")
+    _check_path(merge.path, name)
+    if merge.path.parent != action.keeper.path.parent or merge.path.suffix.lower() != SIDECAR_SUFFIX:
+        raise PlanError(f"{name}: {merge.path} is no XMP sidecar beside the keeper {action.keeper.path}")
+    if is_under(merge.path, plan.protected):
+        raise PlanError(f"{name}: the sidecar {merge.path} is in a protected folder, where nothing is written")
+    unknown = [each for each, _ in merge.properties if each not in KINDS]
+    if unknown:
+        raise PlanError(f"{name}: {unknown[0]} is no property that is written to a sidecar")
+
+
 def _check_together(actions: Iterable[Action]) -> None:
     actions = tuple(actions)
     _check_units(actions)
@@ -128,6 +150,9 @@ def _check_together(actions: Iterable[Action]) -> None:
         raise PlanError("a file is the source of two actions")
     keepers: dict[int, Path] = {}
     targets: set[Path] = set()
+    written = {action.merge.path: action.number for action in actions if action.merge is not None}
+    for path in sorted((sources | {action.keeper.path for action in actions}) & written.keys()):
+        raise PlanError(f"action {written[path]}: the sidecar {path} is the source or the keeper of another action")
     kept = {action.keeper.path for action in actions}
     for action in actions:
         if action.keeper.path in sources:
@@ -139,7 +164,7 @@ def _check_together(actions: Iterable[Action]) -> None:
             raise PlanError(f"action {action.number}: group {action.group} has two keepers")
         if action.target is None:
             continue
-        if action.target in targets or action.target in sources or action.target in kept:
+        if action.target in targets or action.target in sources or action.target in kept or action.target in written:
             raise PlanError(f"action {action.number}: the target {action.target} is the place of another file")
         targets.add(action.target)
 
@@ -190,6 +215,16 @@ class ActionChoice(StrEnum):
     HARDLINK = "hardlink"
 
 
+class MergeMetadata(StrEnum):
+    """Where metadata of a removed picture go that its keeper lacks.
+
+    ``sidecar``: into the keeper's XMP sidecar, before the picture is removed; one whose metadata cannot go there stays.
+    """
+
+    NONE = "none"
+    SIDECAR = "sidecar"
+
+
 @dataclass(frozen=True, slots=True)
 class RemovalOptions:
     """How redundant files are removed.
@@ -200,6 +235,7 @@ class RemovalOptions:
         remove_classes: Matches of other classes are reported and never removed.
         quarantine_name: The folder in each root where removed files wait. A scan knows the usual name only.
         prune: Folders that the run empties are removed afterwards.
+        merge_metadata: Where metadata of removed pictures go that their keepers lack.
     """
 
     action: ActionChoice = ActionChoice.AUTO
@@ -209,6 +245,7 @@ class RemovalOptions:
     )
     quarantine_name: str = QUARANTINE_NAME
     prune: bool = False
+    merge_metadata: MergeMetadata = MergeMetadata.NONE
 
 
 def nowhere(path: Path) -> bool:  # noqa: ARG001 - an answer to ``taken``
@@ -224,6 +261,7 @@ def make_plan(
     *,
     taken: Callable[[Path], bool] = nowhere,
     units: Units = NO_UNITS,
+    merges: Mapping[Path, SidecarMerge] = MappingProxyType({}),
 ) -> Plan:
     """Make the plan for every redundant file that may be removed.
 
@@ -240,6 +278,7 @@ def make_plan(
         taken: Returns whether a name is taken on disk, so that the plan has the final names. The executor never
             overwrites in any case.
         units: The photos that consist of several files.
+        merges: Metadata that go to the sidecar of the keeper, by the path of the redundant file.
 
     Raises:
         PlanError: For ``move`` without a target directory, and for groups that no safe plan can be made from.
@@ -264,7 +303,7 @@ def make_plan(
                 _action(len(actions) + place, each, kind, ownership, options, run, targets)
                 for place, each in enumerate(members, 1)
             ]
-            made = targets.free(made, stem)
+            made = [replace(each, merge=merges.get(each.source.path)) for each in targets.free(made, stem)]
             actions += made if unit is None else [replace(each, unit=photos, parts=len(made)) for each in made]
     plan = Plan(
         run=run,

@@ -10,13 +10,13 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import Action, ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.actions import ActionContext, error_message
+from py_image_dedup.removal.actions import ActionContext, error_message, with_sidecars
 from py_image_dedup.removal.filesystem import (
     CREATED_MODE,
     NameInDir,
@@ -74,6 +74,7 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
         Journal(run_directory, history.run, history.trusted_roots) as journal,
         EarlierJournals(run_directory.parent) as earlier,
     ):
+        context = with_sidecars(context, history, journal)
         for entry in begun:
             try:
                 outcome = _truth(entry.action, context)
@@ -82,6 +83,7 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
                     Outcome(entry.action, OutcomeStatus.FAILED, message=error_message(error, entry.action, "looked at"))
                 )
                 continue
+            outcome = _settle_sidecar(outcome, context)
             step("recover: found")
             if entry.action.quarantined is not None and outcome.status is OutcomeStatus.DONE:
                 earlier.record_mark("expired", entry.action.quarantined)
@@ -90,9 +92,19 @@ def recover(run_directory: Path, *, step: Step = no_step) -> tuple[Outcome, ...]
         earlier.flush()
         journal.flush()
         history = read_history(run_directory)
+        context = with_sidecars(context, history, journal)
         put_back = roll_back(history, journal, CopyLocator(run_directory, history), context)
     back = {outcome.action.number for outcome in put_back}
     return (*(outcome for outcome in outcomes if outcome.action.number not in back), *put_back)
+
+
+def _settle_sidecar(outcome: Outcome, context: ActionContext) -> Outcome:
+    """Take the metadata of a file that was not removed out of its keeper's sidecar again."""
+    sidecars = context.sidecars
+    if sidecars is None or outcome.action.merge is None or outcome.status is OutcomeStatus.DONE:
+        return outcome
+    left = sidecars.take_back(outcome.action.number)
+    return replace(outcome, message=f"{outcome.message}; {left}") if left else outcome
 
 
 @dataclass(frozen=True, slots=True)

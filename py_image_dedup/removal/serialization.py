@@ -21,9 +21,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import MatchClass
-from py_image_dedup.model.plan import Action, ActionKind, Plan, Quarantined
+from py_image_dedup.model.plan import Action, ActionKind, Plan, Quarantined, SidecarMerge
 from py_image_dedup.removal.filesystem import FileMetadata
 from py_image_dedup.removal.plan import RUN_NAME, PlanError, can_be_undone, check_plan
+from py_image_dedup.removal.sidecars import SidecarWrite
 
 Json: TypeAlias = dict[str, Any]
 """A JSON object."""
@@ -249,6 +250,34 @@ def quarantined_record(quarantined: Quarantined | None) -> QuarantinedRecord | U
     )
 
 
+class SidecarRecord(PathRecord, frozen=True, kw_only=True):
+    """Metadata that a keeper's XMP sidecar gets before the source is removed.
+
+    Attributes:
+        width: Width of the keeper as it is stored, in pixels.
+        height: Height of the keeper as it is stored, in pixels.
+        properties: Values by the name of the property in XMP; of ``mwg-rs:Regions``, one XML element a region.
+    """
+
+    width: Number
+    height: Number
+    properties: Annotated[dict[str, tuple[str, ...]], Meta(min_length=1)]
+
+    def to_merge(self) -> SidecarMerge:
+        """Return the metadata."""
+        return SidecarMerge(self.to_path(), tuple(self.properties.items()), self.width, self.height)
+
+
+def sidecar_record(merge: SidecarMerge | None) -> SidecarRecord | UnsetType:
+    """Return the record of metadata for a sidecar, if there are any."""
+    if merge is None:
+        return UNSET
+    text, raw = encode_path(merge.path)
+    return SidecarRecord(
+        path=text, path_bytes=raw, width=merge.width, height=merge.height, properties=dict(merge.properties)
+    )
+
+
 def in_milliseconds(time: datetime) -> datetime:
     """Return a time without the fraction of its millisecond, as the files have times."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
@@ -269,6 +298,7 @@ class ActionRecord(Record, frozen=True, kw_only=True):
         quarantined: The origin of the file in quarantine, for ``expire``.
         unit: The number of the photo of several files that the source is a part of; missing for a photo of one file.
         parts: The number of actions of that photo, which are carried out all or not at all.
+        sidecar: The metadata that the keeper's XMP sidecar gets before, with ``--merge-metadata sidecar``.
         can_be_undone: Whether an undo can restore the file; for the reader of a plan, and ignored when it is read.
     """
 
@@ -283,6 +313,7 @@ class ActionRecord(Record, frozen=True, kw_only=True):
     quarantined: QuarantinedRecord | UnsetType = UNSET
     unit: Number | UnsetType = UNSET
     parts: Number | UnsetType = UNSET
+    sidecar: SidecarRecord | UnsetType = UNSET
     can_be_undone: bool | UnsetType = UNSET
 
     def to_action(self) -> Action:
@@ -301,6 +332,7 @@ class ActionRecord(Record, frozen=True, kw_only=True):
             quarantined=None if isinstance(self.quarantined, UnsetType) else self.quarantined.to_quarantined(),
             unit=0 if isinstance(self.unit, UnsetType) else self.unit,
             parts=1 if isinstance(self.parts, UnsetType) else self.parts,
+            merge=None if isinstance(self.sidecar, UnsetType) else self.sidecar.to_merge(),
         )
 
 
@@ -318,6 +350,7 @@ def action_record(action: Action, *, can_be_undone: bool | UnsetType = UNSET) ->
         quarantined=quarantined_record(action.quarantined),
         unit=action.unit or UNSET,
         parts=action.parts if action.unit else UNSET,
+        sidecar=sidecar_record(action.merge),
         can_be_undone=can_be_undone,
     )
 
@@ -362,6 +395,52 @@ def metadata_record(metadata: FileMetadata) -> MetadataRecord:
         atime_ns=metadata.atime_ns,
         mtime_ns=metadata.mtime_ns,
         attributes=dict(metadata.attributes) or UNSET,
+    )
+
+
+class SidecarWriteRecord(PathRecord, frozen=True, kw_only=True):
+    """A keeper's XMP sidecar is about to be written, or restored.
+
+    Attributes:
+        kind: ``sidecar``, or ``sidecar-undone`` when the metadata of an action are taken out of it again.
+        number: The number of the action.
+        at: When.
+        before: The bytes of the sidecar before, in base64; missing if there was none.
+        facts: Metadata of the sidecar before; missing if there was none.
+        after: BLAKE3 digest of its bytes afterwards; missing if it is removed.
+    """
+
+    kind: Literal["sidecar", "sidecar-undone"]
+    number: Number
+    at: Time
+    before: bytes | UnsetType = UNSET
+    facts: MetadataRecord | UnsetType = UNSET
+    after: Digest | UnsetType = UNSET
+
+    def to_write(self) -> SidecarWrite:
+        """Return the change."""
+        return SidecarWrite(
+            number=self.number,
+            path=self.to_path(),
+            before=None if isinstance(self.before, UnsetType) else self.before,
+            metadata=None if isinstance(self.facts, UnsetType) else self.facts.to_metadata(),
+            after=None if isinstance(self.after, UnsetType) else bytes.fromhex(self.after),
+            undone=self.kind == "sidecar-undone",
+        )
+
+
+def sidecar_write_record(write: SidecarWrite, at: datetime) -> SidecarWriteRecord:
+    """Return the record of a change of a sidecar."""
+    text, raw = encode_path(write.path)
+    return SidecarWriteRecord(
+        kind="sidecar-undone" if write.undone else "sidecar",
+        number=write.number,
+        path=text,
+        path_bytes=raw,
+        at=at,
+        before=UNSET if write.before is None else write.before,
+        facts=UNSET if write.metadata is None else metadata_record(write.metadata),
+        after=UNSET if write.after is None else write.after.hex(),
     )
 
 

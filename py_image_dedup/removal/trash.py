@@ -1,4 +1,4 @@
-"""The desktop's trash: files are sent there with Send2Trash and found by the rules of freedesktop.org.
+"""The desktop's trash: files are sent there with Send2Trash and found by the rules of freedesktop.org, or of macOS.
 
 The layout is that of the XDG Trash specification 1.0: ``files/NAME`` and ``info/NAME.trashinfo`` with the old path.
 """
@@ -6,6 +6,7 @@ The layout is that of the XDG Trash specification 1.0: ``files/NAME`` and ``info
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
@@ -52,8 +53,26 @@ def find_in_trash(path: Path, expected: Stamp) -> Path | None:
     Returns:
         Where it is now, or ``None``.
     """
+    if sys.platform == "darwin":
+        return _in_finders_trash(path, expected)
     fitting = [one for one in _from(path) if stamp_of(one.lstat())[:2] == expected[:2]]
     return max(fitting, key=lambda one: stamp_of(one.lstat()) == expected, default=None)
+
+
+def _in_finders_trash(path: Path, expected: Stamp) -> Path | None:
+    """Find a file in the trash of macOS, which does not record former paths, by its name, size and time.
+
+    Reading the trash needs full disk access; without it, nothing is found.
+    """
+    top = Path(os.path.realpath(path.parent))
+    while not os.path.ismount(top):
+        top = top.parent
+    for trash in (Path.home() / ".Trash", top / ".Trashes" / str(os.getuid())):
+        with suppress(OSError):
+            for one in trash.iterdir():  # a second file of one name gets the time behind its stem
+                if one.name.startswith(path.stem) and stamp_of(one.lstat())[:2] == expected[:2]:
+                    return one
+    return None
 
 
 def info_file(trashed: Path) -> Path:

@@ -2,22 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final, Literal
 
 from py_image_dedup.model.events import Observer, PhaseAdvanced, ignore, never
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
-from py_image_dedup.removal.actions import BATCH, STOPPED, ActionContext, PendingAction, carry_out
+from py_image_dedup.removal.actions import (
+    BATCH,
+    STOPPED,
+    ActionContext,
+    PendingAction,
+    carry_out,
+    with_sidecars,
+)
 from py_image_dedup.removal.filesystem import missing_folders
 from py_image_dedup.removal.folders import remake_folders, remove_if_empty, restore_metadata
-from py_image_dedup.removal.journal import Entry, History, Journal, JournalError, State, Step, no_step, read_history
-from py_image_dedup.removal.manifest import run_folder_of, tidy_run_folder
+from py_image_dedup.removal.journal import (
+    Entry,
+    History,
+    Journal,
+    JournalError,
+    State,
+    Step,
+    no_step,
+    now,
+    read_history,
+)
 from py_image_dedup.removal.plan import can_be_undone
+from py_image_dedup.removal.quarantine import run_folder_of, tidy_run_folder
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.restore import CopyLocator, Restorer, lost_message
+from py_image_dedup.removal.serialization import Digest, PathRecord, Record, Time, encode_path, from_json, to_json
 from py_image_dedup.removal.units import blocked_units
+
+RESTORED_NAME: Final = "restored.json"
+"""Name of the file in the state directory that lists restored files."""
+
+
+class RestoredFileRecord(PathRecord, frozen=True, kw_only=True):
+    """A file that was restored.
+
+    Attributes:
+        digest: BLAKE3 digest of its bytes.
+        at: When.
+    """
+
+    digest: Digest
+    at: Time
+
+
+class RestoredRecord(Record, frozen=True, kw_only=True):
+    """The files that were restored, and that a daemon leaves until a run by hand removes them.
+
+    Attributes:
+        version: Version of the format.
+        kind: What the file is, for the reader.
+        files: The files.
+    """
+
+    version: Literal[1]
+    kind: str = "py-image-dedup restored files"
+    files: tuple[RestoredFileRecord, ...]
+
+
+def load_restored(state_directory: Path) -> dict[Path, bytes]:
+    """Return the files that were restored and not removed again since, with the digests of their bytes.
+
+    Raises:
+        JournalError: The list cannot be read: better no run than one that removes what was to stay.
+    """
+    return {path: bytes.fromhex(record.digest) for path, record in _restored_records(state_directory).items()}
+
+
+def remember_restored(state_directory: Path, files: Iterable[tuple[Path, bytes]]) -> None:
+    """Add files with the digests of their bytes to the list. The caller holds the run lock.
+
+    Raises:
+        JournalError: The list cannot be read or written.
+    """
+    added = {
+        path: RestoredFileRecord(path=text, path_bytes=raw, digest=digest.hex(), at=now())
+        for path, digest in files
+        for text, raw in (encode_path(path),)
+    }
+    if added:
+        _save_restored(state_directory, _restored_records(state_directory) | added)
+
+
+def forget_restored(state_directory: Path, paths: Iterable[Path]) -> None:
+    """Take files from the list, because they were removed. The caller holds the run lock.
+
+    Raises:
+        JournalError: The list cannot be read or written.
+    """
+    if not (state_directory / RESTORED_NAME).is_file():
+        return
+    known, gone = _restored_records(state_directory), set(paths)
+    left = {path: record for path, record in known.items() if path not in gone}
+    if len(left) < len(known):
+        _save_restored(state_directory, left)
+
+
+def _restored_records(state_directory: Path) -> dict[Path, RestoredFileRecord]:
+    path = state_directory / RESTORED_NAME
+    try:
+        record = from_json(json.loads(path.read_text(encoding="utf-8")), RestoredRecord)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise JournalError(
+            f"the list of restored files {path} cannot be read ({error}); correct or delete it"
+        ) from error
+    return {each.to_path(): each for each in record.files}
+
+
+def _save_restored(state_directory: Path, records: Mapping[Path, RestoredFileRecord]) -> None:
+    path = state_directory / RESTORED_NAME
+    part = path.with_name(f"{RESTORED_NAME}.new")
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            json.dump(to_json(RestoredRecord(version=1, files=tuple(records.values()))), stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise JournalError(f"the list of restored files {path} cannot be written ({cause})") from error
 
 
 def undo(
@@ -34,6 +149,8 @@ def undo(
     Moved, quarantined and trashed files are moved back, deleted ones copied from their keeper or from any other file
     with their bytes that a journal knows, hard links made files of their own again, emptied folders made again. Nothing
     is overwritten. Journaled like the removal itself: may be killed at any step and called again.
+
+    Files that are restored are listed in the state directory, two folders above, so that a daemon leaves them.
 
     Args:
         run_directory: The folder of the run. The caller holds the run lock.
@@ -134,7 +251,11 @@ class _Undoing:
 
     def _bring_back(self, left: Sequence[Entry]) -> None:
         reason = STOPPED
+        # First: a daemon may see the restored files at once.
+        files = [(entry.action.source.path, entry.action.source_digest) for entry in left]
+        remember_restored(self._directory.parent.parent, files)
         with Journal(self._directory, self._history.run, self._history.trusted_roots) as journal:
+            self._context = with_sidecars(self._context, self._history, journal)
             try:
                 remake_folders(self._history, self._step)
                 for start in range(0, len(left), BATCH):
@@ -156,6 +277,8 @@ class _Undoing:
             if outcome.status is not OutcomeStatus.DONE and outcome.message != STOPPED:
                 where = outcome.target or locations[outcome.action.number]
                 outcome = replace(outcome, status=OutcomeStatus.FAILED, target=where)
+            elif outcome.status is OutcomeStatus.DONE and self._context.sidecars is not None:
+                outcome = replace(outcome, message=self._context.sidecars.take_back(outcome.action.number))
             self._take(outcome)
             journal.record_outcome(outcome, "undone")
 

@@ -199,6 +199,8 @@ def put_back(
         action = entry.action
         outcome = _one(PendingAction(action, Restorer(entry, context, copies.of).steps), "put back")
         if outcome.status is OutcomeStatus.DONE:
+            left = "" if context.sidecars is None else context.sidecars.take_back(action.number)
+            outcome = replace(outcome, message=left)
             outcomes.append(others_stay(action, cause))
         else:
             where = outcome.target or entry.location

@@ -39,6 +39,7 @@ from py_image_dedup.removal.serialization import (
     from_json,
     path_record,
     quarantined_record,
+    sidecar_record,
     stat_fields,
     to_json,
 )
@@ -132,6 +133,7 @@ def _outcome_fields(outcome: Outcome | None) -> dict[str, Any]:
         "message": outcome.message or None,
         "unit": outcome.action.unit or UNSET,
         "parts": outcome.action.parts if outcome.action.unit else UNSET,
+        "sidecar": sidecar_record(outcome.action.merge),
     }
 
 
@@ -394,6 +396,7 @@ def _read_outcome(
         quarantined=None if isinstance(quarantined, UnsetType) else quarantined.to_quarantined(),
         unit=0 if isinstance(record.unit, UnsetType) else record.unit,
         parts=1 if isinstance(record.parts, UnsetType) else record.parts,
+        merge=None if isinstance(record.sidecar, UnsetType) else record.sidecar.to_merge(),
     )
     return Outcome(
         action, record.outcome, target if record.outcome is OutcomeStatus.DONE else None, record.message or ""

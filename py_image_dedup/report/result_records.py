@@ -29,6 +29,7 @@ from py_image_dedup.removal.serialization import (
     PathRecord,
     QuarantinedRecord,
     Record,
+    SidecarRecord,
     StatRecord,
     Text,
     Time,
@@ -162,6 +163,7 @@ class RedundantRecord(EntryRecord, frozen=True, kw_only=True):
         message: The reason for which it was skipped or failed.
         unit: The number of the photo of several files that it is a part of, in the plan.
         parts: With `unit`, the number of actions of that photo.
+        sidecar: The metadata that the keeper's XMP sidecar gets.
     """
 
     match_class: MatchClass = msgspec.field(name="class")
@@ -180,6 +182,7 @@ class RedundantRecord(EntryRecord, frozen=True, kw_only=True):
     message: str | None
     unit: Number | UnsetType = UNSET
     parts: Number | UnsetType = UNSET
+    sidecar: SidecarRecord | UnsetType = UNSET
 
 
 class GroupRecord(Record, frozen=True, kw_only=True):
@@ -234,6 +237,7 @@ class OtherOutcomeRecord(Record, frozen=True, kw_only=True):
         message: The reason for which it was skipped or failed.
         unit: The number of the photo of several files that it is a part of, in the plan.
         parts: With `unit`, the number of actions of that photo.
+        sidecar: The metadata that the keeper's XMP sidecar gets.
         quarantined: The origin of the file in quarantine, for `expire`.
     """
 
@@ -251,6 +255,7 @@ class OtherOutcomeRecord(Record, frozen=True, kw_only=True):
     message: str | None
     unit: Number | UnsetType = UNSET
     parts: Number | UnsetType = UNSET
+    sidecar: SidecarRecord | UnsetType = UNSET
     quarantined: QuarantinedRecord | UnsetType = UNSET
 
 

@@ -14,7 +14,7 @@ from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.photo import IndexEntry
-from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan
+from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan, SidecarMerge
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.model.series import Series
 from py_image_dedup.report.result_records import TotalsRecord, totals_of
@@ -32,6 +32,7 @@ from py_image_dedup.report.text import (
     size_words,
     unread_words,
 )
+from py_image_dedup.xmp.properties import words_of
 
 _SCOPES = {
     "root": "files of one root are compared with each other",
@@ -131,6 +132,11 @@ def entry_words(entry: IndexEntry) -> str:
     if entry.failure is not None:
         words.append(entry.failure.reason.value)
     return ", ".join(words)
+
+
+def merge_words(merge: SidecarMerge) -> str:
+    """Return what goes to a sidecar, such as "its metadata (title, keywords)"."""
+    return f"its metadata ({words_of(name for name, _ in merge.properties)})"
 
 
 def plan_words(plan: Plan) -> str:
@@ -287,6 +293,9 @@ class TerminalReport:
             and outcome.status in (OutcomeStatus.PLANNED, OutcomeStatus.DONE)
         ):
             self._detail(f"to {below(target, self._folder)}")
+        merge = outcome.action.merge
+        if merge is not None and outcome.status in (OutcomeStatus.PLANNED, OutcomeStatus.DONE):
+            self._detail(f"{merge_words(merge)} to {below(merge.path, self._folder)}")
 
     def _print_reported(self, matches: Sequence[Match]) -> None:
         """Print the matches that no action follows from."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from py_image_dedup.cli.main import run
-from py_image_dedup.removal.manifest import MANIFEST_NAME
+from py_image_dedup.removal.quarantine import MANIFEST_NAME
 from tests.support.pictures import picture, write
 
 

@@ -25,7 +25,8 @@ CALL = re.compile(r"^(\w+ = )?(Index|Options|find_duplicates|index|search)\b[.(]
 def rows() -> list[tuple[str, str]]:
     """The first and the last cell of each row, without heads."""
     found = ROW.findall(PAGE.read_text(encoding="utf-8"))
-    return [(theirs, ours) for theirs, _, ours in found if ours not in ("here", "---")]
+    heads = ("here", "---", "stumbled")
+    return [(theirs, ours) for theirs, _, ours in found if ours.rpartition("| ")[2] not in heads]
 
 
 COMMANDS = sorted({code for _, ours in rows() for code in LITERAL.findall(ours) if code.startswith("py-image-dedup ")})

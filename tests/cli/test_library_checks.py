@@ -46,6 +46,7 @@ def test_unique_against_a_backup_lists_what_is_missing_there(backup: Program) ->
     missing = backup.call("unique", "Photos", "--against", "Backup", "-0")
     paths = [Path(each) for each in missing.out.split("\0") if each]
     assert [path.name for path in paths] == ["3 copy.jpg", "3.jpg"]
+    assert f"2 of {len(list((backup.home / 'Photos').iterdir()))} pictures have no copy there" in missing.err
     assert backup.call("runs").out == backup.call("runs", "--state-directory", "elsewhere").out
 
 

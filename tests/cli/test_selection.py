@@ -173,9 +173,28 @@ def test_verbose_shows_each_file_as_it_is_decided(program: Program, library: Pat
     ended = program.call("-v", "deduplicate", "Pictures")
     lines = ended.err.splitlines()
     assert any(line.startswith("keep       ") and "2019/beach.jpg (" in line for line in lines)
-    assert any(line.startswith("redundant  ") and "beach copy.jpg (identical)" in line for line in lines)
+    assert any(line.startswith("redundant  ") and "beach copy.jpg (identical; " in line for line in lines)
+    assert any("beach copy.jpg" in line and "2019/beach.jpg is kept: " in line for line in lines)
     assert any(line.startswith("unreadable ") and "broken.jpg" in line for line in lines)
     assert "redundant" not in program.call("deduplicate", "Pictures").err
+    narrow = program.call("-v", "deduplicate", "Pictures", "--remove", "identical").err.splitlines()
+    assert any(line.startswith("stays ") and "small.jpg (similar, " in line for line in narrow)
+
+
+def test_review_takes_the_options_of_a_run(album: Program) -> None:
+    wanted = (
+        "--similarity",
+        "identical",
+        "--extension",
+        "png",
+        "--exclude",
+        "turned",
+        "--against",
+        "Album",
+        "--no-browser",
+    )
+    ended = album.call("review", "Album", *wanted)
+    assert (ended.code, ended.err.splitlines()[-1]) == (0, "There are no duplicates to review.")
 
 
 def test_without_a_root_the_current_folder_is_searched_if_the_user_agrees(program: Program, library: Path) -> None:

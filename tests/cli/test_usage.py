@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
+import py_image_dedup
 from py_image_dedup.cli.main import COMMANDS, application, run
 from tests.cli.program import Program, environment
 
@@ -33,8 +37,38 @@ def test_every_help_text_lists_the_exit_codes(arguments: list[str]) -> None:
     assert CliRunner().invoke(application, [*arguments, "-h"]).output == shown.output
 
 
+BELOW = {
+    ("config",): {"--output"},
+    ("index",): {"--to"},
+    ("quarantine",): {"--older-than"},
+}
+"""Options of commands below a group, which its examples show."""
+
+
+def commands(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, those of groups and the groups themselves included."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield (*above, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*above, name))
+
+
+def test_every_help_text_has_examples_whose_options_exist_and_a_link_to_the_documentation() -> None:
+    for words in commands(application):
+        text = CliRunner().invoke(application, [*words, "--help"]).output
+        assert "Documentation: https://" in text, words
+        examples = text.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+        assert examples, words
+        options = {option for line in examples for option in re.findall(r"(?<= )--[a-z-]+", line.partition("  #")[0])}
+        known = set(re.findall(r"(?<![\w-])--[a-z-]+", text)) | {"--help", "--config"}
+        assert options <= known | BELOW.get(words, set()), words
+
+
 def test_the_help_names_every_command_with_what_it_does() -> None:
     lines = CliRunner().invoke(application, ["--help"]).output.splitlines()
+    assert not [line for line in lines[1:] if line.endswith("...")]
     for name in COMMANDS:
         (line,) = [line for line in lines if line.split()[:1] == [name]]
         assert len(line.split()) > 2
@@ -46,6 +80,22 @@ def test_published_options_are_understood() -> None:
         assert option in text
     for option in ("--target", "--protect", "--scope", "--remove", "--report", "--yes"):
         assert option in text
+
+
+def test_help_is_a_command_too() -> None:
+    def shown(*arguments: str) -> str:
+        return CliRunner().invoke(application, arguments).output
+
+    assert shown("help") == shown("--help")
+    assert shown("help", "undo") == shown("undo", "--help")
+    assert shown("help", "runs", "show") == shown("runs", "show", "--help")
+
+
+def test_a_folder_in_place_of_a_command_is_answered_with_the_command(program: Program) -> None:
+    (program.home / "Pictures").mkdir()
+    ended = program.call("Pictures")
+    assert ended.code == 2
+    assert "To search this folder: py-image-dedup deduplicate Pictures" in ended.err
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,3 +223,16 @@ def test_a_reader_that_leaves_early_is_no_error(program: Program, library: Path)
 def test_the_module_is_the_program() -> None:
     shown = subprocess.run([sys.executable, "-m", "py_image_dedup", "--version"], capture_output=True, check=True)
     assert shown.stdout.startswith(b"py-image-dedup 3.")
+
+
+def test_on_windows_the_program_says_what_it_lacks_and_where_it_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = "import sys; sys.platform = 'win32'; import py_image_dedup; print(py_image_dedup.NO_SUPPORT)"
+    reason = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip()
+    assert reason.startswith("py-image-dedup needs Linux or macOS: Windows cannot limit what decoders may use")
+    monkeypatch.setattr(py_image_dedup, "NO_SUPPORT", reason)
+    assert run(["status"]) == 1
+    assert capsys.readouterr().err == f"Error: {reason}\n"
+    with pytest.raises(ImportError, match="Docker"):
+        py_image_dedup.__getattr__("find_duplicates")

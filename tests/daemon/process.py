@@ -65,12 +65,23 @@ class DaemonProcess:
 
     def start_only(self) -> None:
         """Start it."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PY_IMAGE_DEDUP_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "py_image_dedup", "--config", str(self.config), "daemon"],
-                stdout=log, stderr=subprocess.STDOUT, env=environment,
-            )  # fmt: skip
+                [*self._program, "daemon"], stdout=log, stderr=subprocess.STDOUT, env=self._environment
+            )
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command with its configuration."""
+        command = [*self._program, *arguments]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+
+    @property
+    def _program(self) -> list[str]:
+        return [sys.executable, "-m", "py_image_dedup", "--config", str(self.config)]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {key: value for key, value in os.environ.items() if not key.startswith("PY_IMAGE_DEDUP_")}
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it."""

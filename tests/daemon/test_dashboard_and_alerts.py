@@ -111,7 +111,7 @@ def test_every_rule_is_evaluated_and_only_the_dead_watcher_is_on_its_way(scraped
     assert set(states.values()) == {"inactive"}
     assert set(states) == {
         "PyImageDedupDown", "PyImageDedupFailing", "PyImageDedupStoreErrors", "PyImageDedupFallingBehind",
-        "PyImageDedupNoFullRun",
+        "PyImageDedupNoFullRun", "PyImageDedupRemovalsFailing", "PyImageDedupQuarantineGrows", "PyImageDedupIndexGrows",
     }  # fmt: skip
 
 
@@ -125,8 +125,10 @@ def test_a_failed_run_a_silent_index_and_an_old_path_are_alerted(tmp_path: Path)
         failing.tell(events.RunFailed("the index is away"))
         for _ in range(30):
             failing.tell(events.StoreFailed("the index is away"))
+        failing.tell(events.ActionFinished(outcome(OutcomeStatus.FAILED, 70)))
         failing.tell(events.QueueChanged(1, 4000.0))
         wanted = {"PyImageDedupFailing": "firing", "PyImageDedupStoreErrors": "firing"}
+        wanted["PyImageDedupRemovalsFailing"] = "firing"
         wanted["PyImageDedupFallingBehind"] = "pending"
         end = time.monotonic() + 20
         while not wanted.items() <= failing.prometheus.alerts().items():

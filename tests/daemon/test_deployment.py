@@ -94,6 +94,29 @@ def test_the_image_makes_a_password_for_the_review_page_once(tmp_path: Path) -> 
     assert (review.enabled, review.is_loopback, review.password_file) == (True, False, Path("/state/review_password"))
 
 
+def test_the_image_writes_the_reference_configuration_beside_when_the_daemon_starts(tmp_path: Path) -> None:
+    state, tools = tmp_path / "state", tmp_path / "tools"
+    state.mkdir()
+    tools.mkdir()
+    program = f'[ "$1" = config ] && exec {sys.executable} -m py_image_dedup "$@"; echo started "$@"'
+    for name, script in {"py-image-dedup": program, "setpriv": 'shift 4; exec "$@"', "chown": ":"}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    entrypoint = tmp_path / "entrypoint.sh"
+    entrypoint.write_text((DEPLOY / "docker" / "entrypoint.sh").read_text().replace("/state", str(state)))
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "PUID": "1000", "PGID": "1000"}
+    written = state / "py_image_dedup_reference.yaml"
+
+    def start(*arguments: str) -> str:
+        command = ["sh", str(entrypoint), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert start("status") == "started status\n"
+    assert not written.exists()
+    assert start("daemon") == "started daemon\n"
+    assert written.read_text() == (DEPLOY.parent / "py_image_dedup_reference.yaml").read_text()
+
+
 def test_a_daemon_that_is_stuck_is_not_healthy(port: int, checks: dict[str, str | None]) -> None:
     checks["loop"] = "no progress for 1000 s"
     assert health(port=port) == 1

@@ -278,3 +278,25 @@ def test_five_thousand_files_dropped_at_once_are_all_handled(daemon: DaemonProce
     assert len(daemon.moved()) == 4950
     daemon.until(daemon.is_quiet)
     assert len(daemon.indexed()) == 54
+
+
+def test_a_file_that_an_undo_restored_stays_until_a_run_by_hand_removes_it(daemon: DaemonProcess) -> None:
+    daemon.start()
+    copy, smaller = daemon.photos / "1 copy.jpg", daemon.photos / "1 smaller.jpg"
+    shutil.copy2(daemon.photos / "1.jpg", copy)
+    smaller.write_bytes(jpeg(1, size=(160, 120)))
+    daemon.until(lambda: daemon.moved() == {copy.name, smaller.name})
+    for run in (daemon.state / "runs").iterdir():
+        assert daemon.command("undo", run.name).returncode == 0
+    batches = daemon.metric('py_image_dedup_runs_total{kind="batch",result="done"}')
+    shutil.copy2(daemon.photos / "1.jpg", daemon.photos / "1 other.jpg")
+    daemon.until(lambda: daemon.moved() == {"1 other.jpg"})
+    assert daemon.metric('py_image_dedup_runs_total{kind="batch",result="done"}') > batches
+    daemon.signal(signal.SIGHUP)  # a full run follows
+    daemon.until(lambda: daemon.words().count("full run ") == 2)
+    assert copy.exists()
+    assert smaller.exists()
+    assert daemon.stop() == 0
+    assert daemon.command("deduplicate", "--no-dry-run", "--yes").returncode == 0
+    assert daemon.moved() == {copy.name, smaller.name, "1 other.jpg"}
+    assert '"files": []' in (daemon.state / "restored.json").read_text()

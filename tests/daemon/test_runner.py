@@ -13,11 +13,12 @@ import pytest
 
 from py_image_dedup.api import Deduplicator, Options
 from py_image_dedup.daemon.runner import LibraryRunner, log_result
-from py_image_dedup.model.events import Event, PhaseStarted, ignore
+from py_image_dedup.model.events import Event, PhaseStarted, QuarantineMeasured
 from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.file import Root
-from py_image_dedup.model.plan import Outcome, OutcomeStatus
+from py_image_dedup.model.plan import QUARANTINE_NAME, Outcome, OutcomeStatus
 from py_image_dedup.removal.plan import RemovalOptions
+from py_image_dedup.removal.quarantine import MANIFEST_NAME
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.store.base import Store
 from py_image_dedup.store.sqlite.store import SqliteStore
@@ -34,6 +35,7 @@ class Library:
         self.photo = write(self.photos / "photo.jpg", picture(1))
         self.copy = Path(shutil.copy2(self.photo, self.photos / "photo copy.jpg"))
         self.meddle: Path | None = None
+        self.heard: list[Event] = []
         state = folder / "state"
         options = Options(state_directory=state, removal=RemovalOptions(target_directory=self.out))
 
@@ -47,7 +49,7 @@ class Library:
 
         self.runner = LibraryRunner(
             [Root(self.photos)], options.walked, open_store=lambda: SqliteStore(state / "index.sqlite3"), make=make,
-            dry_run=False, observer=ignore, keep=lambda _: None, runs_directory=state / RUNS_NAME,
+            dry_run=False, observer=self.heard.append, keep=lambda _: None, runs_directory=state / RUNS_NAME,
         )  # fmt: skip
 
     def moved(self) -> set[str]:
@@ -71,6 +73,15 @@ def test_what_had_changed_when_it_was_to_be_removed_is_told_and_handled_by_the_n
     assert library.moved() == set()
     assert set(library.runner.batch(sorted(changed), [])) == set()
     assert len(library.moved()) == 1
+
+
+def test_a_full_run_measures_the_quarantine(library: Library) -> None:
+    waiting = write(library.photos / QUARANTINE_NAME / "a-run" / "2019" / "old.jpg", picture(3))
+    (waiting.parent.parent / MANIFEST_NAME).write_text("")
+    library.runner.full(())
+    assert [each for each in library.heard if isinstance(each, QuarantineMeasured)] == [
+        QuarantineMeasured(1, waiting.stat().st_size)
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_named_in_the_log(library: Library, caplog: pytest.LogCaptureFixture) -> None:

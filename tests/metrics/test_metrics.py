@@ -192,6 +192,7 @@ def test_the_daemons_own_events_have_their_metrics(instruments: Instruments, obs
     observe(events.WatcherChanged(1, 2, restarted=True))
     observe(events.StoreFailed("away"))
     observe(events.IndexMeasured(100, 4096))
+    observe(events.QuarantineMeasured(3, 2048))
     assert value(instruments, "file_event_total", type="moved") == 1
     assert value(instruments, "py_image_dedup_queue_paths") == 7
     assert value(instruments, "py_image_dedup_queue_oldest_seconds") == 3.5
@@ -199,6 +200,8 @@ def test_the_daemons_own_events_have_their_metrics(instruments: Instruments, obs
     assert value(instruments, "py_image_dedup_watcher_restarts_total") == 1
     assert value(instruments, "py_image_dedup_store_errors_total") == 1
     assert value(instruments, "py_image_dedup_index_bytes") == 4096
+    assert value(instruments, "py_image_dedup_quarantine_files") == 3
+    assert value(instruments, "py_image_dedup_quarantine_bytes") == 2048
 
 
 class Health:

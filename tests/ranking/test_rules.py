@@ -12,6 +12,7 @@ from py_image_dedup.ranking.rules import (
     DEFAULT_RULES,
     RULE_NAMES,
     RULES,
+    SHORT_NAMES,
     RuleSpec,
     parse_identical_rules,
     parse_rule,
@@ -224,3 +225,8 @@ def test_an_entry_without_facts_can_be_ranked_by_every_rule() -> None:
         assert rule.key(bare, stats) == rule.key(bare, stats)
         assert rule.value(bare, stats)
     assert Path(SAME) == bare.stat.path
+
+
+def test_short_names_of_other_programs_are_the_rules_themselves() -> None:
+    assert parse_rule("newest") is RULES["newer-file-modification-date"]
+    assert {parse_rule(name).name for name in SHORT_NAMES} == set(SHORT_NAMES.values())

@@ -15,8 +15,8 @@ from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, R
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Plan
 from py_image_dedup.model.unit import NO_UNITS, Units
-from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, make_plan
+from py_image_dedup.removal.quarantine import MANIFEST_NAME
 
 RUN = "2026-01-02T03-04-05"
 

@@ -14,9 +14,18 @@ from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus, Plan
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.filesystem import digest_of
 from py_image_dedup.removal.journal import State, Step, no_step, read_history
-from py_image_dedup.removal.manifest import MANIFEST_NAME, read_manifest, tidy_quarantines
 from py_image_dedup.removal.plan import PlanError, check_plan
-from py_image_dedup.removal.quarantine import CopiesInIndex, Expiry, adopt, list_quarantine, no_copies, plan_expiry
+from py_image_dedup.removal.quarantine import (
+    MANIFEST_NAME,
+    CopiesInIndex,
+    Expiry,
+    adopt,
+    list_quarantine,
+    no_copies,
+    plan_expiry,
+    read_manifest,
+    tidy_quarantines,
+)
 from py_image_dedup.removal.recovery import recover
 from py_image_dedup.removal.undo import undo
 from tests.removal.killing import killed_at

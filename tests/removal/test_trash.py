@@ -10,6 +10,7 @@ import pytest
 
 from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.executor import execute
+from py_image_dedup.removal.filesystem import stamp_of
 from py_image_dedup.removal.journal import State, read_history
 from py_image_dedup.removal.plan import ActionChoice
 from py_image_dedup.removal.recovery import recover
@@ -115,3 +116,18 @@ def test_an_undo_killed_at_any_step_is_put_right(tmp_path: Path, monkeypatch: py
         if not killed:
             break
     assert number > 4
+
+
+def test_a_file_in_the_trash_of_macos_is_found_by_name_size_and_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = put(tmp_path / "photos" / "a.jpg", BEST, 7)
+    stamp = stamp_of(was.lstat())
+    bin_of_finder = tmp_path / ".Trash"
+    put(bin_of_finder / "a.jpg", b"another", 7)
+    was.rename(bin_of_finder / "a 12.30.15.jpg")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_in_trash(was, stamp) == bin_of_finder / "a 12.30.15.jpg"
+    (bin_of_finder / "a 12.30.15.jpg").unlink()
+    assert find_in_trash(was, stamp) is None

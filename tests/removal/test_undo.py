@@ -13,8 +13,8 @@ from py_image_dedup.model.plan import Outcome, OutcomeStatus
 from py_image_dedup.removal.executor import execute
 from py_image_dedup.removal.folders import prune
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError, read_history
-from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import ActionChoice
+from py_image_dedup.removal.quarantine import MANIFEST_NAME
 from py_image_dedup.removal.undo import undo
 from tests.removal.faults import ordinary_user
 from tests.removal.library import group, plan, put, snapshot

@@ -14,7 +14,7 @@ from py_image_dedup.model.match import MatchClass
 from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, OutcomeStatus, Plan, Quarantined
 from py_image_dedup.removal.filesystem import FileMetadata
 from py_image_dedup.removal.journal import JOURNAL_NAME, State, read_history
-from py_image_dedup.removal.manifest import MANIFEST_NAME, read_manifest
+from py_image_dedup.removal.quarantine import MANIFEST_NAME, read_manifest
 from py_image_dedup.removal.serialization import load_plan
 
 FILES = Path(__file__).parent / "files"

@@ -16,8 +16,8 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions
 from py_image_dedup.ranking.rules import RuleSpec, parse_rule
-from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import RemovalOptions
+from py_image_dedup.removal.quarantine import MANIFEST_NAME
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.support.pictures import picture, write

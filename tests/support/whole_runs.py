@@ -19,8 +19,8 @@ from py_image_dedup.model.file import Root
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.pipeline.analyse import AnalyseOptions
 from py_image_dedup.pipeline.find import FindOptions
-from py_image_dedup.removal.manifest import MANIFEST_NAME
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions
+from py_image_dedup.removal.quarantine import MANIFEST_NAME
 from py_image_dedup.removal.runs import RUNS_NAME
 from py_image_dedup.removal.undo import undo
 from py_image_dedup.report.result_json import as_dict

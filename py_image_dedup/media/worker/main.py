@@ -55,7 +55,8 @@ def main(make_extras: MakeExtras | None = None) -> int:
     Image.MAX_IMAGE_PIXELS = None
     warnings.simplefilter("ignore")
     plain = partial(_decode, make_extras=make_extras)
-    return serve({"decode": plain, "decode-with-panels": partial(plain, panels=True), "digest": _digest})
+    with_panels = partial(plain, panels=True)
+    return serve({"decode": plain, "decode-with-panels": with_panels, "digest": _digest, "describe": _describe})
 
 
 def serve(tasks: dict[str, Task]) -> int:
@@ -173,6 +174,12 @@ def _digest(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> tu
     reserve = prepare_reader(stream, kind, limits, reserve)
     with open_picture(stream, kind) as picture:
         return {}, digest_pixels(picture, kind, limits, reserve)
+
+
+def _describe(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> tuple[Message, bytes]:
+    from py_image_dedup.media.worker.describe import describe  # few runs merge metadata
+
+    return describe(stream, kind, limits, prepare_reader(stream, kind, limits, reserve))
 
 
 def prepare_reader(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> Reserve:
