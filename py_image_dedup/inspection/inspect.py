@@ -18,7 +18,7 @@ from py_image_dedup.inspection.detail import has_less_detail, has_other_alpha, l
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
 from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
-from py_image_dedup.inspection.reencoding import Reencoding, plain_lattices, reencoding
+from py_image_dedup.inspection.reencoding import Reencoding, plain_lattices, reencoding, reencodings
 from py_image_dedup.inspection.regions import describe, missing
 from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
 from py_image_dedup.inspection.shots import (
@@ -170,9 +170,9 @@ class _Encoded:
             return None if anew is None else _Encoded(anew, to_keeper, reencoding(other, anew), None)
         if not np.allclose(rest, np.eye(3)):
             return None
-        its = reencoding(other, shown)
-        wanted = np.allclose(to_keeper, np.eye(3)) and not (its is not None and its.is_whole)
-        return _Encoded(shown, to_keeper, its, reencoding(keeper, other.pixels) if wanted else None)
+        if np.allclose(to_keeper, np.eye(3)):
+            return _Encoded(shown, to_keeper, *reencodings(other, keeper))
+        return _Encoded(shown, to_keeper, reencoding(other, shown), None)
 
     @property
     def is_settled(self) -> bool:
