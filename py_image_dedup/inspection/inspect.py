@@ -29,7 +29,15 @@ from py_image_dedup.inspection.detail import (
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
 from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
-from py_image_dedup.inspection.reencoding import Edited, Reencoding, edited, plain_lattice, plain_lattices, reencoding
+from py_image_dedup.inspection.reencoding import (
+    Edited,
+    Reencoding,
+    edited,
+    plain_lattice,
+    plain_lattices,
+    reencoding,
+    reencodings,
+)
 from py_image_dedup.inspection.regions import describe, missing, within
 from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
 from py_image_dedup.inspection.shots import (
@@ -153,9 +161,10 @@ class _Encoded:
             return None if anew is None else _Encoded(anew, to_keeper, reencoding(other, anew), None)
         if not np.allclose(rest, np.eye(3)):
             return None
-        its = reencoding(other, shown)
-        wanted = np.allclose(to_keeper, np.eye(3)) and not (its is not None and its.is_whole)
-        found = _Encoded(shown, to_keeper, its, reencoding(keeper, other.pixels) if wanted else None)
+        if np.allclose(to_keeper, np.eye(3)):
+            found = _Encoded(shown, to_keeper, *reencodings(other, keeper))
+        else:
+            found = _Encoded(shown, to_keeper, reencoding(other, shown), None)
         return found if found.is_settled else replace(found, edited=edited(other, shown))
 
     @property

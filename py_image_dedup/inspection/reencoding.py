@@ -110,23 +110,101 @@ def reencoding(file: FullPicture, source: Pixels) -> Reencoding | None:
 
     Thread-safety: any number of threads.
     """
-    steps = _steps(file)
-    if not steps or source.shape[:2] != file.pixels.shape[:2] or min(source.shape[:2]) < 2 * _SIDE:
-        return None
-    if file.pixels.ndim == 3 and source.ndim == 2:
-        return None
-    shared = _SHARED.get(file.subsampling, (1, 1)) if file.pixels.ndim == 3 else (1, 1)
-    blocks, colours = [], []
-    for seen, wanted in _strips(file.pixels, source):
-        grey, *chroma = _planes(seen, wanted, shared)
-        error = _coefficients(np.asarray(cv2.subtract(*grey, dtype=cv2.CV_32F), dtype=np.float32))
-        blocks.append(_missed(error, seen, wanted, steps[0], 0.0))
-        colours.append(chroma)
-    missed = _Missed.joined(blocks)
-    for channel in range(len(colours[0])):
-        planes = [np.concatenate([strip[channel][side] for strip in colours]) for side in range(2)]
-        missed.add(_of_chroma(planes, steps[-1], shared), shared)
-    return Reencoding(float((missed.by <= 0).mean()), float(missed.by.max()), _changed(missed, file.pixels))
+    way = _Way.of(file, source)
+    return None if way is None else way.found([way.look(rows)[0] for rows in _strips(file.pixels, source)])
+
+
+def reencodings(one: FullPicture, two: FullPicture) -> tuple[Reencoding | None, Reencoding | None]:
+    """Look at two files of the same size as encodings of each other.
+
+    Args:
+        one: The JPEG, or any other file, that may have been made from the second.
+        two: The file that may have been made from the first.
+
+    Returns:
+        What rounding explains of the first as an encoding of the second, as of ``reencoding``, and the other way round;
+        the second one ``None`` as well where the first is whole.
+    """
+    forth, back = _Way.of(one, two.pixels), _Way.of(two, one.pixels)
+    if forth is None or back is None or forth.shared != back.shared or one.pixels.ndim != two.pixels.ndim:
+        its = reencoding(one, two.pixels)
+        return its, None if its is not None and its.is_whole else reencoding(two, one.pixels)
+    # The errors are the same but for their sign. Until the first is known not to be whole, the second is not looked at.
+    before: list[tuple[Pixels, Pixels]] = []
+    its_strips, strips = [], []
+    is_whole = True
+    for rows in _strips(one.pixels, two.pixels):
+        strip, size = forth.look(rows)
+        its_strips.append(strip)
+        is_whole = is_whole and float(strip.missed.by.max()) <= _NEARLY
+        if is_whole:
+            before.append(rows[::-1])
+        else:
+            strips.append(back.turned(strip, size, rows))
+    found = forth.found(its_strips)
+    if found.is_whole:
+        return found, None
+    return found, back.found([*(back.look(rows)[0] for rows in before), *strips])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strip:
+    """Some rows of a picture, looked at as an encoding of the same rows of another one.
+
+    Attributes:
+        missed: Blocks of luma.
+        chroma: Two planes of chroma of both pictures as they are stored; none of grey ones.
+    """
+
+    missed: _Missed
+    chroma: list[tuple[Pixels, Pixels]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """A file that is looked at as an encoding of another one.
+
+    Attributes:
+        pixels: Of the file.
+        steps: Of its luma, and of its chroma.
+        shared: Pixels across and down that share one pair of chroma values.
+    """
+
+    pixels: Pixels
+    steps: list[Plane]
+    shared: tuple[int, int]
+
+    @staticmethod
+    def of(file: FullPicture, source: Pixels) -> _Way | None:
+        """Return the way; ``None`` if the file is no JPEG, or differs in size, colour or kind of coding."""
+        steps = _steps(file)
+        if not steps or source.shape[:2] != file.pixels.shape[:2] or min(source.shape[:2]) < 2 * _SIDE:
+            return None
+        if file.pixels.ndim == 3 and source.ndim == 2:
+            return None
+        shared = _SHARED.get(file.subsampling, (1, 1)) if file.pixels.ndim == 3 else (1, 1)
+        return _Way(file.pixels, steps, shared)
+
+    def look(self, rows: tuple[Pixels, Pixels]) -> tuple[_Strip, Plane]:
+        """Look at some rows of the file and of the source; the errors of luma are returned beside, without signs."""
+        grey, *chroma = _planes(*rows, self.shared)
+        size = _coefficients(np.asarray(cv2.subtract(*grey, dtype=cv2.CV_32F), dtype=np.float32))
+        np.abs(size, out=size)
+        return _Strip(_missed(size, *rows, self.steps[0], 0.0), chroma), size
+
+    def turned(self, strip: _Strip, size: Plane, rows: tuple[Pixels, Pixels]) -> _Strip:
+        """Look at some rows of the source and of the file that were looked at the other way round."""
+        seen, wanted = rows[::-1]
+        chroma = [(two, one) for one, two in strip.chroma]
+        return _Strip(_missed(size, seen, wanted, self.steps[0], 0.0), chroma)
+
+    def found(self, strips: list[_Strip]) -> Reencoding:
+        """Return what rounding explains of all strips."""
+        missed = _Missed.joined([strip.missed for strip in strips])
+        for channel in range(len(strips[0].chroma)):
+            planes = [np.concatenate([strip.chroma[channel][side] for strip in strips]) for side in range(2)]
+            missed.add(_of_chroma(planes, self.steps[-1], self.shared), self.shared)
+        return Reencoding(float((missed.by <= 0).mean()), float(missed.by.max()), _changed(missed, self.pixels))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -368,23 +446,22 @@ def _of_chroma(planes: list[Pixels], steps: Plane, shared: tuple[int, int]) -> _
     leak = 0.0 if shared == (1, 1) else _LEAK * float(steps.max())
     parts = []
     for one, two in _strips(seen, wanted):
-        error = _coefficients(np.asarray(cv2.subtract(one, two, dtype=cv2.CV_32F), dtype=np.float32))
-        parts.append(_missed(error, one, two, steps, leak))
+        size = _coefficients(np.asarray(cv2.subtract(one, two, dtype=cv2.CV_32F), dtype=np.float32))
+        parts.append(_missed(np.abs(size, out=size), one, two, steps, leak))
     return _Missed.joined(parts)
 
 
-def _missed(error: Plane, seen: Pixels, wanted: Pixels, steps: Plane, leak: float) -> _Missed:
-    """Compare the coefficients of an error with what rounding leaves.
+def _missed(size: Plane, seen: Pixels, wanted: Pixels, steps: Plane, leak: float) -> _Missed:
+    """Compare the coefficients of an error, without their signs, with what rounding leaves.
 
     Args:
-        error: Of luma, or of a plane of chroma, as ``_coefficients`` returns it.
+        size: Of the error's coefficients, of luma or of a plane of chroma, as ``_coefficients`` returns them.
         seen: The JPEG's picture there, grey or BGR, or its plane of chroma.
         wanted: The same of the other picture.
         steps: Of the quantisation table, 8 x 8.
         leak: What a coefficient may be missed by beside that.
     """
-    rows, _, columns, _ = error.shape
-    size = np.abs(error, out=error)
+    rows, _, columns, _ = size.shape
     bound = steps / 2 + np.float32(_SLACK + leak)
     over = size.reshape(rows, _SIDE, -1) - np.tile(bound, columns)
     by = over.max(axis=1)

@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from py_image_dedup.media.worker.inspect import read_full
 
+USUAL = {"JPEG": {"quality": 90}, "PNG": {"compress_level": 1}}
+"""Options of saving by kind; how well a PNG file is packed changes no pixel, and takes time."""
 WORDS = ("river", "stone", "light", "house", "winter", "market", "garden", "paper", "silver", "morning", "letter")
 
 
@@ -108,7 +110,7 @@ def exposed(picture, seed, electrons=3000.0, gain=1.0):
 
 def encoded(picture, kind="JPEG", **options):
     stream = io.BytesIO()
-    picture.save(stream, kind, **({"quality": 90} if kind == "JPEG" else {}) | options)
+    picture.save(stream, kind, **USUAL.get(kind, {}) | options)
     return stream.getvalue()
 
 

@@ -1,5 +1,7 @@
 """Edits of the whole picture of the keeper itself: the copy may go."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
@@ -15,6 +17,7 @@ from tests.inspection.pictures import encoded, exposed, read, reopened, saved, s
 LANCZOS, BICUBIC = Image.Resampling.LANCZOS, Image.Resampling.BICUBIC
 
 
+@cache
 def a_photograph(seed):
     return encoded(exposed(scene(seed), seed, 6000), quality=92)
 

@@ -1,6 +1,7 @@
 import io
 import json
 from dataclasses import asdict
+from functools import cache
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.worker.inspect import read_full
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.inspection import Outcome, RegionKind, Side
+from tests.inspection.pictures import USUAL
 from tests.support.photographs import photograph
 
 SIZE = (420, 300)
@@ -19,6 +21,11 @@ SEEDS = range(8)
 
 
 def photo(seed, size=SIZE):
+    return _photo(seed, size).copy()
+
+
+@cache
+def _photo(seed, size):
     rng = np.random.default_rng(seed)
     layers = np.zeros((size[1], size[0], 3))
     for cell, weight in ((60, 60), (20, 30), (7, 14), (3, 7)):
@@ -36,7 +43,7 @@ def photo(seed, size=SIZE):
 
 def saved(picture, kind="JPEG", **options):
     stream = io.BytesIO()
-    picture.save(stream, kind, **({"quality": 90} if kind == "JPEG" else {}) | options)
+    picture.save(stream, kind, **USUAL.get(kind, {}) | options)
     return read_full(stream, 50_000_000)
 
 

@@ -1,5 +1,7 @@
 """A JPEG as an encoding of another file: what rounding explains, and the blocks that were changed."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
@@ -13,6 +15,7 @@ SIZE = (203, 157)
 """Width and height, which no block divides."""
 
 
+@cache
 def a_photograph(seed, quality=92, size=SIZE):
     return encoded(exposed(scene(seed, size), seed, 6000), quality=quality)
 

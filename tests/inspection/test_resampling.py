@@ -1,5 +1,7 @@
 """A reduced copy made anew: the kernels of usual programs meet its coefficients, and another exposure is not met."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ SIZE = (480, 360)
 KERNELS = [Image.Resampling[name] for name in ("BOX", "BILINEAR", "BICUBIC", "LANCZOS")]
 
 
+@cache
 def a_photograph(seed):
     return encoded(exposed(scene(seed, SIZE), seed, 6000), quality=92)
 
