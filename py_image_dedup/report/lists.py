@@ -109,7 +109,8 @@ def write_table(result: RunResult, path: Path) -> None:
 
 def _plain_row(role: str, path: Path, reason: str) -> list[str]:
     """Return the row of a file of which nothing else is known."""
-    return ["", role, _text(path), *[""] * 13, _harmless(reason), _raw(path), *_footage_cells(None)]
+    known = {"role": role, "path": _text(path), "reason": _harmless(reason), "path_bytes": _raw(path)}
+    return [known.get(column, "") for column in COLUMNS]
 
 
 def _action_row(outcome: Outcome) -> list[str]:
