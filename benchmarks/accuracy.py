@@ -1,6 +1,6 @@
 """Measure recall on edited copies, and false pairs among different pictures.
 
-    python benchmarks/accuracy.py [FOLDER ...] [--matching distance|verified] [--photos N] [--exhaustive]
+    PYTHONPATH=. python benchmarks/accuracy.py [FOLDER ...] [--matching distance|verified] [--photos N] [--exhaustive]
 
 Every photo gets every copy of the ladder (``ladder.py``). ``distance``: for each edit, the share of copies whose
 signature is within a distance of their original's, and for each folder of different pictures, the pairs within it.
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--max-distance", type=float, default=MAX_DISTANCE[Matching.VERIFIED], help="of candidates")
     parser.add_argument("--missed", action="store_true", help="name every copy that is not found")
+    parser.add_argument("--faint", type=int, default=0, help="how many skies and dark frames to generate, as strangers")
     parser.add_argument("--exhaustive", action="store_true", help="verify all pairs, not only the candidates")
     arguments = parser.parse_args()
     if arguments.folders:
@@ -42,6 +43,8 @@ def main() -> None:
     else:
         everything, sources = _development_photos(album.photos_folder(), arguments.photos)
     strangers = {name: album.read_photos(paths, arguments.processes) for name, paths in everything.items()}
+    if arguments.faint:
+        strangers["skies and dark frames"] = album.make_faint(arguments.faint, arguments.processes)
     albums = {name: album.make_albums(paths, arguments.processes) for name, paths in sources.items()}
     print(f"{len(LADDER)} copies of each photo")
     if arguments.matching == "distance":

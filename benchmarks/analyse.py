@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -184,10 +185,10 @@ def cpu_of_photo(file: bytes) -> tuple[float, float]:
     started = time.process_time()
     stream = io.BytesIO(file)
     with open_picture(stream, "JPEG") as picture:
-        decoded = decode(picture, "JPEG", Limits(), lambda _: None)
+        decoded = decode(picture, "JPEG", Limits(), lambda _: None, partial(open_picture, io.BytesIO(file), "JPEG"))
         image_data_digest(stream, picture, "JPEG")
     between = time.process_time()
-    describe.make(decoded.width, decoded.height, decoded.pixels)
+    describe.make(decoded)
     return between - started, time.process_time() - between
 
 

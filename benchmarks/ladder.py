@@ -87,6 +87,12 @@ def _with_comment(original: Original) -> bytes:
     return original.data[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + original.data[2:]
 
 
+def _twelve_bits(original: Original) -> bytes:
+    """Grey values of 12 bits in a file of 16, as microscopes and scanners write them."""
+    grey = np.asarray(ImageOps.grayscale(original.image), dtype=np.uint16)
+    return encode(Image.fromarray(grey * np.uint16(16)), "PNG")
+
+
 def _tagged(stored: Image.Image, tag: int) -> bytes:
     exif = Image.Exif()
     exif[274] = tag
@@ -134,6 +140,7 @@ def _files() -> list[Edit]:
             lambda original: _tagged(original.image.transpose(turned), 6),
         ),
         Edit("EXIF orientation, shown rotated", "turn", SIMILAR, True, lambda o: _tagged(o.image, 8)),
+        Edit("12 bits of grey in 16", "file", SIMILAR, False, _twelve_bits, ".png"),
     ]
 
 

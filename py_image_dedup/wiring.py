@@ -200,6 +200,7 @@ def options_of(settings: Settings) -> Options:
         find=matching_of(settings),
         inspect=deduplication.inspect,
         units=deduplication.units,
+        series=deduplication.series,
         rules=rules_of(settings),
         identical_rules=parse_identical_rules(deduplication.identical_rules),
         removal=removal_of(settings),

@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import Metric
 
 from py_image_dedup.cli.main import COMMANDS, application
 from py_image_dedup.config.sources import OPTIONS
-from py_image_dedup.media.formats import FORMATS, NEVER_READ
+from py_image_dedup.media.formats import FORMATS, NEVER_READ, VIDEO_EXTRA, VIDEO_SUFFIXES
 from py_image_dedup.metrics.instruments import Instruments
 from py_image_dedup.ranking.rules import DEFAULT_RULES, PARAMETRIC_RULES, RULES, SHORT_NAMES
 from tests.support.photographs import photograph
@@ -41,6 +41,7 @@ PAGES = {
     "metrics": REFERENCE / "metrics.md",
     "formats": REFERENCE / "formats.md",
     "unread": REFERENCE / "formats.md",
+    "videos": REFERENCE / "formats.md",
 }
 """The page of each generated part."""
 
@@ -167,6 +168,14 @@ def formats() -> str:
     return table(("format", "extensions", "needs", "remarks"), sorted(rows))
 
 
+def videos() -> str:
+    """The containers of videos that are compared, with their extensions, and what they need."""
+    extensions = ", ".join(f"`{suffix}`" for suffix in VIDEO_SUFFIXES)
+    note = "In MP4, MOV, 3GP, Matroska, WebM, AVI and MPEG transport streams, with any codec that FFmpeg decodes."
+    rows = [("video", extensions, f"`py-image-dedup[{VIDEO_EXTRA.name}]`", note)]
+    return table(("kind", "extensions", "needs", "remarks"), rows)
+
+
 def unread() -> str:
     """Every kind of file that is listed and not read."""
     rows = [(each.name, ", ".join(f"`{suffix}`" for suffix in each.suffixes), each.reason) for each in NEVER_READ]
@@ -205,6 +214,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "formats": formats,
     "unread": unread,
+    "videos": videos,
 }
 """The parts that are the same on every machine."""
 

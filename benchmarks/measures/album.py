@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from ladder import LADDER, Original
 
-from py_image_dedup.features.extract import extract, pack
+from py_image_dedup.features.describe import image_features
 from py_image_dedup.media.decoder import Decoder
 from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.opened_file import read_file
 from py_image_dedup.model.photo import PhotoFacts
-from py_image_dedup.signature.compute import compute
+from tests.support import faint
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -34,7 +34,7 @@ class Seen:
         path: Of the file.
         facts: As the program reads them.
         signature: int8, shape ``(272,)``; all zero for a flat picture.
-        features: Packed.
+        features: Packed; empty for a featureless picture.
     """
 
     path: Path
@@ -72,6 +72,17 @@ def read_photos(paths: Sequence[Path], processes: int) -> list[Seen]:
         return [seen for part in parts for seen in part]
 
 
+def make_faint(count: int, processes: int) -> list[Seen]:
+    """Generate night skies, smooth skies and dark frames, as many in all, and decode them; those have no features."""
+    kinds = (faint.stars, faint.smooth_sky, faint.lens_cap)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for number in range(count):
+            paths.append(Path(folder) / f"{number:05}.jpg")
+            kinds[number % len(kinds)](number).save(paths[-1], quality=90)
+        return read_photos(paths, processes)
+
+
 def make_albums(paths: Sequence[Path], processes: int, longest: int = 1600) -> list[Album]:
     """Make every copy of the ladder of every photo, as files, and decode them all."""
     with ProcessPoolExecutor(processes) as pool:
@@ -83,7 +94,7 @@ def _chunks(paths: Sequence[Path], size: int) -> Iterable[Sequence[Path]]:
 
 
 def _read_some(paths: Sequence[Path]) -> list[Seen]:
-    with Decoder() as decoder:
+    with Decoder(panels=True) as decoder:
         found = []
         for path in paths:
             try:
@@ -95,7 +106,7 @@ def _read_some(paths: Sequence[Path]) -> list[Seen]:
 
 def _album(path: Path, longest: int) -> Album:
     original = Original.read(path, longest)
-    with Decoder() as decoder, tempfile.TemporaryDirectory() as folder:
+    with Decoder(panels=True) as decoder, tempfile.TemporaryDirectory() as folder:
         copies = []
         for edit in LADDER:
             copy = Path(folder) / f"copy{edit.suffix}"
@@ -108,6 +119,6 @@ def _album(path: Path, longest: int) -> Album:
 def see(path: Path, decoder: Decoder) -> Seen:
     with read_file(path) as opened:
         decoded = decoder.decode(opened)
-    signature = compute(decoded.canonical)
-    values = np.zeros(272, np.int8) if signature is None else np.frombuffer(signature.values, np.int8)
-    return Seen(path, decoded.facts, values, pack(extract(decoded.canonical)))
+    found = image_features(decoded.canonical, decoded.panels)
+    values = np.zeros(272, np.int8) if found.signature is None else np.frombuffer(found.signature.values, np.int8)
+    return Seen(path, decoded.facts, values, found.features or b"")

@@ -12,7 +12,7 @@ from ladder import LADDER, Edit
 from measures.album import Album, Seen
 from py_image_dedup.features.extract import unpack
 from py_image_dedup.features.inverted_index import InvertedIndex
-from py_image_dedup.features.visual_words import words
+from py_image_dedup.features.visual_words import WordArray, pack_words, unpack_words
 from py_image_dedup.model.match import MatchClass, Verdict
 from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.signature.distance import distances
@@ -28,24 +28,37 @@ class Library:
     def __init__(self, photos: Sequence[Seen], max_distance: float) -> None:
         self.photos = photos
         self.max_distance = max_distance
-        self.pictures = [Picture(unpack(photo.features)) for photo in photos]
+        self.pictures = [_picture(photo) for photo in photos]
         self._signatures = np.stack([photo.signature for photo in photos])
         self._index = InvertedIndex()
-        self._index.add(range(len(photos)), [words(picture.features.descriptors) for picture in self.pictures])
+        self._index.add(range(len(photos)), [_words(picture)[0] for picture in self.pictures])
 
-    def suspects(self, photo: Seen, picture: Picture, own: int = -1) -> list[int]:
+    def suspects(self, photo: Seen, picture: Picture | None, own: int = -1) -> list[int]:
         """Return what a picture is to be compared with."""
-        plain, mirrored = words(picture.features.descriptors), words(picture.features.mirrored().descriptors)
-        found = set(self._index.candidates(own, plain, mirrored))
+        found = set(self._index.candidates(own, *_words(picture)))
         distance, _ = distances(photo.signature, self._signatures)
         near = np.flatnonzero(distance <= self.max_distance)
         found |= set(near[np.argsort(distance[near], kind="stable")][:NEAREST].tolist())
         return sorted(found - {own})
 
-    def matches(self, picture: Picture, suspects: Iterable[int]) -> dict[int, Verdict]:
+    def matches(self, picture: Picture | None, suspects: Iterable[int]) -> dict[int, Verdict]:
         """Return which of its suspects a picture matches."""
-        verdicts = {other: verify(self.pictures[other], picture) for other in suspects}
+        verdicts = {other: _verify(self.pictures[other], picture) for other in suspects}
         return {other: verdict for other, verdict in verdicts.items() if verdict is not None}
+
+
+def _picture(photo: Seen) -> Picture | None:
+    return Picture(unpack(photo.features)) if photo.features else None
+
+
+def _verify(one: Picture | None, other: Picture | None) -> Verdict | None:
+    return None if one is None or other is None else verify(one, other)
+
+
+def _words(picture: Picture | None) -> tuple[WordArray, WordArray]:
+    """Return the words of a picture and of its mirror image, as the index has them."""
+    nothing = np.empty(0, dtype=np.uint32)
+    return (nothing, nothing) if picture is None else unpack_words(pack_words(picture.features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,7 @@ def _look_up(task: tuple[Album, int]) -> Found:
     suspected: list[bool] = []
     wrong: list[tuple[str, str, MatchClass]] = []
     for edit, copy in zip(LADDER, album.copies, strict=True):
-        picture = Picture(unpack(copy.features))
+        picture = _picture(copy)
         suspects = _library[0].suspects(copy, picture)
         matches = _library[0].matches(picture, suspects)
         verdict = matches.pop(original, None)
@@ -134,7 +147,7 @@ def _neighbours(number: int) -> list[tuple[int, int, MatchClass]]:
 def _compare_all(task: tuple[int, Sequence[int]]) -> list[tuple[int, int, MatchClass]]:
     number, others = task
     pictures = _library[0].pictures
-    verdicts = ((other, verify(pictures[number], pictures[other])) for other in others)
+    verdicts = ((other, _verify(pictures[number], pictures[other])) for other in others)
     return [(number, other, verdict.match_class) for other, verdict in verdicts if verdict is not None]
 
 

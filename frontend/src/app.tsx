@@ -10,7 +10,7 @@ import { chosen, EVERYTHING, facets, indexed, isFiltered, isLike, SORTS, type Fi
 import { DoneView } from "./done.tsx";
 import { GraphView } from "./graph.tsx";
 import { GroupList, type Actions } from "./groups.tsx";
-import { filesOf, type Group, type MatchClass, type PageContent } from "./model.ts";
+import { COPIES, filesOf, goneOf, memberOf, weightOf, type Group, type MatchClass, type PageContent } from "./model.ts";
 import { NumbersView } from "./numbers.tsx";
 import * as server from "./served.ts";
 import { CLASS_MEANING, CLASS_WORDS, countWords, sizeWords } from "./text.ts";
@@ -65,7 +65,7 @@ function App({ content }: AppProps): JSX.Element {
   const groups = useMemo(() => chosen(index, filter, decisions), [index, filter]);
   const totals = useMemo(() => decide.totals(content, groups, decisions), [content, groups, decisions]);
   const all = useMemo(() => decide.totals(content, content.groups, decisions), [content, decisions]);
-  const applied = useMemo(() => appliedGroups(state, decisions), [state, decisions]);
+  const applied = useMemo(() => new Map([...doneGroups(content), ...appliedGroups(state, decisions)]), [content, state, decisions]);
 
   const latest = useRef({ decisions, groups, cursor, applied });
   latest.current = { decisions, groups, cursor, applied };
@@ -248,7 +248,7 @@ function App({ content }: AppProps): JSX.Element {
     <>
       <header class="top">
         <h1>
-          Duplicates <span class="quiet">{content.dry_run || served ? "" : "· as they were found"}</span>
+          Duplicates
         </h1>
         <nav aria-label="Views">
           {(Object.keys(TABS) as Tab[]).filter((name) => name !== "done" || served?.history).map((name) => (
@@ -261,12 +261,21 @@ function App({ content }: AppProps): JSX.Element {
           <span>
             <b>{totals.groups.toLocaleString("en")}</b> {totals.groups === 1 ? "group" : "groups"}
           </span>
-          <span>
-            <b>{totals.removable.toLocaleString("en")}</b> to remove
-          </span>
-          <span>
-            <b>{sizeWords(totals.bytes)}</b> to free
-          </span>
+          {totals.gone > 0 && (
+            <span>
+              <b>{totals.gone.toLocaleString("en")}</b> removed, <b>{sizeWords(totals.goneBytes)}</b> freed
+            </span>
+          )}
+          {(content.dry_run || served || totals.removable > 0) && (
+            <>
+              <span>
+                <b>{totals.removable.toLocaleString("en")}</b> to remove
+              </span>
+              <span>
+                <b>{sizeWords(totals.bytes)}</b> to free
+              </span>
+            </>
+          )}
           <span class="progress" title={`${all.decidedGroups} of ${all.groups} groups are decided`}>
             <b>{all.decidedGroups.toLocaleString("en")}</b> decided
             <meter aria-label="Decided groups" min={0} max={Math.max(1, all.groups)} value={all.decidedGroups} />
@@ -280,8 +289,14 @@ function App({ content }: AppProps): JSX.Element {
             ?
           </button>
           {served ? (
-            <button type="button" class="primary" disabled={busy !== null || pending.length === 0} onClick={() => setAsking(true)}>
-              {busy ? `${BUSY_WORDS[busy.verb]} ${busy.done} of ${busy.total}` : pending.length > 0 ? `Apply ${countWords(waiting.decidedGroups, "group")}` : "Apply"}
+            <button type="button" class="primary" disabled={busy !== null || pending.length === 0} onClick={() => setAsking(true)} {...(busy || pending.length === 0 ? {} : { "aria-label": `Apply ${countWords(waiting.decidedGroups, "group")}` })}>
+              {busy ? `${BUSY_WORDS[busy.verb]} ${busy.done} of ${busy.total}` : "Apply"}
+              {!busy && pending.length > 0 && (
+                <>
+                  {` ${waiting.decidedGroups.toLocaleString("en")}`}
+                  <span class="wide">{waiting.decidedGroups === 1 ? " group" : " groups"}</span>
+                </>
+              )}
             </button>
           ) : (
             <button type="button" class="primary" disabled={all.decidedGroups === 0} onClick={save}>
@@ -318,7 +333,7 @@ function App({ content }: AppProps): JSX.Element {
             <div class="filters">
               <label>
                 Search
-                <input ref={search} type="search" placeholder="name, folder, what was done" value={filter.text} onInput={(event) => setFilter({ ...filter, text: event.currentTarget.value })} />
+                <input ref={search} type="search" placeholder="name, folder, change" value={filter.text} onInput={(event) => setFilter({ ...filter, text: event.currentTarget.value })} />
               </label>
               <label>
                 Sort
@@ -430,8 +445,18 @@ function toggled<T>(set: ReadonlySet<T>, value: T): Set<T> {
 }
 
 function shorten(content: PageContent, name: string): string {
-  if (name === content.base) return ".";
+  if (name === content.base) return name.slice(name.lastIndexOf("/") + 1) || name;
   return content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name;
+}
+
+/** Return the groups of which the run has removed files, each with what became of it. */
+function doneGroups(content: PageContent): Map<number, string> {
+  const found = new Map<number, string>();
+  for (const group of content.groups) {
+    const gone = goneOf(group).length;
+    if (gone > 0) found.set(group.id, gone === group.members.length ? "removed" : "partly removed");
+  }
+  return found;
 }
 
 /** Return the groups that are done with, each with what became of it. */
@@ -503,7 +528,7 @@ const KEYS: readonly [string, string][] = [
   ["m", "make this file the keeper"],
   ["n", "these are not duplicates: keep all, go on"],
   ["d", "compare; there: show the difference"],
-  ["1 2 3 4", "in the comparison: side by side, blink, slider, difference"],
+  ["1 2 3 4 5", "in the comparison: side by side, blink, slider, difference, all files"],
   ["u", "take the last decision back"],
   ["g", "graph and back"],
   ["/", "search"],
@@ -553,14 +578,22 @@ function Bulk({ content, pick, groups, decisions, change, close }: BulkProps): J
   const inFolder = (group: Group, file: number): boolean => content.files[file]?.folder === folder && file !== decide.current(group, decisions).keeper;
   const count = (picks: typeof like): [number, number] => {
     let [files, bytes] = [0, 0];
-    for (const group of groups) for (const file of filesOf(group)) if (picks(group, file)) [files, bytes] = [files + 1, bytes + (content.files[file]?.size ?? 0)];
+    for (const group of groups) for (const file of filesOf(group)) if (picks(group, file)) {
+      const weight = weightOf(content, group, file);
+      [files, bytes] = [files + weight.files, bytes + weight.bytes];
+    }
     return [files, bytes];
   };
   const touched = (picks: typeof like): Group[] => groups.filter((group) => filesOf(group).some((file) => picks(group, file)));
-  const act = (picks: typeof like, verdict: decide.Verdict): void => {
-    change(decide.decideEach(decisions, touched(picks), picks, verdict), `${countWords(count(picks)[0], "file")} of ${name}: ${verdict}.`);
+  const act = (picks: typeof like, verdict: decide.Verdict, where = name): void => {
+    change(decide.decideEach(decisions, touched(picks), picks, verdict), `${countWords(count(picks)[0], "file")} of ${where}: ${verdict}.`);
     close();
   };
+  const fromMessenger = (group: Group, file: number): boolean => {
+    const its = memberOf(group, file);
+    return content.files[file]?.messenger === true && its !== undefined && COPIES.has(its.class) && decide.obstacle(group, decide.current(group, decisions).keeper, file) === "";
+  };
+  const [sent, sentBytes] = content.files[pick.file]?.messenger ? count(fromMessenger) : [0, 0];
   const [alike, bytes] = count(like);
   const [inside] = count(inFolder);
   return (
@@ -578,6 +611,11 @@ function Bulk({ content, pick, groups, decisions, change, close }: BulkProps): J
         <button type="button" onClick={() => act(inFolder, "keep")}>
           Keep everything in this folder ({countWords(inside, "file")})
         </button>
+        {sent > 0 && (
+          <button type="button" onClick={() => act(fromMessenger, "remove", "messengers")}>
+            Remove all copies that messengers sent, in every folder ({countWords(sent, "file")}, {sizeWords(sentBytes)})
+          </button>
+        )}
       </div>
     </Modal>
   );

@@ -1,24 +1,28 @@
-/** Two files large, on each other or side by side. */
+/** Two or more files large, on each other or side by side. */
 
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { current, obstacle, pathOf, shortFolder, type Decisions } from "./decisions.ts";
 import { cssOf, fitView, multiply, wholeMatrix, zoomAt, type ViewBox } from "./geometry.ts";
-import { whatWasDone, type Actions } from "./groups.tsx";
-import { filesOf, memberOf, OTHERS, type Group, type Matrix, type PageContent, type PageFile } from "./model.ts";
+import type { Actions } from "./groups.tsx";
+import { filesOf, isGone, memberOf, OTHERS, type Group, type Matrix, type PageContent, type PageFile, type Region } from "./model.ts";
 import { large, original, Thumb, thumbnail } from "./pictures.tsx";
 import { placement } from "./served.ts";
-import { CLASS_WORDS, pixelWords, sizeWords, withNames } from "./text.ts";
+import { CLASS_WORDS, countWords, lengthWords, pixelWords, rateWords, sizeWords, soundWords, whatWasDone, withNames } from "./text.ts";
 
-type Mode = "side" | "blink" | "slider" | "difference";
+type Mode = "side" | "blink" | "slider" | "difference" | "all";
 
-const MODES: readonly [Mode, string, string][] = [
-  ["side", "Side by side", "1"],
+/** Each with its key; a phone has no room for the last words. */
+const MODES: readonly [Mode, string, string, string?][] = [
+  ["side", "Side", "1", " by side"],
   ["blink", "Blink", "2"],
   ["slider", "Slider", "3"],
   ["difference", "Difference", "4"],
+  ["all", "All", "5", " files"],
 ];
+/** Files that are shown at a time. */
+const MOST_PANES = 12;
 const BLINK_MILLISECONDS = 700;
 
 interface CompareProps {
@@ -59,7 +63,8 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
   }, [id, isWhole]);
   const found = member?.matrix ?? (placed?.file === id ? placed.matrix : null);
   const aligned = isWhole || found !== null;
-  const shown: Mode = aligned ? mode : "side";
+  const offered = MODES.filter(([name]) => name !== "all" || others.length > 1);
+  const shown: Mode = mode === "all" ? (others.length > 1 ? mode : "side") : aligned ? mode : "side";
   useEffect(() => {
     const element = dialog.current as HTMLDialogElement;
     if (!element.open) element.showModal();
@@ -71,7 +76,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
-    const picked = MODES.find(([, , key]) => key === event.key);
+    const picked = offered.find(([, , key]) => key === event.key);
     if (picked) setMode(picked[0]);
     else if (event.key === "d") setMode(mode === "difference" ? "side" : "difference");
     else if (event.key === "b") setMode(mode === "blink" ? "side" : "blink");
@@ -85,17 +90,26 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
     event.preventDefault();
     event.stopPropagation();
   };
+  const side = (file: number): Side => {
+    const its = memberOf(group, file);
+    const at = its?.matrix ?? (placed?.file === file ? placed.matrix : null);
+    const whole = its !== undefined && its.class !== "partial" && !OTHERS.has(its.class);
+    const matrix = at ?? (whole ? wholeMatrix(its.orientation, keeper, content.files[file] as PageFile) : null);
+    const verdict = its && isGone(its) ? "removed" : file === now.keeper ? "keep" : now.remove.includes(file) ? "remove" : "stays";
+    return { file: content.files[file] as PageFile, matrix, verdict, regions: regions ? (its?.regions ?? []) : [] };
+  };
   const goes = now.remove.includes(id);
   const hinder = obstacle(group, now.keeper, id);
-  const reachable = original(content, other) !== null;
+  const reachable = original(content, other) !== null && (content.served !== undefined || !other.video);
   const boxes = member?.regions ?? [];
   return (
     <dialog ref={dialog} class="compare" aria-label="Compare pictures" tabIndex={-1} onKeyDown={onKeyDown} onClose={close}>
       <header>
         <div class="modes" role="group" aria-label="How to compare">
-          {MODES.map(([name, words, key]) => (
-            <button type="button" key={name} aria-pressed={shown === name} disabled={!aligned && name !== "side"} onClick={() => setMode(name)} title={aligned ? `Key ${key}` : "Where the part lies in the whole is not known"}>
+          {offered.map(([name, words, key, more]) => (
+            <button type="button" key={name} aria-pressed={shown === name} disabled={!aligned && name !== "side" && name !== "all"} onClick={() => setMode(name)} title={aligned || name === "side" || name === "all" ? `Key ${key}` : "Where the part lies in the whole is not known"}>
               {words}
+              <span class="wide">{more}</span>
             </button>
           ))}
         </div>
@@ -107,7 +121,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
         )}
         {boxes.length > 0 && (
           <label>
-            <input type="checkbox" checked={regions} onChange={() => setRegions(!regions)} /> Mark {boxes.length} differing
+            <input type="checkbox" checked={regions} onChange={() => setRegions(!regions)} /> Mark {countWords(boxes.length, "difference")}
           </label>
         )}
         {reachable && (
@@ -121,15 +135,15 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
         </button>
       </header>
       <Stage
-        key={`${group.id} ${id}`}
+        key={shown === "all" ? `${group.id}` : `${group.id} ${id}`}
         content={content}
         keeper={keeper}
-        other={other}
-        matrix={aligned ? (found ?? wholeMatrix(member?.orientation ?? 1, keeper, other)) : null}
+        others={shown === "all" ? windowAround(others, id).map((each) => side(each)) : [side(id)]}
         mode={shown}
         amplified={amplified}
         originals={originals}
-        regions={regions ? boxes : []}
+        picked={id}
+        pick={setId}
       />
       <div class="below">
         <table>
@@ -137,12 +151,13 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
             <tr>
               <td />
               <th scope="col">{now.keeper === group.keeper ? "Keeper" : "First keeper"}</th>
-              <th scope="col">{id === now.keeper ? "Keeper" : goes ? "To be removed" : "Stays"}</th>
+              <th scope="col">{id === now.keeper ? "Keeper" : member && isGone(member) ? "Removed" : goes ? "To be removed" : "Stays"}</th>
             </tr>
           </thead>
           <tbody>
             {ROWS.map(([name, words]) => {
               const [left, right] = [words(keeper, content), words(other, content)];
+              if (left === "" && right === "") return null;
               return (
                 <tr key={name} class={left === right || EXPECTED.has(name) ? "" : "differs"}>
                   <th scope="row">{name}</th>
@@ -157,7 +172,7 @@ export function Compare({ content, group, file, decisions, actions, locked, clos
           {member && (
             <p>
               <span class={`chip ${member.class}`}>{CLASS_WORDS[member.class]}</span>{" "}
-              {[...whatWasDone(member), member.distance > 0 ? `distance ${member.distance.toFixed(3)}` : ""].filter(Boolean).join(", ")}
+              {[...whatWasDone(content, group, member), member.distance > 0 ? `distance ${member.distance.toFixed(3)}` : ""].filter(Boolean).join(", ")}
             </p>
           )}
           {member?.why && <p>{member.why}</p>}
@@ -204,36 +219,66 @@ const ROWS: readonly [string, (file: PageFile, content: PageContent) => string][
   ["Size", (file) => sizeWords(file.size)],
   ["Pixels", pixelWords],
   ["Format", (file) => file.format],
+  ["Length", (file) => (file.video ? lengthWords(file.video.seconds) : "")],
+  ["Video", (file) => (file.video ? `${file.video.codec}, ${rateWords(file.video)}` : "")],
+  ["Sound", (file) => (file.video ? soundWords(file.video) : "")],
   ["Taken", (file) => file.captured?.replace("T", " ") ?? "–"],
   ["Changed", (file) => new Date(file.modified * 1000).toISOString().slice(0, 19).replace("T", " ")],
   ["Camera", (file) => file.camera ?? "–"],
-  ["EXIF", (file) => `${file.exif} fields${file.gps ? ", position" : ""}`],
+  ["EXIF", (file) => `${countWords(file.exif, "field")}${file.gps ? ", position" : ""}`],
 ];
+
+/** A file beside the keeper. */
+interface Side {
+  readonly file: PageFile;
+  /** From this picture to the keeper; `null` if it is not known. */
+  readonly matrix: Matrix | null;
+  readonly verdict: string;
+  readonly regions: readonly Region[];
+}
+
+/** Return as many files as fit, with one of them among them. */
+function windowAround(files: readonly number[], file: number): readonly number[] {
+  const most = MOST_PANES - 1;
+  const start = Math.max(0, Math.min(files.indexOf(file) - Math.floor(most / 2), files.length - most));
+  return files.slice(start, start + most);
+}
+
+/** Return in how many columns panes show pictures of a shape largest. */
+function columnsFor(count: number, stage: { width: number; height: number }, shape: number): number {
+  let [best, most] = [1, 0];
+  for (let columns = 1; columns <= count; columns++) {
+    const [width, height] = [stage.width / columns, stage.height / Math.ceil(count / columns)];
+    const shown = Math.min(width, height * shape);
+    if (shown > most) [best, most] = [columns, shown];
+  }
+  return best;
+}
 
 interface StageProps {
   readonly content: PageContent;
   readonly keeper: PageFile;
-  readonly other: PageFile;
-  /** From the other picture to the keeper; `null` if it is not known. */
-  readonly matrix: Matrix | null;
+  /** One file, and in the mode `all` more. */
+  readonly others: readonly Side[];
   readonly mode: Mode;
   readonly amplified: number;
   readonly originals: boolean;
-  readonly regions: readonly { x: number; y: number; width: number; height: number; kind: string }[];
+  readonly picked: number;
+  pick(file: number): void;
 }
 
-function Stage({ content, keeper, other, matrix, mode, amplified, originals, regions }: StageProps): JSX.Element {
+function Stage({ content, keeper, others, mode, amplified, originals, picked, pick }: StageProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const [stage, setStage] = useState({ width: 0, height: 0 });
   const [view, setView] = useState<ViewBox | null>(null);
   const [top, setTop] = useState(true);
   const [cut, setCut] = useState(0.5);
+  const frame = keeper.width > 0 ? keeper : { width: 1000, height: 750 };
+  const panes = mode === "side" || mode === "all" ? others.length + 1 : 1;
   // Two pictures beside each other would be slits on a phone that is held upright: there they lie one above the other.
-  const stacked = mode === "side" && stage.width < stage.height * 1.15;
-  const pane = {
-    width: mode === "side" && !stacked ? stage.width / 2 : stage.width,
-    height: stacked ? stage.height / 2 : stage.height,
-  };
+  const columns = mode === "side" ? (stage.width < stage.height * 1.15 ? 1 : 2) : columnsFor(panes, stage, frame.width / frame.height);
+  const rows = Math.ceil(panes / columns);
+  const pane = { width: stage.width / columns, height: stage.height / rows };
   useLayoutEffect(() => {
     const element = box.current as HTMLDivElement;
     const measure = (): void => setStage({ width: element.clientWidth, height: element.clientHeight });
@@ -242,14 +287,13 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  useEffect(() => setView(null), [mode === "side", stage.width, stage.height]);
+  useEffect(() => setView(null), [columns, rows, stage.width, stage.height]);
   useEffect(() => {
     setTop(true);
     if (mode !== "blink") return;
     const timer = setInterval(() => setTop((before) => !before), BLINK_MILLISECONDS);
     return () => clearInterval(timer);
   }, [mode]);
-  const frame = keeper.width > 0 ? keeper : { width: 1000, height: 750 };
   const fitted = fitView(frame, pane);
   const shown = view ?? fitted;
   const change = (next: ViewBox): void => setView(next);
@@ -257,7 +301,7 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
   const place = (event: { clientX: number; clientY: number }): { x: number; y: number } => {
     const rectangle = (box.current as HTMLDivElement).getBoundingClientRect();
     const [x, y] = [event.clientX - rectangle.left, event.clientY - rectangle.top];
-    return { x: x > pane.width ? x - pane.width : x, y: y > pane.height ? y - pane.height : y };
+    return { x: x % pane.width, y: y % pane.height };
   };
   const zoom = (factor: number, x: number, y: number): void =>
     change(zoomAt(shown, factor, x, y, fitted.scale / 4, Math.max(16, fitted.scale * 4)));
@@ -298,24 +342,46 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
     sliding.current = false;
   };
   const base: Matrix = [shown.scale, 0, shown.x, 0, shown.scale, shown.y, 0, 0, 1];
-  const own = fitView(other.width > 0 ? other : frame, pane);
-  const otherMatrix: Matrix = matrix
-    ? multiply(base, matrix)
-    : [own.scale, 0, own.x, 0, own.scale, own.y, 0, 0, 1];
+  const placed = ({ file, matrix }: Side): Matrix => {
+    const own = fitView(file.width > 0 ? file : frame, pane);
+    return matrix ? multiply(base, matrix) : [own.scale, 0, own.x, 0, own.scale, own.y, 0, 0, 1];
+  };
+  const layer = (side: Side): JSX.Element => <Layer key={side.file.id} content={content} file={side.file} matrix={placed(side)} originals={originals} />;
+  const marked = (regions: readonly Region[]): JSX.Element | null =>
+    regions.length === 0 ? null : (
+      <svg class="marks" aria-hidden="true">
+        {regions.map((region, number) => (
+          <rect key={number} class={region.kind.replace(" ", "-")} x={region.x * shown.scale + shown.x} y={region.y * shown.scale + shown.y} width={region.width * shown.scale} height={region.height * shown.scale}>
+            <title>{region.kind}</title>
+          </rect>
+        ))}
+      </svg>
+    );
+  const first = others[0] as Side;
+  const other = first.file;
   const keeperLayer = <Layer key="keeper" content={content} file={keeper} matrix={base} originals={originals} />;
-  const otherLayer = <Layer key="other" content={content} file={other} matrix={otherMatrix} originals={originals} />;
-  const marks = regions.length > 0 && (
-    <svg class="marks" aria-hidden="true">
-      {regions.map((region, number) => (
-        <rect key={number} class={region.kind.replace(" ", "-")} x={region.x * shown.scale + shown.x} y={region.y * shown.scale + shown.y} width={region.width * shown.scale} height={region.height * shown.scale}>
-          <title>{region.kind}</title>
-        </rect>
-      ))}
-    </svg>
-  );
+  const otherLayer = layer(first);
+  const marks = marked(first.regions);
+  const style = { gridTemplateColumns: `repeat(${columns}, 1fr)`, gridTemplateRows: `repeat(${rows}, 1fr)` };
   return (
-    <div class={`stage ${mode} ${stacked ? "stacked" : ""}`} ref={box} onPointerDown={onPointerDown} onPointerMove={onPointerMove} onPointerUp={onPointerUp} onPointerCancel={onPointerUp} onDblClick={() => setView(null)}>
-      {mode === "side" ? (
+    <div class={`stage ${mode}`} style={style} ref={box} onPointerDown={onPointerDown} onPointerMove={onPointerMove} onPointerUp={onPointerUp} onPointerCancel={onPointerUp} onDblClick={() => setView(null)}>
+      {mode === "all" ? (
+        <>
+          <div class="pane">
+            {keeperLayer}
+            <span class="caption keep">keeper</span>
+          </div>
+          {others.map((side) => (
+            <div key={side.file.id} class={`pane ${side.file.id === picked ? "picked" : ""}`}>
+              {layer(side)}
+              {side.matrix && marked(side.regions)}
+              <button type="button" class={`caption ${side.verdict}`} aria-pressed={side.file.id === picked} onClick={() => pick(side.file.id)}>
+                {side.verdict}: {side.file.name}
+              </button>
+            </div>
+          ))}
+        </>
+      ) : mode === "side" ? (
         <>
           <div class="pane">
             {keeperLayer}
@@ -324,7 +390,7 @@ function Stage({ content, keeper, other, matrix, mode, amplified, originals, reg
           </div>
           <div class="pane">
             {otherLayer}
-            {matrix && marks}
+            {first.matrix && marks}
             <span class="caption">{other.name}</span>
           </div>
         </>

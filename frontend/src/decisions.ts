@@ -1,6 +1,6 @@
 /** What the person decided, and how it leaves the page. */
 
-import { COPIES, filesOf, isPlanned, memberOf, OTHERS, type Group, type PageContent, type PageFile } from "./model.ts";
+import { COPIES, filesOf, goneOf, isGone, isPlanned, memberOf, OTHERS, weightOfAll, type Group, type PageContent, type PageFile } from "./model.ts";
 
 export type Verdict = "keep" | "remove";
 
@@ -36,6 +36,7 @@ export function obstacle(group: Group, keeper: number, file: number): string {
   if (file === keeper) return "It is the file that stays.";
   const chosen = memberOf(group, keeper);
   const other = memberOf(group, file);
+  if (other && isGone(other)) return "It has been removed.";
   if (other && OTHERS.has(other.class)) return "It is another photo: it is never removed.";
   if (keeper === group.keeper) return "";
   // Only the first keeper was compared with everything; a part must not replace what it is a part of.
@@ -130,7 +131,7 @@ function pathFields(content: PageContent, file: PageFile): Record<string, string
 /** Return a readable folder, relative to the common folder of all roots. */
 export function shortFolder(content: PageContent, folder: number): string {
   const name = content.folders[folder]?.name ?? "";
-  if (content.base && name === content.base) return ".";
+  if (content.base && name === content.base) return name.slice(name.lastIndexOf("/") + 1) || name;
   return content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name;
 }
 
@@ -195,6 +196,9 @@ export interface Totals {
   /** Files and bytes that go if every proposal and decision is followed. */
   readonly removable: number;
   readonly bytes: number;
+  /** Files and bytes that the run has removed. */
+  readonly gone: number;
+  readonly goneBytes: number;
   readonly decidedGroups: number;
   /** Files and bytes of decided groups that go. */
   readonly decidedFiles: number;
@@ -202,16 +206,19 @@ export interface Totals {
 }
 
 export function totals(content: PageContent, groups: readonly Group[], decisions: Decisions): Totals {
-  const seen = { groups: groups.length, files: 0, removable: 0, bytes: 0, decidedGroups: 0, decidedFiles: 0, decidedBytes: 0 };
+  const seen = { groups: groups.length, files: 0, removable: 0, bytes: 0, gone: 0, goneBytes: 0, decidedGroups: 0, decidedFiles: 0, decidedBytes: 0 };
   for (const group of groups) {
     const decision = current(group, decisions);
-    const bytes = decision.remove.reduce((sum, file) => sum + (content.files[file]?.size ?? 0), 0);
+    const { files, bytes } = weightOfAll(content, group, decision.remove);
     seen.files += group.members.length + 1;
-    seen.removable += decision.remove.length;
+    seen.removable += files;
     seen.bytes += bytes;
+    const gone = weightOfAll(content, group, goneOf(group));
+    seen.gone += gone.files;
+    seen.goneBytes += gone.bytes;
     if (decisions.has(group.id)) {
       seen.decidedGroups += 1;
-      seen.decidedFiles += decision.remove.length;
+      seen.decidedFiles += files;
       seen.decidedBytes += bytes;
     }
   }

@@ -1,7 +1,7 @@
 /** Which groups are shown, and in which order. */
 
 import { current, pathOf, shortFolder, type Decisions } from "./decisions.ts";
-import { CLASSES, filesOf, type Group, type MatchClass, type PageContent, type PageFile } from "./model.ts";
+import { CLASSES, filesOf, weightOfAll, type Group, type MatchClass, type PageContent, type PageFile } from "./model.ts";
 import { dayOf } from "./text.ts";
 
 export type Sort = "gain" | "newest" | "oldest" | "folder" | "distance" | "files";
@@ -68,7 +68,7 @@ export function indexed(content: PageContent): Indexed[] {
       folders: new Set(files.map((file) => content.folders[file.folder]?.name ?? "")),
       formats: new Set(files.map((file) => file.format)),
       rules: new Set(group.members.map((member) => member.rule).filter(Boolean)),
-      bytes: files.slice(1).reduce((sum, file) => sum + file.size, 0) * (group.reported ? 1e-9 : 1),
+      bytes: weightOfAll(content, group, filesOf(group).slice(1)).bytes * (group.reported ? 1e-9 : 1),
       day: dayOf(files[0] as PageFile),
       distance: Math.max(...group.members.map((member) => member.distance)),
       folder: pathOf(content, files[0] as PageFile),

@@ -1,7 +1,7 @@
 /** What can be freed, by folder, class and year; and which folder lies in which. */
 
 import { current, type Decisions } from "./decisions.ts";
-import { COPIES, memberOf, type Group, type PageContent } from "./model.ts";
+import { COPIES, goneOf, memberOf, weightOf, type Group, type PageContent } from "./model.ts";
 import { CLASS_WORDS, yearOf } from "./text.ts";
 
 export interface Bar {
@@ -10,12 +10,12 @@ export interface Bar {
   readonly bytes: number;
 }
 
-function bars(entries: Iterable<readonly [string, number]>): Bar[] {
+function bars(entries: Iterable<readonly [string, { readonly files: number; readonly bytes: number }]>): Bar[] {
   const found = new Map<string, { files: number; bytes: number }>();
-  for (const [name, bytes] of entries) {
+  for (const [name, weight] of entries) {
     const bar = found.get(name) ?? { files: 0, bytes: 0 };
-    bar.files += 1;
-    bar.bytes += bytes;
+    bar.files += weight.files;
+    bar.bytes += weight.bytes;
     found.set(name, bar);
   }
   return [...found].map(([name, bar]) => ({ name, ...bar })).sort((a, b) => b.bytes - a.bytes);
@@ -27,17 +27,17 @@ export interface Numbers {
   readonly years: readonly Bar[];
 }
 
-/** Return what goes, by decision or proposal, in three ways. */
+/** Return what goes, by decision or proposal, or has gone, in three ways. */
 export function numbers(content: PageContent, groups: readonly Group[], decisions: Decisions): Numbers {
   const gone = groups.flatMap((group) =>
-    current(group, decisions).remove.map((id) => ({ group, file: content.files[id]! })),
+    [...current(group, decisions).remove, ...goneOf(group)].map((id) => ({ group, file: content.files[id]!, weight: weightOf(content, group, id) })),
   );
   return {
-    folders: bars(gone.map(({ file }) => [content.folders[file.folder]?.name ?? "", file.size])),
+    folders: bars(gone.map(({ file, weight }) => [content.folders[file.folder]?.name ?? "", weight])),
     classes: bars(
-      gone.map(({ group, file }) => [CLASS_WORDS[memberOf(group, file.id)?.class ?? "similar"], file.size]),
+      gone.map(({ group, file, weight }) => [CLASS_WORDS[memberOf(group, file.id)?.class ?? "similar"], weight]),
     ),
-    years: bars(gone.map(({ file }) => [yearOf(file), file.size])).sort((a, b) => (a.name < b.name ? 1 : -1)),
+    years: bars(gone.map(({ file, weight }) => [yearOf(file), weight])).sort((a, b) => (a.name < b.name ? 1 : -1)),
   };
 }
 

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { current, pathOf, type Decisions } from "./decisions.ts";
 import { zoomAt, type ViewBox } from "./geometry.ts";
 import { bounds, graphOf, step, type Edge, type Graph, type Node } from "./layout.ts";
-import { COPIES, filesOf, type Group, type PageContent } from "./model.ts";
+import { COPIES, filesOf, goneOf, type Group, type PageContent } from "./model.ts";
 import { thumbnail } from "./pictures.tsx";
 import { CLASS_WORDS, countWords } from "./text.ts";
 
@@ -68,7 +68,7 @@ export function GraphView({ content, groups, decisions, open }: GraphProps): JSX
           <span class="near">near</span>
           <span class="far">far</span>
           <span class="ring keep">keeper</span>
-          <span class="ring goes">to be removed</span>
+          <span class="ring goes">{content.dry_run || content.served ? "to be removed" : "removed"}</span>
         </div>
         <p>
           {countWords(graph.nodes.length, "picture")}
@@ -225,7 +225,7 @@ class Painter {
       const radius = (node.isKeeper ? KEEPER_RADIUS : RADIUS) * scale;
       if (x < -radius || y < -radius || x > this.canvas.clientWidth + radius || y > this.canvas.clientHeight + radius) return;
       context.globalAlpha = lit && !lit.has(number) ? 0.2 : 1;
-      const goes = current(node.group, this.look.decisions).remove.includes(node.file);
+      const goes = current(node.group, this.look.decisions).remove.includes(node.file) || goneOf(node.group).includes(node.file);
       const keeps = current(node.group, this.look.decisions).keeper === node.file;
       context.beginPath();
       context.arc(x, y, Math.max(2, radius), 0, 7);

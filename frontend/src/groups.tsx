@@ -5,9 +5,9 @@ import { memo } from "preact/compat";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { current, obstacle, pathOf, shortFolder, type Decisions, type GroupDecision } from "./decisions.ts";
-import { filesOf, memberOf, type Group, type Member, type PageContent, type PageFile } from "./model.ts";
+import { filesOf, goneOf, isGone, memberOf, weightOfAll, type Group, type PageContent, type PageFile } from "./model.ts";
 import { Thumb } from "./pictures.tsx";
-import { CLASS_MEANING, CLASS_WORDS, countWords, dayOf, ORIENTATION_WORDS, pixelWords, sizeWords } from "./text.ts";
+import { CLASS_MEANING, CLASS_WORDS, countWords, dayOf, DONE_WORDS, lengthWords, onlyHere, pixelWords, rateWords, sizeWords, whatWasDone } from "./text.ts";
 
 /** What a card can ask for; one object for the life of the page, so that cards need not be drawn again. */
 export interface Actions {
@@ -61,7 +61,7 @@ export function GroupList({ content, groups, decisions, cursor, actions, applied
   return (
     <div class="list" ref={box} onScroll={() => setTop(box.current?.scrollTop ?? 0)} tabIndex={-1}>
       {groups.length === 0 && (
-        <p class="empty">{content.groups.length > 0 ? "No group fits the filter." : content.served?.history ? "There is nothing to decide. What was removed is in the view Done." : "No duplicates were found."}</p>
+        <p class="empty">{content.groups.length > 0 ? "No group fits the filter." : content.served?.history ? "There is nothing to decide. What was removed is in the view Done." : content.compared ? "No duplicates were found." : "Files were read and not compared yet."}</p>
       )}
       <div role="list" aria-label="Groups of duplicates" style={{ height: `${groups.length * size.card}px`, position: "relative" }}>
         {groups.slice(first, last).map((group, offset) => {
@@ -106,7 +106,8 @@ const Card = memo(function Card({ content, group, decision, selected, actions, a
   const files = filesOf(group);
   const order = [now.keeper, ...files.filter((file) => file !== now.keeper)];
   const strip = useRef<HTMLDivElement>(null);
-  const bytes = now.remove.reduce((sum, file) => sum + (content.files[file]?.size ?? 0), 0);
+  const gone = goneOf(group);
+  const { bytes } = weightOfAll(content, group, gone.length > 0 ? gone : now.remove);
   useEffect(() => {
     if (selected < 0) return;
     strip.current?.querySelector(`[data-file="${selected}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -116,7 +117,7 @@ const Card = memo(function Card({ content, group, decision, selected, actions, a
     <section class={`card ${state} ${selected >= 0 ? "current" : ""}`} aria-label={`Group ${group.id + 1}`}>
       <header>
         <p class="why" title={headline(group, now)}>{headline(group, now)}</p>
-        <span class="gain">{bytes > 0 ? `frees ${sizeWords(bytes)}` : ""}</span>
+        <span class="gain">{bytes > 0 ? `${gone.length > 0 ? "freed" : "frees"} ${sizeWords(bytes)}` : ""}</span>
         <span class="state">{applied ?? STATE_WORDS[state]}</span>
         <span class="tools">
           {decision && !applied ? (
@@ -142,7 +143,7 @@ const Card = memo(function Card({ content, group, decision, selected, actions, a
       </header>
       <div class="strip" ref={strip}>
         {order.slice(0, MOST_TILES).map((file) => (
-          <Tile key={file} content={content} group={group} decision={now} file={file} selected={file === selected} actions={actions} locked={applied !== undefined} />
+          <Tile key={file} content={content} group={group} decision={now} file={file} selected={file === selected} actions={actions} locked={applied !== undefined} done={applied === "removed"} />
         ))}
         {order.length > MOST_TILES && (
           <button type="button" class="tile more" onClick={() => actions.compare(group, order[MOST_TILES] as number)}>
@@ -171,17 +172,20 @@ interface TileProps {
   readonly selected: boolean;
   readonly actions: Actions;
   readonly locked: boolean;
+  /** Whether all files that were to go have gone. */
+  readonly done: boolean;
 }
 
-function Tile({ content, group, decision, file: id, selected, actions, locked }: TileProps): JSX.Element {
+function Tile({ content, group, decision, file: id, selected, actions, locked, done }: TileProps): JSX.Element {
   const file = content.files[id] as PageFile;
   const keeper = content.files[decision.keeper] as PageFile;
   const isKeeper = id === decision.keeper;
-  const goes = decision.remove.includes(id);
   const member = memberOf(group, id);
+  const gone = member !== undefined && isGone(member);
+  const goes = gone || decision.remove.includes(id);
   const why = obstacle(group, decision.keeper, id);
   const path = pathOf(content, file);
-  const verdict = isKeeper ? "keep" : goes ? "remove" : "stays";
+  const verdict = gone ? (DONE_WORDS[member.action ?? ""] ?? "removed") : isKeeper ? "keep" : goes ? (done ? "removed" : "remove") : "stays";
   return (
     <div class={`tile ${isKeeper ? "keeper" : goes ? "goes" : "stays"} ${selected ? "selected" : ""}`} data-file={id}>
       <button
@@ -189,20 +193,24 @@ function Tile({ content, group, decision, file: id, selected, actions, locked }:
         class="picture"
         onClick={() => actions.select(group, id)}
         onDblClick={() => actions.compare(group, id)}
-        aria-label={`${file.name}: ${verdict}${file.frames > 1 ? `, ${file.frames} frames` : ""}`}
+        aria-label={`${file.name}: ${verdict}${extent(file) ? `, ${extent(file)}` : ""}`}
       >
         <Thumb content={content} file={file} alt="" />
         <span class="verdict">{verdict}</span>
-        {file.frames > 1 && <span class="frames">{file.frames} frames</span>}
+        {extent(file) && <span class="frames">{extent(file)}</span>}
       </button>
       <div class="name" title={path}>
-        {file.name}
+        {cutName(file.name).map((part, place) => (
+          <span key={place} class={place === 0 ? "head" : ""}>
+            {part}
+          </span>
+        ))}
       </div>
       <div class="folder" title={path}>
         <bdi>{shortFolder(content, file.folder)}</bdi>
       </div>
       <div class="facts">{factsOf(file, isKeeper ? undefined : keeper)}</div>
-      <div class="chips">{chipsOf(group, decision, member)}</div>
+      <div class="chips" title={member ? whatWasDone(content, group, member).join(", ") : ""}>{chipsOf(content, group, decision, id)}</div>
       {!locked && (
         <div class="buttons">
           {!isKeeper && (
@@ -235,26 +243,42 @@ function factsOf(file: PageFile, keeper: PageFile | undefined): JSX.Element {
       <span class={mark(pixels, than)}>{pixelWords(file)}</span>
       <span class={mark(file.size, keeper?.size ?? file.size)}>{sizeWords(file.size)}</span>
       <span>{file.format || "unknown"}</span>
+      {file.video && (
+        <span title={[file.video.codec, rateWords(file.video), ...file.video.audio].join(", ")}>
+          {file.video.codec} {Math.round(file.video.rate)} fps{file.video.audio.length === 0 ? ", no sound" : ""}
+        </span>
+      )}
       <span title={file.captured ? `Taken ${file.captured.replace("T", " ")}` : "Time of the file"}>{dayOf(file)}</span>
     </>
   );
 }
 
-function chipsOf(group: Group, decision: GroupDecision, member: Member | undefined): JSX.Element[] {
+/** The end of a name, in characters, which always stays in sight: it is what the names of copies differ in. */
+const TAIL = 12;
+
+/** Return a name in two parts of which the first one may be cut off; a short name is one part. */
+function cutName(name: string): readonly string[] {
+  const characters = [...name];
+  return characters.length > 20 ? [characters.slice(0, -TAIL).join(""), characters.slice(-TAIL).join("")] : [name];
+}
+
+/** Return the length of a video or the number of frames of an animation; empty for a still picture. */
+function extent(file: PageFile): string {
+  if (file.video) return `▶ ${lengthWords(file.video.seconds)}`;
+  return file.frames > 1 ? `${file.frames} frames` : "";
+}
+
+function chipsOf(content: PageContent, group: Group, decision: GroupDecision, id: number): JSX.Element[] {
+  const member = memberOf(group, id);
   if (!member) return group.keeper === decision.keeper ? [] : [<span class="chip">the first keeper</span>];
   const chips = [
     <span class={`chip ${member.class}`} title={CLASS_MEANING[member.class]}>
       {CLASS_WORDS[member.class]}
     </span>,
   ];
-  for (const words of whatWasDone(member)) chips.push(<span class="chip">{words}</span>);
+  const only = onlyHere(content.files[id] as PageFile, content.files[decision.keeper] as PageFile);
+  if (only.length > 0) chips.push(<span class="chip only" title={`Only this file has: ${only.join(", ")}`}>only here: {only.join(", ")}</span>);
+  for (const words of whatWasDone(content, group, member)) chips.push(<span class="chip" title={words}>{words}</span>);
   if (member.message) chips.push(<span class="chip trouble" title={member.message}>{member.outcome}</span>);
   return chips;
-}
-
-/** Return what was done to a file, in words. */
-export function whatWasDone(member: Member): readonly string[] {
-  if (member.words.length > 0) return member.words;
-  const turn = ORIENTATION_WORDS[member.orientation] ?? "";
-  return turn === "" ? [] : [turn];
 }

@@ -34,6 +34,15 @@ export interface ExactPath {
   readonly address: string;
 }
 
+export interface Video {
+  readonly seconds: number;
+  readonly codec: string;
+  /** Frames per second. */
+  readonly rate: number;
+  /** Audio tracks in words. */
+  readonly audio: readonly string[];
+}
+
 export interface PageFile {
   readonly id: number;
   /** Readable: control characters are written out. */
@@ -55,6 +64,9 @@ export interface PageFile {
   readonly exif: number;
   readonly gps: boolean;
   readonly frames: number;
+  readonly video?: Video;
+  /** Whether its name or folder is one that a messenger gives. */
+  readonly messenger?: boolean;
   /** BLAKE3 of the bytes, hexadecimal. */
   readonly digest: string;
   /** Why the picture is not whole. */
@@ -93,6 +105,8 @@ export interface Member {
   readonly original: string;
   readonly regions: readonly Region[];
   readonly matrix?: Matrix;
+  /** Further files of the same photo, which go and stay with this one. */
+  readonly parts?: readonly { readonly name: string; readonly size: number }[];
 }
 
 export interface Group {
@@ -127,6 +141,8 @@ export interface PageContent {
   readonly roots: readonly string[];
   /** The folder that all roots are in, readable; empty if there is none. */
   readonly base: string;
+  /** Whether pictures were compared at all. */
+  readonly compared: boolean;
   readonly files_searched: number;
   readonly unreadable: number;
   readonly folders: readonly Folder[];
@@ -153,6 +169,31 @@ export function filesOf(group: Group): number[] {
 
 export function memberOf(group: Group, file: number): Member | undefined {
   return group.members.find((member) => member.file === file);
+}
+
+/** Return the number of files that go with one file of a group, itself included, and their size in bytes. */
+export function weightOf(content: PageContent, group: Group, file: number): { files: number; bytes: number } {
+  const parts = memberOf(group, file)?.parts ?? [];
+  return {
+    files: 1 + parts.length,
+    bytes: parts.reduce((sum, part) => sum + part.size, content.files[file]?.size ?? 0),
+  };
+}
+
+/** Return the sum of what goes with several files of a group. */
+export function weightOfAll(content: PageContent, group: Group, files: readonly number[]): { files: number; bytes: number } {
+  const each = files.map((file) => weightOf(content, group, file));
+  return { files: each.reduce((sum, one) => sum + one.files, 0), bytes: each.reduce((sum, one) => sum + one.bytes, 0) };
+}
+
+/** Whether the run has removed a file. */
+export function isGone(member: Member): boolean {
+  return member.outcome === "done";
+}
+
+/** Return the files of a group that the run has removed. */
+export function goneOf(group: Group): number[] {
+  return group.members.filter(isGone).map((member) => member.file);
 }
 
 export function isPlanned(member: Member): boolean {

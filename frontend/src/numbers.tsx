@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { decideEach, obstacle, shortFolder, type Decisions } from "./decisions.ts";
+import { decideEach, obstacle, relative, shortFolder, type Decisions } from "./decisions.ts";
 import { containments, isBetween, numbers, type Bar } from "./folders.ts";
 import type { Group, PageContent } from "./model.ts";
 import { countWords, sizeWords } from "./text.ts";
@@ -20,11 +20,14 @@ interface NumbersProps {
 
 export function NumbersView({ content, groups, decisions, decide, filterFolder }: NumbersProps): JSX.Element {
   const found = useMemo(() => numbers(content, groups, decisions), [content, groups, decisions]);
-  const inside = useMemo(() => containments(content), [content]);
-  const short = (name: string): string => (content.base && name.startsWith(`${content.base}/`) ? name.slice(content.base.length + 1) : name);
+  // After a run, what a folder has is not what the groups were made of.
+  const before = content.dry_run || content.served !== undefined;
+  const inside = useMemo(() => (before ? containments(content) : []), [content]);
+  const title = before ? "To free" : "Freed";
+  const short = (name: string): string => (name === content.base ? name.slice(name.lastIndexOf("/") + 1) || name : relative(content, name));
   return (
     <div class="numbers">
-      <section>
+      {before && <section>
         <h2>Folders in other folders</h2>
         {inside.length === 0 && <p class="empty">No folder shares pictures with another one.</p>}
         <ul class="containments">
@@ -33,7 +36,7 @@ export function NumbersView({ content, groups, decisions, decide, filterFolder }
             return (
               <li key={`${folder} ${other}`}>
                 <p>
-                  <strong>{share === null ? countWords(files, "picture") : `${percent(share)} of`}</strong>{" "}
+                  <strong>{share === null ? `${countWords(files, "file")} of` : `${percent(share)} of`}</strong>{" "}
                   <button type="button" class="link" onClick={() => filterFolder(content.folders[folder]?.name ?? "")}>
                     <bdi>{shortFolder(content, folder)}</bdi>
                   </button>{" "}
@@ -55,10 +58,10 @@ export function NumbersView({ content, groups, decisions, decide, filterFolder }
           })}
         </ul>
         {inside.length > MOST_ROWS && <p class="quiet">and {countWords(inside.length - MOST_ROWS, "more pair")} of folders</p>}
-      </section>
-      <Bars title="To free, by folder" bars={found.folders.map((bar) => ({ ...bar, name: short(bar.name) }))} />
-      <Bars title="To free, by class" bars={found.classes} />
-      <Bars title="To free, by year" bars={found.years} />
+      </section>}
+      <Bars title={`${title}, by folder`} bars={found.folders.map((bar) => ({ ...bar, name: short(bar.name) }))} />
+      <Bars title={`${title}, by class`} bars={found.classes} />
+      <Bars title={`${title}, by year`} bars={found.years} />
     </div>
   );
 }
@@ -72,7 +75,7 @@ function Bars({ title, bars }: { title: string; bars: readonly Bar[] }): JSX.Ele
   return (
     <section>
       <h2>{title}</h2>
-      {bars.length === 0 && <p class="empty">Nothing is to be removed.</p>}
+      {bars.length === 0 && <p class="empty">Nothing.</p>}
       <table class="bars">
         <tbody>
           {bars.slice(0, MOST_ROWS).map((bar) => (

@@ -1,5 +1,7 @@
 /** Values in words. */
 
+import type { Group, Member, PageContent, PageFile } from "./model.ts";
+
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"] as const;
 
 /** Return a size as `312 KiB`, rounded as the terminal report rounds. */
@@ -27,6 +29,22 @@ export function yearOf(file: { captured?: string; modified: number }): string {
   return dayOf(file).slice(0, 4);
 }
 
+/** Return a length as `0:06` or `1:02:05`. */
+export function lengthWords(seconds: number): string {
+  const whole = Math.round(seconds);
+  const two = (value: number): string => `${value}`.padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+export function rateWords(video: { rate: number }): string {
+  return `${+video.rate.toFixed(2)} frames/s`;
+}
+
+export function soundWords(video: { audio: readonly string[] }): string {
+  return video.audio.join(" + ") || "no sound";
+}
+
 export function pixelWords(file: { width: number; height: number }): string {
   return file.width > 0 ? `${file.width} × ${file.height}` : "size unknown";
 }
@@ -40,6 +58,15 @@ export const CLASS_WORDS = {
   "another-shot": "another shot",
   "not-the-same": "not the same",
 } as const;
+
+/** What an action has done to a file, by its name. */
+export const DONE_WORDS: Readonly<Record<string, string>> = {
+  move: "moved",
+  quarantine: "quarantined",
+  delete: "deleted",
+  trash: "trashed",
+  hardlink: "linked",
+};
 
 export const CLASS_MEANING = {
   identical: "The same bytes.",
@@ -66,4 +93,30 @@ export const ORIENTATION_WORDS: Readonly<Record<number, string>> = {
 export function withNames(words: string): string {
   const named = words.replace(/\bA\b/g, "the keeper").replace(/\bB\b/g, "the other file");
   return named.charAt(0).toUpperCase() + named.slice(1);
+}
+
+/** Return the metadata that one file has and another one has not, in words. */
+export function onlyHere(file: PageFile, other: PageFile): readonly string[] {
+  const found = [
+    file.gps && !other.gps ? "position" : "",
+    file.captured && !other.captured ? "date taken" : "",
+    file.camera && !other.camera ? "camera" : "",
+  ].filter(Boolean);
+  if (found.length === 0 && file.exif > other.exif) found.push(countWords(file.exif - other.exif, "EXIF field"));
+  return found;
+}
+
+/** Return what was done to a file, in words: what the program measured, and what follows from the two files. */
+export function whatWasDone(content: PageContent, group: Group, member: Member): readonly string[] {
+  const turn = ORIENTATION_WORDS[member.orientation] ?? "";
+  const words = member.words.length > 0 ? [...member.words] : turn === "" ? [] : [turn];
+  const [keeper, file] = [content.files[group.keeper] as PageFile, content.files[member.file] as PageFile];
+  if (file.video || keeper.video || (member.class !== "similar" && member.class !== "edited")) return words;
+  const share = Math.sqrt((file.width * file.height) / (keeper.width * keeper.height));
+  if (share > 0 && Math.abs(share - 1) > 0.01) words.push(`${share < 1 ? "reduced" : "enlarged"} to ${Math.round(share * 100)} %`);
+  const again = /^B was (saved again) from A(.*)$/.exec(member.original);
+  if (again) words.push(`${again[1]} from the keeper${again[2]}`);
+  else if (file.format !== keeper.format) words.push(`saved as ${file.format}`);
+  else if (words.length === 0) words.push("re-encoded");
+  return words;
 }

@@ -52,6 +52,7 @@ export function content(files: PageFile[], groups: Group[]): PageContent {
     dry_run: true,
     roots: ["/photos"],
     base: "/photos",
+    compared: true,
     files_searched: files.length,
     unreadable: 0,
     folders: [

@@ -105,6 +105,8 @@ test("totals count what goes, and what of it is decided", () => {
     files: 6,
     removable: 3,
     bytes: 1800,
+    gone: 0,
+    goneBytes: 0,
     decidedGroups: 1,
     decidedFiles: 1,
     decidedBytes: 1000,

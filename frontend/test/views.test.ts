@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { accept } from "../src/decisions.ts";
+import { accept, decide, obstacle, totals } from "../src/decisions.ts";
 import { chosen, EVERYTHING, facets, indexed } from "../src/filter.ts";
 import { containments, numbers } from "../src/folders.ts";
 import { apply, inverse, multiply, wholeMatrix, zoomAt } from "../src/geometry.ts";
 import { bounds, graphOf, step } from "../src/layout.ts";
-import { sizeWords, withNames } from "../src/text.ts";
+import { weightOf } from "../src/model.ts";
+import { lengthWords, onlyHere, rateWords, sizeWords, whatWasDone, withNames } from "../src/text.ts";
 import { content, file, group, member } from "./content.ts";
 
 const page = content(
@@ -145,4 +146,65 @@ test("sizes are rounded with their unit", () => {
 test("what was said of A and B is said of the keeper and the other file", () => {
   assert.equal(withNames("A is whole, 6 % of B is missing"), "The keeper is whole, 6 % of the other file is missing");
   assert.equal(withNames("B was made from A: it is smaller"), "The other file was made from the keeper: it is smaller");
+});
+
+test("the metadata that only one file has is named, and counted where nothing better is known", () => {
+  const bare = file(0, { exif: 3 });
+  assert.deepEqual(onlyHere(file(1, { gps: true, captured: "2019-05-06T07:08:09", exif: 30 }), bare), ["position", "date taken"]);
+  assert.deepEqual(onlyHere(file(1, { exif: 4 }), bare), ["1 EXIF field"]);
+  assert.deepEqual(onlyHere(file(1, { exif: 2 }), file(0, { gps: true })), []);
+});
+
+test("what was done to a copy is said in words, the measured ones first", () => {
+  const files = [
+    file(0, { width: 400, height: 300 }),
+    file(1, { width: 150, height: 200 }),
+    file(2, { width: 400, height: 300, format: "PNG" }),
+    file(3, { width: 400, height: 300 }),
+    file(4, { width: 40, height: 30, video: { seconds: 5, codec: "h264", rate: 25, audio: [] } }),
+  ];
+  const members = [
+    member(1, "similar", { orientation: 6 }),
+    member(2, "similar"),
+    member(3, "similar"),
+    member(3, "similar", { original: "B was saved again from A at quality 60" }),
+    member(3, "identical"),
+    member(4, "similar", { words: ["40 x 30"] }),
+  ];
+  const page = content(files, [group(0, 0, ...members)]);
+  const words = members.map((each) => whatWasDone(page, page.groups[0]!, each));
+  assert.deepEqual(words, [
+    ["rotated 90°", "reduced to 50 %"],
+    ["saved as PNG"],
+    ["re-encoded"],
+    ["saved again from the keeper at quality 60"],
+    [],
+    ["40 x 30"],
+  ]);
+});
+
+test("lengths and frame rates of videos are rounded", () => {
+  assert.equal(lengthWords(5.6), "0:06");
+  assert.equal(lengthWords(3725), "1:02:05");
+  assert.equal(rateWords({ rate: 29.97003 }), "29.97 frames/s");
+});
+
+test("the further files of a photo count with the file that leads it", () => {
+  const parts = [{ name: "photo1.raw", size: 20_000 }];
+  const page = content([file(0), file(1)], [group(0, 0, member(1, "identical", { parts }))]);
+  assert.deepEqual(weightOf(page, page.groups[0]!, 1), { files: 2, bytes: 21_000 });
+  const sums = totals(page, page.groups, accept(new Map(), page.groups[0]!));
+  assert.deepEqual([sums.removable, sums.bytes, sums.decidedFiles], [2, 21_000, 2]);
+  assert.deepEqual(numbers(page, page.groups, new Map()).classes, [{ name: "identical", files: 2, bytes: 21_000 }]);
+});
+
+test("files that the run has removed are counted as such and cannot be decided on", () => {
+  const done = { action: "quarantine", outcome: "done" };
+  const page = content([file(0), file(1), file(2)], [group(0, 0, member(1, "similar", done), member(2, "identical"))]);
+  const only = page.groups[0]!;
+  const sums = totals(page, page.groups, new Map());
+  assert.deepEqual([sums.gone, sums.goneBytes, sums.removable], [1, 1000, 1]);
+  assert.equal(obstacle(only, 0, 1), "It has been removed.");
+  assert.deepEqual(decide(new Map(), only, 1, "remove").get(0)?.remove, [2]);
+  assert.deepEqual(numbers(page, page.groups, new Map()).classes.map((bar) => bar.files), [1, 1]);
 });

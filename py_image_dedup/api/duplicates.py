@@ -14,7 +14,8 @@ from py_image_dedup.model.inspection import Region
 from py_image_dedup.model.match import Match, MatchClass, Orientation, Redundant
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import RunResult
-from py_image_dedup.report.text import count_words, readable, seconds_words, size_words, totals_of
+from py_image_dedup.report.result_records import totals_of
+from py_image_dedup.report.text import count_words, readable, seconds_words, size_words
 
 if TYPE_CHECKING:
     import pandas as pd

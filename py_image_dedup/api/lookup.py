@@ -90,7 +90,7 @@ class Lookup:
                 found += self._near(entry, near)
             else:
                 grey = decoded.canonical
-                features = extract(grey) if entry.signature is not None else extract_faint(grey)
+                features = extract(grey, decoded.panels) if entry.signature is not None else extract_faint(grey)
                 if features is not None:
                     found += self._verified(entry, features, near[:MAX_CANDIDATES])
         # A picture that is asked about has no root, and its time is that of its arrival.

@@ -53,7 +53,8 @@ def features(image: Image) -> Features:
     from py_image_dedup.features.extract import extract
 
     with _decoded(image) as pictures:
-        return extract(next(pictures)[1].canonical)
+        _, decoded = next(pictures)
+        return extract(decoded.canonical, decoded.panels)
 
 
 def compare(a: Image, b: Image) -> Verdict | None:
@@ -81,7 +82,8 @@ def compare(a: Image, b: Image) -> Verdict | None:
         (digest, left), (other_digest, right) = pictures
     if digest == other_digest:
         return Verdict(MatchClass.IDENTICAL)
-    return verify(Picture(extract(left.canonical)), Picture(extract(right.canonical)))
+    one, another = (extract(decoded.canonical, decoded.panels) for decoded in (left, right))
+    return verify(Picture(one), Picture(another))
 
 
 @contextmanager
@@ -92,6 +94,6 @@ def _decoded(*images: Image) -> Iterator[Iterator[tuple[bytes, DecodedPicture]]]
         with read_file(path) as opened:
             return opened.digest, decoder.decode(opened)
 
-    with tempfile.TemporaryDirectory(prefix="py-image-dedup-") as folder, Decoder() as decoder:
+    with tempfile.TemporaryDirectory(prefix="py-image-dedup-") as folder, Decoder(panels=True) as decoder:
         paths = [write_image(image, Path(folder) / str(number)) for number, image in enumerate(images)]
         yield map(decode, paths)

@@ -153,7 +153,7 @@ class Index(Owner):
         path = write_image(image, spill / "picture")
         options = _find_options(self._options.find, given)
         try:
-            with self._store() as store, Decoder(options.limits) as decoder:
+            with self._store() as store, Decoder(options.limits, panels=True) as decoder:
                 answer = Lookup(store, decoder, options).ask(path)
         finally:
             shutil.rmtree(spill)

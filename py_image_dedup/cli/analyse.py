@@ -9,20 +9,20 @@ import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the_command_line
 from py_image_dedup.cli.options import (
-    FORMAT,
-    REPORTS,
     ROOTS,
     SUMMARY,
     file_list_options,
     folders_to_search,
+    output_of,
     read_file_list,
+    report_options,
     roots_or_current_folder,
     search_options,
     search_settings,
     searched,
     searched_paths,
 )
-from py_image_dedup.cli.output import Output, emit_result, exit_code, print_result, progress_session
+from py_image_dedup.cli.output import emit_result, exit_code, print_result, progress_session
 from py_image_dedup.report.text import readable
 
 _EXAMPLES = """\b
@@ -35,16 +35,13 @@ Examples:
 @ROOTS
 @file_list_options
 @search_options
-@REPORTS
-@FORMAT
+@report_options
 @SUMMARY
 @pass_invocation
 def analyse_command(
     invocation: Invocation,
     /,
     roots: tuple[Path, ...],
-    reports: tuple[Path, ...],
-    output_format: str,
     *,
     summary: bool,
     files_from: str | None,
@@ -63,7 +60,7 @@ def analyse_command(
     settings = invocation.settings({**roots_on_the_command_line(roots, None), **search_settings(options)})
     settings = searched(settings, options)
     folders = folders_to_search(settings)
-    output = Output(output_format, reports, summary=summary)
+    output = output_of(options, settings, summary=summary)
     with build_store(settings) as store, progress_session(invocation) as session:
         deduplicator = build(
             settings,

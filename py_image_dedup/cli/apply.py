@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from py_image_dedup.cli.context import Invocation, pass_invocation
 from py_image_dedup.cli.main import ExitCode
-from py_image_dedup.cli.options import FORMAT, REPORTS, YES
+from py_image_dedup.cli.options import PAGER, PICTURES, SUMMARY, YES, output_of, report_options
 from py_image_dedup.cli.output import (
     RESULT_NAME,
-    Output,
+    Screen,
     Session,
     ask,
     emit_result,
@@ -48,8 +48,10 @@ Examples:
     help="Carry out what was decided on the page of the same run, and nothing else of the plan.",
 )
 @click.option("--dry-run", "-dr", is_flag=True, help="Show what the plan would do, and change nothing.")
-@REPORTS
-@FORMAT
+@report_options
+@SUMMARY
+@PICTURES
+@PAGER
 @YES
 @pass_invocation
 def apply_command(
@@ -57,11 +59,13 @@ def apply_command(
     /,
     plan_file: Path,
     decisions_file: Path | None,
-    reports: tuple[Path, ...],
-    output_format: str,
     *,
     dry_run: bool,
+    summary: bool,
+    pictures: bool | None,
+    pager: bool,
     yes: bool,
+    **options: Any,
 ) -> int:
     """Carry out a saved plan.
 
@@ -77,7 +81,7 @@ def apply_command(
         plan = _decided(plan, plan_file, decisions_file, invocation)
     preview = _result(plan, settings, dry_run=True)
     shown = False
-    output = Output(output_format, reports)
+    output = output_of(options, settings, summary=summary)
     asks = not dry_run and bool(plan.actions) and should_confirm(yes=yes)
     with progress_session(invocation) as session:
         if asks:
@@ -87,7 +91,12 @@ def apply_command(
                 return ExitCode.DONE
         result = preview if dry_run else _carry_out(plan, settings, session)
     saved = dry_run or save_result(result, settings)
-    emitted = emit_result(result, output, invocation, lambda: print_result(invocation, result, groups=not shown))
+
+    def print_text() -> None:
+        screen = Screen(pictures, pager)
+        print_result(invocation, result, groups=not shown, summary=summary, screen=screen)
+
+    emitted = emit_result(result, output, invocation, print_text)
     if decisions_file is not None and not dry_run:
         _remember(decisions_file, settings)
     if result.interrupted:

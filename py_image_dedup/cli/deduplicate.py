@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,36 +13,30 @@ from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
-    AGAINST,
     DRY_RUN,
-    FOLDER,
-    FORMAT,
     MERGE_METADATA,
     PAGER,
     PICTURES,
-    PROTECT,
-    REPORT_FORMAT,
-    REPORTS,
     ROOTS,
     SCOPE,
     SUMMARY,
     TARGET,
-    THUMBNAILS,
     YES,
-    check_classes,
-    check_rules,
+    choice_options,
+    choice_settings,
     file_list_options,
     folders_to_search,
     match_options,
     match_settings,
+    output_of,
     read_file_list,
+    report_options,
     roots_or_current_folder,
     search_options,
     search_settings,
     searched,
     searched_paths,
-    with_originals,
-    with_protected,
+    with_choices,
 )
 from py_image_dedup.cli.output import (
     Output,
@@ -91,33 +84,7 @@ Examples:
 @search_options
 @match_options
 @SCOPE
-@PROTECT
-@AGAINST
-@click.option(
-    "--prefer",
-    multiple=True,
-    metavar="DIR",
-    type=FOLDER,
-    help="Keep files in this folder rather than others. May be repeated, the best folder first.",
-)
-@click.option(
-    "--rule",
-    "rules",
-    multiple=True,
-    metavar="RULE",
-    callback=check_rules,
-    help="Rule that chooses the file that stays, such as oldest-capture-date. May be repeated, the most important rule "
-    "first; replaces the configured rules.",
-)
-@click.option(
-    "--remove",
-    multiple=True,
-    metavar="[+]CLASS",
-    callback=check_classes,
-    help="Match class that may be removed: identical, same-pixels, similar, edited or partial. With + the class is "
-    "added to the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, "
-    "similar]",
-)
+@choice_options
 @click.option(
     "--inspect/--no-inspect",
     default=None,
@@ -136,10 +103,7 @@ Examples:
 @click.option(
     "--remove-empty-folders/--keep-empty-folders", default=None, help="Remove folders that the run has emptied."
 )
-@REPORTS
-@REPORT_FORMAT
-@THUMBNAILS
-@FORMAT
+@report_options
 @SUMMARY
 @PICTURES
 @PAGER
@@ -150,13 +114,9 @@ def deduplicate_command(
     invocation: Invocation,
     /,
     roots: tuple[Path, ...],
-    reports: tuple[Path, ...],
-    output_format: str,
     *,
-    report_format: str | None,
     pictures: bool | None,
     pager: bool,
-    thumbnails: str,
     skip_analyse_phase: bool,
     summary: bool,
     with_exit_code: bool,
@@ -182,12 +142,10 @@ def deduplicate_command(
     stays = _why_it_stays(settings)
     asks = not settings.dry_run and should_confirm(yes=yes)
     listed = searched_paths(files, settings)
-    output = Output(
-        output_format,
-        reports,
+    output = output_of(
+        options,
+        settings,
         summary=summary,
-        report_format=report_format,
-        thumbnails=thumbnails,
         searched=lambda: _searched(folders, settings) if listed is None else listed,
     )
     with build_store(settings) as store, progress_session(invocation) as session:
@@ -240,35 +198,11 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: Mapping[st
             "deduplication.duplicates_target_directory": options["target"],
             "deduplication.merge_metadata": options["merge_metadata"],
             "deduplication.quarantine_days": options["quarantine_days"],
-            "deduplication.prioritization_rules": list(options["rules"]) or None,
+            **choice_settings(options),
             "remove_empty_folders": options["remove_empty_folders"],
         }
     )
-    return _with_additions(searched(settings, options), options)
-
-
-def _with_additions(settings: Settings, options: Mapping[str, Any]) -> Settings:
-    """Return the settings with what the command line adds to configured values: folders, rules and classes."""
-    from py_image_dedup.config.settings import with_classes
-    from py_image_dedup.config.value_types import DIRECTORY
-
-    deduplication = settings.deduplication
-    preferred = [str(DIRECTORY.read(str(path))) for path in options["prefer"]]
-    rules = deduplication.prioritization_rules
-    classes = deduplication.remove
-    if options["remove"]:
-        try:
-            classes = with_classes(options["remove"], deduplication.remove)
-        except ValueError as error:
-            raise click.UsageError(f"--remove: {error}") from None
-    return replace(
-        with_originals(with_protected(settings, options["protect"]), options["against"], scope=options["scope"]),
-        deduplication=replace(
-            deduplication,
-            prioritization_rules=({"folder-order": preferred}, *rules) if preferred else rules,
-            remove=classes,
-        ),
-    )
+    return with_choices(searched(settings, options), options)
 
 
 def _why_it_stays(settings: Settings) -> WhyItStays:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from py_image_dedup.cli.context import Invocation
-from py_image_dedup.cli.output import check_reports
+from py_image_dedup.cli.output import Output, check_reports
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -207,6 +207,42 @@ def search_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def report_options(command: Command) -> Command:
+    """Add the options of report files and standard output; ``output_of`` uses them."""
+    for each in (FORMAT, THUMBNAILS, REPORT_FORMAT, REPORTS):
+        command = each(command)
+    return command
+
+
+def output_of(
+    options: Mapping[str, Any],
+    settings: Settings,
+    *,
+    summary: bool = False,
+    searched: Callable[[], Iterable[bytes]] | None = None,
+) -> Output:
+    """Return the output that the options of ``report_options`` describe.
+
+    Args:
+        options: The options of the command line.
+        settings: The settings, with the limits of rendering thumbnails.
+        summary: Whether to print only the totals.
+        searched: Returns the raw paths of all files that were searched; ``None`` if they are not known.
+    """
+    from py_image_dedup.wiring import limits_of
+
+    return Output(
+        options["output_format"],
+        options["reports"],
+        summary=summary,
+        report_format=options["report_format"],
+        thumbnails=options["thumbnails"],
+        searched=searched,
+        limits=limits_of(settings),
+        threads=settings.analysis.threads,
+    )
+
+
 def match_options(command: Command) -> Command:
     """Add the options that say which pictures match; ``match_settings`` uses them."""
     for each in (SAME_DIMENSIONS, ROTATE, MAX_DISTANCE, MATCHING, SIMILARITY):
@@ -344,6 +380,80 @@ def check_rules(ctx: click.Context, param: click.Parameter, value: Sequence[str]
         except ValueError as error:
             raise click.BadParameter(str(error), ctx, param) from None
     return tuple(value)
+
+
+_CHOICES = (
+    PROTECT,
+    AGAINST,
+    click.option(
+        "--prefer",
+        multiple=True,
+        metavar="DIR",
+        type=FOLDER,
+        help="Keep files in this folder rather than others. May be repeated, the best folder first.",
+    ),
+    click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        metavar="RULE",
+        callback=check_rules,
+        help="Rule that chooses the file that stays, such as oldest-capture-date. May be repeated, the most important "
+        "rule first; replaces the configured rules.",
+    ),
+    click.option(
+        "--remove",
+        multiple=True,
+        metavar="[+]CLASS",
+        callback=check_classes,
+        help="Match class that may be removed: identical, same-pixels, similar, edited or partial. With + the class is "
+        "added to the default, without + it replaces the default. May be repeated.  [default: identical, same-pixels, "
+        "similar]",
+    ),
+)
+
+
+def choice_options(command: Command) -> Command:
+    """Add the options that say which file of a group stays and which may go.
+
+    ``choice_settings`` and ``with_choices`` use them.
+    """
+    for each in reversed(_CHOICES):
+        command = each(command)
+    return command
+
+
+def choice_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, by key path, that the options of ``choice_options`` set."""
+    return {"deduplication.prioritization_rules": list(options["rules"]) or None}
+
+
+def with_choices(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """Return the settings with what ``choice_options`` add to configured values: folders, rules and classes.
+
+    Raises:
+        click.UsageError: A scope was given together with folders of originals, or the classes are wrong.
+    """
+    from py_image_dedup.config.settings import with_classes
+    from py_image_dedup.config.value_types import DIRECTORY
+
+    deduplication = settings.deduplication
+    preferred = [str(DIRECTORY.read(str(path))) for path in options["prefer"]]
+    rules = deduplication.prioritization_rules
+    classes = deduplication.remove
+    if options["remove"]:
+        try:
+            classes = with_classes(options["remove"], deduplication.remove)
+        except ValueError as error:
+            raise click.UsageError(f"--remove: {error}") from None
+    return replace(
+        with_originals(with_protected(settings, options["protect"]), options["against"], scope=options["scope"]),
+        deduplication=replace(
+            deduplication,
+            prioritization_rules=({"folder-order": preferred}, *rules) if preferred else rules,
+            remove=classes,
+        ),
+    )
 
 
 _OPTIONS = (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from py_image_dedup.config import Settings
+    from py_image_dedup.media.limits import Limits
     from py_image_dedup.model.plan import Plan
     from py_image_dedup.progress.bars import ProgressBars
     from py_image_dedup.report.terminal import Draw, WhyItStays
@@ -56,6 +57,8 @@ class Output:
         report_format: Format of all report files; ``None`` to go by their names.
         thumbnails: Where the thumbnails of HTML reports are: ``embedded`` or ``beside``.
         searched: Returns the raw paths of all files that were searched; ``None`` if they are not known.
+        limits: Cost limits of rendering one thumbnail.
+        threads: Number of processes that render thumbnails; ``None`` for the number of CPUs.
     """
 
     format: str = "text"
@@ -64,6 +67,8 @@ class Output:
     report_format: str | None = None
     thumbnails: str = "embedded"
     searched: Callable[[], Iterable[bytes]] | None = None
+    limits: Limits | None = None
+    threads: int | None = None
 
     @property
     def is_text(self) -> bool:
@@ -203,7 +208,8 @@ def _write_report(result: RunResult, path: Path, output: Output) -> None:
     if kind == "html":
         from py_image_dedup.report.html import Thumbnails, write_page
 
-        write_page(result, path, thumbnails=Thumbnails(output.thumbnails))
+        where = Thumbnails(output.thumbnails)
+        write_page(result, path, thumbnails=where, limits=output.limits, threads=output.threads)
         return
     if kind == "json":
         from py_image_dedup.report.result_json import write_result
@@ -301,6 +307,7 @@ def _pictures(result: RunResult | None, console: Console, screen: Screen) -> Ite
         Protocol,
         ask_terminal,
         can_show_colours,
+        cell_size,
         protocol_of,
     )
 
@@ -309,7 +316,7 @@ def _pictures(result: RunResult | None, console: Console, screen: Screen) -> Ite
     if protocol is Protocol.BLOCKS and not screen.pictures and not coloured:
         yield None
         return
-    with GroupPictures(protocol, console.width) as pictures:
+    with GroupPictures(protocol, console.width, cell_size()) as pictures:
         yield pictures
 
 

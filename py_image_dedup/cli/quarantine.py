@@ -31,7 +31,7 @@ from py_image_dedup.cli.runs import print_restored
 
 if TYPE_CHECKING:
     from py_image_dedup.config import Settings
-    from py_image_dedup.model.plan import Plan
+    from py_image_dedup.model.plan import Outcome, Plan
     from py_image_dedup.model.result import RunResult
     from py_image_dedup.removal.quarantine import CopiesInIndex, Expiry, InQuarantine
 
@@ -95,8 +95,9 @@ Examples:
 
 @quarantine_command.command(name="restore", epilog=_RESTORE_EXAMPLES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE ...", type=click.Path(path_type=Path))
+@FORMAT
 @pass_invocation
-def restore_command(invocation: Invocation, /, files: tuple[Path, ...]) -> int:
+def restore_command(invocation: Invocation, /, files: tuple[Path, ...], output_format: str) -> int:
     """Put files back where they were.
 
     FILE is the path that a file had, or the one that it has in quarantine. Nothing is overwritten.
@@ -112,22 +113,31 @@ def restore_command(invocation: Invocation, /, files: tuple[Path, ...]) -> int:
     near = [folder for path in wanted for folder in path.parents if (folder / QUARANTINE_NAME).is_dir()]
     known = _waiting(settings, (), near)
     chosen = [_find(path, known) for path in wanted]
-    failed = False
+    as_text = output_format == "text"
+    undone_runs: list[tuple[str, Sequence[Outcome]]] = []
+    without_record: list[tuple[InQuarantine, str | None]] = []
     with RunLock(settings.state_directory):
         adopt(chosen, runs_directory(settings))
         for run in dict.fromkeys(one.run for one in chosen if one.entry is not None):
             only = {one.path for one in chosen if one.run == run}
             outcomes = undo(runs_directory(settings) / run, only=only)
-            failed |= any(outcome.status == "failed" for outcome in outcomes)
-            if not invocation.quiet:
+            undone_runs.append((run, outcomes))
+            if as_text and not invocation.quiet:
                 print_restored(run, outcomes)
         for one in chosen:
             if one.entry is None:
                 with suppress(OSError):  # then it cannot be restored either
                     remember_restored(settings.state_directory, [(one.original, digest_at(one.path))])
                 problem = restore_without_record(one)
-                failed |= problem is not None
-                _say_restored(one, problem, invocation)
+                without_record.append((one, problem))
+                if as_text:
+                    _say_restored(one, problem, invocation)
+    if not as_text:
+        from py_image_dedup.report.answers_json import restored
+
+        print_json(restored(undone_runs, without_record))
+    failed = any(outcome.status == "failed" for _, outcomes in undone_runs for outcome in outcomes)
+    failed |= any(problem is not None for _, problem in without_record)
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
 
 

@@ -57,7 +57,7 @@ def known_command(invocation: Invocation, /, files: tuple[Path, ...], output_for
     answers: list[dict[str, Any]] = []
     settings = invocation.settings(match_settings(options))
     all_known = True
-    with build_store(settings) as store, Decoder(limits_of(settings)) as decoder, readers_may_leave():
+    with build_store(settings) as store, Decoder(limits_of(settings), panels=True) as decoder, readers_may_leave():
         if not store.count(None):
             invocation.say("The index is empty, so every picture is unknown. To fill it: py-image-dedup analyse FOLDER")
         lookup = Lookup(store, decoder, matching_of(settings))

@@ -12,20 +12,20 @@ from py_image_dedup.cli.context import Invocation, pass_invocation, roots_on_the
 from py_image_dedup.cli.main import ExitCode
 from py_image_dedup.cli.options import (
     ACTION,
-    AGAINST,
     MERGE_METADATA,
-    PROTECT,
     ROOTS,
     SCOPE,
     TARGET,
+    choice_options,
+    choice_settings,
     folders_to_search,
     match_options,
     match_settings,
+    roots_or_current_folder,
     search_options,
     search_settings,
     searched,
-    with_originals,
-    with_protected,
+    with_choices,
 )
 from py_image_dedup.cli.output import progress_session, save_result
 
@@ -48,8 +48,7 @@ Examples:
 @search_options
 @match_options
 @SCOPE
-@PROTECT
-@AGAINST
+@choice_options
 @ACTION
 @TARGET
 @MERGE_METADATA
@@ -68,7 +67,7 @@ def review_command(
     from py_image_dedup.report.text import readable
     from py_image_dedup.wiring import build, build_store
 
-    settings = _settings(invocation, roots, options)
+    settings = _settings(invocation, roots_or_current_folder(invocation, roots), options)
     folders = folders_to_search(settings)
     with build_store(settings) as store, progress_session(invocation) as session:
         deduplicator = build(settings, store, observer=session.observer, should_stop=session.interrupt)
@@ -94,13 +93,13 @@ def _settings(invocation: Invocation, roots: Sequence[Path], options: dict[str, 
             **search_settings(options),
             "dry_run": True,
             **match_settings(options),
+            **choice_settings(options),
             "deduplication.action": options["action"],
             "deduplication.duplicates_target_directory": options["target"],
             "deduplication.merge_metadata": options["merge_metadata"],
         }
     )
-    protected = with_protected(searched(settings, options), options["protect"])
-    return with_originals(protected, options["against"], scope=options["scope"])
+    return with_choices(searched(settings, options), options)
 
 
 def _serve(invocation: Invocation, settings: Settings, result: RunResult, port: int, *, browser: bool) -> None:

@@ -317,6 +317,12 @@ class DeduplicationSettings:
         "Keep the files of one photo together: a RAW photo and its JPEG, sidecars (XMP, AAE), the film of a Live "
         "Photo, Google's metadata, edited versions. They are ranked, removed and restored as one.",
     )
+    series: bool = option(
+        BOOLEAN,
+        True,
+        "Keep bursts and exposure brackets: their shots are no copies of each other, and go only if another series has "
+        "all of them.",
+    )
     action: str = option(
         choice(*ActionChoice),
         _REMOVAL.action.value,

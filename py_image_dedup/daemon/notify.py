@@ -13,7 +13,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from py_image_dedup.model.plan import OutcomeStatus
-from py_image_dedup.report.text import readable, totals_of
+from py_image_dedup.report.result_records import totals_of
+from py_image_dedup.report.text import readable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ import numpy as np
 
 from py_image_dedup.features.extract import FRAME, Features
 from py_image_dedup.features.visual_words import MAX_REPEATS, WordArray, quantise
-from py_image_dedup.signature.arrays import Float64Array, Int64Array
+from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 
 _ANGLES: Final = 12
 _SCALES_PER_OCTAVE: Final = 2.0
@@ -35,7 +35,7 @@ class PlacedWords:
     """The words of a picture with their places, words ascending. The arrays are read-only.
 
     Attributes:
-        words: uint32, shape ``(n,)``; a word that occurs more than twice is left out.
+        words: uint32, shape ``(n,)``; a word that occurs more than twice, in the picture or in one inset, is left out.
         points: float64, shape ``(n, 4)``: as ``Features.points``.
     """
 
@@ -44,16 +44,28 @@ class PlacedWords:
 
     @classmethod
     def of(cls, features: Features) -> Self:
-        """Return the words of a picture with their places."""
-        found = quantise(features.descriptors)
-        _, group, counts = np.unique(found, return_inverse=True, return_counts=True)
-        order = np.argsort(found, kind="stable")
-        order = order[counts[group[order]] <= MAX_REPEATS]
-        return cls(found[order], features.points[order].astype(np.float64))
+        """Return the words of a picture and of its insets with their places."""
+        words, points = _frequent_left_out(features.descriptors, features.points)
+        if features.insets:
+            parts = [_frequent_left_out(inset.features.descriptors, inset.points) for inset in features.insets]
+            words = np.concatenate([words, *(part[0] for part in parts)])
+            points = np.concatenate([points, *(part[1] for part in parts)])
+            order = np.argsort(words, kind="stable")
+            words, points = words[order], points[order]
+        return cls(words, points.astype(np.float64))
 
     def __len__(self) -> int:
         """Return the number of words."""
         return len(self.words)
+
+
+def _frequent_left_out(descriptors: Int8Array, points: Float32Array) -> tuple[WordArray, Float32Array]:
+    """Return the words of some descriptors, ascending, without those that occur too often, and their points."""
+    found = quantise(descriptors)
+    _, group, counts = np.unique(found, return_inverse=True, return_counts=True)
+    order = np.argsort(found, kind="stable")
+    order = order[counts[group[order]] <= MAX_REPEATS]
+    return found[order], points[order]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

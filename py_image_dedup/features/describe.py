@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
 from py_image_dedup.features.extract import extract, extract_faint, pack
 from py_image_dedup.features.visual_words import pack_words
 from py_image_dedup.media.worker import main as worker
+from py_image_dedup.media.worker.protocol import DecodedPicture, Panel
 from py_image_dedup.model.photo import Signature
 from py_image_dedup.signature.arrays import UInt8Array
 from py_image_dedup.signature.blas import single_threaded_blas
@@ -54,11 +53,12 @@ class ImageFeatures:
         return cls(Signature(values) if values else None, features or None, words or None)
 
 
-def image_features(grey: UInt8Array) -> ImageFeatures:
+def image_features(grey: UInt8Array, panels: Sequence[Panel] = ()) -> ImageFeatures:
     """Compute signature, local features and visual words of a picture.
 
     Args:
         grey: Canonical grey picture, uint8, shape ``(height, width)``.
+        panels: Photos inside the picture.
 
     Raises:
         ValueError: As ``compute`` and ``extract``.
@@ -66,15 +66,15 @@ def image_features(grey: UInt8Array) -> ImageFeatures:
     Thread-safety: any number of threads.
     """
     signature = compute(grey)
-    features = extract(grey) if signature is not None else extract_faint(grey)
+    features = extract(grey, panels) if signature is not None else extract_faint(grey)
     if features is None:
         return ImageFeatures()
     return ImageFeatures(signature, pack(features), pack_words(features))
 
 
-def make(width: int, height: int, grey: bytes) -> tuple[bytes, ...]:
+def make(decoded: DecodedPicture) -> tuple[bytes, ...]:
     """Return the image features of a picture that was just decoded, for ``media.worker.main``."""
-    return image_features(np.frombuffer(grey, dtype=np.uint8).reshape(height, width)).parts
+    return image_features(decoded.canonical, decoded.panels).parts
 
 
 def main() -> int:

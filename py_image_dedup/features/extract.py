@@ -2,13 +2,16 @@
 
 Up to 200 keypoints, spread over the picture, each with a short descriptor, and a grey thumbnail: everything that
 finding and verifying a match needs, in about 8 kB (18 kB for a document), so that no second decode is ever needed.
+Each photo inside a picture, as on a page or in a collage, has as many of its own.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -23,6 +26,9 @@ from py_image_dedup.features.keypoints import (
     detect_keypoints,
 )
 from py_image_dedup.signature.arrays import Float32Array, Float64Array, Int8Array, Int64Array, UInt8Array, UInt32Array
+
+if TYPE_CHECKING:
+    from py_image_dedup.media.worker.protocol import Panel
 
 DOCUMENT = 0.75
 """Least document score of a document: scanned receipts have 0.9 to 2.2, 99 photos in 100 less than 0.55."""
@@ -226,12 +232,42 @@ _MAX_SIDE = 768
 _MIN_SIDE = 200
 _CELLS_ALONG = 6
 _HEADER = struct.Struct("<BHHH")
+_AND_INSETS: Final = FEATURES_VERSION | 0x80
+"""Version of features that are followed by insets; there were none in earlier releases."""
+_INSET = struct.Struct("<4fI")
+_LENGTH = struct.Struct("<I")
 _POINT_UNIT = 32.0
 _SIZE_UNIT = 24.0
 _ANGLE_UNIT = 256 / (2 * math.pi)
 _RECORD = np.dtype(
     [("x", "<u2"), ("y", "<u2"), ("size", "u1"), ("angle", "u1"), ("descriptor", "u1", (DIMENSIONS * 3 // 4,))]
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inset:
+    """A photo inside a picture, as on a page or in a collage, with features of its own.
+
+    Attributes:
+        left: Its left edge, pixels of the picture's frame.
+        top: Its upper edge.
+        width: Its width.
+        height: Its height.
+        features: Its features, in a frame of its own; they have no insets.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    features: Features
+
+    @property
+    def points(self) -> Float32Array:
+        """The points of the features in the frame of the picture: float32, shape ``(n, 4)``."""
+        scale = self.width / self.features.width
+        moved = self.features.points * np.array([scale, self.height / self.features.height, scale, 1], np.float32)
+        return moved + np.array([self.left, self.top, 0, 0], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +281,7 @@ class Features:
             angle in radians, y downwards.
         descriptors: int8, shape ``(n, 16)``, compressed.
         thumbnail: Small grey picture, encoded.
+        insets: Photos inside the picture.
     """
 
     width: float
@@ -252,6 +289,7 @@ class Features:
     points: Float32Array
     descriptors: Int8Array
     thumbnail: bytes
+    insets: tuple[Inset, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of features."""
@@ -260,12 +298,16 @@ class Features:
     def mirrored(self) -> Features:
         """Return the features of the mirrored picture, left and right exchanged.
 
-        The thumbnail is not mirrored.
+        Thumbnails are not mirrored.
         """
         points = self.points.copy()
         points[:, 0] = self.width - points[:, 0]
         points[:, 3] = (math.pi - points[:, 3]) % (2 * math.pi)
-        return replace(self, points=points, descriptors=self.descriptors * codebook().mirror)
+        insets = tuple(
+            replace(inset, left=self.width - inset.left - inset.width, features=inset.features.mirrored())
+            for inset in self.insets
+        )
+        return replace(self, points=points, descriptors=self.descriptors * codebook().mirror, insets=insets)
 
 
 FEW_FEATURES = 60
@@ -274,13 +316,14 @@ MIN_FEATURES = 24
 """Least number of features by which normalised contrast shows structure."""
 
 
-def extract(grey: UInt8Array) -> Features:
+def extract(grey: UInt8Array, panels: Sequence[Panel] = ()) -> Features:
     """Return the local features of a picture.
 
     A faint picture (dark, foggy, stars) with few features has those of its normalised contrast, with a thumbnail of it.
 
     Args:
         grey: Canonical grey picture, uint8, shape ``(height, width)``.
+        panels: Photos inside the picture, as it was decoded.
 
     Returns:
         The features; none of a featureless picture. The same array gives the same features on every machine.
@@ -293,7 +336,23 @@ def extract(grey: UInt8Array) -> Features:
     if grey.dtype != np.uint8 or grey.ndim != 2 or not grey.size:
         raise ValueError(f"a grey picture is uint8 of shape (height, width), not {grey.dtype} {grey.shape}")
     found = _extract(grey)
-    return found if len(found) >= FEW_FEATURES else extract_faint(grey, len(found)) or found
+    if len(found) < FEW_FEATURES:
+        found = extract_faint(grey, len(found)) or found
+    insets = (_inset(panel, found) for panel in panels)
+    return replace(found, insets=tuple(inset for inset in insets if inset is not None))
+
+
+def _inset(panel: Panel, whole: Features) -> Inset | None:
+    """Return a photo inside a picture with its features; ``None`` for print, and for what has hardly any features."""
+    grey = panel.canonical
+    if document_score(grey) > POSSIBLE_DOCUMENT:
+        return None
+    features = _extract(grey)
+    if len(features) < MIN_FEATURES:
+        return None
+    left, top, right, bottom = panel.left, panel.top, panel.right, panel.bottom
+    width, height = (right - left) * whole.width, (bottom - top) * whole.height
+    return Inset(left * whole.width, top * whole.height, width, height, features)
 
 
 def extract_faint(grey: UInt8Array, most: int = 0) -> Features | None:
@@ -340,7 +399,7 @@ def _extract(grey: UInt8Array) -> Features:
 
 
 def pack(features: Features) -> bytes:
-    """Return features as bytes for the index: 18 per feature, and the thumbnail."""
+    """Return features as bytes for the index: 18 per feature, the thumbnail, and the same of each inset."""
     records = np.zeros(len(features), dtype=_RECORD)
     x, y, size, angle = features.points.astype(np.float64).T
     records["x"] = np.clip(np.rint(x * _POINT_UNIT), 0, 65535)
@@ -349,7 +408,15 @@ def pack(features: Features) -> bytes:
     records["angle"] = np.rint(angle * _ANGLE_UNIT).astype(np.int64) % 256
     records["descriptor"] = _pack_six_bits(features.descriptors)
     sides = (min(round(side * _POINT_UNIT), 65535) for side in (features.width, features.height))
-    return _HEADER.pack(FEATURES_VERSION, *sides, len(features)) + records.tobytes() + features.thumbnail
+    version = _AND_INSETS if features.insets else FEATURES_VERSION
+    packed = _HEADER.pack(version, *sides, len(features)) + records.tobytes()
+    if not features.insets:
+        return packed + features.thumbnail
+    parts = [packed, _LENGTH.pack(len(features.thumbnail)), features.thumbnail]
+    for inset in features.insets:
+        own = pack(inset.features)
+        parts += [_INSET.pack(inset.left, inset.top, inset.width, inset.height, len(own)), own]
+    return b"".join(parts)
 
 
 def unpack(packed: bytes) -> Features:
@@ -358,7 +425,7 @@ def unpack(packed: bytes) -> Features:
     Raises:
         ValueError: The bytes are not features of this version.
     """
-    if len(packed) < _HEADER.size or packed[0] != FEATURES_VERSION:
+    if len(packed) < _HEADER.size or packed[0] not in {FEATURES_VERSION, _AND_INSETS}:
         raise ValueError(f"{len(packed)} bytes are not features of version {FEATURES_VERSION}: analyse the file again")
     _, width, height, count = _HEADER.unpack_from(packed)
     end = _HEADER.size + count * _RECORD.itemsize
@@ -369,7 +436,36 @@ def unpack(packed: bytes) -> Features:
     columns = (records["x"] / _POINT_UNIT, records["y"] / _POINT_UNIT, size, records["angle"] / _ANGLE_UNIT)
     descriptors = _unpack_six_bits(records["descriptor"])
     points = np.stack(columns, axis=1).astype(np.float32)
-    return Features(width / _POINT_UNIT, height / _POINT_UNIT, points, descriptors, packed[end:])
+    thumbnail, insets = _unpack_insets(packed[end:]) if packed[0] == _AND_INSETS else (packed[end:], ())
+    return Features(width / _POINT_UNIT, height / _POINT_UNIT, points, descriptors, thumbnail, insets)
+
+
+def _unpack_insets(packed: bytes) -> tuple[bytes, tuple[Inset, ...]]:
+    """Return the thumbnail and the insets.
+
+    Raises:
+        ValueError: The bytes are neither.
+    """
+    parts: list[bytes] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    position, header = 0, _LENGTH
+    while position < len(packed) or not parts:
+        start = position + header.size
+        if start > len(packed):
+            raise ValueError(f"{len(packed)} bytes are no thumbnail with insets: the index entry is damaged")
+        *box, length = header.unpack_from(packed, position)
+        position = start + length
+        if position > len(packed):
+            raise ValueError(f"{len(packed)} bytes are no thumbnail with insets: the index entry is damaged")
+        part = packed[start:position]
+        if box:
+            left, top, width, height = box
+            if not (0 < width < math.inf and 0 < height < math.inf) or part[:1] == bytes([_AND_INSETS]):
+                raise ValueError("an inset has no size, or insets of its own: the index entry is damaged")
+            boxes.append((left, top, width, height))
+        parts.append(part)
+        header = _INSET
+    return parts[0], tuple(Inset(*box, unpack(own)) for box, own in zip(boxes, parts[1:], strict=True))
 
 
 def _pack_six_bits(descriptors: Int8Array) -> UInt8Array:

@@ -63,13 +63,21 @@ def pack_words(features: Features) -> bytes:
     """Return the words of a picture and of its mirror image as bytes for the index.
 
     Args:
-        features: Features of the picture.
+        features: Features of the picture; the words of its insets are among its own.
 
     Returns:
         uint32, little-endian: the number of plain words, the plain words, the mirrored words.
     """
-    plain, mirrored = words(features.descriptors), words(features.mirrored().descriptors)
+    plain, mirrored = _all_words(features), _all_words(features.mirrored())
     return np.concatenate([np.array([len(plain)]), plain, mirrored]).astype("<u4").tobytes()
+
+
+def _all_words(features: Features) -> WordArray:
+    """Return the distinct words of a picture and of its insets, ascending."""
+    own = words(features.descriptors)
+    if not features.insets:
+        return own
+    return np.unique(np.concatenate([own, *(words(inset.features.descriptors) for inset in features.insets)]))
 
 
 def unpack_words(packed: bytes) -> tuple[WordArray, WordArray]:

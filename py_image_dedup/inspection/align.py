@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ Pixels = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Values = TypeVar("Values", Pixels, Plane)
 
 _TURNS: dict[Orientation, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     Orientation.UPRIGHT: ((1, 0, 0), (0, 1, 0)),
@@ -30,6 +32,8 @@ _TURNS: dict[Orientation, tuple[tuple[float, float, float], tuple[float, float, 
 """The maps of the unit square by which the orientations move its points."""
 
 _THUMBNAIL = 64
+_PREFERRED = 0.02
+"""Correlation by which another turn has to be better than none."""
 _LEVELS = (40_000, 300_000)
 """Pixels of the grids on which the alignment is refined, coarse first."""
 _STEPS = 6
@@ -107,7 +111,7 @@ def align(
         Both on the grid of the one with fewer pixels.
     """
     grey_keeper, grey_other = luma(keeper), luma(other)
-    trivial = whole(keeper.shape, other.shape, _turn(grey_keeper, grey_other, orientation))
+    trivial = whole(keeper.shape, other.shape, turn(grey_keeper, grey_other, orientation))
     start = trivial
     if transform is not None:
         given = np.eye(3)
@@ -179,11 +183,11 @@ def render(image: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels
     return np.asarray(laid, dtype=np.uint8), np.asarray(inside >= 250, dtype=np.bool_), False
 
 
-def unturned(image: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
+def unturned(image: Values, matrix: Matrix) -> tuple[Values, Matrix]:
     """Turn a picture by what a matrix turns in quarters.
 
     Args:
-        image: uint8, grey or BGR.
+        image: Grey or BGR.
         matrix: 3 x 3, from a grid to the picture.
 
     Returns:
@@ -194,14 +198,14 @@ def unturned(image: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
     turned = image
     change = np.eye(3)
     if abs(b) + abs(c) > abs(a) + abs(d):
-        turned = np.asarray(cv2.transpose(turned), dtype=np.uint8)
+        turned = np.asarray(cv2.transpose(turned), dtype=image.dtype)
         change = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1.0]]) @ change
         a, d, width, height = c, b, height, width
     if a < 0:
-        turned = np.asarray(cv2.flip(turned, 1), dtype=np.uint8)
+        turned = np.asarray(cv2.flip(turned, 1), dtype=image.dtype)
         change = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]]) @ change
     if d < 0:
-        turned = np.asarray(cv2.flip(turned, 0), dtype=np.uint8)
+        turned = np.asarray(cv2.flip(turned, 0), dtype=image.dtype)
         change = np.array([[1, 0, 0], [0, -1, height - 1], [0, 0, 1.0]]) @ change
     return turned, change @ matrix
 
@@ -221,24 +225,33 @@ def whole(keeper_shape: tuple[int, ...], other_shape: tuple[int, ...], orientati
     return np.asarray(from_unit @ turn @ to_unit, dtype=np.float64)
 
 
-def _turn(keeper: Pixels, other: Pixels, orientation: Orientation | None) -> Orientation:
-    """Return the given turn, or the likeliest one, that makes the keeper look like the other picture."""
+def turn(keeper: Pixels, other: Pixels, orientation: Orientation | None = None) -> Orientation:
+    """Return the turn that makes the keeper look like the other picture: the given one, or the likeliest.
+
+    Args:
+        keeper: One picture, uint8, grey or BGR.
+        other: The other one.
+        orientation: The turn, if it is known.
+    """
     if orientation is not None:
         return orientation
     small = (_THUMBNAIL, _THUMBNAIL)
-    left, right = _thumbnail(keeper), _thumbnail(other)
+    # Thumbnails are square, so that a turn only moves their pixels: they are normalised once.
+    left, right = (_normalised(_thumbnail(pixels), 4) for pixels in (keeper, other))
+    power = math.sqrt(float(np.vdot(left, left)) * float(np.vdot(right, right)))
     best, likeliest = -2.0, Orientation.UPRIGHT
     wide = keeper.shape[1] / keeper.shape[0]
-    for turn in Orientation:
-        shape = wide if turn <= Orientation.FLIP else 1 / wide
+    for each in Orientation:
+        shape = wide if each <= Orientation.FLIP else 1 / wide
         if abs(math.log(shape * other.shape[0] / other.shape[1])) > 0.25:
             continue
-        matrix = np.asarray(np.linalg.inv(whole(small, small, turn)), dtype=np.float64)
-        laid, valid, _ = render(left, matrix, small)
-        likeness = _correlation(right, laid, valid)
-        likeness += 0.02 * (turn is Orientation.UPRIGHT)
+        turned, _ = unturned(left, np.asarray(np.linalg.inv(whole(small, small, each)), dtype=np.float64))
+        likeness = 1.0 if power <= 0 else float(np.vdot(turned, right)) / power
+        likeness += _PREFERRED * (each is Orientation.UPRIGHT)
         if likeness > best:
-            best, likeliest = likeness, turn
+            best, likeliest = likeness, each
+        if best >= 1:
+            break
     return likeliest
 
 
@@ -260,7 +273,7 @@ def plain(keeper: Pixels, other: Pixels, transform: Matrix | None, orientation: 
     Returns:
         3 x 3, a turn and a change of size; ``None`` if a part is shown.
     """
-    start = whole(keeper.shape, other.shape, _turn(keeper, other, orientation))
+    start = whole(keeper.shape, other.shape, turn(keeper, other, orientation))
     if transform is not None:
         given = np.eye(3)
         given[: len(transform)] = transform

@@ -38,7 +38,7 @@ from py_image_dedup.model.match import Orientation
 if TYPE_CHECKING:
     from py_image_dedup.model.full_picture import FullPicture
 
-_ALGORITHM: Final = 10
+_ALGORITHM: Final = 11
 """Raised when the same two files may get another answer though no threshold changed."""
 
 VERSION: Final = int.from_bytes(blake3(f"{_ALGORITHM} {THRESHOLDS!r}".encode()).digest()[:6], "big")
@@ -48,6 +48,8 @@ MAX_PIXELS: Final = 150_000_000
 """The largest picture that is compared in full; the largest cameras of today reach 100 to 200 million."""
 MEMORY_BYTES: Final = 4 << 30
 """Address space that comparing one pair may need: both pictures, and about 10 bytes a pixel for what is computed."""
+KEPT_BYTES: Final = 128 << 20
+"""Freed memory that a worker keeps for the next picture: 12 megapixels are 36 MB."""
 _FILES: Final = 2
 _COMMAND: Final = command_of("py_image_dedup.inspection.client")
 
@@ -189,7 +191,7 @@ class _Process:
     def _connected(self) -> socket.socket | None:
         if self._worker is None:
             with suppress(OSError):
-                self._worker = start_worker(_COMMAND, socket.socketpair)
+                self._worker = start_worker(_COMMAND, socket.socketpair, KEPT_BYTES)
         return None if self._worker is None else self._worker.connection
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ parts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from py_image_dedup.inspection.align import Aligned, Mask, Matrix, Pixels, luma, scaling, shrunk
 from py_image_dedup.inspection.difference import foresee, windows
+from py_image_dedup.inspection.lattice import quality
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.inspection.tone import fit, sample
 from py_image_dedup.model.full_picture import Frame, FullPicture
@@ -35,6 +37,12 @@ _WINDOW, _WINDOWS = 288, 3
 _THUMBNAIL = 400
 _OUTSIDE = 0.003
 """Share of a picture outside of the common area that rounding a size leaves."""
+_PAPER_SPREAD = 16
+"""Grey levels that paper, printed or scanned, varies by."""
+_STRIPS = 16
+"""Of so many rows one is looked at first, or the height of a strip that is looked at first is one of so many parts."""
+_LEAST_STRUCTURE = 2.0
+"""Grey levels of deviation that a picture has to have."""
 _PLAIN = 0.93
 """Share of a border's pixels that are of one level."""
 _MOST_APART = 6.0
@@ -193,3 +201,86 @@ def _is_same(one: Frame, two: Frame) -> bool:
 
 def _is_wide(profile: str) -> bool:
     return any(name in profile.lower() for name in _WIDE)
+
+
+def on_one_ground(keeper: FullPicture, other: FullPicture) -> tuple[Pixels, Pixels]:
+    """Return both pictures on the background that shows what is in them.
+
+    White text on a transparent background is seen on black only, black text on white only: a middle grey shows both.
+    Where one of them was flattened, the other one is laid on what it was flattened on.
+    """
+    ground = 128.0
+    if keeper.alpha is not None and other.alpha is None and min(keeper.alpha.shape) > 8:
+        ground = _ground(keeper.alpha, other.pixels)
+    elif other.alpha is not None and keeper.alpha is None and min(other.alpha.shape) > 8:
+        ground = _ground(other.alpha, keeper.pixels)
+    return _on(keeper, ground), _on(other, ground)
+
+
+def _ground(alpha: Pixels, flat: Pixels) -> float:
+    small = cv2.resize(alpha, flat.shape[1::-1], interpolation=cv2.INTER_AREA)
+    clear = small < 8
+    return float(np.median(luma(flat)[clear])) if clear.any() else 128.0
+
+
+def _on(picture: FullPicture, ground: float) -> Pixels:
+    if picture.alpha is None:
+        return picture.pixels
+    opacity = picture.alpha.astype(np.float32) / 255
+    if picture.pixels.ndim == 3:
+        opacity = opacity[:, :, None]
+    return np.asarray(np.rint(picture.pixels * opacity + ground * (1 - opacity)), dtype=np.uint8)
+
+
+def of_other_kind(keeper: FullPicture, other: FullPicture) -> str:
+    """Say why the other file stands for something else, though the keeper holds it; empty if it does not.
+
+    A cover is no copy of its pages, and what was flattened may be what a page shows.
+    """
+    if len(keeper.frames) > len(other.frames):
+        return f"The keeper has {len(keeper.frames) + 1} frames or pages, the other file {len(other.frames) + 1}."
+    if keeper.alpha is not None and other.alpha is None:
+        return "The keeper is transparent, the other file was flattened."
+    return ""
+
+
+def is_equal(keeper: FullPicture, other: FullPicture) -> bool:
+    """Whether all pixels and their opacity are equal."""
+    if keeper.pixels.shape != other.pixels.shape:
+        return False
+    # Most files differ everywhere: a few rows tell, before all are compared.
+    for step in (_STRIPS, 1):
+        if not np.array_equal(keeper.pixels[::step], other.pixels[::step]):
+            return False
+    one, two = keeper.alpha, other.alpha
+    return one is two or (one is not None and two is not None and np.array_equal(one, two))
+
+
+def is_page(pixels: Pixels) -> bool:
+    """Whether a picture is a printed page: most of it is paper."""
+    grey = luma(pixels)[::2, ::2].astype(np.int16)
+    return float((np.abs(grey - np.median(grey)) <= _PAPER_SPREAD).mean()) > THRESHOLDS.paper
+
+
+def is_poor(keeper: FullPicture, other: FullPicture, scale: float) -> bool:
+    """Whether the keeper was saved so small that the other file must have more.
+
+    Args:
+        keeper: The file that stays.
+        other: The file that would go.
+        scale: Pixels of the other file in one of the keeper, along a side.
+    """
+    ours, theirs = (quality(one.quantisation) for one in (keeper, other))
+    is_kept_better = theirs > ours + 20 or (not theirs and other.format in {"PNG", "TIFF", "BMP"})
+    return 0 < ours < THRESHOLDS.poor_quality and is_kept_better and scale > 0.7
+
+
+def has_structure(pixels: Pixels) -> bool:
+    """Whether there is enough in a picture to compare."""
+    few = pixels[::3, ::3]
+    # The deviation of a strip bounds that of the whole from below, and settles most pictures.
+    start, size = len(few) // 2, max(1, len(few) // _STRIPS)
+    some = luma(np.ascontiguousarray(few[start : start + size]))
+    if float(some.std()) * math.sqrt(size / len(few)) >= _LEAST_STRUCTURE:
+        return True
+    return float(luma(np.ascontiguousarray(few)).std()) >= _LEAST_STRUCTURE

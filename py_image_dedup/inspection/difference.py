@@ -43,6 +43,14 @@ _FEWEST_OUTLYING, _LEAST_OUTLYING = 5, 1.5
 """Pixels of such a region, and the sum of what they are beyond its level, in levels."""
 _MOST_PIXELS, _MOST_FEW = 250_000, 2_000
 """Pixels that the worst thousandth is taken of, about, and at least."""
+_CONCENTRATED = 0.5
+"""Share of the worst thousandth of the pixels from which on it is one place: encoding spreads it over the picture."""
+_MOST_LEFT_OUT = 0.05
+"""Share of the picture that such a place and its surroundings cover at most; a larger edit has energy enough."""
+_PLACES = 3
+"""Most places that are left out, one after another."""
+_SURROUNDINGS = 15
+"""Side of the square, pixels, by which the surroundings of a place reach."""
 _FEW = 300
 """Rows and columns in which the usual difference is measured."""
 
@@ -324,10 +332,35 @@ def _spots(excess: Plane, usual: float, tail: float) -> tuple[tuple[Spot, ...], 
 
 
 def _usual(excess: Plane, valid: Mask) -> float:
-    """Return what all but a thousandth of the pixels stay below."""
+    """Return what all but a thousandth of the pixels stay below, without a place that has most of this thousandth.
+
+    A small edit of a small picture is a thousandth of it. It must not be measured against itself.
+    """
     step = max(1, int((excess.size / _MOST_PIXELS) ** 0.5))
-    few = excess[::step, ::step][valid[::step, ::step]]
-    return float(np.quantile(few, 1 - 1e-3)) if len(few) > _MOST_FEW else 1.0
+    few, inside = excess[::step, ::step], valid[::step, ::step]
+    if np.count_nonzero(inside) <= _MOST_FEW:
+        return 1.0
+    usual = float(np.quantile(few[inside], 1 - 1e-3))
+    for _ in range(_PLACES):
+        place = _concentrated(few, inside, usual)
+        inside = inside if place is None else inside & ~place
+        if place is None or np.count_nonzero(inside) <= _MOST_FEW:
+            break
+        usual = min(usual, float(np.quantile(few[inside], 1 - 1e-3)))
+    return usual
+
+
+def _concentrated(excess: Plane, inside: Mask, usual: float) -> Mask | None:
+    """Return the small place, with its surroundings, that has most of the pixels beyond a value, if there is one."""
+    over = (excess > usual) & inside
+    count, labels = cv2.connectedComponents(cv2.dilate(over.astype(np.uint8), np.ones((5, 5), np.uint8)))
+    sizes = np.bincount(np.asarray(labels, dtype=np.intp)[over], minlength=count)
+    best = int(sizes.argmax())
+    if not sizes[best] or sizes[best] < _CONCENTRATED * sizes.sum():
+        return None
+    around = np.ones((_SURROUNDINGS, _SURROUNDINGS), np.uint8)
+    place = cv2.dilate((np.asarray(labels) == best).astype(np.uint8), around) > 0
+    return np.asarray(place) if np.count_nonzero(place) <= _MOST_LEFT_OUT * np.count_nonzero(inside) else None
 
 
 def differing(pair: Aligned) -> Mask:

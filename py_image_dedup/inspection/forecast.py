@@ -9,9 +9,9 @@ which costs the same for a small picture and for one of 50 megapixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -48,35 +48,47 @@ _CURVED = 0.35
 _WEIGHTS = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 """Blue, green and red in luma, ITU-R BT.601."""
 
-_Kernel = Callable[[Plane], Plane]
+Distances = TypeVar("Distances", npt.NDArray[np.float32], npt.NDArray[np.float64])
 _Place = tuple[int, int]
 _Stack = npt.NDArray[np.float32]
 
 
-def _box(x: Plane) -> Plane:
-    return np.asarray((x > -0.5) & (x <= 0.5), dtype=np.float32)
+class Kernel(Protocol):
+    """The weights of pixels by their distance, in the precision of the distances."""
+
+    def __call__(self, x: Distances, /) -> Distances:
+        """Return the weight of each distance."""
 
 
-def _linear(x: Plane) -> Plane:
-    return np.asarray(np.maximum(0, 1 - np.abs(x)), dtype=np.float32)
+def box(x: Distances) -> Distances:
+    """Return 1 up to half a pixel away."""
+    return np.asarray((x > -0.5) & (x <= 0.5), dtype=x.dtype)
 
 
-def _cubic(sharpness: float) -> _Kernel:
-    def kernel(x: Plane) -> Plane:
+def linear(x: Distances) -> Distances:
+    """Return a triangle of one pixel to each side."""
+    return np.asarray(np.maximum(0, 1 - np.abs(x)), dtype=x.dtype)
+
+
+def cubic(sharpness: float) -> Kernel:
+    """Return the cubic convolution of a slope at a distance of one pixel."""
+
+    def kernel(x: Distances) -> Distances:
         x = np.abs(x)
         near = ((sharpness + 2) * x - (sharpness + 3)) * x * x + 1
         far = (((x - 5) * x + 8) * x - 4) * sharpness
-        return np.asarray(np.where(x < 1, near, np.where(x < 2, far, 0)), dtype=np.float32)
+        return np.asarray(np.where(x < 1, near, np.where(x < 2, far, 0)), dtype=x.dtype)
 
     return kernel
 
 
-def _lanczos(x: Plane) -> Plane:
-    return np.asarray(np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0), dtype=np.float32)
+def lanczos(x: Distances) -> Distances:
+    """Return the sinc function under one of three times its width."""
+    return np.asarray(np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0), dtype=x.dtype)
 
 
 @dataclass(frozen=True, slots=True)
-class _Resampling:
+class Resampling:
     """A way in which programs change the size of a picture.
 
     Attributes:
@@ -87,31 +99,31 @@ class _Resampling:
         adds_up: Whether places are sums of many steps, whose rounding decides at ties.
     """
 
-    weigh: _Kernel | None
+    weigh: Kernel | None
     reach: float
     widens: bool = False
     bias: float | None = None
     adds_up: bool = False
 
 
-_NEAREST = _Resampling(None, 0.5, bias=1e-4)
+_NEAREST = Resampling(None, 0.5, bias=1e-4)
 _ENLARGING = (
-    _Resampling(_linear, 1),
-    _Resampling(_cubic(-0.5), 2),
-    _Resampling(_cubic(-0.75), 2),
-    _Resampling(_lanczos, 3),
+    Resampling(linear, 1),
+    Resampling(cubic(-0.5), 2),
+    Resampling(cubic(-0.75), 2),
+    Resampling(lanczos, 3),
     _NEAREST,
-    _Resampling(None, 0.5, bias=-1e-4),
-    _Resampling(None, 0.5, bias=0, adds_up=True),
+    Resampling(None, 0.5, bias=-1e-4),
+    Resampling(None, 0.5, bias=0, adds_up=True),
 )
 _REDUCING = (
-    _Resampling(None, 0.5, widens=True),
-    _Resampling(_box, 0.5, widens=True),
-    _Resampling(_linear, 1, widens=True),
-    _Resampling(_cubic(-0.5), 2, widens=True),
-    _Resampling(_lanczos, 3, widens=True),
-    _Resampling(_linear, 1),
-    _Resampling(_cubic(-0.5), 2),
+    Resampling(None, 0.5, widens=True),
+    Resampling(box, 0.5, widens=True),
+    Resampling(linear, 1, widens=True),
+    Resampling(cubic(-0.5), 2, widens=True),
+    Resampling(lanczos, 3, widens=True),
+    Resampling(linear, 1),
+    Resampling(cubic(-0.5), 2),
 )
 
 
@@ -205,7 +217,10 @@ def _tiles(picture: Pixels, source_shape: tuple[int, ...], matrix: Matrix, grid:
 
 def _cut_off(tiles: npt.NDArray[Any]) -> Mask:
     clipped = (tiles < _CLIPPED[0] + 0.5) | (tiles > _CLIPPED[1] - 0.5)
-    return np.asarray(clipped.any(axis=3) if tiles.ndim == 4 else clipped, dtype=np.bool_)
+    if tiles.ndim < 4:
+        return np.asarray(clipped, dtype=np.bool_)
+    channels = [clipped[..., channel] for channel in range(clipped.shape[3])]
+    return np.asarray(np.logical_or.reduce(channels), dtype=np.bool_)
 
 
 def _laid(
@@ -237,7 +252,7 @@ def _laid(
     return _sampled(source, exactly, places, side, best), False
 
 
-def _sampled(source: Pixels, matrix: Matrix, places: Sequence[_Place], side: int, way: _Resampling) -> _Stack:
+def _sampled(source: Pixels, matrix: Matrix, places: Sequence[_Place], side: int, way: Resampling) -> _Stack:
     """Sample a source that is turned by quarters, mirrored, moved and of another size: rows and columns by turns."""
     (a, b, right), (c, d, down) = matrix[:2]
     is_turned = abs(b) + abs(c) > abs(a) + abs(d)
@@ -258,7 +273,7 @@ def _sampled(source: Pixels, matrix: Matrix, places: Sequence[_Place], side: int
     return np.asarray(np.stack(found), dtype=np.float32)
 
 
-def _weights(places: npt.NDArray[np.float64], step: float, length: int, way: _Resampling) -> tuple[int, Plane]:
+def _weights(places: npt.NDArray[np.float64], step: float, length: int, way: Resampling) -> tuple[int, Plane]:
     """Return the first pixel of a line that counts, and the weight of it and those behind it at each place."""
     if way.bias is not None:
         nearest = np.floor(places + 0.5 + way.bias)

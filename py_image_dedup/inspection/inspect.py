@@ -12,13 +12,25 @@ import cv2
 import numpy as np
 
 from py_image_dedup.inspection import original as origin
-from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, plain, unturned
-from py_image_dedup.inspection.detail import has_less_detail, has_other_alpha, lacking, lost_levels, outside
+from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, plain, turn, unturned
+from py_image_dedup.inspection.detail import (
+    has_less_detail,
+    has_other_alpha,
+    has_structure,
+    is_equal,
+    is_page,
+    is_poor,
+    lacking,
+    lost_levels,
+    of_other_kind,
+    on_one_ground,
+    outside,
+)
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
 from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
-from py_image_dedup.inspection.reencoding import Reencoding, plain_lattice, reencoding
-from py_image_dedup.inspection.regions import describe, missing
+from py_image_dedup.inspection.reencoding import Edited, Reencoding, edited, plain_lattice, plain_lattices, reencoding
+from py_image_dedup.inspection.regions import describe, missing, within
 from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
 from py_image_dedup.inspection.shots import (
     Noise,
@@ -34,15 +46,11 @@ from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Inspection, Original, Outcome, Region, Side
 from py_image_dedup.model.match import Orientation
 
-_LEAST_STRUCTURE = 2.0
-"""Grey levels of deviation that a picture has to have."""
 _BLOCK = 8
 """Pixels of the side of a block of a JPEG."""
 _EDITED = "The same photo, but something inside differs."
 _LIGHTER = 6.0
 """Grey levels by which two exposures differ in light at least, on average."""
-_PAPER_SPREAD = 16
-"""Grey levels that paper, printed or scanned, varies by."""
 _BEYOND_ROUNDING = 1.2
 """Ratio of noise to what rounding leaves, from which on encoding does not explain it; two files of one source had
 1.16."""
@@ -81,48 +89,32 @@ def inspect(
     facts = origin.by_facts(has_more, lacks)
     if keeper.has_too_many_frames or other.has_too_many_frames:
         return Inspection(Outcome.UNDECIDED, "One of the files has too many frames to compare them all.", lacks=lacks)
-    apart = _of_other_kind(keeper, other)
+    apart = of_other_kind(keeper, other)
     if apart and not lacks:
         return Inspection(Outcome.PARTIAL, apart, original=facts)
-    if _is_equal(keeper, other):
+    if is_equal(keeper, other):
         known = facts if facts.side is not Side.UNKNOWN else origin.of_equal(keeper, other)
         return _of_equal(lacks, has_more, known)
     if min(keeper.width, keeper.height, other.width, other.height) < THRESHOLDS.fewest_side:
         return Inspection(
             Outcome.UNDECIDED, "One of the files is too small to be compared.", lacks=lacks, original=facts
         )
+    if keeper.alpha is None and other.alpha is None:
+        orientation = turn(keeper.pixels, other.pixels, orientation)
     encoded = _Encoded.of(keeper, other, transform, orientation)
-    if encoded is not None and encoded.other is not None and encoded.other.is_whole and _has_structure(other.pixels):
-        return _of_reencoded(keeper, other, encoded, lacks, has_more, facts)
+    if encoded is not None and has_structure(other.pixels):
+        if encoded.other is not None and encoded.other.is_whole:
+            return _of_reencoded(keeper, other, encoded, lacks, has_more, facts)
+        if encoded.is_edit and not other_moment(keeper.shot, other.shot):
+            return _of_edited(keeper, other, encoded, lacks, has_more)
     settled = encoded is not None and encoded.is_settled
-    pair = align(*_shown(keeper, other), transform, orientation, settled=settled)
+    pair = align(*on_one_ground(keeper, other), transform, orientation, settled=settled)
     return _Question(keeper, other, pair, lacks, has_more, facts, encoded).answer()
-
-
-def _of_other_kind(keeper: FullPicture, other: FullPicture) -> str:
-    """Say why the other file stands for something else, though the keeper holds it; empty if it does not.
-
-    A cover is no copy of its pages, and what was flattened may be what a page shows.
-    """
-    if len(keeper.frames) > len(other.frames):
-        return f"The keeper has {len(keeper.frames) + 1} frames or pages, the other file {len(other.frames) + 1}."
-    if keeper.alpha is not None and other.alpha is None:
-        return "The keeper is transparent, the other file was flattened."
-    return ""
 
 
 def _of_noise(noise: Noise) -> str:
     own = f"{noise.keeper:.1f} and {noise.other:.1f} grey levels"
     return f"Each file has noise of its own, {own}: they are two exposures."
-
-
-def _has_structure(pixels: Pixels) -> bool:
-    return float(luma(np.ascontiguousarray(pixels[::3, ::3])).std()) >= _LEAST_STRUCTURE
-
-
-def _is_page(pixels: Pixels) -> bool:
-    grey = luma(pixels)[::2, ::2].astype(np.int16)
-    return float((np.abs(grey - np.median(grey)) <= _PAPER_SPREAD).mean()) > THRESHOLDS.paper
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,12 +127,14 @@ class _Encoded:
         other: The other file as an encoding of the keeper; ``None`` if its format says nothing.
         keeper: The keeper, turned as the other file is, as an encoding of it; ``None`` as well if the first is whole,
             or the keeper was turned or reduced.
+        edited: The keeper, edited as a whole as the other file may be; ``None`` if they are explained without.
     """
 
     shown: Pixels
     to_keeper: Matrix
     other: Reencoding | None
     keeper: Reencoding | None
+    edited: Edited | None = None
 
     @staticmethod
     def of(
@@ -161,12 +155,18 @@ class _Encoded:
             return None
         its = reencoding(other, shown)
         wanted = np.allclose(to_keeper, np.eye(3)) and not (its is not None and its.is_whole)
-        return _Encoded(shown, to_keeper, its, reencoding(keeper, other.pixels) if wanted else None)
+        found = _Encoded(shown, to_keeper, its, reencoding(keeper, other.pixels) if wanted else None)
+        return found if found.is_settled else replace(found, edited=edited(other, shown))
 
     @property
     def is_settled(self) -> bool:
         """Whether blocks are explained that no shift by a part of a pixel leaves so."""
         return self.changed is not None or any(one is not None and one.is_whole for one in (self.other, self.keeper))
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether the other file is the keeper, edited as a whole."""
+        return self.edited is not None and self.edited.is_all
 
     @property
     def changed(self) -> Pixels | None:
@@ -192,11 +192,10 @@ def _of_reencoded(
     pair = Aligned(encoded.shown, other.pixels, valid, encoded.to_keeper, np.eye(3), 1.0, scale, is_exact)
     found = facts
     if found.side is Side.UNKNOWN:
-        two, gain = plain_lattice(other, encoded.shown), 0.0
-        forth = np.asarray(np.linalg.inv(encoded.to_keeper), dtype=np.float64)
-        if is_exact:
-            one = plain_lattice(replace(keeper, pixels=encoded.shown), other.pixels)
-        else:
+        one, two = plain_lattices((encoded.shown, other.pixels), (keeper if is_exact else None, other))
+        gain = 0.0
+        if not is_exact:
+            forth = np.asarray(np.linalg.inv(encoded.to_keeper), dtype=np.float64)
             one = lattice(keeper, other.pixels, forth)
             gain = 0.0 if keeper.quantisation else gain_of(keeper.pixels, other.pixels, forth, 1 / scale)
         evidence = origin.Evidence(keeper, other, pair, one, two, Noise(0, 0, 0), gain, (False, False), ((), ()))
@@ -207,11 +206,37 @@ def _of_reencoded(
     return Inspection(Outcome.COVERED, reason, original=found)
 
 
-def _is_equal(keeper: FullPicture, other: FullPicture) -> bool:
-    if keeper.pixels.shape != other.pixels.shape or not np.array_equal(keeper.pixels, other.pixels):
-        return False
-    one, two = keeper.alpha, other.alpha
-    return one is two or (one is not None and two is not None and np.array_equal(one, two))
+def _of_edited(
+    keeper: FullPicture, other: FullPicture, encoded: _Encoded, lacks: tuple[str, ...], has_more: tuple[str, ...]
+) -> Inspection:
+    """Return what two files are of which the other is the keeper, edited as a whole: it shows nothing else."""
+    turned = replace(keeper, pixels=encoded.shown)
+    back = edited(turned, other.pixels)
+    # Colours that follow from the levels of the other file are nothing that a file has of its own.
+    lacks = tuple(name for name in lacks if name != "colour")
+    if back is not None and back.is_all:
+        has_more = tuple(name for name in has_more if name != "colour")
+    found = origin.by_facts(has_more, lacks)
+    edit = encoded.edited
+    if found.side is Side.UNKNOWN and edit is not None:
+        height, width = other.pixels.shape[:2]
+        valid = np.ones((height, width), dtype=np.bool_)
+        pair = Aligned(encoded.shown, other.pixels, valid, encoded.to_keeper, np.eye(3), 1.0, 1.0, is_exact=True)
+        one = plain_lattice(turned, other.pixels) if back is None else back.lattice
+        cut = ((), lost_levels(other.pixels, encoded.shown, valid))
+        shares = (edit.found.explained, 0.0 if back is None else back.found.explained)
+        evidence = origin.Evidence(
+            keeper, other, pair, one, edit.lattice, Noise(0, 0, 0), 0.0, (False, False), cut, lambda: shares
+        )
+        if edit.lattice is None and not (back is not None and back.is_all):
+            found = origin.by_edit(edit.words)
+        else:
+            found = origin.judge(evidence)
+    if lacks:
+        return more(lacks, has_more, found)
+    what = "" if edit is None else edit.words
+    reason = f"The other file is what encoding the keeper makes after {what}, to within the rounding of its values."
+    return Inspection(Outcome.COVERED, reason, original=found)
 
 
 def _of_equal(lacks: tuple[str, ...], has_more: tuple[str, ...], facts: Original) -> Inspection:
@@ -240,35 +265,6 @@ def more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) 
     )
 
 
-def _shown(keeper: FullPicture, other: FullPicture) -> tuple[Pixels, Pixels]:
-    """Return both pictures on the background that shows what is in them.
-
-    White text on a transparent background is seen on black only, black text on white only: a middle grey shows both.
-    Where one of them was flattened, the other one is laid on what it was flattened on.
-    """
-    ground = 128.0
-    if keeper.alpha is not None and other.alpha is None and min(keeper.alpha.shape) > 8:
-        ground = _ground(keeper.alpha, other.pixels)
-    elif other.alpha is not None and keeper.alpha is None and min(other.alpha.shape) > 8:
-        ground = _ground(other.alpha, keeper.pixels)
-    return _on(keeper, ground), _on(other, ground)
-
-
-def _ground(alpha: Pixels, flat: Pixels) -> float:
-    small = cv2.resize(alpha, flat.shape[1::-1], interpolation=cv2.INTER_AREA)
-    clear = small < 8
-    return float(np.median(luma(flat)[clear])) if clear.any() else 128.0
-
-
-def _on(picture: FullPicture, ground: float) -> Pixels:
-    if picture.alpha is None:
-        return picture.pixels
-    opacity = picture.alpha.astype(np.float32) / 255
-    if picture.pixels.ndim == 3:
-        opacity = opacity[:, :, None]
-    return np.asarray(np.rint(picture.pixels * opacity + ground * (1 - opacity)), dtype=np.uint8)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
     keeper: FullPicture
@@ -280,11 +276,12 @@ class _Question:
     encoded: _Encoded | None = None
     lattices: list[Lattice | None] = field(default_factory=list)
     """Of the keeper and of the other file, once they were measured."""
+    undone: list[Edited | None] = field(default_factory=list)
+    """What ``_undone`` returned, once it was called."""
 
     def answer(self) -> Inspection:
         pair = self.pair
-        spread = min(float(luma(pixels)[::3, ::3].std()) for pixels in (pair.keeper, pair.other))
-        if spread < _LEAST_STRUCTURE or pair.valid.mean() < 0.02:
+        if not (has_structure(pair.keeper) and has_structure(pair.other)) or pair.valid.mean() < 0.02:
             return self._result(Outcome.UNDECIDED, "There is too little in the pictures to compare.")
         if pair.correlation < THRESHOLDS.same_correlation:
             reason = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
@@ -429,17 +426,41 @@ class _Question:
         return self._of(grouped(mask if mask.any() else there, self.pair.valid))
 
     def _edited(self) -> Inspection | None:
-        found = difference(self.pair)
+        found = self._after_edit(difference(self.pair))
         if not found.spots:
             step = step_across(self.pair)
             if step is not None:
                 return self._stepped(*step)
-            if found.usual <= THRESHOLDS.legible or not _is_page(self.pair.other):
+            if found.usual <= THRESHOLDS.legible or not is_page(self.pair.other):
                 return None
             found = self._closest(found)
             if found.usual > THRESHOLDS.legible:
                 return self._result(Outcome.UNDECIDED, "The pages agree too roughly to tell whether a figure differs.")
         return self._of(found) if found.spots else None
+
+    def _after_edit(self, found: Difference) -> Difference:
+        """Compare one file with the other one as it was edited as a whole, if that foresees more."""
+        encoded, pair = self.encoded, self.pair
+        is_close = not found.spots and found.usual <= THRESHOLDS.legible
+        if encoded is None or encoded.edited is None or is_close or not self._is_on_pixels():
+            return found
+        made = [replace(pair, keeper=encoded.edited.pixels)] if encoded.edited.is_likely else []
+        undone = self._undone()
+        if undone is not None and undone.is_likely:
+            made.append(replace(pair, other=undone.pixels))
+        return min((found, *map(difference, made)), key=lambda one: one.usual)
+
+    def _is_on_pixels(self) -> bool:
+        """Whether the pixels of the one file lie on those of the other, and all are compared."""
+        pair = self.pair
+        are_plain = np.allclose(pair.to_keeper, np.eye(3)) and np.allclose(pair.to_other, np.eye(3))
+        return are_plain and pair.valid.shape == self.keeper.pixels.shape[:2] == self.other.pixels.shape[:2]
+
+    def _undone(self) -> Edited | None:
+        """Return the edit of the other file that explains the keeper best."""
+        if not self.undone and self.encoded is not None:
+            self.undone.append(edited(replace(self.keeper, pixels=self.encoded.shown), self.other.pixels))
+        return self.undone[0] if self.undone else None
 
     def _closest(self, found: Difference) -> Difference:
         """Compare with the keeper as programs reduce it, which leaves less of a page than a blurred forecast does."""
@@ -460,20 +481,19 @@ class _Question:
         if step is not None and step[1].side is not Side.UNKNOWN:
             return self._stepped(*step)
         if not best.sure:
+            # Copies of one photo, one of which was drawn on, are foreseen from each other as well: what is around a
+            # difference proves nothing unless the difference says the same.
             around = self._around()
-            best = around if around.sure or best.side is Side.UNKNOWN else best
-        return replace(self._result(Outcome.EDITED, _EDITED, best), regions=tuple(map(self._within, regions)))
-
-    def _within(self, region: Region) -> Region:
-        """Return the part of a region that is in the keeper: rounding, and what lies around a crop, may lead out."""
-        left, top = min(region.x, self.keeper.width - 1), min(region.y, self.keeper.height - 1)
-        width = min(region.x + region.width, self.keeper.width) - left
-        height = min(region.y + region.height, self.keeper.height) - top
-        return replace(region, x=left, y=top, width=max(1, width), height=max(1, height))
+            if around.side is not Side.UNKNOWN:
+                best = replace(around, sure=around.sure and around.side is best.side)
+        return replace(
+            self._result(Outcome.EDITED, _EDITED, best),
+            regions=tuple(within(region, self.keeper) for region in regions),
+        )
 
     def _stepped(self, region: Region, whole: Original) -> Inspection:
-        original = whole if whole.side is not Side.UNKNOWN else self._around()
-        return replace(self._result(Outcome.EDITED, _EDITED, original), regions=(self._within(region),))
+        original = whole if whole.side is not Side.UNKNOWN else replace(self._around(), sure=False)
+        return replace(self._result(Outcome.EDITED, _EDITED, original), regions=(within(region, self.keeper),))
 
     def _around(self) -> Original:
         """Return the original by what is the same around a difference."""
@@ -517,7 +537,7 @@ class _Question:
         )
         if is_larger and not is_made and origin.has_resolution(self._lattices()[1], gain):
             lacks.append("resolution")
-        if not is_made and (has_less_detail(self.pair) or self._is_poor()):
+        if not is_made and (has_less_detail(self.pair) or is_poor(self.keeper, self.other, self.pair.scale)):
             lacks.append("detail")
         if not is_made:
             lacks.extend(lost)
@@ -527,12 +547,6 @@ class _Question:
         reason = f"The keeper has everything that is in the other file, compared at {width} x {height} pixels."
         return Inspection(Outcome.COVERED, reason, original=original)
 
-    def _is_poor(self) -> bool:
-        """Whether the keeper was saved so small that the other file must have more."""
-        ours, theirs = (quality(one.quantisation) for one in (self.keeper, self.other))
-        is_kept_better = theirs > ours + 20 or (not theirs and self.other.format in {"PNG", "TIFF", "BMP"})
-        return 0 < ours < THRESHOLDS.poor_quality and is_kept_better and self.pair.scale > 0.7
-
     def _made_from(self, noise: Noise, lost: tuple[str, ...], gain: float) -> Original:
         pair = self.pair
         bordered = (
@@ -540,7 +554,16 @@ class _Question:
             outside(self.other, pair.to_other, pair.valid)[1],
         )
         cut = (lost, lost_levels(pair.other, pair.keeper, pair.valid))
-        return origin.judge(replace(self._evidence(noise), gain=gain, bordered=bordered, lost=cut))
+        found = replace(self._evidence(noise), gain=gain, bordered=bordered, lost=cut, explained=self._explained)
+        return origin.judge(found)
+
+    def _explained(self) -> tuple[float, float]:
+        """Return the shares of the other file's blocks and of the keeper's that an edit of the other one explains."""
+        if self.encoded is None or self.encoded.edited is None:
+            return 0.0, 0.0
+        back = self._undone()
+        found = self.encoded.keeper if back is None else back.found
+        return self.encoded.edited.found.explained, 0.0 if found is None else found.explained
 
     def _evidence(self, noise: Noise) -> origin.Evidence:
         """Return what can be measured of any pair."""

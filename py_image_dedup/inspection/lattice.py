@@ -281,8 +281,18 @@ def _stored_grid(picture: FullPicture) -> tuple[tuple[int, int], Plane]:
     return found
 
 
-def _distance(blocks: Plane, steps: Plane, visible: Mask) -> float | None:
-    """Return how far coefficients are from whole steps, in steps, as a median; ``None`` if too few tell."""
+def _distance(blocks: Plane, steps: Plane, visible: Mask, at_most: float = math.inf) -> float | None:
+    """Return how far coefficients are from whole steps, in steps, as a median.
+
+    Args:
+        blocks: Sizes of the coefficients, shape ``(blocks, 8, 8)``.
+        steps: 8 x 8.
+        visible: Coefficients that tell.
+        at_most: Median beyond which it does not matter.
+
+    Returns:
+        The median; ``None`` if too few tell, or it is larger than that.
+    """
     visible = visible.copy()
     visible[0, 0] = False
     if not visible.any():
@@ -291,7 +301,10 @@ def _distance(blocks: Plane, steps: Plane, visible: Mask) -> float | None:
     ratio = ratio[ratio > 0.7]
     if len(ratio) < _FEWEST_COEFFICIENTS:
         return None
-    return float(np.median(np.abs(ratio - np.rint(ratio))))
+    apart = np.abs(ratio - np.rint(ratio))
+    if 2 * np.count_nonzero(apart <= at_most) < len(apart) - 1:
+        return None
+    return float(np.median(apart))
 
 
 def _window(pixels: Pixels) -> tuple[slice, slice] | None:
@@ -360,7 +373,8 @@ def earlier_quality(picture: FullPicture) -> int:
     best, found = _ON_LATTICE, 0
     for wanted in _QUALITIES:
         steps = table_of(wanted)
-        distance = _distance(blocks, steps, (steps >= _COARSER * own) & (steps >= _SMALLEST_STEP))
+        visible = (steps >= _COARSER * own) & (steps >= _SMALLEST_STEP)
+        distance = _distance(blocks, steps, visible, at_most=best * 1.02)
         # Of tables that share their steps, the finest one that fits is the right one.
         if distance is not None and distance <= best * 1.02:
             best, found = min(best, distance), wanted

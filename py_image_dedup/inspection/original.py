@@ -7,7 +7,7 @@ exchanged; only reasons that hardly ever err are ``sure``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import cv2
@@ -64,6 +64,8 @@ class Evidence:
         gain: Energy in the finest bands of the larger file that the smaller one does not foresee.
         bordered: Which files have a plain border that the other one lacks.
         lost: Levels that are cut off in the keeper only, and in the other file only.
+        explained: Returns the shares of the other file's blocks, and of the keeper's, that rounding explains after an
+            edit of the whole of the other one; 0 where that was not measured.
     """
 
     left: FullPicture
@@ -75,6 +77,7 @@ class Evidence:
     gain: float
     bordered: tuple[bool, bool]
     lost: tuple[tuple[str, ...], tuple[str, ...]]
+    explained: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)
     _measured: dict[Side, Lattice | None] = field(default_factory=dict)
 
     @property
@@ -139,7 +142,8 @@ def judge(evidence: Evidence) -> Original:
     """Return the file that the other one was made from: the first rule that speaks."""
     for rule in (
         _by_repeated_pixels, _by_border, _by_lattice, _by_levels, _by_palette, _by_earlier_save, _by_histogram,
-        _by_resolution, _by_saving_again, _by_weak_lattice, _by_grain, _by_colour, _by_clipping, _by_format, _by_detail,
+        _by_resolution, _by_saving_again, _by_edits, _by_weak_lattice, _by_grain, _by_colour, _by_clipping, _by_format,
+        _by_detail,
     ):  # fmt: skip
         found = rule(evidence)
         if found.side is not Side.UNKNOWN:
@@ -279,6 +283,41 @@ def _by_palette(evidence: Evidence) -> Original:
 
 _PALETTES = frozenset({"P", "PA"})
 """Modes, as Pillow names them, in which pixels are numbers of a palette."""
+
+
+def by_edit(words: str) -> Original:
+    """Return that the other file is an edit of the keeper, level by level, and the keeper no edit of the other file."""
+    return _is(
+        Side.LEFT, f"{{1}} is what {words} makes of {{0}}, level by level, and not the other way round", sure=True
+    )
+
+
+def _by_edits(evidence: Evidence) -> Original:
+    """Propose the file of which an edit explains the other one better than the other way round.
+
+    Coarse steps are explained by whatever is near, so that only a file with steps as fine counts as an edited one.
+    """
+    later, first = evidence.explained()
+    steps = [
+        sum(file.quantisation[0]) if file.quantisation else 64 * (file.format in LOSSLESS)
+        for file in (evidence.left, evidence.right)
+    ]
+    if not all(steps) or not first:
+        return Original()
+    for side, mine, its, is_fine in (
+        (Side.LEFT, first, later, steps[1] <= _AS_FINE * steps[0]),
+        (Side.RIGHT, later, first, steps[0] <= _AS_FINE * steps[1]),
+    ):
+        is_better = its > _EXPLAINED and (1 - its < (1 - mine) / 2 or its > 1.5 * mine)
+        if is_fine and is_better:
+            return _is(side, "{1} is explained as an edit of {0}, and not the other way round", sure=False)
+    return Original()
+
+
+_AS_FINE = 1.25
+"""Ratio of steps up to which one file is as fine as another one."""
+_EXPLAINED = 0.4
+"""Share of blocks that an edit has to explain."""
 
 
 def _by_weak_lattice(evidence: Evidence) -> Original:

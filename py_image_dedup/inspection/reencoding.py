@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,11 +19,13 @@ import numpy.typing as npt
 from py_image_dedup.inspection.align import Mask, Pixels, Plane, luma
 from py_image_dedup.inspection.lattice import Lattice
 from py_image_dedup.inspection.original import LOSSLESS
+from py_image_dedup.inspection.thresholds import THRESHOLDS
+from py_image_dedup.inspection.tone import edits
 from py_image_dedup.model.full_picture import FullPicture
 
 _SIDE = 8
-_ROWS = 256
-"""Rows that are looked at together, so that they stay in the processor's cache."""
+_STRIP = 1 << 18
+"""Pixels of the rows that are looked at together, so that they stay in the processor's cache."""
 _STRIPS, _STRIP_ROWS = 6, 64
 """Strips of rows that are looked at for the errors of coefficients, and the rows of each."""
 _SLACK = 4.0
@@ -64,6 +66,8 @@ _STORED = 0.7
 _SMALLEST_STEP = 3
 _FEWEST_COEFFICIENTS = 40
 _LUMA_AND_CHROMA = 2
+_MIDDLE = 128
+"""Grey level that JPEG takes from each pixel."""
 _SHARED = {"4:4:4": (1, 1), "4:2:2": (2, 1), "4:2:0": (2, 2)}
 """Pixels across and down that share one pair of chroma values."""
 
@@ -88,6 +92,11 @@ class Reencoding:
         """Whether all of the file is explained, but for what a rounding more leaves in a few blocks."""
         return self.explained > _ALL and self.worst <= _NEARLY
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nearly all of the file is explained, and no block is missed by as much as a change of it makes."""
+        return self.explained > _NEARLY_ALL and self.worst <= _CERTAIN
+
 
 def reencoding(file: FullPicture, source: Pixels) -> Reencoding | None:
     """Look at a JPEG as an encoding of another picture of the same size.
@@ -109,15 +118,92 @@ def reencoding(file: FullPicture, source: Pixels) -> Reencoding | None:
     shared = _SHARED.get(file.subsampling, (1, 1)) if file.pixels.ndim == 3 else (1, 1)
     blocks, colours = [], []
     for seen, wanted in _strips(file.pixels, source):
-        error = _coefficients(np.asarray(cv2.subtract(seen[0], wanted[0], dtype=cv2.CV_32F), dtype=np.float32))
+        grey, *chroma = _planes(seen, wanted, shared)
+        error = _coefficients(np.asarray(cv2.subtract(*grey, dtype=cv2.CV_32F), dtype=np.float32))
         blocks.append(_missed(error, seen, wanted, steps[0], 0.0))
-        colours.append([[_reduced(plane, shared) for plane in planes[1:]] for planes in (seen, wanted)])
+        colours.append(chroma)
     missed = _Missed.joined(blocks)
-    if file.pixels.ndim == 3:
-        for channel in range(2):
-            planes = [np.concatenate([strip[side][channel] for strip in colours]) for side in range(2)]
-            missed.add(_of_chroma(planes, steps[-1], shared), shared)
+    for channel in range(len(colours[0])):
+        planes = [np.concatenate([strip[channel][side] for strip in colours]) for side in range(2)]
+        missed.add(_of_chroma(planes, steps[-1], shared), shared)
     return Reencoding(float((missed.by <= 0).mean()), float(missed.by.max()), _changed(missed, file.pixels))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edited:
+    """An edit of the whole of a picture, as which another file is explained best.
+
+    Attributes:
+        words: What was done.
+        pixels: The edited picture.
+        found: How the file is explained as an encoding of it.
+        lattice: How the file's coefficients are met; ``None`` if it is no JPEG, or too few tell.
+        removes: Whether small things vanish in such an edit.
+    """
+
+    words: str
+    pixels: Pixels
+    found: Reencoding
+    lattice: Lattice | None
+    removes: bool
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the file is this edit of the source: what was encoded is explained, and noise of its own is not."""
+        is_met = self.lattice is None or self.lattice.wide < THRESHOLDS.foreseen_by_neither
+        return self.found.is_whole or (self.found.is_unchanged and is_met)
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether the file may be compared with this edit instead of the source."""
+        return not self.removes or self.found.explained > _NEARLY_ALL
+
+
+def edited(file: FullPicture, source: Pixels) -> Edited | None:
+    """Look at a file as an encoding of another picture that was edited as a whole.
+
+    Args:
+        file: A JPEG, or a file without loss or with a palette.
+        source: The other picture, turned as the file is, of the same size, uint8, grey or BGR.
+
+    Returns:
+        The edit that explains most; ``None`` if none explains more of a part of the file than the source does.
+
+    Thread-safety: any number of threads.
+    """
+    if file.mode in {"P", "PA"} or file.format == "GIF":
+        file = replace(file, format="PNG")
+    height, width = file.pixels.shape[:2]
+    if source.shape[:2] != (height, width) or not _steps(file) or min(height, width) < 2 * _PART_MARGIN:
+        return None
+    part = tuple(_part(length) for length in (height, width))
+    seen = replace(file, pixels=np.ascontiguousarray(file.pixels[part]))
+    plain = reencoding(seen, np.ascontiguousarray(source[part]))
+    most, best = 0.0 if plain is None else plain.explained, None
+    around = tuple(slice(max(0, piece.start - _PART_MARGIN), piece.stop + _PART_MARGIN) for piece in part)
+    inner = tuple(
+        slice(piece.start - wide.start, piece.stop - wide.start) for piece, wide in zip(part, around, strict=True)
+    )
+    some = np.ascontiguousarray(source[around])
+    for edit in edits(source, file.pixels):
+        found = reencoding(seen, np.ascontiguousarray(edit.apply(some)[inner]))
+        if found is not None and found.explained > most:
+            most, best = found.explained, edit
+    if best is None:
+        return None
+    made = best.apply(source)
+    whole = reencoding(file, made)
+    return None if whole is None else Edited(best.words, made, whole, plain_lattice(file, made), best.removes)
+
+
+_PART, _PART_MARGIN = 256, 16
+"""Side of the part in the middle that edits are tried on, pixels, and what filters see around it."""
+
+
+def _part(length: int) -> slice:
+    size = min(_PART, length // (2 * _SIDE) * (2 * _SIDE))
+    start = (length - size) // 2 // (2 * _SIDE) * (2 * _SIDE)
+    return slice(start, start + size)
 
 
 def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
@@ -130,18 +216,43 @@ def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
     Returns:
         What was measured; ``None`` if the file is no JPEG, or too few coefficients tell.
     """
-    if file.format not in {"JPEG", "MPO"} or not file.quantisation:
-        return None
-    steps = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
-    height, width = (length // _SIDE * _SIDE for length in file.pixels.shape[:2])
+    return plain_lattices((file.pixels, source), (file, None))[0]
+
+
+def plain_lattices(
+    pictures: tuple[Pixels, Pixels], files: tuple[FullPicture | None, FullPicture | None]
+) -> tuple[Lattice | None, Lattice | None]:
+    """Measure how the coefficients of each of two JPEGs are met by the other picture, as ``plain_lattice`` does.
+
+    Args:
+        pictures: Both, turned in the same way, uint8, grey or BGR.
+        files: The file of each picture; ``None`` if nothing is to be known about its coefficients.
+
+    Returns:
+        What was measured of each; ``None`` if that is no JPEG, or too few coefficients tell.
+    """
+    steps = [
+        np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
+        if file is not None and file.format in {"JPEG", "MPO"} and file.quantisation
+        else None
+        for file in files
+    ]
+    if not any(table is not None for table in steps):
+        return None, None
+    height, width = (length // _SIDE * _SIDE for length in pictures[0].shape[:2])
     count = min(_STRIPS, -(-height // _STRIP_ROWS))
-    found = []
+    found: tuple[list[Plane], list[Plane]] = ([], [])
     for number in range(count):
         top = (height - _STRIP_ROWS) * number // max(1, count - 1) // _SIDE * _SIDE if count > 1 else 0
-        rows = slice(top, min(height, top + _STRIP_ROWS))
-        seen, wanted = (np.ascontiguousarray(pixels[rows, :width]) for pixels in (file.pixels, source))
-        found.append(_ratios(luma(seen), luma(wanted), _is_cut_off(seen) | _is_cut_off(wanted), steps))
-    return _measured(np.concatenate(found))
+        parts = [pixels[top : min(height, top + _STRIP_ROWS), :width] for pixels in pictures]
+        greys = [luma(np.ascontiguousarray(part)) for part in parts]
+        cut_off = _is_cut_off(parts[0]) | _is_cut_off(parts[1])
+        error = _coefficients(np.asarray(cv2.subtract(greys[0], greys[1], dtype=cv2.CV_32F), dtype=np.float32))
+        for grey, table, ratios in zip(greys, steps, found, strict=True):
+            if table is not None:
+                ratios.append(_Stored.of(grey, cut_off, table).ratios(error))
+    one, two = (_measured(np.concatenate(ratios)) if ratios else None for ratios in found)
+    return one, two
 
 
 def _steps(file: FullPicture) -> list[Plane]:
@@ -197,41 +308,53 @@ def _changed(missed: _Missed, pixels: Pixels) -> Mask:
     return changed if np.count_nonzero(changed) > _MOST_OF * np.count_nonzero(missed.far) else nothing
 
 
-def _strips(one: Pixels, two: Pixels) -> Iterator[tuple[list[Pixels], list[Pixels]]]:
-    """Yield the same rows of two pictures as planes, filled up to whole blocks as encoders do."""
-    height, width = one.shape[:2]
-    across, down = -width % (2 * _SIDE), -height % (2 * _SIDE)
-    for top in range(0, height, _ROWS):
-        planes = [_planes(pixels[top : top + _ROWS], grey=one.ndim == 2) for pixels in (one, two)]
-        below = down if top + _ROWS >= height else 0
-        if across or below:
-            for number in range(2):
-                planes[number] = [_filled(plane, below, across) for plane in planes[number]]
-            # What was filled in is known of the source only.
-            rows, columns = len(planes[0][0]) - below, planes[0][0].shape[1] - across
-            for seen, wanted in zip(*planes, strict=True):
-                seen[rows:], seen[:, columns:] = wanted[rows:], wanted[:, columns:]
-        yield planes[0], planes[1]
+def _strips(one: Pixels, two: Pixels) -> Iterator[tuple[Pixels, Pixels]]:
+    """Yield the same rows of two pictures, whole blocks of chroma but for the last ones."""
+    rows = max(1, _STRIP // one.shape[1] // (2 * _SIDE)) * 2 * _SIDE
+    for top in range(0, len(one), rows):
+        yield one[top : top + rows], two[top : top + rows]
+
+
+def _planes(seen: Pixels, wanted: Pixels, shared: tuple[int, int]) -> list[tuple[Pixels, Pixels]]:
+    """Return luma, and chroma as it is stored, of the same rows of two pictures, filled up to whole blocks."""
+    if seen.ndim == 2:
+        return [_whole_blocks(seen, luma(wanted))]
+    split = (cv2.split(cv2.cvtColor(pixels, cv2.COLOR_BGR2YCrCb)) for pixels in (seen, wanted))
+    grey, *chroma = (_pair(*planes) for planes in zip(*split, strict=True))
+    return [_whole_blocks(*grey), *(_whole_blocks(*_reduced(planes, shared)) for planes in chroma)]
+
+
+def _pair(one: object, two: object) -> tuple[Pixels, Pixels]:
+    return np.asarray(one, dtype=np.uint8), np.asarray(two, dtype=np.uint8)
+
+
+def _reduced(planes: tuple[Pixels, Pixels], shared: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    """Return the means of the pixels that share a value of chroma."""
+    if shared == (1, 1):
+        return planes
+    height, width = planes[0].shape
+    whole = _extended(*planes, -height % shared[1], -width % shared[0])
+    size = (whole[0].shape[1] // shared[0], whole[0].shape[0] // shared[1])
+    return _pair(*(cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in whole))
+
+
+def _whole_blocks(seen: Pixels, wanted: Pixels) -> tuple[Pixels, Pixels]:
+    return _extended(seen, wanted, -seen.shape[0] % _SIDE, -seen.shape[1] % _SIDE)
+
+
+def _extended(seen: Pixels, wanted: Pixels, down: int, across: int) -> tuple[Pixels, Pixels]:
+    """Fill both up with their last rows and columns as encoders do; what was filled in is known of the source only."""
+    if not (down or across):
+        return seen, wanted
+    height, width = seen.shape[:2]
+    one, two = _filled(seen, down, across), _filled(wanted, down, across)
+    one[height:], one[:, width:] = two[height:], two[:, width:]
+    return one, two
 
 
 def _filled(plane: Pixels, below: int, across: int) -> Pixels:
     filled = cv2.copyMakeBorder(plane, 0, below, 0, across, cv2.BORDER_REPLICATE)
     return np.asarray(filled, dtype=np.uint8)
-
-
-def _planes(pixels: Pixels, *, grey: bool) -> list[Pixels]:
-    if pixels.ndim == 2:
-        return [pixels.copy()]
-    if grey:
-        return [luma(pixels)]
-    return [np.asarray(plane, dtype=np.uint8) for plane in cv2.split(cv2.cvtColor(pixels, cv2.COLOR_BGR2YCrCb))]
-
-
-def _reduced(plane: Pixels, shared: tuple[int, int]) -> Pixels:
-    if shared == (1, 1):
-        return plane
-    size = (plane.shape[1] // shared[0], plane.shape[0] // shared[1])
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _of_chroma(planes: list[Pixels], steps: Plane, shared: tuple[int, int]) -> _Missed:
@@ -242,24 +365,20 @@ def _of_chroma(planes: list[Pixels], steps: Plane, shared: tuple[int, int]) -> _
         across, down = (np.array([1, 6, 1] if count > 1 else [0, 8, 0], dtype=np.float64) / 8 for count in shared)
         smooth = cv2.sepFilter2D(wanted, cv2.CV_8U, across, down, borderType=cv2.BORDER_REPLICATE)
         wanted = np.asarray(smooth, dtype=np.uint8)
-    missing = -seen.shape[0] % _SIDE, -seen.shape[1] % _SIDE
-    if any(missing):
-        seen, wanted = (_filled(plane, *missing) for plane in (seen, wanted))
     leak = 0.0 if shared == (1, 1) else _LEAK * float(steps.max())
     parts = []
-    for top in range(0, len(seen), _ROWS):
-        one, two = (np.asarray(plane[top : top + _ROWS], dtype=np.uint8) for plane in (seen, wanted))
+    for one, two in _strips(seen, wanted):
         error = _coefficients(np.asarray(cv2.subtract(one, two, dtype=cv2.CV_32F), dtype=np.float32))
-        parts.append(_missed(error, [one], [two], steps, leak))
+        parts.append(_missed(error, one, two, steps, leak))
     return _Missed.joined(parts)
 
 
-def _missed(error: Plane, seen: list[Pixels], wanted: list[Pixels], steps: Plane, leak: float) -> _Missed:
+def _missed(error: Plane, seen: Pixels, wanted: Pixels, steps: Plane, leak: float) -> _Missed:
     """Compare the coefficients of an error with what rounding leaves.
 
     Args:
-        error: Of the first planes, as ``_coefficients`` returns it.
-        seen: Planes of the JPEG: luma and chroma, or one of chroma.
+        error: Of luma, or of a plane of chroma, as ``_coefficients`` returns it.
+        seen: The JPEG's picture there, grey or BGR, or its plane of chroma.
         wanted: The same of the other picture.
         steps: Of the quantisation table, 8 x 8.
         leak: What a coefficient may be missed by beside that.
@@ -268,24 +387,39 @@ def _missed(error: Plane, seen: list[Pixels], wanted: list[Pixels], steps: Plane
     size = np.abs(error, out=error)
     bound = steps / 2 + np.float32(_SLACK + leak)
     over = size.reshape(rows, _SIDE, -1) - np.tile(bound, columns)
-    by = np.asarray(over.max(axis=1).reshape(rows, columns, _SIDE).max(axis=2), dtype=np.float32)
+    by = over.max(axis=1)
+    while by.shape[1] > columns:
+        by = np.maximum(by[:, ::2], by[:, 1::2])
     far = np.zeros(by.shape, dtype=np.bool_)
     places = np.nonzero(by > 0)
     if not len(places[0]):
         return _Missed(by, far)
     far[places] = (size[places[0], :, places[1]] - 1.5 * steps).max(axis=(1, 2)) > _CERTAIN + leak
     if len(places[0]) <= _MOST_FAILED * by.size:
-        forgiven = _is_clipped(_at(seen, places), _at(wanted, places), steps)
+        forgiven = _is_clipped(*_at(seen, wanted, places), steps)
         by[places] = np.where(forgiven, np.float32(0), by[places])
         far[places] &= ~forgiven
     return _Missed(by, far)
 
 
-def _at(planes: list[Pixels], places: tuple[npt.NDArray[np.intp], ...]) -> list[Plane]:
-    """Return some blocks of planes, each of shape ``(blocks, 8, 8)``."""
-    height, width = planes[0].shape
-    shape = (height // _SIDE, _SIDE, width // _SIDE, _SIDE)
-    return [plane.reshape(shape)[places[0], :, places[1]].astype(np.float32) for plane in planes]
+def _at(seen: Pixels, wanted: Pixels, places: tuple[npt.NDArray[np.intp], ...]) -> tuple[list[Plane], list[Plane]]:
+    """Return the planes of some blocks of two pictures, each of shape ``(blocks, 8, 8)``: luma, and chroma if any."""
+    reach = np.arange(_SIDE)
+    rows, columns = ((place[:, None] * _SIDE + reach) for place in places)
+    last_row, last_column = seen.shape[0] - 1, seen.shape[1] - 1
+    # What was filled in is known of the source only.
+    beyond = (rows > last_row)[:, :, None] | (columns > last_column)[:, None, :]
+    at = np.minimum(rows, last_row)[:, :, None], np.minimum(columns, last_column)[:, None, :]
+    its = wanted if wanted.ndim == seen.ndim else luma(wanted)
+    blocks = [seen[at], its[at]]
+    if beyond.any():
+        blocks[0][beyond] = blocks[1][beyond]
+    found = []
+    for block in blocks:
+        flat = block.reshape(-1, _SIDE, *block.shape[3:])
+        planes = [flat] if flat.ndim == 2 else cv2.split(cv2.cvtColor(flat, cv2.COLOR_BGR2YCrCb))
+        found.append([np.asarray(plane, dtype=np.float32).reshape(-1, _SIDE, _SIDE) for plane in planes])
+    return found[0], found[1]
 
 
 def _is_clipped(seen: list[Plane], wanted: list[Plane], steps: Plane) -> Mask:
@@ -315,6 +449,45 @@ def _coefficients(plane: Plane) -> Plane:
     return np.asarray(across.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE), dtype=np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """Those coefficients of a part of a JPEG that were not rounded to zero, and are not clipped.
+
+    Attributes:
+        places: Where they are in the array of all coefficients.
+        steps: What each was rounded to.
+    """
+
+    places: npt.NDArray[np.intp]
+    steps: Plane
+
+    @staticmethod
+    def of(grey: Pixels, cut_off: Mask, table: Plane) -> _Stored:
+        """Return the coefficients of a picture that tell.
+
+        Args:
+            grey: The luma of the part, uint8, whole blocks.
+            cut_off: Blocks that are clipped.
+            table: The steps, 8 x 8.
+        """
+        values = _coefficients(grey.astype(np.float32) - _MIDDLE)
+        rows, _, columns, _ = values.shape
+        least = np.where(table >= _SMALLEST_STEP, np.float32(_STORED) * table, np.float32(np.inf))
+        least[0, 0] = np.inf
+        size = np.abs(values, out=values).reshape(rows, _SIDE, -1)
+        places = np.flatnonzero(size > np.tile(least, columns))
+        width = columns * _SIDE
+        row, across = np.divmod(places, width)
+        if cut_off.any():
+            kept = ~cut_off[row // _SIDE, across // _SIDE]
+            places, row, across = places[kept], row[kept], across[kept]
+        return _Stored(places, table[row % _SIDE, across % _SIDE])
+
+    def ratios(self, error: Plane) -> Plane:
+        """Return the errors in steps, by the coefficients of all of the error."""
+        return np.asarray(np.abs(error.ravel()[self.places]) / self.steps, dtype=np.float32)
+
+
 def lattice_of(file: FullPicture, seen: Pixels, wanted: Plane) -> Lattice | None:
     """Measure how the coefficients of a part of a JPEG are met.
 
@@ -326,8 +499,9 @@ def lattice_of(file: FullPicture, seen: Pixels, wanted: Plane) -> Lattice | None
     Returns:
         What was measured; ``None`` if too few coefficients tell.
     """
-    steps = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
-    return _measured(_ratios(seen, wanted, _is_cut_off(seen), steps))
+    table = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
+    error = np.asarray(cv2.subtract(seen, wanted, dtype=cv2.CV_32F), dtype=np.float32)
+    return _measured(_Stored.of(seen, _is_cut_off(seen), table).ratios(_coefficients(error)))
 
 
 def _measured(ratio: Plane) -> Lattice | None:
@@ -337,31 +511,19 @@ def _measured(ratio: Plane) -> Lattice | None:
     return Lattice(miss, float((ratio > _WIDE).mean()), most / max(miss, 1e-6))
 
 
-def _ratios(seen: Pixels, wanted: Pixels | Plane, cut_off: Mask, steps: Plane) -> Plane:
-    """Return the errors of those coefficients that were not rounded to zero, in steps."""
-    values = _coefficients(seen.astype(np.float32) - 128)
-    error = _coefficients(np.asarray(seen.astype(np.float32) - wanted, dtype=np.float32))
-    met = (np.abs(values) > _STORED * steps[:, None, :]) & (steps >= _SMALLEST_STEP)[:, None, :]
-    met[:, 0, :, 0] = False
-    met &= ~cut_off[:, None, :, None]
-    return np.asarray((np.abs(error) / steps[:, None, :])[met], dtype=np.float32)
-
-
 def _is_cut_off(pixels: Pixels) -> Mask:
     """Return which blocks are clipped somewhere."""
     low, high = _CLIPPED
     channels = pixels.shape[2] if pixels.ndim > 2 else 1
     within = cv2.inRange(pixels, (low,) * channels, (high,) * channels)
-    height, width = within.shape
-    return np.asarray(
-        within.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE).min(axis=(1, 3)) == 0, dtype=np.bool_
-    )
+    size = within.shape[1] // _SIDE, within.shape[0] // _SIDE
+    return np.asarray(cv2.resize(within, size, interpolation=cv2.INTER_AREA) < _ALL_WITHIN, dtype=np.bool_)
 
 
 def _active(pixels: Pixels, shape: tuple[int, ...]) -> Mask:
     """Return the blocks that have structure."""
     side = _SIDE // 2
-    grey = luma(np.ascontiguousarray(pixels[::2, ::2]))
+    grey = np.ascontiguousarray(luma(pixels)[::2, ::2])
     few = _filled(grey, shape[0] * side - grey.shape[0], shape[1] * side - grey.shape[1]).astype(np.float32)
     mean, square = (cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA) for plane in (few, few * few))
     return np.asarray(square - mean * mean > _ACTIVE**2, dtype=np.bool_)

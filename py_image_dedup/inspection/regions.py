@@ -9,6 +9,7 @@ import numpy as np
 
 from py_image_dedup.inspection.align import Aligned, Mask, luma
 from py_image_dedup.inspection.difference import Difference, Spot
+from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Original, Region, RegionKind, Side
 
 _FLAT = 3.0
@@ -23,8 +24,14 @@ _FEWEST = 24
 """Fewest pixels of a region whose content can be classified."""
 _RIMS = (11, 7)
 """Pixels: smoothing the differences widens a region by some 5 on each side."""
+_RIM = 8
+"""Pixels around a region that are compared with it; the smoothing of differences widens it by some 5."""
+_BEFORE = 3
+"""Rows before a plain band in which the picture goes on as it was."""
 _BUSIER = 1.35
 """Ratio of edges from which on one side has something more."""
+_ALL_ALIKE = 0.995
+"""Share of the pixels of a row that have one level where nothing was decoded."""
 _MOST = 12
 """Regions that are described; the rest are small."""
 
@@ -48,8 +55,8 @@ def describe(pair: Aligned, found: Difference) -> tuple[tuple[Region, ...], Orig
     words = {Side.LEFT: "", Side.RIGHT: ""}
     for spot in found.spots[:_MOST]:
         part = np.s_[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width]
-        around = _around(keeper, spot), _around(other, spot)
-        kind, whole = _kind(keeper[part], other[part], spot, found.mask, around)
+        steps = _step(keeper, found.mask, spot), _step(other, found.mask, spot)
+        kind, whole = _kind(keeper[part], other[part], spot, found.mask, steps)
         region = _in_keeper(pair, spot, kind)
         regions.append(region)
         if whole is not Side.UNKNOWN:
@@ -71,6 +78,14 @@ def _drawn(regions: list[Region]) -> Original:
         if mine > 4 * its and mine > other:
             return Original(side, reason=f"{'B' if side is Side.LEFT else 'A'} has text or a mark drawn on it")
     return Original()
+
+
+def within(region: Region, keeper: FullPicture) -> Region:
+    """Return the part of a region that is in the keeper: rounding, and what lies around a crop, may lead out."""
+    left, top = min(region.x, keeper.width - 1), min(region.y, keeper.height - 1)
+    width = min(region.x + region.width, keeper.width) - left
+    height = min(region.y + region.height, keeper.height) - top
+    return replace(region, x=left, y=top, width=max(1, width), height=max(1, height))
 
 
 def missing(pair: Aligned) -> Original:
@@ -114,7 +129,7 @@ def _kind(
     theirs: np.typing.NDArray[np.uint8],
     spot: Spot,
     mask: Mask,
-    around: tuple[float, float],
+    steps: tuple[float, float],
 ) -> tuple[RegionKind, Side]:
     """Return what happened, and which side is whole."""
     shape = mask.shape
@@ -122,7 +137,6 @@ def _kind(
     spread = [float(np.subtract(*np.percentile(part[inner], (90, 10)))) for part in (ours, theirs)]
     share = spot.width * spot.height / (shape[0] * shape[1])
     at_edge = spot.height > 0.9 * shape[0] or spot.width > 0.9 * shape[1]
-    steps = [abs(float(np.median(part[inner])) - level) for part, level in zip((ours, theirs), around, strict=True)]
     for mine, its, step, whole in (
         (spread[0], spread[1], steps[1], Side.LEFT),
         (spread[1], spread[0], steps[0], Side.RIGHT),
@@ -166,9 +180,15 @@ def _missing(whole: np.typing.NDArray[np.uint8], damaged: np.typing.NDArray[np.u
     for turns in range(4):
         ours, theirs = np.rot90(whole, turns), np.rot90(damaged, turns)
         last = np.float64(np.median(theirs[-1]))
-        plain = (np.abs(theirs - last) <= _FLAT).mean(axis=1) > 0.995
+        if (np.abs(theirs[-1] - last) <= _FLAT).mean() <= _ALL_ALIKE:
+            continue
+        plain = (np.abs(theirs - last) <= _FLAT).mean(axis=1) > _ALL_ALIKE
         run = int(np.argmin(plain[::-1])) if not plain.all() else 0
         if run < _LARGE * len(plain) or ours[-run:].std() < 4 * _FLAT:
+            continue
+        # The sky and the margin of a page are plain up to the edge as well, and become so by and by.
+        before = theirs[max(0, len(theirs) - run - _BEFORE)]
+        if float(np.median(np.abs(before - last))) <= _STEP:
             continue
         box = [(0, height - run, width, run), (0, 0, run, height), (0, 0, width, run), (width - run, 0, run, height)]
         left, top, wide, high = box[(0, 3, 2, 1)[turns]]
@@ -176,15 +196,21 @@ def _missing(whole: np.typing.NDArray[np.uint8], damaged: np.typing.NDArray[np.u
     return None
 
 
-def _around(grey: np.typing.NDArray[np.uint8], spot: Spot) -> float:
-    """Return the usual level of what surrounds a region."""
-    reach = 8
-    top, left = max(0, spot.top - reach), max(0, spot.left - reach)
-    part = grey[top : spot.top + spot.height + reach, left : spot.left + spot.width + reach]
-    ring = np.ones(part.shape, dtype=np.bool_)
-    inner = spot.top - top, spot.left - left
-    ring[inner[0] : inner[0] + spot.height, inner[1] : inner[1] + spot.width] = False
-    return float(np.median(part[ring])) if ring.any() else float(np.median(part))
+def _step(grey: np.typing.NDArray[np.uint8], mask: Mask, spot: Spot) -> float:
+    """Return by how much a region differs from what is just outside of it, at most places of its rim.
+
+    A background that becomes lighter by and by does not, though its mean differs from that of its surroundings.
+    """
+    top, left = max(0, spot.top - _RIM), max(0, spot.left - _RIM)
+    part = np.s_[top : spot.top + spot.height + _RIM, left : spot.left + spot.width + _RIM]
+    plane, there = grey[part].astype(np.float32), mask[part].astype(np.uint8)
+    inner = cv2.erode(there, np.ones((_RIM - 1, _RIM - 1), np.uint8)).astype(np.float32)
+    ring = cv2.dilate(there, np.ones((5, 5), np.uint8)) == 0
+    near = (3 * _RIM + 1, 3 * _RIM + 1)
+    count = cv2.boxFilter(inner, -1, near, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    total = cv2.boxFilter(inner * plane, -1, near, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    rim = ring & (count > 0.5)
+    return float(np.median(np.abs(plane[rim] - total[rim] / count[rim]))) if rim.any() else 0.0
 
 
 def _is_soft(ours: np.typing.NDArray[np.uint8], theirs: np.typing.NDArray[np.uint8]) -> bool:

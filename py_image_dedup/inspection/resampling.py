@@ -7,13 +7,13 @@ making it anew meets its coefficients to within the rounding of its JPEG, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from py_image_dedup.inspection.align import Matrix, Pixels, Plane, luma, scaling, unturned
+from py_image_dedup.inspection.forecast import Resampling, box, cubic, lanczos, linear
 from py_image_dedup.inspection.lattice import Lattice
 from py_image_dedup.inspection.reencoding import lattice_of
 from py_image_dedup.model.full_picture import FullPicture
@@ -29,38 +29,15 @@ _EXACTLY = 0.08
 _LINES = 32
 """Rows or columns that are made together: more would multiply by ever more zeros."""
 
-_Kernel = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
-
-
-def _box(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray((x > -0.5) & (x <= 0.5), dtype=np.float64)
-
-
-def _triangle(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(np.maximum(0.0, 1 - np.abs(x)), dtype=np.float64)
-
-
-def _cubic(x: npt.NDArray[np.float64], slope: float) -> npt.NDArray[np.float64]:
-    x = np.abs(x)
-    near = ((slope + 2) * x - (slope + 3)) * x * x + 1
-    far = (((x - 5) * x + 8) * x - 4) * slope
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
-
-
-def _lanczos(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
-
-
-_Way = tuple[_Kernel, float, bool]
-_KERNELS: tuple[_Way, ...] = (
-    (lambda x: _cubic(x, -0.5), 2, True),
-    (_lanczos, 3, True),
-    (_triangle, 1, True),
-    (_box, 0.5, True),
-    (_triangle, 1, False),
-    (lambda x: _cubic(x, -0.75), 2, False),
+_KERNELS = (
+    Resampling(cubic(-0.5), 2, widens=True),
+    Resampling(lanczos, 3, widens=True),
+    Resampling(linear, 1, widens=True),
+    Resampling(box, 0.5, widens=True),
+    Resampling(linear, 1),
+    Resampling(cubic(-0.75), 2),
 )
-"""Each with its reach, and whether it widens with the reduction so that nothing is left out."""
+"""The usual ones first; those that do not widen with the reduction leave pixels out."""
 
 
 def best_lattice(file: FullPicture, source: Pixels, matrix: Matrix) -> Lattice | None:
@@ -119,17 +96,18 @@ def _is_plain(rest: Matrix, ratios: tuple[float, float], shape: tuple[int, ...])
     return bool(off.max() <= _OFF * max(ratios))
 
 
-def _made(turned: Pixels, shape: tuple[int, ...], way: _Way) -> Pixels:
-    bands = [
-        [_weights(way, old / new, part, old) for part in _parts(new)]
-        for old, new in zip(turned.shape[:2], shape[:2], strict=True)
-    ]
-    planes = [turned] if turned.ndim == 2 else cv2.split(turned)
-    made = [_reduced(np.asarray(plane, dtype=np.uint8), bands, shape[:2]) for plane in planes]
+def _made(turned: Pixels, shape: tuple[int, ...], way: Resampling) -> Pixels:
+    rows, columns = (
+        _bands(way, old / new, slice(0, new), old) for old, new in zip(turned.shape[:2], shape[:2], strict=True)
+    )
+    made = []
+    for plane in [turned] if turned.ndim == 2 else cv2.split(turned):
+        values = _resampled(np.asarray(plane, dtype=np.uint8), rows, columns)
+        made.append(np.asarray(cv2.convertScaleAbs(np.maximum(values, 0, out=values)), dtype=np.uint8))
     return made[0] if turned.ndim == 2 else np.asarray(cv2.merge(made), dtype=np.uint8)
 
 
-def _best(file: FullPicture, source: Pixels, matrix: Matrix) -> tuple[Lattice, _Way] | None:
+def _best(file: FullPicture, source: Pixels, matrix: Matrix) -> tuple[Lattice, Resampling] | None:
     height, width = file.pixels.shape[:2]
     turned, rest = unturned(source, matrix)
     ratios = (turned.shape[1] / width, turned.shape[0] / height)
@@ -143,13 +121,13 @@ def _best(file: FullPicture, source: Pixels, matrix: Matrix) -> tuple[Lattice, _
     ):
         return None
     seen = luma(np.ascontiguousarray(file.pixels[rows, columns]))
-    best: tuple[Lattice, _Way] | None = None
+    best: tuple[Lattice, Resampling] | None = None
     for way in _KERNELS:
-        down, first_row = _weights(way, ratios[1], rows, turned.shape[0])
-        across, first_column = _weights(way, ratios[0], columns, turned.shape[1])
-        part = turned[first_row : first_row + down.shape[1], first_column : first_column + across.shape[1]]
-        grey = luma(np.ascontiguousarray(part)).astype(np.float32)
-        found = lattice_of(file, seen, np.clip(down @ grey @ across.T, 0, 255))
+        down, across = _bands(way, ratios[1], rows, turned.shape[0]), _bands(way, ratios[0], columns, turned.shape[1])
+        (top, bottom), (left, right) = _span(down), _span(across)
+        grey = luma(np.ascontiguousarray(turned[top:bottom, left:right]))
+        made = _resampled(grey, down, across, (top, left))
+        found = lattice_of(file, seen, np.clip(made, 0, 255, out=made))
         if found is not None and (best is None or found.wide < best[0].wide):
             best = (found, way)
             if found.wide < _EXACTLY / 2:
@@ -157,33 +135,51 @@ def _best(file: FullPicture, source: Pixels, matrix: Matrix) -> tuple[Lattice, _
     return best
 
 
-def _reduced(plane: Pixels, bands: list[list[tuple[Plane, int]]], shape: tuple[int, ...]) -> Pixels:
-    rows = np.empty((shape[0], plane.shape[1]), dtype=np.float32)
-    for part, (weights, first) in zip(_parts(shape[0]), bands[0], strict=True):
-        np.matmul(weights, plane[first : first + weights.shape[1]].astype(np.float32), out=rows[part])
-    made = np.empty(shape, dtype=np.float32)
-    for part, (weights, first) in zip(_parts(shape[1]), bands[1], strict=True):
-        made[:, part] = rows[:, first : first + weights.shape[1]] @ weights.T
-    return np.asarray(cv2.convertScaleAbs(np.maximum(made, 0, out=made)), dtype=np.uint8)
+_Band = tuple[slice, Plane, int]
+"""Pixels of a reduced line, the weights of those that they are made of, and the first of these."""
 
 
-def _parts(length: int) -> list[slice]:
-    return [slice(start, min(length, start + _LINES)) for start in range(0, length, _LINES)]
+def _bands(way: Resampling, ratio: float, places: slice, length: int) -> list[_Band]:
+    """Return the weights of a line's pixels for some pixels of the reduced line."""
+    weigh = way.weigh or box
+    wide = ratio if way.widens else 1.0
+    reach = way.reach * wide
+    centres = (np.arange(places.start, places.stop) + 0.5) * ratio - 0.5
+    # Each pixel is made of few: of those that are beyond the line's ends none counts.
+    near = np.floor(centres - reach).astype(np.intp)[:, None] + np.arange(math.ceil(2 * reach) + 2)
+    values = np.where((near >= 0) & (near < length), weigh((near - centres[:, None]) / wide), 0)
+    total = values.sum(axis=1, keepdims=True)
+    values = (values / np.where(total == 0, 1, total)).astype(np.float32)
+    bands = []
+    for start in range(0, len(near), _LINES):
+        part = slice(start, min(len(near), start + _LINES))
+        first, last = int(near[part.start, 0]), int(near[part.stop - 1, -1]) + 1
+        weights = np.zeros((part.stop - start, last - first), dtype=np.float32)
+        np.put_along_axis(weights, near[part] - first, values[part], axis=1)
+        begin, end = max(0, first), min(length, last)
+        bands.append((part, weights[:, begin - first : end - first], begin))
+    return bands
+
+
+def _span(bands: list[_Band]) -> tuple[int, int]:
+    """Return the first pixel of a line that has a weight, and the one behind the last."""
+    return bands[0][2], max(first + weights.shape[1] for _, weights, first in bands)
+
+
+def _resampled(plane: Pixels, down: list[_Band], across: list[_Band], corner: tuple[int, int] = (0, 0)) -> Plane:
+    """Resample a plane whose corner is at a row and column of the larger picture."""
+    rows = np.empty((down[-1][0].stop, plane.shape[1]), dtype=np.float32)
+    for part, weights, first in down:
+        start = first - corner[0]
+        np.matmul(weights, plane[start : start + weights.shape[1]].astype(np.float32), out=rows[part])
+    made = np.empty((len(rows), across[-1][0].stop), dtype=np.float32)
+    for part, weights, first in across:
+        start = first - corner[1]
+        made[:, part] = rows[:, start : start + weights.shape[1]] @ weights.T
+    return made
 
 
 def _middle(length: int) -> slice:
     size = min(_WINDOW, length // 8 * 8)
     start = (length - size) // 2 // 8 * 8
     return slice(start, start + size)
-
-
-def _weights(way: _Way, ratio: float, places: slice, length: int) -> tuple[Plane, int]:
-    """Return the weights of a line's pixels for some pixels of the reduced line, and the first of those pixels."""
-    shape, reach, widens = way
-    wide = ratio if widens else 1.0
-    centres = (np.arange(places.start, places.stop) + 0.5) * ratio - 0.5
-    first = max(0, math.floor(centres[0] - reach * wide))
-    last = min(length, math.ceil(centres[-1] + reach * wide) + 1)
-    weights = shape((np.arange(first, last)[None, :] - centres[:, None]) / wide)
-    total = weights.sum(axis=1, keepdims=True)
-    return np.asarray(weights / np.where(total == 0, 1, total), dtype=np.float32), first

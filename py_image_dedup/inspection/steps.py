@@ -56,12 +56,15 @@ def step_across(pair: Aligned) -> tuple[Region, Original] | None:
 
 def _toned(ours: Float32Array, theirs: Float32Array, usable: Mask) -> Float32Array:
     """Return the keeper with the tone of the other picture: one curve for the whole picture."""
-    bins = (ours[usable] * (_CURVE_BINS / 256)).astype(np.int64)
-    count = np.bincount(bins, minlength=_CURVE_BINS)
+    # Levels are whole numbers, so that each is counted and mapped once.
+    levels = ours.astype(np.uint8)
+    inside = levels[usable]
+    by_level = np.bincount(inside, minlength=256)
+    totals = by_level, by_level * np.arange(256), np.bincount(inside, theirs[usable], 256)
+    count, sum_x, sum_y = (total.reshape(_CURVE_BINS, -1).sum(axis=1) for total in totals)
     known = np.flatnonzero(count > 0)
-    mean_x = np.bincount(bins, ours[usable], _CURVE_BINS)[known] / count[known]
-    mean_y = np.bincount(bins, theirs[usable], _CURVE_BINS)[known] / count[known]
-    return np.interp(ours.ravel(), mean_x, mean_y).reshape(ours.shape).astype(np.float32)
+    curve = np.interp(np.arange(256), sum_x[known] / count[known], sum_y[known] / count[known])
+    return np.asarray(curve.astype(np.float32)[levels], dtype=np.float32)
 
 
 def _jump(

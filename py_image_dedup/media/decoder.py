@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -19,7 +19,7 @@ from py_image_dedup.media.formats import HEAD_BYTES, TAIL_BYTES, recognise
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, Reserve, explain
 from py_image_dedup.media.opened_file import OpenedFile, opened, read_file
 from py_image_dedup.media.process import command_of, end, start
-from py_image_dedup.media.worker.protocol import Closed, DecodedPicture, Message, receive, send, send_file
+from py_image_dedup.media.worker.protocol import Closed, DecodedPicture, Message, Panel, receive, send, send_file
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.file import FileStat
@@ -38,6 +38,8 @@ _COMMAND = command_of("py_image_dedup.media.worker.main")
 _FILES_PER_PROCESS = 1000
 """A worker is replaced after this many files, which bounds what decoders leak."""
 _START_SECONDS = 60.0
+_Box: TypeAlias = tuple[float, float, float, float, int, int]
+"""The edges of a panel, and its width and height, as a worker sends them."""
 _EXTERNAL_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
 """Signals that a decoder does not raise by itself: the system was short of memory, or a user ended the process."""
 
@@ -75,11 +77,13 @@ class WorkerClient:
     Args:
         limits: Cost limits of one file.
         command: Command line of the worker.
+        panels: Whether the photos inside a picture are wanted, or the extras of the worker, which need them.
     """
 
-    def __init__(self, limits: Limits, command: Sequence[str] = _COMMAND) -> None:
+    def __init__(self, limits: Limits, command: Sequence[str] = _COMMAND, *, panels: bool = False) -> None:
         self._limits = limits
         self._command = command
+        self._task = "decode-with-panels" if panels else "decode"
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._files = 0
@@ -95,17 +99,23 @@ class WorkerClient:
         Raises:
             MediaError: The file cannot be decoded; ``crashed`` and ``timeout`` included.
         """
-        message, body = self._request("decode", file, kind, reserve)
+        message, body = self._request(self._task, file, kind, reserve)
         try:
             width, height = int(str(message["width"])), int(str(message["height"]))
             facts = msgspec.convert(message["facts"], PhotoFacts)
-            pixels, *extras = _split(body, [width * height, *_lengths(message.get("extras", []))])
+            lengths = _lengths(message.get("extras", []))
+            boxes = msgspec.convert(message.get("panels", []), list[_Box])
+            sizes = [across * down for *_, across, down in boxes]
+            pixels, *parts = _split(body, [width * height, *lengths, *sizes])
+            extras, cut = parts[: len(lengths)], parts[len(lengths) :]
+            panels = tuple(Panel(*box, each) for box, each in zip(boxes, cut, strict=True))
             image_data = bytes.fromhex(str(message["image_data"])) if "image_data" in message else None
         except (KeyError, ValueError, TypeError, msgspec.ValidationError) as error:
             raise self._invalid_answer() from error
-        if not pixels or (image_data is not None and len(image_data) != DIGEST_BYTES):
+        wrong = any(not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1 and min(box[4:]) > 0) for box in boxes)
+        if not pixels or wrong or (image_data is not None and len(image_data) != DIGEST_BYTES):
             raise self._invalid_answer()
-        return DecodedPicture(facts, width, height, pixels, tuple(extras), image_data)
+        return DecodedPicture(facts, width, height, pixels, tuple(extras), image_data, panels)
 
     def digest(self, file: OpenedFile, kind: str, reserve: Reserve) -> bytes:
         """Return the pixel digest of a file, 32 bytes.
@@ -320,14 +330,20 @@ class Decoder(Closing):
         limits: Cost limits of one file.
         budget: Memory shared with other decoders; a budget of its own by default.
         client: Client of another worker than the default one.
+        panels: Whether the photos inside a picture are wanted, as local features need them; for the default client.
     """
 
     def __init__(
-        self, limits: Limits | None = None, budget: MemoryBudget | None = None, client: WorkerClient | None = None
+        self,
+        limits: Limits | None = None,
+        budget: MemoryBudget | None = None,
+        client: WorkerClient | None = None,
+        *,
+        panels: bool = False,
     ) -> None:
         self._limits = Limits() if limits is None else limits
         self._budget = MemoryBudget(self._limits.memory_bytes) if budget is None else budget
-        self._client = WorkerClient(self._limits) if client is None else client
+        self._client = WorkerClient(self._limits, panels=panels) if client is None else client
 
     def prepare(self) -> None:
         """Start the worker without waiting for it, ahead of the first file."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -29,8 +30,44 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True)
+class Footage:
+    """The properties that a video has and a photo has not.
+
+    Attributes:
+        seconds: Length.
+        codec: Short name of the codec, as FFmpeg has it: ``h264``.
+        frame_rate: Mean number of frames per second.
+        audio: Audio tracks, each in words: "aac, stereo".
+    """
+
+    seconds: float
+    codec: str
+    frame_rate: float
+    audio: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShotMarks:
+    """What a camera states about a shot that may be one of a burst or of an exposure bracket.
+
+    Attributes:
+        exposure_seconds: Exposure time, in seconds.
+        bias: Exposure compensation, in EV.
+        is_bracketed: Whether the camera took it in its mode for brackets.
+        sequence: Its number in the series, from 1.
+        burst: Identifier that all shots of one burst share.
+    """
+
+    exposure_seconds: float | None = None
+    bias: float | None = None
+    is_bracketed: bool = False
+    sequence: int | None = None
+    burst: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """The properties of a photo that its file states.
+    """The properties of a photo that its file states; of a video, those that both have.
 
     Attributes:
         format: Format by content, in Pillow's naming: ``JPEG``, ``PNG``, ``HEIF``.
@@ -41,6 +78,10 @@ class PhotoFacts:
         camera: Maker and model.
         has_gps: Whether a GPS position is stored.
         frames: Number of frames; more than 1 for an animation.
+        footage: The other properties of a video, for reports; the index does not keep them here.
+        shot: What tells the shots of a burst or bracket apart; ``None`` in entries of older indexes.
+        embedded: Names of what is embedded beside the picture, sorted: ``depth map``, ``film``, ``gain map``,
+            ``second eye``; also empty where ``shot`` is ``None``, as it was not looked for.
     """
 
     format: str
@@ -51,6 +92,31 @@ class PhotoFacts:
     camera: str | None = None
     has_gps: bool = False
     frames: int = 1
+    footage: Footage | None = None
+    shot: ShotMarks | None = None
+    embedded: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> str | None:
+        """``shot`` and ``embedded`` in the form that the indexes keep; ``None`` where they were not looked for."""
+        shot = self.shot
+        if shot is None:
+            return None
+        return json.dumps(
+            [shot.exposure_seconds, shot.bias, shot.is_bracketed, shot.sequence, shot.burst, self.embedded],
+            separators=(",", ":"),
+        )
+
+    def with_marks(self, marks: str | None) -> PhotoFacts:
+        """Return the same with what ``marks`` returned.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        if marks is None:
+            return self
+        *shot, embedded = json.loads(marks)
+        return replace(self, shot=ShotMarks(*shot), embedded=tuple(embedded))
 
     @property
     def pixels(self) -> int:

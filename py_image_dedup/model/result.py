@@ -11,6 +11,7 @@ from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import UnreadFiles
 from py_image_dedup.model.match import Match, RankedGroup
 from py_image_dedup.model.plan import Kept, Outcome
+from py_image_dedup.model.series import Series
 from py_image_dedup.model.unit import Unit
 
 
@@ -54,6 +55,7 @@ class RunResult:
         across_scopes: Number of sets of copies that lie in several folders or roots and were not compared because of
             the scope.
         units: Photos that consist of several files, of those in groups and among reported matches.
+        series: Bursts and exposure brackets that have any of the pictures that matched another one.
         unread: Files that were found and not read, such as videos, one value per kind.
     """
 
@@ -75,4 +77,5 @@ class RunResult:
     scope: str = ""
     across_scopes: int = 0
     units: tuple[Unit, ...] = ()
+    series: tuple[Series, ...] = ()
     unread: tuple[UnreadFiles, ...] = ()

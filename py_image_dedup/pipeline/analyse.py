@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -53,7 +54,9 @@ def decoder_for(files: int, threads: int, *, features: bool) -> Callable[[Limits
         threads: Number of decoders that share them.
         features: Whether local features are wanted.
     """
-    return _extracting if features and files >= MANY * threads else Decoder
+    if not features:
+        return Decoder
+    return _extracting if files >= MANY * threads else partial(Decoder, panels=True)
 
 
 def features_of(decoded: DecodedPicture, *, local: bool) -> ImageFeatures:
@@ -78,11 +81,11 @@ def features_of(decoded: DecodedPicture, *, local: bool) -> ImageFeatures:
     # Not at the top: it loads OpenCV.
     from py_image_dedup.features.describe import image_features
 
-    return image_features(decoded.canonical)
+    return image_features(decoded.canonical, decoded.panels)
 
 
 def _extracting(limits: Limits, budget: MemoryBudget) -> Decoder:
-    return Decoder(limits, budget, WorkerClient(limits, COMMAND))
+    return Decoder(limits, budget, WorkerClient(limits, COMMAND, panels=True))
 
 
 @dataclass(frozen=True, slots=True)

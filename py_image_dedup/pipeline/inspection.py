@@ -478,7 +478,7 @@ class _Stage:
         for better, worse in self.better:
             if better in digests and worse in digests:
                 ordered = _moved(ordered, better, worse)
-        return self.group_ranker.by_unit(ordered)
+        return self.group_ranker.together(ordered)
 
     def _matcher(self, ordering: Ordering) -> InspectedMatcher:
         ranker = self.group_ranker

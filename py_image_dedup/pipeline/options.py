@@ -209,6 +209,7 @@ class Options:
         rules: Rules that choose the keeper of a group: the first rule that prefers one of two files decides.
         identical_rules: Rules that choose among files with the same bytes, the most important first.
         units: Whether the files of one photo, such as a RAW photo and its JPEG, stay together.
+        series: Whether the shots of a burst or of an exposure bracket are no copies of each other, and go as a whole.
         removal: Options of the removal of redundant files.
         quarantine_days: Days that removed files stay in quarantine before a later run deletes them; ``None`` to keep
             them.
@@ -224,6 +225,7 @@ class Options:
     rules: tuple[Rule, ...] = tuple(RULES[name] for name in DEFAULT_RULES)
     identical_rules: tuple[Rule, ...] = parse_identical_rules(DEFAULT_IDENTICAL_RULES)
     units: bool = True
+    series: bool = True
     removal: RemovalOptions = field(default_factory=RemovalOptions)
     quarantine_days: float | None = QUARANTINE_DAYS
     leaves_restored: bool = False

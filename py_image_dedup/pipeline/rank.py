@@ -16,6 +16,7 @@ from py_image_dedup.model.match import Group, Match, MatchClass, PairVerdict, Ra
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import SidecarMerge
 from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.model.series import NO_SERIES, Series, SeriesOfFiles
 from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.ranking.ranker import Ranker, Ranking, original_reason
 
@@ -57,12 +58,14 @@ class GroupRanker:
         ranker: The ranker that decides which file is better.
         removable: Classes of matches that make a file redundant; matches of others are reported.
         units: The photos that consist of several files.
+        series: The photos that are shots of one burst or bracket.
     """
 
     matcher: Matcher
     ranker: Ranker
     removable: frozenset[MatchClass]
     units: Units = NO_UNITS
+    series: SeriesOfFiles = NO_SERIES
 
     def order(self, group: Group, compared: Collection[bytes] = ()) -> Ordering:
         """Order the files of a group, best first.
@@ -78,9 +81,25 @@ class GroupRanker:
         # Regardless of the rules, the whole picture stays rather than a part of it, and the original rather than a copy
         # that is larger by its border only or has an overlay.
         ordered = sorted(ranking.entries, key=lambda entry: entry.stat.raw_path in dominated)
-        return self.by_unit(Ordering(ranking, tuple(ordered), dominated))
+        return self.together(Ordering(ranking, tuple(ordered), dominated))
 
-    def by_unit(self, ordering: Ordering) -> Ordering:
+    def together(self, ordering: Ordering) -> Ordering:
+        """Return an ordering with the files of each unit, and those of each series, together."""
+        return self._by_series(self._by_unit(ordering))
+
+    def _by_series(self, ordering: Ordering) -> Ordering:
+        """Return an ordering with the files of each series together, at the place of the first: it goes as a whole."""
+        if not self.series:
+            return ordering
+        places: dict[Path, int] = {}
+        keyed: list[tuple[int, IndexEntry]] = []
+        for place, entry in enumerate(ordering.entries):
+            lead = self.units.key(entry.stat.path)
+            series = self.series.of(entry.stat.path) or self.series.of(lead)
+            keyed.append((places.setdefault(lead if series is None else series.first, place), entry))
+        return replace(ordering, entries=tuple(entry for _, entry in sorted(keyed, key=lambda item: item[0])))
+
+    def _by_unit(self, ordering: Ordering) -> Ordering:
         """Return an ordering with the files of each unit together, and the units in the order of those that lead them.
 
         A unit comes before every file that one of its parts comes before: that file may go for the unit, and the unit
@@ -138,6 +157,7 @@ class Ranked:
         reported: Matches between files that both stay, in the order of their paths.
         summary: Figures of the stage.
         units: The photos of several files among all of these.
+        series: The bursts and brackets that have any of the pictures that were ranked.
         merges: Metadata that go to the sidecars of keepers, by the path of the redundant file.
     """
 
@@ -146,6 +166,7 @@ class Ranked:
     reported: tuple[Match, ...]
     summary: PhaseSummary
     units: Units = NO_UNITS
+    series: tuple[Series, ...] = ()
     merges: Mapping[Path, SidecarMerge] = field(default_factory=dict)
 
 

@@ -29,6 +29,8 @@ from py_image_dedup.model.events import (
 from py_image_dedup.model.failure import Failure, Phase
 from py_image_dedup.model.file import FileStat, Inventory, Root
 from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.model.series import NO_SERIES
+from py_image_dedup.model.unit import NO_UNITS
 from py_image_dedup.pipeline.cleanup import cleanup, count
 from py_image_dedup.pipeline.find import Found, find, paused_collection
 from py_image_dedup.pipeline.options import RunContext
@@ -42,7 +44,16 @@ from py_image_dedup.pipeline.remove import (
     remove,
     without_restored,
 )
-from py_image_dedup.pipeline.units import Coverage, UnitMatcher, joined_by_unit, settled, units_around, with_unit_mates
+from py_image_dedup.pipeline.units import (
+    Coverage,
+    UnitMatcher,
+    are_other_shots,
+    joined,
+    series_around,
+    settled,
+    units_around,
+    with_unit_mates,
+)
 from py_image_dedup.pipeline.verification import open_pair_verifier
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.removal.journal import JOURNAL_NAME, JournalError
@@ -171,12 +182,18 @@ def deduplicate_batch(
         forget_gone(gone, inventory, store, context.should_stop)
         _analyse(run, [stat for stat in inventory if not is_known(stat, store, options.analyse.versions)])
         with open_pair_verifier(store, options) as verifier:
-            # Copies of videos are searched in whole runs only.
             affected = collect_affected(options.analyse.photos_of(inventory), context, verifier)
             run.check_stopped()
             around = options.analyse.photos_of(inventory_of(affected.raw_paths, run.roots, options.walked))
             found = _find(run, around, affected, verifier, affected.content_ids)
-            ranked = _rank(run, around, found, merges=_merges(context))
+            if options.analyse.videos:
+                # Videos are compared with all others: which may be copies is not a matter of neighbours.
+                from py_image_dedup.pipeline.videos import with_known_videos
+
+                videos = with_known_videos(inventory, context)
+                stamps = {raw: stamp for raw, stamp in videos.stamps.items() if options.analyse.is_video(raw)}
+                around = replace(around, stamps={**around.stamps, **stamps}, linked=around.linked | videos.linked)
+            ranked = _rank(run, around, found, new=inventory.stamps.keys(), merges=_merges(context))
         _remove(run, around, ranked)
 
     return run.carry_out(work)
@@ -384,8 +401,15 @@ def _merges(context: RunContext) -> bool:
     return context.options.removal.merge_metadata is MergeMetadata.SIDECAR
 
 
-def _rank(run: Recorder, inventory: Inventory, found: Found, *, merges: bool = False) -> Ranked:
-    """Choose keepers, then compare redundant files with them in full."""
+def _rank(
+    run: Recorder,
+    inventory: Inventory,
+    found: Found,
+    *,
+    new: Collection[bytes] | None = None,
+    merges: bool = False,
+) -> Ranked:
+    """Choose keepers, then compare redundant files with them in full. Of a batch, ``new`` are its own files."""
     context, options = run.context, run.context.options
     ownership = Ownership(inventory.roots)
     is_protected = ownership.is_protected
@@ -403,14 +427,19 @@ def _rank(run: Recorder, inventory: Inventory, found: Found, *, merges: bool = F
     group_ranker = alone = GroupRanker(matcher, ranker, options.removal.remove_classes)
     groups = found.groups
     coverage = None
-    if options.units:
-        units = units_around(entry.stat.path for group in groups for entry in group.entries)
+    series = NO_SERIES
+    if options.units or options.series:
+        matched = [entry for group in groups for entry in group.entries]
+        units = units_around(entry.stat.path for entry in matched) if options.units else NO_UNITS
+        if options.series:
+            partial = (entry for pair in found.partial for entry in (*pair.left, *pair.right))
+            series = series_around((*matched, *partial), context.store)
         removable = options.removal.remove_classes
-        coverage = Coverage(units, matcher, removable, inventory, options.walked, context.store)
+        coverage = Coverage(units, matcher, removable, inventory, options.walked, context.store, series)
         coverage.know(groups)
-        groups = joined_by_unit(groups, units)
-        ranker = replace(ranker, units=units)
-        group_ranker = GroupRanker(UnitMatcher(matcher, coverage), ranker, removable, units)
+        groups = joined(groups, units, series)
+        ranker = replace(ranker, units=units, series=series)
+        group_ranker = GroupRanker(UnitMatcher(matcher, coverage), ranker, removable, units, series)
     with paused_collection():
         ranked = run.add(rank(groups, group_ranker, observer=context.observer, should_stop=context.should_stop))
     run.check_stopped()
@@ -424,7 +453,7 @@ def _rank(run: Recorder, inventory: Inventory, found: Found, *, merges: bool = F
         # Not at the top: few libraries have videos.
         from py_image_dedup.pipeline.videos import merged, rank_videos
 
-        videos = rank_videos(inventory, context, alone)
+        videos = rank_videos(inventory, context, alone, new=new)
         run.fail(videos.failures)
         run.add_summary(videos.ranked.summary)
         ranked = merged(ranked, videos.ranked)
@@ -436,12 +465,12 @@ def _rank(run: Recorder, inventory: Inventory, found: Found, *, merges: bool = F
     reported = tuple(
         match
         for match in with_partial(ranked, found.partial, options.find.eligibility(ownership))
-        if not rejections.reject(match.left, match.right)
+        if not rejections.reject(match.left, match.right) and not are_other_shots(match.left, match.right, series)
     )
-    run.know(groups=ranked.groups, reported=reported, units=ranked.units.units)
+    run.know(groups=ranked.groups, reported=reported, units=ranked.units.units, series=ranked.series)
     for group in ranked.groups:
         context.observer(GroupFound(group))
-    for match in ranked.reported:
+    for match in reported:
         context.observer(MatchReported(match))
     run.check_stopped()
     return ranked

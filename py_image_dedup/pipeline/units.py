@@ -1,7 +1,8 @@
-"""Photos of several files in a run: what belongs together is matched, ranked and removed together, or not at all.
+"""Units and series in a run: what belongs together is matched, ranked and removed together, or not at all.
 
-A unit is redundant only if the unit that stays has every part of it: pictures by the same matches as any other, films
-and sidecars by equal bytes. Whatever is in doubt stays, with the reason.
+A unit, the files of one photo, is redundant only if the unit that stays has every part of it: pictures by the same
+matches as any other, films and sidecars by equal bytes. A series, the shots of one burst or bracket, is redundant only
+if another one has all of its shots. Whatever is in doubt stays, with the reason.
 """
 
 from __future__ import annotations
@@ -16,19 +17,21 @@ from pathlib import Path
 from blake3 import blake3
 
 from py_image_dedup.matching.groups import may_go
-from py_image_dedup.matching.matcher import Matcher
+from py_image_dedup.matching.matcher import Matcher, capture_gap, same_content
 from py_image_dedup.media.limits import MediaError
 from py_image_dedup.media.opened_file import opened, read_file
 from py_image_dedup.model.file import FileStat, Inventory
 from py_image_dedup.model.inspection import Inspection, Outcome
 from py_image_dedup.model.match import Group, Match, MatchClass, RankedGroup, Reason, Redundant
-from py_image_dedup.model.photo import IndexEntry, Versions
+from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
+from py_image_dedup.model.series import NO_SERIES, Series, SeriesOfFiles
 from py_image_dedup.model.unit import Part, PartKind, Unit, Units
 from py_image_dedup.pipeline.rank import Ranked
 from py_image_dedup.scan.selector import Selector
 from py_image_dedup.store.base import Store
 from py_image_dedup.units.identifiers import identifier_of
-from py_image_dedup.units.names import recognise
+from py_image_dedup.units.names import is_picture, recognise
+from py_image_dedup.units.series import recognise_series, tell_apart
 
 _NOT_ANALYSED = Versions(media=0, signature=0)
 
@@ -64,6 +67,15 @@ def _file_names(folder: Path) -> list[str]:
     return names
 
 
+def photo_stems(folders: Iterable[bytes]) -> set[bytes]:
+    """Return the raw paths of the pictures in folders, in lower case and without their endings."""
+    return {
+        os.fsencode(path.with_suffix("")).lower()
+        for folder in map(Path, map(os.fsdecode, folders))
+        for path in (folder / name for name in _file_names(folder) if is_picture(name))
+    }
+
+
 def with_unit_mates(raw_paths: Sequence[bytes]) -> list[bytes]:
     """Return files together with the other pictures of their units, for a batch that concerns some of them."""
     units = units_around(Path(os.fsdecode(raw)) for raw in raw_paths)
@@ -71,8 +83,41 @@ def with_unit_mates(raw_paths: Sequence[bytes]) -> list[bytes]:
     return list(dict.fromkeys((*raw_paths, *mates)))
 
 
-def joined_by_unit(groups: Sequence[Group], units: Units) -> tuple[Group, ...]:
-    """Return groups of which those that have files of one unit are one, so that they are ranked together."""
+def series_around(entries: Iterable[IndexEntry], store: Store) -> SeriesOfFiles:
+    """Return the series of the given pictures, which are found in their folders.
+
+    Args:
+        entries: The pictures.
+        store: The index, which has the facts of their neighbours.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    known: dict[Path, dict[str, PhotoFacts]] = {}
+    for entry in entries:
+        if entry.facts is not None:
+            known.setdefault(entry.stat.path.parent, {})[entry.stat.path.name] = entry.facts
+    found: list[Series] = []
+    for folder in sorted(known):
+        names = [name for name in _file_names(folder) if is_picture(name)]
+        found += recognise_series(folder, names, known[folder], lambda name, at=folder: _facts_of(at / name, store))  # type: ignore[misc]
+    return SeriesOfFiles(tuple(found))
+
+
+def _facts_of(path: Path, store: Store) -> PhotoFacts | None:
+    """Return the facts of a picture that the index knows as it is now."""
+    entry = store.get(path)
+    if entry is None:
+        return None
+    with suppress(OSError):
+        now = path.lstat()
+        if (now.st_size, now.st_mtime_ns) == entry.stat.stamp[:2]:
+            return entry.facts
+    return None
+
+
+def joined(groups: Sequence[Group], units: Units, series: SeriesOfFiles = NO_SERIES) -> tuple[Group, ...]:
+    """Return groups of which those that have files of one unit or series are one, so that they are ranked together."""
     parents = list(range(len(groups)))
 
     def root(number: int) -> int:
@@ -84,12 +129,27 @@ def joined_by_unit(groups: Sequence[Group], units: Units) -> tuple[Group, ...]:
     first: dict[Path, int] = {}
     for number, group in enumerate(groups):
         for entry in group.entries:
-            left, right = sorted((root(first.setdefault(units.key(entry.stat.path), number)), root(number)))
-            parents[right] = left
-    joined: dict[int, list[IndexEntry]] = {}
+            lead = units.key(entry.stat.path)
+            of_series = series.of(entry.stat.path) or series.of(lead)
+            for key in (lead,) if of_series is None else (lead, of_series.first):
+                left, right = sorted((root(first.setdefault(key, number)), root(number)))
+                parents[right] = left
+    together: dict[int, list[IndexEntry]] = {}
     for number, group in enumerate(groups):
-        joined.setdefault(root(number), []).extend(group.entries)
-    return tuple(Group(tuple(sorted(each, key=lambda entry: entry.stat.raw_path))) for each in joined.values())
+        together.setdefault(root(number), []).extend(group.entries)
+    return tuple(Group(tuple(sorted(each, key=lambda entry: entry.stat.raw_path))) for each in together.values())
+
+
+def are_other_shots(left: IndexEntry, right: IndexEntry, series: SeriesOfFiles) -> bool:
+    """Return whether two pictures are certainly different shots, of one series or of a series and its copy."""
+    one, other = series.of(left.stat.path), series.of(right.stat.path)
+    if one is None or other is None:
+        return False
+    if one is other:
+        return series.are_other_shots(left.stat.path, right.stat.path)
+    if left.facts is None or right.facts is None:
+        return False
+    return capture_gap(left.facts, right.facts) is not None or tell_apart(left.facts.shot, right.facts.shot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +181,7 @@ class Coverage:
         inventory: The files that take part in the run.
         selector: Selection of the files that take part.
         store: The index, with the entries of pictures that are in no group.
+        series: The series of the run.
     """
 
     units: Units
@@ -129,6 +190,7 @@ class Coverage:
     inventory: Inventory
     selector: Selector
     store: Store
+    series: SeriesOfFiles = NO_SERIES
     _entries: dict[Path, IndexEntry | None] = field(default_factory=dict)
     _read: dict[Path, Beside | None] = field(default_factory=dict)
     _lacking: dict[tuple[Path, Path], Inspection | None] = field(default_factory=dict)
@@ -234,10 +296,10 @@ def _read(path: Path) -> Beside | None:
 
 @dataclass(frozen=True, slots=True)
 class UnitMatcher:
-    """A matcher that knows which files are one photo.
+    """A matcher that knows which files are one photo, and which photos are one series.
 
-    Files of one unit never match each other. A file whose unit has a part that the keeper's unit lacks matches, with
-    the reason for which it stays.
+    Files of one unit never match each other, and shots of one series only if they have the same bytes or pixels. A file
+    whose unit has a part that the keeper's unit lacks matches, with the reason for which it stays.
 
     Attributes:
         matcher: Decides whether two pictures match.
@@ -249,7 +311,16 @@ class UnitMatcher:
 
     def matches(self, keeper: IndexEntry, others: Sequence[IndexEntry]) -> Sequence[Match | None]:
         """Return the match of each other file with the keeper; see ``Matcher.matches``."""
-        return [None if match is None else self._in_units(match) for match in self.matcher.matches(keeper, others)]
+        series = self.coverage.series
+        asked = [
+            place
+            for place, other in enumerate(others)
+            if not series or same_content(keeper, other) is not None or not are_other_shots(keeper, other, series)
+        ]
+        found: list[Match | None] = [None] * len(others)
+        for place, match in zip(asked, self.matcher.matches(keeper, [others[place] for place in asked]), strict=True):
+            found[place] = None if match is None else self._in_units(match)
+        return found
 
     def dominated(self, entries: Sequence[IndexEntry]) -> frozenset[bytes]:
         """Return the dominated files; see ``Matcher.dominated``."""
@@ -265,8 +336,11 @@ class UnitMatcher:
         return match if found is None else replace(match, inspection=found)
 
 
+_Pairs = list[tuple[Beside, Beside]]
+
+
 def settled(ranked: Ranked, coverage: Coverage) -> Ranked:
-    """Return the groups in which the parts of a unit go together or stay together.
+    """Return the groups in which the parts of a unit, and the shots of a series, go together or stay together.
 
     Films and sidecars that go get groups of their own, with the equal file of the keeper's unit as their keeper.
 
@@ -274,15 +348,20 @@ def settled(ranked: Ranked, coverage: Coverage) -> Ranked:
         ranked: Groups from the stages ``rank`` and ``inspect``.
         coverage: Decides whether a unit has everything that is in another one.
     """
-    units = coverage.units
+    units, series = coverage.units, coverage.series
     going = _whole_units(ranked.groups, coverage)
+    torn = _torn_series(ranked.groups, going, coverage)
+    going = {lead: pairs for lead, pairs in going.items() if lead not in torn}
     groups: list[RankedGroup] = []
     stays: list[Match] = []
     for group in ranked.groups:
         kept: list[Redundant] = []
         for redundant in group.redundant:
-            unit = units.of(redundant.entry.stat.path)
-            if unit is not None and unit.lead not in going:
+            path = redundant.entry.stat.path
+            unit = units.of(path)
+            if units.key(path) in torn:
+                stays.append(replace(redundant.match, inspection=torn[units.key(path)]))
+            elif unit is not None and unit.lead not in going:
                 stays.append(_staying(redundant.match, unit, coverage))
             else:
                 kept.append(_with_reason(redundant, units))
@@ -292,10 +371,47 @@ def settled(ranked: Ranked, coverage: Coverage) -> Ranked:
     groups.sort(key=lambda group: group.keeper.stat.raw_path)
     reported = tuple(sorted((*ranked.reported, *stays), key=_by_paths))
     touched = Units(tuple(units.touched_by(_paths(groups, reported))))
-    return replace(ranked, groups=tuple(groups), reported=reported, units=touched)
+    # Also series of which nothing is redundant: they say why pictures that look alike are not listed.
+    return replace(ranked, groups=tuple(groups), reported=reported, units=touched, series=series.series)
 
 
-_Pairs = list[tuple[Beside, Beside]]
+def _torn_series(
+    groups: Sequence[RankedGroup], going: Mapping[Path, _Pairs], coverage: Coverage
+) -> dict[Path, Inspection]:
+    """Return why photos of series stay that would go, by the leading file of each photo.
+
+    A series goes as a whole for one series that has as many shots; copies of a shot may go for the series they are in.
+    """
+    units, series = coverage.units, coverage.series
+    keepers = {
+        path: group.keeper.stat.path
+        for group in groups
+        for each in group.redundant
+        if units.of(path := each.entry.stat.path) is None or units.key(path) in going
+    }
+    torn: dict[Path, Inspection] = {}
+    for each in series.touched_by(keepers):
+        leaving = [path for path in each.files if path in keepers and series.of(keepers[path]) is not each]
+        if not leaving:
+            continue
+        reason = _why_torn(each, leaving, keepers, series)
+        if reason:
+            found = Inspection(Outcome.MORE, f"It is one of {each.words}, {reason}.", lacks=("shots of its series",))
+            torn |= dict.fromkeys((units.key(path) for path in leaving), found)
+    return torn
+
+
+def _why_torn(each: Series, leaving: Sequence[Path], keepers: Mapping[Path, Path], series: SeriesOfFiles) -> str:
+    staying = [path.name for path in each.files if path not in keepers]
+    if staying:
+        more = f" and {len(staying) - 1} more" if len(staying) > 1 else ""
+        return f"of which {staying[0]}{more} stay{'' if more else 's'}"
+    others = {found.first: found for path in leaving if (found := series.of(keepers[path])) is not None}
+    if len(others) != 1 or any(series.of(keepers[path]) is None for path in leaving):
+        return "which no single series has as a whole"
+    if len(next(iter(others.values())).shots) < len(each.shots):
+        return "and the other series has fewer shots"
+    return ""
 
 
 def _whole_units(groups: Sequence[RankedGroup], coverage: Coverage) -> dict[Path, _Pairs]:

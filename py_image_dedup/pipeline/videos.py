@@ -36,11 +36,12 @@ from py_image_dedup.model.match import Group, Match, MatchClass
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Action
 from py_image_dedup.model.result import PhaseSummary
+from py_image_dedup.pipeline.incremental import inventory_of
 from py_image_dedup.pipeline.options import AnalyseOptions, FindOptions, RunContext
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, RankedCandidates, collect, counts_of
-from py_image_dedup.pipeline.units import units_around
-from py_image_dedup.scan.roots import Ownership
-from py_image_dedup.video.candidates import Candidate, Placement, find_candidates
+from py_image_dedup.pipeline.units import photo_stems, units_around
+from py_image_dedup.scan.roots import Ownership, topmost
+from py_image_dedup.video.candidates import Placement, find_candidates
 from py_image_dedup.video.client import ComparedVideos, VideoWorker
 from py_image_dedup.video.comparison import Comparison, Relation
 from py_image_dedup.video.facts import VIDEO_VERSION, VideoProfile, unpack
@@ -94,13 +95,36 @@ class _Stored(msgspec.Struct, frozen=True):
     compared: ComparedVideos
 
 
-def rank_videos(inventory: Inventory, context: RunContext, group_ranker: GroupRanker) -> VideosFound:
+def with_known_videos(inventory: Inventory, context: RunContext) -> Inventory:
+    """Return an inventory with all videos that the index knows under its roots, if it has any video itself.
+
+    Args:
+        inventory: The files of a batch.
+        context: Dependencies of the run.
+
+    Raises:
+        StoreError: The index cannot be used.
+    """
+    options = context.options
+    if not any(map(options.analyse.is_video, inventory.stamps)):
+        return inventory
+    under = topmost(root.path for root in inventory.roots)
+    stamps = context.store.stamps(under)
+    known = [raw for raw, _, versions in stamps if options.analyse.is_current_video(versions)]
+    videos = inventory_of({*known, *inventory.stamps}, inventory.roots, options.walked)
+    return replace(inventory, stamps=videos.stamps, linked=videos.linked)
+
+
+def rank_videos(
+    inventory: Inventory, context: RunContext, group_ranker: GroupRanker, *, new: Collection[bytes] | None = None
+) -> VideosFound:
     """Find the copies among the videos of an inventory, compare them, and choose keepers.
 
     Args:
         inventory: All files of the run; photos are ignored.
         context: Dependencies of the run.
         group_ranker: The ranker of photos, whose rules come after those about videos.
+        new: Raw paths of which one has to be in each group; by default all.
 
     Raises:
         StoreError: The index cannot be used.
@@ -109,25 +133,27 @@ def rank_videos(inventory: Inventory, context: RunContext, group_ranker: GroupRa
     options, store = context.options, context.store
     entries = [
         entry
-        for stat in _videos_alone(inventory, options.analyse)
+        for stat in _videos_alone(inventory, options.analyse, new)
         if (entry := store.get(stat.path)) is not None
         and entry.stat.stamp == stat.stamp
         and options.analyse.is_current_video(entry.versions)
         and _is_large_enough(entry, options.find)
     ]
+    videos = load_videos(entries, store)
+    entries = [_with_footage(entry, videos) for entry in entries]
     ownership = Ownership(inventory.roots)
     key = scope_key(options.find.scope, ownership)
     scopes: dict[Hashable, list[IndexEntry]] = defaultdict(list)
     for entry in entries:
         scopes[key(entry.stat.raw_path)].append(entry)
-    videos = load_videos(entries, store)
     reach: dict[bytes, set[Hashable]] = defaultdict(set)
     for where, some in scopes.items():
         for entry in some:
             if entry.digest is not None:
                 reach[entry.digest].add(where)
     with VideoInspector(context) as inspector:
-        inspector.compare(videos, lambda one, two: not reach[one].isdisjoint(reach[two]))
+        wanted = None if new is None else {entry.digest for entry in entries if entry.stat.raw_path in new}
+        inspector.compare(videos, lambda one, two: not reach[one].isdisjoint(reach[two]), wanted)
         matcher = _with_rejections(
             VideoMatcher(videos, inspector.results, options.find.eligibility(ownership)), group_ranker.matcher
         )
@@ -136,6 +162,8 @@ def rank_videos(inventory: Inventory, context: RunContext, group_ranker: GroupRa
         candidates = []
         for where in sorted(scopes, key=repr):
             for group in _groups(scopes[where], videos, inspector.results):
+                if new is not None and all(entry.stat.raw_path not in new for entry in group.entries):
+                    continue
                 ordering = ranking.order(group)
                 candidates.append(RankedCandidates(ordering, ranking.cut(ordering)))
         groups, reported = collect(candidates)
@@ -144,17 +172,29 @@ def rank_videos(inventory: Inventory, context: RunContext, group_ranker: GroupRa
         return VideosFound(Ranked(tuple(candidates), groups, reported, summary), tuple(inspector.failures))
 
 
-def _videos_alone(inventory: Inventory, options: AnalyseOptions) -> Iterator[FileStat]:
+def _videos_alone(inventory: Inventory, options: AnalyseOptions, new: Collection[bytes] | None) -> Iterator[FileStat]:
     """Yield the videos that do not belong to a photo, as the film of a Live Photo does.
 
-    Such a film goes with its photo or stays with it. A film of the name of a photo is left alone in any case.
+    Such a film goes with its photo or stays with it. A film of the name of a photo is left alone in any case. The
+    inventory of a batch has few photos, so their names come from the folders.
     """
-    photos = {raw[: raw.rfind(b".")].lower() for raw in inventory.stamps if not options.is_video(raw)}
+    if new is None:
+        photos = {raw[: raw.rfind(b".")].lower() for raw in inventory.stamps if not options.is_video(raw)}
+    else:
+        photos = photo_stems({raw.rpartition(b"/")[0] for raw in inventory.stamps if options.is_video(raw)})
     videos = [raw for raw in inventory.stamps if options.is_video(raw) and raw[: raw.rfind(b".")].lower() not in photos]
     units = units_around(Path(os.fsdecode(raw)) for raw in videos)
     for raw in videos:
         if units.of(Path(os.fsdecode(raw))) is None:
             yield FileStat.of(raw, inventory.stamps[raw])
+
+
+def _with_footage(entry: IndexEntry, videos: Mapping[bytes, Video]) -> IndexEntry:
+    """Return an entry with the facts that only videos have, which reports show."""
+    video = videos.get(entry.digest or b"")
+    if entry.facts is None or video is None:
+        return entry
+    return replace(entry, facts=replace(entry.facts, footage=video.profile.facts.footage))
 
 
 def _is_large_enough(entry: IndexEntry, options: FindOptions) -> bool:
@@ -213,25 +253,38 @@ class VideoInspector(Closing):
         self.failures: list[Failure] = []
         self.compared = 0
 
-    def compare(self, videos: Mapping[bytes, Video], may_match: Callable[[bytes, bytes], bool]) -> None:
+    def compare(
+        self,
+        videos: Mapping[bytes, Video],
+        may_match: Callable[[bytes, bytes], bool],
+        wanted: Collection[bytes | None] | None = None,
+    ) -> None:
         """Compare all videos that may be copies.
 
         Args:
             videos: The videos by digest.
             may_match: Returns whether two contents are in a common scope.
+            wanted: Digests of which one has to be in each pair; by default all.
 
         Raises:
             StoreError: The index cannot be used.
         """
-        digests = sorted(videos)
+        mine = set(videos if wanted is None else wanted)
+        digests = sorted(videos, key=lambda digest: (digest not in mine, digest))
         pairs: dict[DigestPair, tuple[Placement, ...]] = {}
         for one, two in _same_packets(videos):
-            if may_match(one, two):
+            if may_match(one, two) and not mine.isdisjoint((one, two)):
                 pairs[one, two] = ()
-        for each in find_candidates([videos[digest].profile for digest in digests], self._should_stop):
-            pair = (digests[each.left], digests[each.right])
-            if may_match(*pair):
-                pairs.setdefault(pair, _both_ways(each, videos[pair[0]], videos[pair[1]]))
+        profiles = [videos[digest].profile for digest in digests]
+        count = sum(digest in mine for digest in digests)
+        for each in find_candidates(profiles, self._should_stop, first=count):
+            left, right = digests[each.left], digests[each.right]
+            placements = each.placements
+            if left > right:
+                left, right = right, left
+                placements = tuple(placement.reversed() for placement in placements)
+            if may_match(left, right):
+                pairs.setdefault((left, right), _both_ways(placements, videos[left], videos[right]))
         self.compare_pairs(pairs, videos)
 
     def compare_pairs(self, pairs: Mapping[DigestPair, Sequence[Placement]], videos: Mapping[bytes, Video]) -> None:
@@ -329,14 +382,14 @@ def _same_packets(videos: Mapping[bytes, Video]) -> Iterator[DigestPair]:
         yield from ((one, two) for place, one in enumerate(some) for two in some[place + 1 :])
 
 
-def _both_ways(candidate: Candidate, left: Video, right: Video) -> tuple[Placement, ...]:
+def _both_ways(placements: tuple[Placement, ...], left: Video, right: Video) -> tuple[Placement, ...]:
     """Return the placements of a candidate, and those that most copies have: equal starts, and equal ends."""
-    first = candidate.placements[0]
+    first = placements[0]
     ends = left.profile.facts.seconds - right.profile.facts.seconds
     usual = [Placement(offset, first.orientation) for offset in (0.0, ends)]
-    known = [each.offset for each in candidate.placements]
+    known = [each.offset for each in placements]
     more = [each for each in usual if all(abs(each.offset - offset) > 0.25 for offset in known)]
-    return (*candidate.placements, *more)
+    return (*placements, *more)
 
 
 @contextmanager
@@ -395,7 +448,8 @@ class VideoMatcher:
         if same:
             comparison = replace(comparison, relation=Relation.SAME)
         one, two = left.profile, right.profile
-        return judge(VideoPair(one.facts, two.facts, one.area, two.area, comparison, same, found.sounds_equal))
+        exact = found.frames_equal
+        return judge(VideoPair(one.facts, two.facts, one.area, two.area, comparison, same, found.sounds_equal, exact))
 
     def _match(self, keeper: IndexEntry, other: IndexEntry) -> Match | None:
         if keeper.digest is None or other.digest is None:

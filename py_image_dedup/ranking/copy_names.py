@@ -63,6 +63,10 @@ _MESSENGER_NAMES: Final = (
     r"^(?:photo|image)_[\d-]+_[\d-]+",  # Telegram
     r"^(?:received|FB_IMG)_\d+",  # Facebook
 )
+_FROM_MESSENGER: Final = re.compile(
+    "|".join((*_MESSENGER_NAMES, r"^whatsapp (?:image|video)", r"^mmexport\d+", r"^viber_image")), re.IGNORECASE
+)
+_MESSENGER_FOLDER: Final = re.compile(r"^(?:whatsapp|telegram|signal|viber|wechat|weixin|threema)\b", re.IGNORECASE)
 _MESSENGER_COUNTER: Final = re.compile(
     rf"(?:(?:{'|'.join(_MESSENGER_NAMES)})(_\d{{1,2}})|(?:{'|'.join(_MESSENGER_NAMES)})(-\d))$", re.IGNORECASE
 )
@@ -94,6 +98,11 @@ def find_copy_marker(name: str, plain_names: Collection[str] = frozenset()) -> s
         return next(text for text in counter.groups() if text)
     bare = _BARE_COUNTER.match(stem)
     return bare["counter"] if bare and bare["plain"].casefold() in plain_names else None
+
+
+def is_from_messenger(path: PurePath) -> bool:
+    """Return whether the name of a file or of one of its folders is one that a messenger gives to what it received."""
+    return bool(_FROM_MESSENGER.search(path.stem)) or any(map(_MESSENGER_FOLDER.match, path.parent.parts))
 
 
 def plain_name(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from py_image_dedup.model.inspection import Original, Side
 from py_image_dedup.model.match import Reason
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.series import NO_SERIES, SeriesOfFiles
 from py_image_dedup.model.unit import NO_UNITS, Units
 from py_image_dedup.ranking.group_stats import GroupStats, content_of
 from py_image_dedup.ranking.rules import (
@@ -82,15 +83,28 @@ def _unit_rule(units: Units) -> Rule:
     return plain("parts", lambda entry: -len(roles(entry)), value, "the photo with more beside it")
 
 
+def _series_rule(series: SeriesOfFiles) -> Rule:
+    def shots(entry: IndexEntry) -> int:
+        found = series.of(entry.stat.path)
+        return 1 if found is None else len(found.shots)
+
+    def value(entry: IndexEntry) -> str:
+        found = series.of(entry.stat.path)
+        return "a single shot" if found is None else found.words
+
+    return plain("series", lambda entry: -shots(entry), value, "one of the larger series")
+
+
 @dataclass(frozen=True, slots=True)
 class Ranker:
     """A total order over files.
 
     Files with the same bytes are one content. First the contents are ordered, each represented by the file that stays
     of it: a file that was decoded whole wins over one that was not (else the only whole picture could go), a protected
-    file over one that is not, one of a photo with more parts (a RAW photo, a film) over one with fewer, then the
-    prioritisation rules decide. Of one content's files, a protected one wins, then
-    ``identical_rules`` decide. The path comes last, so that there is no tie and the order of the files does not matter.
+    file over one that is not, one of a photo with more parts (a RAW photo, a film) over one with fewer, a shot of a
+    larger series (a burst) over one of a smaller one, then the prioritisation rules decide. Of one content's files, a
+    protected one wins, then ``identical_rules`` decide. The path comes last, so that there is no tie and the order of
+    the files does not matter.
 
     Attributes:
         rules: The prioritisation rules, the weightiest first.
@@ -100,6 +114,7 @@ class Ranker:
         origin: Evidence for the rule ``original``; without evidence the rule is neutral.
         is_linked: Returns whether the file at a raw path has several names (hard links).
         units: The photos that consist of several files.
+        series: The photos that are shots of one burst or bracket.
     """
 
     rules: tuple[Rule, ...]
@@ -109,11 +124,14 @@ class Ranker:
     origin: Origin = not_inspected
     is_linked: Callable[[bytes], bool] = not_linked
     units: Units = NO_UNITS
+    series: SeriesOfFiles = NO_SERIES
 
     def rank(self, entries: Sequence[IndexEntry]) -> Ranking:
         """Order the files of one group."""
         protected = _protected_rule(self.is_protected)
-        first = (_WHOLE, protected, _unit_rule(self.units)) if self.units else (_WHOLE, protected)
+        first = [_WHOLE, protected]
+        first += [_unit_rule(self.units)] if self.units else []
+        first += [_series_rule(self.series)] if self.series else []
         rules = (*first, *self.rules, _PATH)
         folder_order = next((rule for rule in self.rules if rule.name == FOLDER_ORDER), SAME_FOLDER_ORDER)
         chosen = (folder_order if rule is SAME_FOLDER_ORDER else rule for rule in self.identical_rules)

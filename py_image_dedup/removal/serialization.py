@@ -169,40 +169,52 @@ def path_record(path: Path) -> PathRecord:
     return PathRecord(path=text, path_bytes=raw)
 
 
-class FileRecord(PathRecord, frozen=True, kw_only=True):
-    """A file as it was analysed.
+class StatRecord(PathRecord, frozen=True, kw_only=True):
+    """A file and its stat.
 
     Attributes:
         size: Size in bytes.
         mtime_ns: Modification time, nanoseconds since the epoch.
         device: Number of the file system.
         inode: Number of the file on its device.
-        digest: BLAKE3 digest of the bytes, in hexadecimal.
     """
 
     size: Natural
     mtime_ns: int
     device: Natural
     inode: Natural
-    digest: Digest
 
     def to_stat(self) -> FileStat:
         """Return the stat of the file."""
         return FileStat(self.to_path(), self.size, self.mtime_ns, self.device, self.inode)
 
 
+def stat_fields(stat: FileStat) -> dict[str, Any]:
+    """Return the fields of a ``StatRecord``."""
+    text, raw = encode_path(stat.path)
+    return {
+        "path": text,
+        "path_bytes": raw,
+        "size": stat.size,
+        "mtime_ns": stat.mtime_ns,
+        "device": stat.device,
+        "inode": stat.inode,
+    }
+
+
+class FileRecord(StatRecord, frozen=True, kw_only=True):
+    """A file as it was analysed.
+
+    Attributes:
+        digest: BLAKE3 digest of the bytes, in hexadecimal.
+    """
+
+    digest: Digest
+
+
 def file_record(stat: FileStat, digest: bytes) -> FileRecord:
     """Return the record of a file."""
-    text, raw = encode_path(stat.path)
-    return FileRecord(
-        path=text,
-        path_bytes=raw,
-        size=stat.size,
-        mtime_ns=stat.mtime_ns,
-        device=stat.device,
-        inode=stat.inode,
-        digest=digest.hex(),
-    )
+    return FileRecord(**stat_fields(stat), digest=digest.hex())
 
 
 class QuarantinedRecord(PathRecord, frozen=True, kw_only=True):

@@ -103,6 +103,19 @@ def quarantined_fields(one: InQuarantine) -> dict[str, Any]:
     }
 
 
+def restored(
+    runs: Iterable[tuple[str, Sequence[Outcome]]], without_record: Iterable[tuple[InQuarantine, str | None]]
+) -> dict[str, Any]:
+    """Return which files came back from the quarantine.
+
+    Args:
+        runs: Outcomes by run.
+        without_record: Files of which no run has a record, each with why it stays in quarantine.
+    """
+    others = [{**quarantined_fields(one), "problem": problem} for one, problem in without_record]
+    return {**undone(runs), "without_record": others}
+
+
 def known_fields(file: Path, matches: Sequence[Match], problem: str, *, is_known: bool) -> dict[str, Any]:
     """Return the answer about one picture."""
     return {

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget, available_cpus
-from py_image_dedup.media.rendering import RenderedSize, Renderer
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.model.photo import IndexEntry
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.page_content import PageFiles, as_script, page_content
+from py_image_dedup.report.pictures import EntryRenderer
 from py_image_dedup.report.placement import Placer, placeable
 
 _MOST_PLACED: Final = 300
@@ -119,12 +121,24 @@ def write_page(
     try:
         with part.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write(page.head + as_script(content) + page.middle)
-            for number, thumbnail in render_all(listed.entries, limits or Limits(), threads or available_cpus()):
+            entries = _where_they_are(listed.entries, result)
+            for number, thumbnail in render_all(entries, limits or Limits(), threads or available_cpus()):
                 _put(number, thumbnail, stream, folder if thumbnails is Thumbnails.BESIDE else None)
             stream.write(page.tail)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _where_they_are(entries: Sequence[IndexEntry], result: RunResult) -> list[IndexEntry]:
+    """Return entries with the places of the files that the run has moved."""
+    moved = {each.action.source.path: each.target for each in result.outcomes if each.status is OutcomeStatus.DONE}
+
+    def found(entry: IndexEntry) -> IndexEntry:
+        target = moved.get(entry.stat.path)
+        return entry if target is None else replace(entry, stat=replace(entry.stat, path=target))
+
+    return [found(entry) for entry in entries]
 
 
 def _place_parts(content: Mapping[str, Any], listed: PageFiles, limits: Limits) -> None:
@@ -166,15 +180,14 @@ def render_all(entries: Sequence[IndexEntry], limits: Limits, threads: int) -> I
         lock = threading.Lock()
 
         def render(numbers: Sequence[int]) -> bytes | None:
-            renderer: Renderer | None = getattr(own, "renderer", None)
+            renderer: EntryRenderer | None = getattr(own, "renderer", None)
             if renderer is None:
-                renderer = own.renderer = Renderer(limits, budget)
+                renderer = own.renderer = EntryRenderer(limits, budget)
                 with lock:
                     stack.callback(renderer.close)
             for number in numbers:
-                entry = entries[number]
                 with suppress(MediaError):
-                    return renderer.render(entry.stat.path, RenderedSize.THUMBNAIL, entry.digest)
+                    return renderer.render(entries[number], RenderedSize.THUMBNAIL)
             return None
 
         waiting: deque[tuple[list[int], Future[bytes | None]]] = deque()

@@ -14,20 +14,24 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from py_image_dedup.media.formats import EXTENSIONS
+from py_image_dedup.media.formats import EXTENSIONS, VIDEO_SUFFIXES
+from py_image_dedup.model.failure import Phase
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import Match, RankedGroup, Reason
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import Outcome
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.series import NO_SERIES, SeriesOfFiles
 from py_image_dedup.model.unit import NO_UNITS, Units
+from py_image_dedup.ranking.copy_names import is_from_messenger
 from py_image_dedup.removal.serialization import path_record, to_json
-from py_image_dedup.report.text import common_folder, outcomes_by_source, readable
+from py_image_dedup.report.text import common_folder, is_lead, outcomes_by_source, parts_by_lead, readable, shown_groups
 
 VERSION: Final = 1
 """Of the content. The page that reads it is part of the same release."""
 
 _NANOSECONDS: Final = 1_000_000_000
+_SUFFIXES: Final = frozenset((*EXTENSIONS, *VIDEO_SUFFIXES))
 
 
 def keeper_sentence(reason: Reason) -> str:
@@ -42,10 +46,12 @@ class PageFiles:
 
     Args:
         units: The photos of several files among them.
+        series: The bursts and brackets among them.
     """
 
-    def __init__(self, units: Units = NO_UNITS) -> None:
+    def __init__(self, units: Units = NO_UNITS, series: SeriesOfFiles = NO_SERIES) -> None:
         self.units = units
+        self.series = series
         self.entries: list[IndexEntry] = []
         self.folders: list[Path] = []
         self._numbers: dict[Path, int] = {}
@@ -73,9 +79,10 @@ class PageFiles:
 
 def page_content(result: RunResult) -> tuple[dict[str, Any], PageFiles]:
     """Return the content of the page of a result, and its files by number."""
-    files = PageFiles(Units(result.units))
+    files = PageFiles(Units(result.units), SeriesOfFiles(result.series))
     outcomes = outcomes_by_source(result)
-    groups = [_group(number, group, outcomes, files) for number, group in enumerate(result.groups)]
+    parts = parts_by_lead(result.outcomes)
+    groups = [_group(number, group, outcomes, parts, files) for number, group in enumerate(shown_groups(result))]
     for first, matches in _by_left(result.reported):
         groups.append(_reported(len(groups), first, matches, files))
     listed = [_file(number, entry, files) for number, entry in enumerate(files.entries)]
@@ -87,6 +94,7 @@ def page_content(result: RunResult) -> tuple[dict[str, Any], PageFiles]:
         "dry_run": result.dry_run,
         "roots": [readable(root) for root in result.roots],
         "base": "" if base is None else readable(base),
+        "compared": bool(groups) or any(phase.phase is Phase.FIND for phase in result.phases),
         "files_searched": result.files,
         "unreadable": len(result.failures),
         "folders": [_folder(folder) for folder in files.folders],
@@ -108,7 +116,14 @@ def _by_left(matches: Iterable[Match]) -> Iterator[tuple[IndexEntry, list[Match]
     return ((matches[0].left, matches) for matches in found.values())
 
 
-def _group(number: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], files: PageFiles) -> dict[str, Any]:
+def _group(
+    number: int,
+    group: RankedGroup,
+    outcomes: Mapping[Path, Outcome],
+    parts: Mapping[Path, tuple[Outcome, ...]],
+    files: PageFiles,
+) -> dict[str, Any]:
+    """Return a group; further files of a photo are with the file that leads it."""
     return {
         "id": number,
         "keeper": files.number(group.keeper),
@@ -118,11 +133,18 @@ def _group(number: int, group: RankedGroup, outcomes: Mapping[Path, Outcome], fi
                 **_match(each.match, files),
                 "rule": each.reason.rule,
                 "why": readable(keeper_sentence(each.reason)),
-                **_outcome(outcomes.get(each.entry.stat.path)),
+                **_outcome(outcomes.get(each.path)),
+                **_parts_of(parts.get(each.path, ())),
             }
             for each in group.redundant
+            if each.path not in outcomes or is_lead(outcomes[each.path], parts)
         ],
     }
+
+
+def _parts_of(parts: Iterable[Outcome]) -> dict[str, Any]:
+    sources = [part.action.source for part in parts]
+    return {"parts": [{"name": readable(each.path.name), "size": each.size} for each in sources]} if sources else {}
 
 
 def _reported(number: int, keeper: IndexEntry, matches: Iterable[Match], files: PageFiles) -> dict[str, Any]:
@@ -140,7 +162,7 @@ def _match(match: Match, files: PageFiles) -> dict[str, Any]:
         "class": match.match_class.value,
         "distance": round(match.distance, 4),
         "orientation": match.orientation.value,
-        "words": [readable(words) for words in (*_parts(match, files.units), *_evidence(match))],
+        "words": [readable(words) for words in (*_parts(match, files), *_evidence(match))],
         **(_inspection(match.inspection) if match.inspection else {"found": "", "original": "", "regions": []}),
     }
 
@@ -149,12 +171,16 @@ def _evidence(match: Match) -> tuple[str, ...]:
     return () if match.evidence is None else match.evidence.words
 
 
-def _parts(match: Match, units: Units) -> tuple[str, ...]:
-    """Return the other files of the photo that a match is about, as words."""
-    unit = units.of(match.right.stat.path)
-    if unit is None:
-        return ()
-    return (f"one photo with {', '.join(part.path.name for part in unit.beside(match.right.stat.path))}",)
+def _parts(match: Match, files: PageFiles) -> Iterator[str]:
+    """Yield what a file belongs to, and what is embedded in it, as words."""
+    path, facts = match.right.stat.path, match.right.facts
+    unit, series = files.units.of(path), files.series.of(path)
+    if unit is not None:
+        yield f"one photo with {', '.join(part.path.name for part in unit.beside(path))}"
+    if series is not None:
+        yield f"one of {series.words}"
+    if facts is not None:
+        yield from (f"with a {name}" for name in facts.embedded)
 
 
 def _inspection(found: Inspection) -> dict[str, Any]:
@@ -200,6 +226,16 @@ def _file(number: int, entry: IndexEntry, files: PageFiles) -> dict[str, Any]:
         "frames": facts.frames if facts else 1,
         "digest": entry.digest.hex() if entry.digest else "",
     }
+    if is_from_messenger(path):
+        content["messenger"] = True
+    if facts and facts.footage:
+        footage = facts.footage
+        content["video"] = {
+            "seconds": footage.seconds,
+            "codec": readable(footage.codec),
+            "rate": footage.frame_rate,
+            "audio": [readable(each) for each in footage.audio],
+        }
     exact = to_json(path_record(path))
     if "path_bytes" in exact or exact["path"] != readable(path):
         content["exact"] = {**exact, "address": _address(path)}
@@ -213,15 +249,15 @@ def _file(number: int, entry: IndexEntry, files: PageFiles) -> dict[str, Any]:
 
 
 def _folder(folder: Path) -> dict[str, Any]:
-    return {"name": readable(folder), "files": _pictures_in(folder), "address": _address(folder)}
+    return {"name": readable(folder), "files": _photos_in(folder), "address": _address(folder)}
 
 
 def _address(path: Path) -> str:
     return "file://" + quote(os.fsencode(path))
 
 
-def _pictures_in(folder: Path) -> int:
-    """Count the pictures directly in a folder, by their names; 0 if it cannot be read."""
+def _photos_in(folder: Path) -> int:
+    """Count the pictures and videos directly in a folder, by their names; 0 if it cannot be read."""
     with suppress(OSError), os.scandir(folder) as listed:
-        return sum(os.path.splitext(each.name)[1].lower() in EXTENSIONS for each in listed)  # noqa: PTH122 - quicker
+        return sum(os.path.splitext(each.name)[1].lower() in _SUFFIXES for each in listed)  # noqa: PTH122 - quicker
     return 0

@@ -42,11 +42,13 @@ class Placer(Closing):
     """
 
     def __init__(self, limits: Limits | None = None, budget: MemoryBudget | None = None) -> None:
-        self._decoder = Decoder(limits, budget)
+        self._decoder = Decoder(limits, budget, panels=True)
         self._pictures: dict[bytes, Picture] = {}
 
     def place(self, keeper: IndexEntry, other: IndexEntry) -> Matrix | None:
         """Return where a file lies in its keeper; ``None`` if that cannot be found out any more."""
+        if any(each.facts is not None and each.facts.footage is not None for each in (keeper, other)):
+            return None  # videos are no pictures, and reading large ones whole would take minutes
         try:
             whole, part = self._picture(keeper), self._picture(other)
             found = None if whole is None or part is None else locate(part, whole)
@@ -65,7 +67,8 @@ class Placer(Closing):
         with read_file(entry.stat.path) as file:
             if file.digest != digest:
                 return None
-            picture = Picture(extract(self._decoder.decode(file).canonical))
+            decoded = self._decoder.decode(file)
+            picture = Picture(extract(decoded.canonical, decoded.panels))
         while len(self._pictures) >= _KEPT:
             del self._pictures[next(iter(self._pictures))]
         self._pictures[digest] = picture

@@ -29,6 +29,7 @@ from py_image_dedup.model.match import (
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Action, Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
+from py_image_dedup.model.series import Series
 from py_image_dedup.model.unit import Part, Unit
 from py_image_dedup.removal.serialization import (
     FormatError,
@@ -36,8 +37,10 @@ from py_image_dedup.removal.serialization import (
     decode_path,
     encode_path,
     from_json,
+    path_record,
     quarantined_record,
     sidecar_record,
+    stat_fields,
     to_json,
 )
 from py_image_dedup.report.output_file import replacing
@@ -55,12 +58,13 @@ from py_image_dedup.report.result_records import (
     RedundantRecord,
     ReportedRecord,
     ResultRecord,
+    SeriesRecord,
     StageRecord,
-    TotalsRecord,
     UnitRecord,
     UnreadRecord,
+    totals_of,
 )
-from py_image_dedup.report.text import outcomes_by_source, totals_of
+from py_image_dedup.report.text import outcomes_by_source
 
 VERSION: Final = 1
 """Version of the format. A reader refuses a newer one; new optional keys do not raise it."""
@@ -72,16 +76,7 @@ def _failure(failure: Failure) -> FailureRecord:
 
 
 def _file(stat: FileStat, digest: bytes | None) -> AnalysedFileRecord:
-    text, raw = encode_path(stat.path)
-    return AnalysedFileRecord(
-        path=text,
-        path_bytes=raw,
-        size=stat.size,
-        mtime_ns=stat.mtime_ns,
-        device=stat.device,
-        inode=stat.inode,
-        digest=digest.hex() if digest else None,
-    )
+    return AnalysedFileRecord(**stat_fields(stat), digest=digest.hex() if digest else None)
 
 
 def _entry(entry: IndexEntry) -> EntryRecord:
@@ -96,7 +91,9 @@ def _entry(entry: IndexEntry) -> EntryRecord:
         camera=facts.camera if facts else None,
         has_gps=facts.has_gps if facts else None,
         frames=facts.frames if facts else None,
+        embedded=facts.embedded if facts else (),
         failure=_failure(entry.failure) if entry.failure else None,
+        video=facts.footage if facts and facts.footage else UNSET,
     )
 
 
@@ -179,6 +176,11 @@ def _unit(unit: Unit) -> UnitRecord:
     return UnitRecord(stem=unit.stem, parts=parts)
 
 
+def _series(series: Series) -> SeriesRecord:
+    shots = tuple(tuple(path_record(path) for path in shot) for shot in series.shots)
+    return SeriesRecord(kind=series.kind, evidence=series.evidence, shots=shots)
+
+
 def _unread(unread: UnreadFiles) -> UnreadRecord:
     texts, raw = _paths(unread.paths)
     return UnreadRecord(kind=unread.kind, reason=unread.reason, paths=texts, paths_bytes=raw)
@@ -203,6 +205,7 @@ def _lists(result: RunResult) -> dict[str, Iterator[Record]]:
         "other_outcomes": map(_other_outcome, _ungrouped(result, outcomes)),
         "failures": map(_failure, result.failures),
         "units": map(_unit, result.units),
+        "series": map(_series, result.series),
         "unread": map(_unread, result.unread),
         "kept_in_quarantine": map(_kept, result.kept_in_quarantine),
     }
@@ -236,7 +239,7 @@ def _record(result: RunResult, lists: Mapping[str, Any]) -> ResultRecord:
         **lists,
         pruned_folders=pruned,
         pruned_folders_bytes=pruned_bytes,
-        totals=msgspec.convert(totals_of(result), TotalsRecord, from_attributes=True),
+        totals=totals_of(result),
         phases=tuple(StageRecord(name=each.phase, seconds=each.seconds, counts=each.counts) for each in result.phases),
     )
 
@@ -330,6 +333,8 @@ def _facts(record: EntryRecord) -> PhotoFacts | None:
         camera=record.camera,
         has_gps=bool(record.has_gps),
         frames=record.frames or 1,
+        footage=None if isinstance(record.video, UnsetType) else record.video,
+        embedded=record.embedded,
     )
 
 
@@ -437,6 +442,10 @@ def from_dict(found: object) -> RunResult:
             ),
             units=tuple(
                 Unit(tuple(Part(part.to_path(), part.kind) for part in each.parts), each.stem) for each in record.units
+            ),
+            series=tuple(
+                Series(each.kind, each.evidence, tuple(tuple(path.to_path() for path in shot) for shot in each.shots))
+                for each in record.series
             ),
             unread=tuple(
                 UnreadFiles(each.kind, each.reason, _read_paths(each.paths, each.paths_bytes)) for each in record.unread

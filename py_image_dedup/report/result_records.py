@@ -6,6 +6,7 @@ from them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
@@ -14,10 +15,12 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from py_image_dedup.model.failure import FailureReason, Phase
-from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.inspection import Inspection
 from py_image_dedup.model.match import MatchClass, Orientation
+from py_image_dedup.model.photo import Footage
 from py_image_dedup.model.plan import ActionKind, OutcomeStatus
+from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.series import SeriesKind
 from py_image_dedup.model.unit import PartKind
 from py_image_dedup.removal.serialization import (
     Digest,
@@ -27,6 +30,7 @@ from py_image_dedup.removal.serialization import (
     QuarantinedRecord,
     Record,
     SidecarRecord,
+    StatRecord,
     Text,
     Time,
 )
@@ -51,26 +55,14 @@ class FailureRecord(PathRecord, frozen=True, kw_only=True):
     message: Text
 
 
-class AnalysedFileRecord(PathRecord, frozen=True, kw_only=True):
+class AnalysedFileRecord(StatRecord, frozen=True, kw_only=True):
     """A file as it was read.
 
     Attributes:
-        size: Size in bytes.
-        mtime_ns: Modification time, nanoseconds since the epoch.
-        device: Number of the file system.
-        inode: Number of the file on its device.
         digest: BLAKE3 digest of the bytes, in hexadecimal; null if it could not be read.
     """
 
-    size: Natural
-    mtime_ns: int
-    device: int
-    inode: int
     digest: Digest | None
-
-    def to_stat(self) -> FileStat:
-        """Return the stat of the file."""
-        return FileStat(self.to_path(), self.size, self.mtime_ns, self.device, self.inode)
 
     def to_digest(self) -> bytes | None:
         """Return the digest of the file."""
@@ -89,7 +81,9 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
         camera: Maker and model.
         has_gps: Whether a GPS position is stored.
         frames: Number of frames; more than 1 for an animation.
+        embedded: Names of what is embedded beside the picture, such as "gain map".
         failure: The failure for which it could not be decoded completely.
+        video: Length, codec, frame rate and audio tracks of a video.
     """
 
     format: str | None
@@ -100,7 +94,9 @@ class EntryRecord(AnalysedFileRecord, frozen=True, kw_only=True):
     camera: str | None
     has_gps: bool | None
     frames: Number | None
+    embedded: tuple[Text, ...] = ()
     failure: FailureRecord | None
+    video: Footage | UnsetType = UNSET
 
 
 class ReasonRecord(Record, frozen=True, kw_only=True):
@@ -299,6 +295,29 @@ class TotalsRecord(Record, frozen=True, kw_only=True):
     seconds: Seconds
 
 
+_REMOVABLE = (OutcomeStatus.PLANNED, OutcomeStatus.DONE)
+
+
+def totals_of(result: RunResult) -> TotalsRecord:
+    """Return the totals of a run."""
+    classes: Counter[str] = Counter()
+    size = 0
+    for group in result.groups:  # one after another: a list of all redundant files costs memory
+        classes.update(each.match.match_class.value for each in group.redundant)
+        size += sum(each.entry.stat.size for each in group.redundant)
+    return TotalsRecord(
+        files=result.files,
+        groups=len(result.groups),
+        redundant=classes.total(),
+        bytes_redundant=size,
+        bytes_reclaimable=sum(each.action.source.size for each in result.outcomes if each.status in _REMOVABLE),
+        classes=classes,
+        outcomes=Counter(each.status.value for each in result.outcomes),
+        failures=Counter(each.reason.value for each in result.failures),
+        seconds=sum(each.seconds for each in result.phases),
+    )
+
+
 class StageRecord(Record, frozen=True, kw_only=True):
     """The figures of one stage.
 
@@ -333,6 +352,20 @@ class UnitRecord(Record, frozen=True, kw_only=True):
 
     stem: str
     parts: Annotated[tuple[PartRecord, ...], Meta(min_length=2)]
+
+
+class SeriesRecord(Record, frozen=True, kw_only=True):
+    """The shots that a camera took in one go, which are no copies of each other.
+
+    Attributes:
+        kind: What it is.
+        evidence: How it was recognised, as a text for the user.
+        shots: The files of each shot, in the order of the shots. Files of one shot may be a RAW photo and its JPEG.
+    """
+
+    kind: SeriesKind
+    evidence: Text
+    shots: Annotated[tuple[Annotated[tuple[PathRecord, ...], Meta(min_length=1)], ...], Meta(min_length=2)]
 
 
 class UnreadRecord(Record, frozen=True, kw_only=True):
@@ -371,6 +404,7 @@ class ResultRecord(Record, frozen=True, kw_only=True):
         other_outcomes: Actions on files that are in no group.
         failures: Files and folders that could not be processed; the run went on without them.
         units: Photos of several files, of those in groups and among reported matches.
+        series: Bursts and exposure brackets of which a picture matched another one.
         unread: Files that were found and not read, such as videos, one object per kind.
         kept_in_quarantine: Files whose quarantine expired and that stay.
         pruned_folders: Emptied folders that were removed.
@@ -395,6 +429,7 @@ class ResultRecord(Record, frozen=True, kw_only=True):
     other_outcomes: tuple[OtherOutcomeRecord, ...]
     failures: tuple[FailureRecord, ...]
     units: tuple[UnitRecord, ...] = ()
+    series: tuple[SeriesRecord, ...] = ()
     unread: tuple[UnreadRecord, ...] = ()
     kept_in_quarantine: tuple[KeptRecord, ...] = ()
     pruned_folders: tuple[Text, ...]

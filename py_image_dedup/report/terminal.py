@@ -16,19 +16,20 @@ from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGro
 from py_image_dedup.model.photo import IndexEntry
 from py_image_dedup.model.plan import QUARANTINE_NAME, ActionKind, Kept, Outcome, OutcomeStatus, Plan, SidecarMerge
 from py_image_dedup.model.result import RunResult
+from py_image_dedup.model.series import Series
+from py_image_dedup.report.result_records import TotalsRecord, totals_of
 from py_image_dedup.report.text import (
     PARTICIPLES,
-    Totals,
     below,
     common_folder,
     count_words,
+    footage_words,
     outcomes_by_source,
     parts_by_lead,
     readable,
     seconds_words,
     shown_groups,
     size_words,
-    totals_of,
     unread_words,
 )
 from py_image_dedup.xmp.properties import words_of
@@ -116,11 +117,18 @@ def match_words(match: Match) -> str:
 
 
 def entry_words(entry: IndexEntry) -> str:
-    """Return the resolution, size and format of a file."""
+    """Return the resolution, size and format of a file, its number of frames, and what is embedded in it.
+
+    Of a video these are its length, codec, frame rate and sound.
+    """
     facts = entry.facts
     words = [size_words(entry.stat.size)]
     if facts is not None:
         words = [f"{facts.width} x {facts.height}", *words, facts.format]
+        if facts.footage is not None:
+            words.append(footage_words(facts.footage))
+        words += [count_words(facts.frames, "frame")] if facts.frames > 1 and facts.footage is None else []
+        words += [f"with a {name}" for name in facts.embedded]
     if entry.failure is not None:
         words.append(entry.failure.reason.value)
     return ", ".join(words)
@@ -177,6 +185,7 @@ class TerminalReport:
         if groups:
             self.print_groups(result)
             self._print_reported(result.reported)
+            self._print_series(result.series)
         self._print_not_carried_out(result.outcomes)
         self._print_failures(result.failures)
         self.print_totals(result)
@@ -309,6 +318,18 @@ class TerminalReport:
                 self._detail(inspection_words(match.inspection))
         self._line()
 
+    def _print_series(self, series: Sequence[Series]) -> None:
+        """Print the bursts and brackets, whose shots look alike and are no copies of each other."""
+        if not series:
+            return
+        self._line("Bursts and exposure brackets (kept as a whole)", "bold")
+        shown = [
+            (each.first, f"{below(each.first, self._folder)}: first of {each.words}, recognised {each.evidence}")
+            for each in series
+        ]
+        self._listed([(path, words) for path, words in shown])
+        self._line()
+
     def _print_not_carried_out(self, outcomes: Sequence[Outcome]) -> None:
         for status in (OutcomeStatus.SKIPPED, OutcomeStatus.FAILED):
             found = [outcome for outcome in outcomes if outcome.status is status]
@@ -407,7 +428,7 @@ def totals_lines(result: RunResult, quarantine_days: float | None = None) -> Ite
     yield "Time", f"{seconds_words(totals.seconds)} ({phases})" if phases else seconds_words(totals.seconds)
 
 
-def _removal_lines(result: RunResult, totals: Totals, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
+def _removal_lines(result: RunResult, totals: TotalsRecord, quarantine_days: float | None) -> Iterator[tuple[str, str]]:
     """Yield the totals of the removal."""
     done = [
         each

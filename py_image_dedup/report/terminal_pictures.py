@@ -9,11 +9,13 @@ import base64
 import os
 import re
 import select
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -21,19 +23,30 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.media.limits import Limits, MediaError
-from py_image_dedup.media.rendering import RenderedSize, Renderer
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.match import RankedGroup
+from py_image_dedup.report.pictures import EntryRenderer
 
 _ROWS: Final = 10
 """Height of a picture, in lines of text."""
-_CELL: Final = (10, 20)
-"""Assumed size of a character, in pixels: terminals scale pictures that are given in lines."""
+_USUAL_CELL: Final = (10, 20)
+"""Size of a character where the terminal does not tell it, width and height in pixels."""
+_CELLS: Final = ((4, 64), (8, 128))
+"""Widths and heights of a character that are believed."""
+_SCALED_HEIGHT: Final = 200
+"""Height of pictures for terminals that scale them to a number of lines, in pixels."""
 _GAP: Final = 8
 _MOST_PICTURES: Final = 6
 _MOST_GROUPS: Final = 3
 _CHUNK: Final = 4096
 _ANSWER_SECONDS: Final = 0.5
+_BAYER: Final = np.array([[0, 2], [3, 1]])
+_BAYER_4: Final = np.kron(np.ones((2, 2), int), 4 * _BAYER) + np.kron(_BAYER, np.ones((2, 2), int))
+_BAYER_8: Final = np.kron(np.ones((2, 2), int), 4 * _BAYER_4) + np.kron(_BAYER, np.ones((4, 4), int))
+_DITHER: Final = ((_BAYER_8 + 0.5) / 64).astype(np.float32)
+"""Thresholds of an ordered dither, 8 x 8, each between 0 and 1."""
+_WINDOW_SIZE: Final = struct.Struct("HHHH")
 _DEVICE: Final = re.compile(rb"\x1b\[\?([0-9;]*)c")
 
 Pixels = npt.NDArray[np.uint8]
@@ -84,6 +97,22 @@ def ask_terminal() -> bytes:
         return b""
 
 
+def cell_size() -> tuple[int, int]:
+    """Return the width and height of a character on the terminal, in pixels; the usual ones if it does not tell."""
+    import fcntl
+    import termios
+
+    try:
+        with Path("/dev/tty").open("rb", buffering=0) as terminal:
+            answer = fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(_WINDOW_SIZE.size))
+    except OSError:
+        return _USUAL_CELL
+    rows, columns, width, height = _WINDOW_SIZE.unpack(answer)
+    cell = (width // max(1, columns), height // max(1, rows))
+    believed = all(least <= value <= most for value, (least, most) in zip(cell, _CELLS, strict=True))
+    return cell if believed else _USUAL_CELL
+
+
 @contextmanager
 def _unbuffered() -> Iterator[int]:
     """Open the terminal so that an answer can be read without a line break and is not shown."""
@@ -110,13 +139,21 @@ class GroupPictures(Closing):
     Args:
         protocol: How the terminal shows pictures.
         columns: Width of the terminal, in characters.
+        cell: Width and height of a character, in pixels.
         limits: Cost limits of rendering one picture.
     """
 
-    def __init__(self, protocol: Protocol, columns: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        protocol: Protocol,
+        columns: int,
+        cell: tuple[int, int] = _USUAL_CELL,
+        limits: Limits | None = None,
+    ) -> None:
         self._protocol = protocol
         self._columns = columns
-        self._renderer = Renderer(limits)
+        self._cell = cell
+        self._renderer = EntryRenderer(limits)
         self._left = _MOST_GROUPS
 
     @property
@@ -132,24 +169,29 @@ class GroupPictures(Closing):
         thumbnails = []
         for entry in (group.keeper, *(each.entry for each in group.redundant[: _MOST_PICTURES - 1])):
             with suppress(MediaError):
-                thumbnails.append(self._renderer.render(entry.stat.path, RenderedSize.THUMBNAIL, entry.digest))
-        return drawn(thumbnails, self._protocol, self._columns)
+                thumbnails.append(self._renderer.render(entry, RenderedSize.THUMBNAIL))
+        return drawn(thumbnails, self._protocol, self._columns, self._cell)
 
     def close(self) -> None:
         """End the worker process; closing twice is no error."""
         self._renderer.close()
 
 
-def drawn(thumbnails: Sequence[bytes], protocol: Protocol, columns: int) -> str:
+def drawn(thumbnails: Sequence[bytes], protocol: Protocol, columns: int, cell: tuple[int, int] = _USUAL_CELL) -> str:
     """Return encoded pictures side by side as text for a terminal, which ends with a line break.
 
     Args:
         thumbnails: Encoded pictures that this program has rendered.
         protocol: How the terminal shows them.
         columns: Width of the terminal, in characters.
+        cell: Width and height of a character, in pixels.
     """
-    height = 2 * _ROWS if protocol is Protocol.BLOCKS else _CELL[1] * _ROWS
-    width = columns if protocol is Protocol.BLOCKS else columns * _CELL[0]
+    if protocol is Protocol.BLOCKS:
+        height, width = 2 * _ROWS, columns
+    else:
+        # One column less: behind a picture as wide as the terminal, the place of the cursor is undefined.
+        height = cell[1] * _ROWS if protocol is Protocol.SIXEL else _SCALED_HEIGHT
+        width = (columns - 1) * cell[0] * height // (cell[1] * _ROWS)
     strip = _strip(thumbnails, height, width, 2 if protocol is Protocol.BLOCKS else _GAP)
     if strip is None:
         return ""
@@ -215,9 +257,10 @@ def _iterm(strip: Strip) -> str:
 
 
 def _sixel(strip: Strip) -> str:
-    """Return a picture as sixels, six rows of pixels in a line, in the 216 colours of a 6 x 6 x 6 cube."""
+    """Return a picture as sixels, six rows of pixels in a line, in the 216 colours of a 6 x 6 x 6 cube, dithered."""
     pixels, covered = strip
-    levels = np.rint(pixels.astype(np.float32) / 51).astype(np.int16)
+    thresholds = np.tile(_DITHER, (pixels.shape[0] // 8 + 1, pixels.shape[1] // 8 + 1))
+    levels = (pixels / np.float32(51) + thresholds[: pixels.shape[0], : pixels.shape[1], None]).astype(np.int16)
     colours = np.where(covered, levels[:, :, 0] * 36 + levels[:, :, 1] * 6 + levels[:, :, 2], -1)
     height, width = colours.shape
     parts = [f'\x1bP0;1q"1;1;{width};{height}']  # 1: what is not drawn stays as it is
@@ -225,12 +268,13 @@ def _sixel(strip: Strip) -> str:
         red, green, blue = (int(colour) // 36 * 20, int(colour) // 6 % 6 * 20, int(colour) % 6 * 20)
         parts.append(f"#{colour};2;{red};{green};{blue}")
     for top in range(0, height, 6):
+        if top:
+            parts.append("-")  # only between lines: after the last one it would add an empty line of text
         band = colours[top : top + 6]
         weights = (1 << np.arange(band.shape[0]))[:, None]
         for colour in np.unique(band[band >= 0]):
             bits = ((band == colour) * weights).sum(axis=0)
             parts.append(f"#{colour}{_repeated(bits)}$")
-        parts.append("-")
     return "".join(parts) + "\x1b\\"
 
 

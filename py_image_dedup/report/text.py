@@ -1,17 +1,16 @@
-"""Text for people: paths that any terminal can show, sizes, durations, counts, and the totals of a run."""
+"""Text for people: paths that any terminal can show, sizes, durations and counts."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from py_image_dedup.model.file import UnreadFiles
 from py_image_dedup.model.match import RankedGroup
-from py_image_dedup.model.plan import ActionKind, Outcome, OutcomeStatus
+from py_image_dedup.model.photo import Footage
+from py_image_dedup.model.plan import ActionKind, Outcome
 from py_image_dedup.model.result import RunResult
 
 # Characters that move the cursor, ring the bell, change colours, or reverse the reading direction of the line.
@@ -48,6 +47,13 @@ def seconds_words(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def footage_words(footage: Footage) -> str:
+    """Return the properties of a video as ``1 min 5 s, h264, 30 frames/s, aac, stereo``."""
+    sound = " + ".join(map(readable, footage.audio)) or "no sound"
+    rate = f"{round(footage.frame_rate, 2):g} frames/s"
+    return ", ".join((seconds_words(footage.seconds), readable(footage.codec), rate, sound))
+
+
 def count_words(count: int, one: str, many: str = "") -> str:
     """Return ``1 file`` or ``1,234 files``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
@@ -78,35 +84,6 @@ PARTICIPLES = {
 }
 """Past participles of the actions."""
 
-_REMOVABLE = (OutcomeStatus.PLANNED, OutcomeStatus.DONE)
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The totals of a run.
-
-    Attributes:
-        files: Number of files in the run.
-        groups: Number of groups.
-        redundant: Number of redundant files in all groups.
-        bytes_redundant: Size of the redundant files, in bytes.
-        bytes_reclaimable: Size of the files that were removed, or would be in a real run, in bytes.
-        classes: Number of redundant files by match class.
-        outcomes: Number of actions by outcome.
-        failures: Number of files that could not be processed, by reason.
-        seconds: Wall time of all phases, in seconds.
-    """
-
-    files: int
-    groups: int
-    redundant: int
-    bytes_redundant: int
-    bytes_reclaimable: int
-    classes: Mapping[str, int]
-    outcomes: Mapping[str, int]
-    failures: Mapping[str, int]
-    seconds: float
-
 
 def unread_words(unread: Sequence[UnreadFiles]) -> str:
     """Return the files that were not read: ``1,204 videos; 3 RAW photos (install py-image-dedup[raw])``."""
@@ -132,27 +109,17 @@ def parts_by_lead(outcomes: Iterable[Outcome]) -> dict[Path, tuple[Outcome, ...]
     return {first.action.source.path: tuple(others) for first, *others in ordered}
 
 
+def is_lead(outcome: Outcome, parts: Mapping[Path, tuple[Outcome, ...]]) -> bool:
+    """Return whether a file is a photo of its own, or leads the photo of several files that it is a part of.
+
+    Args:
+        outcome: The outcome of the file's action.
+        parts: The result of ``parts_by_lead``.
+    """
+    return not outcome.action.unit or outcome.action.source.path in parts
+
+
 def shown_groups(result: RunResult) -> tuple[RankedGroup, ...]:
     """Return the groups of a run without those that only have parts of photos that other groups have."""
     parts = {each.action.source.path for found in parts_by_lead(result.outcomes).values() for each in found}
     return tuple(group for group in result.groups if any(each.entry.stat.path not in parts for each in group.redundant))
-
-
-def totals_of(result: RunResult) -> Totals:
-    """Return the totals of a run."""
-    classes: Counter[str] = Counter()
-    size = 0
-    for group in result.groups:  # one after another: a list of all redundant files costs memory
-        classes.update(each.match.match_class.value for each in group.redundant)
-        size += sum(each.entry.stat.size for each in group.redundant)
-    return Totals(
-        files=result.files,
-        groups=len(result.groups),
-        redundant=classes.total(),
-        bytes_redundant=size,
-        bytes_reclaimable=sum(each.action.source.size for each in result.outcomes if each.status in _REMOVABLE),
-        classes=classes,
-        outcomes=Counter(each.status.value for each in result.outcomes),
-        failures=Counter(each.reason.value for each in result.failures),
-        seconds=sum(each.seconds for each in result.phases),
-    )

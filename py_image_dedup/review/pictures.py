@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import Final
 
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
-from py_image_dedup.media.rendering import RenderedSize, Renderer
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.report.page_content import PageFiles
+from py_image_dedup.report.pictures import EntryRenderer
 from py_image_dedup.report.placement import Matrix, Placer
 
 _KEPT_BYTES: Final = 64 << 20
@@ -29,9 +30,9 @@ class Pictures:
     def __init__(self, files: PageFiles, limits: Limits, workers: int) -> None:
         self._entries = files.entries
         budget = MemoryBudget(limits.memory_bytes)
-        self._renderers = [Renderer(limits, budget) for _ in range(max(1, workers))]
+        self._renderers = [EntryRenderer(limits, budget) for _ in range(max(1, workers))]
         # Last in, first out: the last used renderer has a running process.
-        self._idle: queue.LifoQueue[Renderer] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[EntryRenderer] = queue.LifoQueue()
         for renderer in self._renderers:
             self._idle.put(renderer)
         self._placer = Placer(limits, budget)
@@ -56,7 +57,7 @@ class Pictures:
         try:
             if self._closed:
                 return None
-            picture = renderer.render(entry.stat.path, size, entry.digest)
+            picture = renderer.render(entry, size)
         except MediaError:
             return None
         finally:
@@ -84,7 +85,7 @@ class Pictures:
 
     def rest(self) -> None:
         """End worker processes that are idle; they are started again when they are needed."""
-        resting: list[Renderer] = []
+        resting: list[EntryRenderer] = []
         with suppress(queue.Empty):
             while True:
                 resting.append(self._idle.get_nowait())

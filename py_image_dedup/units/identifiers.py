@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from py_image_dedup.media.formats import FILM_SUFFIXES
+from py_image_dedup.media.worker.maker_notes import apple_content_identifier
 
 _PHOTO_BYTES: Final = 1 << 18
 """Bytes at the beginning of a photo in which the maker note is looked for."""
-_MAKER_NOTE: Final = b"Apple iOS\0\0\1"
-_CONTENT_IDENTIFIER: Final = 0x0011
-_ASCII: Final = 2
 _MOST_FIELDS: Final = 500
 _MOST_BOXES: Final = 1000
 _LONGEST_METADATA: Final = 1 << 20
@@ -35,26 +33,9 @@ def identifier_of(path: Path) -> str | None:
         with path.open("rb") as stream:
             if path.suffix.lower() in FILM_SUFFIXES:
                 return _of_film(stream)
-            return _of_photo(stream.read(_PHOTO_BYTES))
+            return apple_content_identifier(stream.read(_PHOTO_BYTES))
     except (OSError, struct.error, UnicodeDecodeError):
         return None
-
-
-def _of_photo(content: bytes) -> str | None:
-    """Read Apple's maker note, a directory of TIFF fields whose offsets are relative to its beginning."""
-    start = content.find(_MAKER_NOTE)
-    if start < 0:
-        return None
-    note = content[start:]
-    order = {b"MM": ">", b"II": "<"}.get(note[12:14])
-    if order is None:
-        return None
-    (count,) = struct.unpack_from(f"{order}H", note, 14)
-    for place in range(min(count, _MOST_FIELDS)):
-        tag, kind, length, value = struct.unpack_from(f"{order}HHII", note, 16 + 12 * place)
-        if tag == _CONTENT_IDENTIFIER and kind == _ASCII:
-            return _text(note[value : value + min(length, 100)])
-    return None
 
 
 def _of_film(stream: BinaryIO) -> str | None:

@@ -8,6 +8,8 @@ The rules only ever join files that stand beside each other:
 - the film of a Live Photo or a motion photo: ``IMG_1.HEIC`` and ``IMG_1.MOV``, ``PXL_1.MP.jpg`` and ``PXL_1.MP``;
 - Google's metadata, whose names are cut off and numbered in ways of their own: ``IMG_1.jpg(1).json`` is of
   ``IMG_1(1).jpg``;
+- Google's pairs: ``PXL_1.RAW-01.COVER.jpg`` and ``PXL_1.RAW-02.ORIGINAL.dng``, ``PXL_1.PORTRAIT-01.COVER.jpg`` and
+  ``PXL_1.PORTRAIT-02.ORIGINAL.jpg``, of which the one with a blurred background counts as an edit;
 - edits: ``IMG_E1234.JPG`` of ``IMG_1234.HEIC``, ``IMG_1-edited.jpg`` of ``IMG_1.jpg`` where
   Google's metadata are beside.
 
@@ -51,10 +53,19 @@ _EDITED: Final = re.compile(
     r"|muokattu|upraveno|編集済み|已修改)(\(\d+\))?",
     re.IGNORECASE,
 )
+_PIXEL_RAW: Final = re.compile(r"(pxl_\d{8}_\d{9}.*?)\.raw-\d\d(?:\.mp)?\.(?:cover|original)", re.IGNORECASE)
+"""The two files of a shot with a RAW photo, as Google's camera calls them: equal up to here."""
+_PIXEL_PORTRAIT: Final = re.compile(r"(pxl_\d{8}_\d{9}.*?\.portrait)-01\.cover", re.IGNORECASE)
+"""The picture with a blurred background, beside the one without."""
 _NUMBERED: Final = re.compile(r"(.+)(\(\d+\))")
 _GOOGLE: Final = ".json"
 _GOOGLE_LENGTH: Final = 46
 _GOOGLE_MARK: Final = ".supplemental-metadata"
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file has the name of a picture, finished or RAW."""
+    return _KINDS.get(PurePath(name).suffix.lower()) in {"picture", "raw"}
 
 
 @dataclass(slots=True)
@@ -99,7 +110,7 @@ class _Folder:
             what = _KINDS.get(suffix.lower())
             if what is not None:
                 self._by_name.setdefault(name.casefold(), name)
-                self._by_stem[stem.casefold()][what].append(name)
+                self._by_stem[_common(stem)][what].append(name)
                 if what == "sidecar":
                     self._sidecars.add(suffix.lower())
                 self._has_long_names |= what == "sidecar" or suffix.lower() == _MOTION
@@ -115,7 +126,7 @@ class _Folder:
         for edit, original in sorted(edits.items()):
             if original in drafts:
                 self._take(drafts[original], edit, PartKind.EDIT)
-                for film in self._by_stem[PurePath(edit).stem.casefold()]["film"]:
+                for film in self._by_stem[_common(PurePath(edit).stem)]["film"]:
                     self._take(drafts[original], film, PartKind.FILM)
         if self._sidecars:
             for draft in drafts.values():
@@ -128,7 +139,7 @@ class _Folder:
         if self._has_long_names:
             return sorted(self._by_stem)
         several = {stem for stem, kinds in self._by_stem.items() if sum(map(len, kinds.values())) > 1}
-        return sorted(several | {PurePath(name).stem.casefold() for name in originals})
+        return sorted(several | {_common(PurePath(name).stem) for name in originals})
 
     def _leads(self, stem: str) -> list[str]:
         """Return the photos of a stem that other files may belong to, without RAW photos that have a picture."""
@@ -141,7 +152,7 @@ class _Folder:
     def _add_shot(self, draft: _Draft) -> None:
         """Add what the camera wrote at once; of several pictures of one stem the first one gets it."""
         path = PurePath(draft.lead)
-        kinds = self._by_stem[path.stem.casefold()]
+        kinds = self._by_stem[_common(path.stem)]
         suffix = path.suffix.lower()
         is_raw = suffix in RAW_SUFFIXES
         self._take(draft, draft.lead, PartKind.RAW if is_raw else PartKind.PICTURE)
@@ -163,7 +174,7 @@ class _Folder:
             found = self._by_name.get(wanted.casefold())
             if found is not None:
                 self._take(draft, found, PartKind.SIDECAR)
-        for found in self._by_stem[path.stem.casefold()]["sidecar"]:
+        for found in self._by_stem[_common(path.stem)]["sidecar"]:
             self._take(draft, found, PartKind.SIDECAR)
         apple = _APPLE_NUMBER.fullmatch(path.stem)
         for found in self._by_stem.get(f"img_o{apple[1]}", {}).get("sidecar", ()) if apple else ():
@@ -174,15 +185,18 @@ class _Folder:
         for name in self._photos():
             path = PurePath(name)
             apple = _APPLE_EDIT.fullmatch(path.stem)
+            portrait = _PIXEL_PORTRAIT.fullmatch(path.stem)
             google = _EDITED.fullmatch(path.stem) if "-" in name else None
             stem = ""
             if apple is not None:
                 stem = f"{apple[1]}{apple[2]}"
+            elif portrait is not None:
+                stem = f"{portrait[1]}-02.ORIGINAL"
             elif google is not None:
                 stem = f"{google[1]}{google[2] or ''}"
             originals = self._leads(stem.casefold()) if stem.casefold() in self._by_stem else []
             # Programs and people name their edits so, too, and those are copies: Google writes metadata beside.
-            if originals and (apple is not None or self._is_of_google(originals[0])):
+            if originals and (apple or portrait or self._is_of_google(originals[0])):
                 yield name, originals[0]
 
     def _is_of_google(self, name: str) -> bool:
@@ -214,6 +228,12 @@ _KINDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(SIDECAR_SUFFIXES, "sidecar"),
 }
 """What a file may be in a unit, by its ending."""
+
+
+def _common(stem: str) -> str:
+    """Return the part of a stem that all files of a shot have, in lower case."""
+    raw = _PIXEL_RAW.fullmatch(stem)
+    return (stem if raw is None else raw[1]).casefold()
 
 
 def _preference(name: str) -> tuple[int, str]:

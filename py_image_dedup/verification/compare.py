@@ -7,6 +7,7 @@ photo of the same scene differs nearly everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 import cv2
@@ -14,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.features.extract import page_score
-from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array
+from py_image_dedup.signature.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
 from py_image_dedup.verification.registration import Overlap, box_mean, equalise
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
 
 _TINY = 1e-6
+_MEDIAN_SIDE = 11
+_SOME = 6
 
 FloatArray: TypeAlias = Float32Array | Float64Array
 Floats = TypeVar("Floats", Float32Array, Float64Array)
@@ -34,8 +37,8 @@ class Blocks:
         correlation: float64, -1 to 1, of the grey values; nearly 1 for flat blocks.
         weight: float64, the larger standard deviation, grey levels, at most 32.
         textured: bool, whether there is enough structure to call the block different.
-        shift: float64, the distance to where the block would fit best, pixels of the overlap, at most 3; NaN where it
-            cannot be measured.
+        shown: bool, shape ``(rows, columns)``: which blocks of the whole grid these are; the others are mostly outside.
+        side: Side of a block, pixels of the overlap, that is of the coarser thumbnail.
     """
 
     row: npt.NDArray[np.int64]
@@ -43,7 +46,12 @@ class Blocks:
     correlation: Float64Array
     weight: Float64Array
     textured: BoolArray
-    shift: Float64Array
+    shown: BoolArray
+    side: int
+
+    def __len__(self) -> int:
+        """Return the number of blocks."""
+        return len(self.row)
 
     @property
     def strong(self) -> BoolArray:
@@ -56,39 +64,79 @@ class Blocks:
         return self.textured & (self.correlation < T.mismatch_correlation)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Without slots, because shifts are measured only if they are asked for: that takes most of the time of a comparison.
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Statistics over the blocks of an overlap. "Exact" blocks correlate well and fit within half a pixel.
 
     Attributes:
-        blocks: The blocks.
-        side: Side of a block, pixels of the overlap, that is of the coarser thumbnail.
+        overlap: The overlap.
+        blocks: Its blocks.
         mismatch_share: Share of all blocks that show something else, 0 to 1.
-        same_weight: Share of the weight in blocks with a correlation above 0.5, 0 to 1.
         p02_correlation: The 2nd percentile of the textured blocks' correlations.
         min_correlation: The lowest correlation of a block with clear edges.
         median_deficit: The median of one minus the correlation over textured blocks.
-        exact_weight: Share of the weight in exact blocks, among those whose shift is measured, 0 to 1; 0 with fewer
-            than four of them.
-        median_shift: Median shift of the well-correlated blocks among them, pixels of the overlap; 0 with fewer than
-            four.
         textured_count: Number of textured blocks.
-        measured_count: Number of blocks whose shift is measured.
         document_score: The higher ``page_score`` of the two pictures.
     """
 
+    overlap: Overlap
     blocks: Blocks
-    side: int
     mismatch_share: float
-    same_weight: float
     p02_correlation: float
     min_correlation: float
     median_deficit: float
-    exact_weight: float
-    median_shift: float
     textured_count: int
-    measured_count: int
     document_score: float
+
+    @property
+    def side(self) -> int:
+        """Side of a block, pixels of the overlap."""
+        return self.blocks.side
+
+    @property
+    def same_weight(self) -> float:
+        """Share of the weight in blocks with a correlation above 0.5, 0 to 1."""
+        weight = self.blocks.weight
+        return float(weight[self.blocks.correlation > T.mismatch_correlation].sum() / (weight.sum() + _TINY))
+
+    @cached_property
+    def shift(self) -> Float64Array:
+        """Each block's distance to where it would fit best, pixels of the overlap, at most 3; NaN if not measurable."""
+        sampled = _grid(self.overlap.valid.shape, self.side)
+        return _shifts(self.overlap, max(self.side, T.flow_side), sampled)[self.blocks.shown]
+
+    @cached_property
+    def _measured(self) -> BoolArray:
+        measured: BoolArray = self.blocks.textured & np.isfinite(self.shift)
+        return measured
+
+    @property
+    def measured_count(self) -> int:
+        """Number of blocks whose shift is measured."""
+        return int(self._measured.sum())
+
+    @property
+    def exact_weight(self) -> float:
+        """Share of the weight in exact blocks, among those whose shift is measured, 0 to 1; 0 with fewer than four."""
+        if self.measured_count < T.min_measured_shifts:
+            return 0.0
+        exact = self._same & (self.shift < T.exact_shift)
+        weight = self.blocks.weight
+        return float(weight[exact].sum() / (weight[self._measured].sum() + _TINY))
+
+    @property
+    def median_shift(self) -> float:
+        """Median shift of the well-correlated blocks among them, pixels of the overlap; 0 with fewer than four."""
+        if self.measured_count < T.min_measured_shifts:
+            return 0.0
+        same = self._same
+        return float(np.median(self.shift[same])) if same.any() else T.max_shift
+
+    @property
+    def _same(self) -> BoolArray:
+        same: BoolArray = self._measured & (self.blocks.correlation > T.exact_correlation)
+        return same
 
 
 def compare(overlap: Overlap) -> Comparison | None:
@@ -104,37 +152,39 @@ def compare(overlap: Overlap) -> Comparison | None:
     side = max(T.min_block_side, round(min(height, width) / 10)) | 1
     if document > 0.5:
         side = min(side, T.document_block_side)
-    blocks = _blocks(overlap, side)
-    if len(blocks.row) < T.min_blocks:
+    blocks = compare_blocks(overlap, side)
+    if len(blocks) < T.min_blocks:
         return None
-    textured, weight = blocks.textured, blocks.weight
-    strong = blocks.strong
-    measured = textured & np.isfinite(blocks.shift)
-    same = measured & (blocks.correlation > T.exact_correlation)
-    exact = same & (blocks.shift < T.exact_shift)
-    enough = bool(measured.sum() >= T.min_measured_shifts)
-    shift = float(np.median(blocks.shift[same])) if same.any() else T.max_shift
+    textured, strong = blocks.textured, blocks.strong
     return Comparison(
+        overlap,
         blocks,
-        side,
         mismatch_share=float(blocks.different.mean()),
-        same_weight=float(weight[blocks.correlation > T.mismatch_correlation].sum() / (weight.sum() + _TINY)),
         p02_correlation=float(np.quantile(blocks.correlation[textured], 0.02)) if textured.any() else 1.0,
         min_correlation=float(blocks.correlation[strong].min()) if strong.any() else 1.0,
         median_deficit=float(np.median(1 - blocks.correlation[textured])) if textured.any() else 0.0,
-        exact_weight=float(weight[exact].sum() / (weight[measured].sum() + _TINY)) if enough else 0.0,
-        median_shift=shift if enough else 0.0,
         textured_count=int(textured.sum()),
-        measured_count=int(measured.sum()),
         document_score=document,
     )
 
 
-def _blocks(overlap: Overlap, side: int) -> Blocks:
-    valid = overlap.valid
-    height, width = valid.shape
+def _grid(shape: tuple[int, ...], side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the centres of overlapping blocks."""
     step = max(1, side // 2)
-    sampled = (slice(side // 2, height, step), slice(side // 2, width, step))
+    return slice(side // 2, shape[0], step), slice(side // 2, shape[1], step)
+
+
+def compare_blocks(overlap: Overlap, side: int) -> Blocks:
+    """Compare the blocks of an overlap.
+
+    Args:
+        overlap: The overlap.
+        side: Side of a block, pixels, odd.
+
+    Thread-safety: any number of threads.
+    """
+    valid = overlap.valid
+    sampled = _grid(valid.shape, side)
     shares = box_mean(valid, side)
     kept = shares[sampled] > 0.5
     share = shares + np.float32(_TINY)
@@ -157,7 +207,8 @@ def _blocks(overlap: Overlap, side: int) -> Blocks:
         correlation=correlation,
         weight=np.minimum(np.sqrt(strongest), T.max_weight),
         textured=strongest > 2 * noise,
-        shift=_shifts(overlap, max(side, T.flow_side), sampled)[kept],
+        shown=kept,
+        side=side,
     )
 
 
@@ -247,23 +298,69 @@ def detect_overlay(overlap: Overlap, comparison: Comparison) -> Overlay:
 
     Thread-safety: any number of threads.
     """
-    different = comparison.blocks.different
-    differing = np.zeros(overlap.reference.shape, dtype=np.uint8)
-    half = comparison.side // 2
-    for row, column in zip(comparison.blocks.row[different], comparison.blocks.column[different], strict=True):
-        differing[max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1] = 1
-    same = (differing == 0) & (overlap.valid > 0)
-    warped = _same_tone(overlap.warped, overlap.reference, same)
+    differing = _differing(comparison)
+    warped = _same_tone(overlap.warped, overlap.reference, (differing == 0) & (overlap.valid > 0))
     covered = _covered(overlap.reference, warped, comparison)
     rest = comparison.blocks.correlation[comparison.blocks.strong & ~covered]
     has_overlay, over_reference = _drawn_over(overlap.reference, warped, (differing > 0) & (overlap.valid > 0))
     return Overlay(
         has_overlay,
         over_reference,
-        uncovered=int((different & ~covered).sum()),
+        uncovered=int((comparison.blocks.different & ~covered).sum()),
         rest_min_correlation=float(rest.min()) if len(rest) else 0.0,
         covered_share=float(covered.mean()),
     )
+
+
+def shows_other_print(comparison: Comparison) -> bool:
+    """Return whether one of the first few blocks that differ has the same background in both pictures.
+
+    Then ``Overlay.uncovered`` of the comparison is not 0; that takes a hundred times as long to find out.
+
+    Thread-safety: any number of threads.
+    """
+    overlap, blocks = comparison.overlap, comparison.blocks
+    different = np.flatnonzero(blocks.different)
+    some = different[np.linspace(0, len(different) - 1, min(len(different), _SOME)).astype(np.int64)]
+    if not len(some):
+        return False
+    warped = _same_tone(overlap.warped, overlap.reference, (_differing(comparison) == 0) & (overlap.valid > 0))
+    return any(
+        has_same_background(overlap.reference, warped, row, column, comparison.side)
+        for row, column in zip(blocks.row[some].tolist(), blocks.column[some].tolist(), strict=True)
+    )
+
+
+def has_same_background(
+    reference: Float32Array, warped: Float32Array, row: int, column: int, side: int = T.document_block_side
+) -> bool:
+    """Return whether the paper between the letters is the same in two pictures around a block.
+
+    Args:
+        reference: Grey levels.
+        warped: The other picture's, the same shape.
+        row: Row of the block's centre.
+        column: Column of the block's centre.
+        side: Side of a block, pixels, odd.
+
+    Thread-safety: any number of threads.
+    """
+    # Of the whole picture's medians, those that can mark the block.
+    reach = side + min(side, _MEDIAN_SIDE) // 2 + 1
+    top, left = max(0, row - reach), max(0, column - reach)
+    around = (slice(top, row + reach + 1), slice(left, column + reach + 1))
+    return not _background_marks(reference[around], warped[around], side)[row - top, column - left]
+
+
+def _differing(comparison: Comparison) -> UInt8Array:
+    """Return which pixels of the overlap are in a block that differs."""
+    blocks = comparison.blocks
+    different = blocks.different
+    differing = np.zeros(comparison.overlap.reference.shape, dtype=np.uint8)
+    half = comparison.side // 2
+    for row, column in zip(blocks.row[different], blocks.column[different], strict=True):
+        differing[max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1] = 1
+    return differing
 
 
 def _same_tone(pixels: Float32Array, model: Float32Array, same: BoolArray) -> Float32Array:
@@ -324,13 +421,17 @@ def _shared_detail(reference: Float32Array, warped: Float32Array, changed: BoolA
 
 def _covered(reference: Float32Array, warped: Float32Array, comparison: Comparison) -> BoolArray:
     """Return which blocks have another background (the paper between the letters) in the other picture."""
-    side = min(comparison.side, 11)
+    blocks = comparison.blocks
+    marked: BoolArray = _background_marks(reference, warped, comparison.side)[blocks.row, blocks.column]
+    return marked
+
+
+def _background_marks(reference: Float32Array, warped: Float32Array, side: int) -> BoolArray:
+    """Return which pixels have another background within the side of a block."""
     one, other = (
-        cv2.medianBlur(np.clip(pixels, 0, 255).astype(np.uint8), side).astype(np.float32)
+        cv2.medianBlur(np.clip(pixels, 0, 255).astype(np.uint8), min(side, _MEDIAN_SIDE)).astype(np.float32)
         for pixels in (reference, warped)
     )
     covered = (np.abs(one - other) > T.covered_levels).astype(np.uint8)
-    reach = np.ones((2 * comparison.side + 1,) * 2, dtype=np.uint8)
-    blocks = comparison.blocks
-    marked: BoolArray = cv2.dilate(covered, reach)[blocks.row, blocks.column] > 0
+    marked: BoolArray = cv2.dilate(covered, np.ones((2 * side + 1,) * 2, dtype=np.uint8)) > 0
     return marked

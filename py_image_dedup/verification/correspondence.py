@@ -101,9 +101,11 @@ def match_descriptors(left: PreparedKeypoints, right: PreparedKeypoints) -> Corr
     rows = np.arange(len(left))
     nearest = squared.argmin(axis=1)
     least = squared[rows, nearest]
-    mutual = squared.argmin(axis=0)[nearest] == rows
     squared[rows, nearest] = np.inf
-    chosen = np.flatnonzero(mutual & (least < T.ratio_test**2 * squared.min(axis=1)))
+    chosen = np.flatnonzero(least < T.ratio_test**2 * squared.min(axis=1))
+    squared[rows, nearest] = least
+    # Only few columns are left to search, each of which is scattered in memory.
+    chosen = chosen[squared[:, nearest[chosen]].argmin(axis=0) == chosen]
     return Correspondences(left.points[chosen], right.points[nearest[chosen]])
 
 
@@ -120,7 +122,7 @@ def fit(pairs: Correspondences, min_support: int = T.min_matches) -> Fit | None:
     Returns:
         The best fit, or ``None`` if fewer agree.
     """
-    if len(pairs) < T.min_matches:
+    if len(pairs) < max(T.min_matches, min_support):
         return None
     agreeing = _votes(pairs)
     support = agreeing.sum(axis=1)
@@ -142,6 +144,20 @@ def fit(pairs: Correspondences, min_support: int = T.min_matches) -> Fit | None:
             if best.inliers > max(T.decisive_inliers, len(pairs) // 3):
                 break
     return best
+
+
+def most_agree(pairs: Correspondences, transform: Transform) -> bool:
+    """Return whether so many correspondences agree with a transform that ``fit`` cannot find another one.
+
+    Args:
+        pairs: The correspondences.
+        transform: Map from the left frame to the right one.
+    """
+    near = _distances(transform, pairs.left[:, :2], pairs.right[:, :2]) < T.affine_distances[-1]
+    if 2 * np.count_nonzero(near) <= len(pairs):
+        return False
+    agreeing = min(_distinct(pairs.left[near, :2]), _distinct(pairs.right[near, :2]))
+    return agreeing > max(T.certain_inliers, len(pairs) - int(near.sum()))
 
 
 def _votes(pairs: Correspondences) -> BoolArray:

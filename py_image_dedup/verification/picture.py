@@ -15,7 +15,7 @@ from py_image_dedup.signature.arrays import Float64Array, UInt8Array
 from py_image_dedup.signature.orientation import orient_picture
 from py_image_dedup.verification.correspondence import PreparedKeypoints
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
-from py_image_dedup.verification.transform import Transform, scaling
+from py_image_dedup.verification.transform import Transform, scaling, translation
 
 
 # Without slots, because what is computed once is kept in the instance's dictionary.
@@ -67,6 +67,19 @@ class Picture:
     def document_score(self) -> float:
         """How much the whole picture resembles a document; see ``features.extract.page_score``."""
         return page_score(self.thumbnail)
+
+    @cached_property
+    def insets(self) -> tuple[tuple[Picture, Transform], ...]:
+        """The photos inside the picture, each with the map from its thumbnail to that of this picture."""
+        width, height = self.size
+        across, down = width / self.features.width, height / self.features.height
+        found = []
+        for inset in self.features.insets:
+            picture = Picture(inset.features)
+            own_width, own_height = picture.size
+            to_page = scaling(inset.width * across / own_width, inset.height * down / own_height)
+            found.append((picture, to_page.then(translation(inset.left * across, inset.top * down))))
+        return tuple(found)
 
     @property
     def size(self) -> tuple[float, float]:

@@ -10,12 +10,14 @@ accuracy ladder's copies of receipts pass it without a single such block.
 
 from __future__ import annotations
 
+from itertools import islice
+
 import cv2
 import numpy as np
 
 from py_image_dedup.features.extract import DOCUMENT, page_score
 from py_image_dedup.signature.arrays import BoolArray, Float32Array, Int64Array
-from py_image_dedup.verification.compare import correlate
+from py_image_dedup.verification.compare import compare_blocks, correlate, has_same_background
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.registration import Overlap, box_mean, overlap, warp
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
@@ -56,14 +58,42 @@ def is_refused(left: Picture, right: Picture, start: Transform) -> bool:
     missing = 0
     for step in T.screen_steps:
         if len(rows) < T.screen_mismatches - missing:
-            return False
+            break
         chosen = np.zeros(len(rows), dtype=np.bool_)
         chosen[_evenly(len(rows), step)] = True
         missing += int((_best_correlations(found, rows[chosen], columns[chosen]) < T.screen_correlation).sum())
         if missing >= T.screen_mismatches:
             return True
         rows, columns = rows[~chosen], columns[~chosen]
-    return False
+    return _is_refused_in_full(left, right, start)
+
+
+def _is_refused_in_full(left: Picture, right: Picture, start: Transform) -> bool:
+    """Return whether whole thumbnails have print without a counterpart: at half size another digit may look the same.
+
+    The comparison refuses a document with a single such block; registration costs several times as much as finding two.
+    """
+    found = overlap(left.thumbnail, right.thumbnail, start)
+    if found is None or min(found.reference.shape) < T.legible_side:
+        return False
+    blocks = compare_blocks(found, T.document_block_side)
+    textured = blocks.correlation[blocks.textured]
+    # Where nearly all print lies on its counterpart, nothing has to be looked for further away: in small print, some
+    # other letter looks the same.
+    fits = len(textured) > 0 and float((textured > T.exact_correlation).mean()) >= T.screen_fit
+    reach = 1 if fits else 2 * T.screen_reach
+    margin = T.document_block_side // 2 + reach
+    (height, width), row, column = found.reference.shape, blocks.row, blocks.column
+    inner = (row >= margin) & (row < height - margin) & (column >= margin) & (column < width - margin)
+    different = np.flatnonzero(inner & blocks.different & blocks.strong)
+    if len(different) < T.screen_mismatches:
+        return False
+    chosen = different[_evenly(len(different), T.screen_steps[0])]
+    rows, columns = row[chosen], column[chosen]
+    best = _counterparts(found, rows - margin, columns - margin, T.document_block_side, reach)
+    missing = np.flatnonzero(best < T.screen_correlation)
+    uncovered = (has_same_background(found.reference, found.warped, rows[at], columns[at]) for at in missing)
+    return sum(islice(filter(None, uncovered), T.screen_mismatches)) >= T.screen_mismatches
 
 
 def _differs_in_most(found: Overlap) -> bool:
@@ -127,13 +157,25 @@ def _covered(found: Overlap, left: Picture, right: Picture) -> BoolArray:
 
 def _best_correlations(found: Overlap, rows: Int64Array, columns: Int64Array) -> Float32Array:
     """Return each block's highest correlation with any block of the warped picture within reach."""
-    side, reach = T.screen_block_side, T.screen_reach
     top, left = rows * T.screen_stride, columns * T.screen_stride
+    return _counterparts(found, top, left, T.screen_block_side, T.screen_reach)
+
+
+def _counterparts(found: Overlap, top: Int64Array, left: Int64Array, side: int, reach: int) -> Float32Array:
+    """Return the highest correlation of each block with one of the warped picture within reach.
+
+    Args:
+        found: The overlap.
+        top: Rows where the squares begin that reach as far as the block may have moved.
+        left: Columns where they begin.
+        side: Side of a block, pixels, odd.
+        reach: Distance, pixels.
+    """
     windows = np.lib.stride_tricks.sliding_window_view
-    blocks = windows(found.reference, (side, side))[top + reach, left + reach].reshape(len(rows), -1)
+    blocks = windows(found.reference, (side, side))[top + reach, left + reach].reshape(len(top), -1)
     blocks = blocks - blocks.mean(axis=1, keepdims=True)
     around = windows(found.warped, (side + 2 * reach,) * 2)[top, left]
-    shifted = windows(around, (side, side), axis=(1, 2)).reshape(len(rows), (2 * reach + 1) ** 2, -1)
+    shifted = windows(around, (side, side), axis=(1, 2)).reshape(len(top), (2 * reach + 1) ** 2, -1)
     noise = T.block_noise
     covariance = np.matmul(shifted, blocks[:, :, None])[:, :, 0] / side**2
     variance = (blocks * blocks).mean(axis=1)[:, None]

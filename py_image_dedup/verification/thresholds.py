@@ -101,6 +101,8 @@ class Thresholds:
     at most differ."""
     screen_steps: tuple[int, ...] = (16, 64)
     """Blocks whose counterparts are looked for, step by step: the first step refuses most pairs."""
+    screen_fit: float = 0.8
+    """Share of textured blocks that fit exactly, from which on documents lie on each other to a pixel."""
     background_side: int = 5
     """Side of the window, pixels, odd, whose median is the background of print."""
     screen_same: float = 3.0
@@ -278,9 +280,11 @@ _ALGORITHM: Final = 4
 
 _PUBLISHED: Final[Mapping[str, int]] = {
     "0cfbd7ea737e4fbb": 4,
+    "8a2792df4133d4ef": 4,
 }
-"""Versions of thresholds under which no stored verdict becomes wrong. Version 3 took slides of one deck, and other
-pages with light and dark print, for one photo with small changes, and some smooth skies for parts of each other."""
+"""Versions of thresholds under which no stored verdict becomes wrong. The second ones have one more threshold,
+which refuses pages before they are registered. Version 3 took slides of one deck, and other pages with light and dark
+print, for one photo with small changes, and some smooth skies for parts of each other."""
 
 
 def fingerprint(thresholds: Thresholds) -> str:

@@ -9,7 +9,8 @@ The steps are those of a photographer who compares two prints:
 3. **The same?** Block by block (``compare``). A copy fits everywhere, to a tenth of a pixel; an overlay differs there
    and only there. Another photo of the same scene fits nowhere exactly, because a camera that moved sees near things
    shift against far ones.
-4. **All of it?** If each shows the whole of the other, in one of the eight orientations and at any size, the match is
+4. **A part of it?** If the pictures do not match, each is compared with the photos inside the other, as on a page.
+5. **All of it?** If each shows the whole of the other, in one of the eight orientations and at any size, the match is
    ``similar``; otherwise it is ``partial``.
 
 Documents from one template differ only in what was filled in. They match only where no block differs, and are
@@ -20,14 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from py_image_dedup.features.extract import DOCUMENT, Features, document_score
 from py_image_dedup.model.match import Evidence, MatchClass, Orientation, Verdict
 from py_image_dedup.signature.arrays import Float64Array
-from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay
-from py_image_dedup.verification.correspondence import Fit, fit, match_descriptors
+from py_image_dedup.verification.compare import Comparison, Overlay, compare, detect_overlay, shows_other_print
+from py_image_dedup.verification.correspondence import Correspondences, Fit, fit, match_descriptors, most_agree
 from py_image_dedup.verification.evidence import Findings, cover, covers, describe
 from py_image_dedup.verification.picture import Picture, best_orientation
 from py_image_dedup.verification.registration import Overlap, register
@@ -35,6 +37,10 @@ from py_image_dedup.verification.screen import are_documents, is_refused
 from py_image_dedup.verification.scrolling import shared_strips
 from py_image_dedup.verification.thresholds import THRESHOLDS as T
 from py_image_dedup.verification.transform import Transform, estimate_homography, reflection
+
+LEAST_SHOWN: Final = 0.3
+"""Share of a picture that a photo inside another one shows, at least. It belongs to the thresholds, but is not among
+them, because no verdict on pictures without insets depends on it: stored ones stay valid."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +53,9 @@ class _Accepted:
         overlay: What differs; ``None`` where nothing does.
         inliers: Keypoints that agree on the transform.
         perspective: Whether the transform has a perspective.
-        scrolled: Whether only the content of two scrolled screens matches, without their heads and feet.
+        transform: The transform from the left thumbnail to the right one.
+        is_part: Whether only a part of a picture was compared: the content of two scrolled screens without their heads
+            and feet, or a photo on a page.
     """
 
     overlap: Overlap
@@ -55,7 +63,8 @@ class _Accepted:
     overlay: Overlay | None
     inliers: int
     perspective: bool
-    scrolled: bool = False
+    transform: Transform
+    is_part: bool = False
 
 
 def verify(left: Picture, right: Picture) -> Verdict | None:
@@ -81,7 +90,7 @@ def verify(left: Picture, right: Picture) -> Verdict | None:
     exchanged = left.features.thumbnail > right.features.thumbnail
     if exchanged:
         left, right = right, left
-    accepted = _search(left, right)
+    accepted = _search(left, right) or _search_insets(left, right)
     return None if accepted is None else _judge(left, right, accepted, exchanged=exchanged)
 
 
@@ -100,11 +109,11 @@ def locate(left: Picture, right: Picture) -> Float64Array | None:
         ValueError: A thumbnail in the index is damaged.
     """
     exchanged = left.features.thumbnail > right.features.thumbnail
-    accepted = _search(right, left) if exchanged else _search(left, right)
+    one, other = (right, left) if exchanged else (left, right)
+    accepted = _search(one, other) or _search_insets(one, other)
     if accepted is None:
         return None
-    transform = accepted.overlap.transform
-    return (transform.inverse() if exchanged else transform).matrix
+    return (accepted.transform.inverse() if exchanged else accepted.transform).matrix
 
 
 def _have_equal_features(left: Features, right: Features) -> bool:
@@ -119,7 +128,43 @@ def _have_equal_features(left: Features, right: Features) -> bool:
 
 def _search(left: Picture, right: Picture) -> _Accepted | None:
     """Return the first transform under which the pictures match, the most promising tried first."""
+    accepted = _search_fits(left, right, T.min_inliers)
+    if accepted is not None or min(len(left.features), len(right.features)) > T.max_smooth_keypoints:
+        return accepted
+    orientation = best_orientation(left.thumbnail, right.thumbnail)
+    if orientation is None:
+        return None
+    return _first_accepted(left, right, [Transform.whole(orientation, left.size, right.size)], 0)
+
+
+def _search_insets(left: Picture, right: Picture) -> _Accepted | None:
+    """Compare each picture with the photos inside the other one.
+
+    Documents are not sought there, nor what shares no more than such a photo: another page that it is on.
+    """
+    if left.features.insets and right.document_score < DOCUMENT:
+        for inset, to_page in left.insets:
+            accepted = _search_fits(inset, right, T.some_inliers)
+            if accepted is not None and _shows(inset, right, accepted.transform):
+                return replace(accepted, transform=to_page.inverse().then(accepted.transform), is_part=True)
+    if right.features.insets and left.document_score < DOCUMENT:
+        for inset, to_page in right.insets:
+            accepted = _search_fits(left, inset, T.some_inliers)
+            if accepted is not None and _shows(inset, left, accepted.transform.inverse()):
+                return replace(accepted, transform=accepted.transform.then(to_page), is_part=True)
+    return None
+
+
+def _shows(inset: Picture, picture: Picture, to_picture: Transform) -> bool:
+    """Return whether a photo inside another picture shows enough of a picture."""
+    return cover(picture.thumbnail, inset.thumbnail, to_picture.inverse()).share >= LEAST_SHOWN
+
+
+def _search_fits(left: Picture, right: Picture, min_inliers: int) -> _Accepted | None:
+    """Return the first transform that keypoints agree on and under which the pictures match."""
     for found, mirrored in _fits(left, right):
+        if found.inliers < min_inliers:
+            continue
         start = _between_thumbnails(left, right, found.transform, mirrored=mirrored)
         if not _is_plausible(start):
             continue
@@ -132,12 +177,7 @@ def _search(left: Picture, right: Picture) -> _Accepted | None:
             accepted = _scrolled(left, right, start, found.inliers)
         if accepted is not None:
             return accepted
-    if min(len(left.features), len(right.features)) > T.max_smooth_keypoints:
-        return None
-    orientation = best_orientation(left.thumbnail, right.thumbnail)
-    if orientation is None:
-        return None
-    return _first_accepted(left, right, [Transform.whole(orientation, left.size, right.size)], 0)
+    return None
 
 
 def _passed(left: Picture, right: Picture, start: Transform) -> list[Transform]:
@@ -182,24 +222,38 @@ def _scrolled(left: Picture, right: Picture, start: Transform, inliers: int) -> 
     accepted = _compared(register(strips.left, strips.right, strips.start), inliers, perspective=False)
     if accepted is None or accepted.comparison.textured_count < T.min_textured:
         return None
-    return replace(accepted, overlap=strips.within_pictures(accepted.overlap), scrolled=True)
+    overlap = strips.within_pictures(accepted.overlap)
+    return replace(accepted, overlap=overlap, transform=overlap.transform, is_part=True)
 
 
 def _fits(left: Picture, right: Picture) -> Iterator[tuple[Fit, bool]]:
     """Yield the transforms that keypoints agree on, most inliers first, each with whether it mirrors the left one."""
-    plain = fit(match_descriptors(left.keypoints, right.keypoints))
-    certain = plain is not None and plain.inliers >= T.certain_inliers
+    pairs = match_descriptors(left.keypoints, right.keypoints)
+    refused = _is_another_page(left, right, pairs)
+    plain = None if refused else fit(pairs)
+    certain = refused or (plain is not None and plain.inliers >= T.certain_inliers)
     if plain is not None and certain:
         yield plain, False
-    # In a document, a dozen upright keypoints that agree are those of a template or of a copy. Where the caller asks
-    # for more, it was no copy; a mirrored one would have more mirrored keypoints than that.
-    support = T.certain_inliers if certain and are_documents(left, right) else T.min_matches
+    # In a document, upright keypoints that agree are those of a template or of a copy. Where the caller asks for more,
+    # it was no copy; a mirrored one would have more mirrored keypoints than that.
+    support = T.min_matches
+    if (refused or plain is not None) and are_documents(left, right):
+        support = T.certain_inliers if certain or plain is None else max(support, plain.inliers)
     mirrored = fit(match_descriptors(left.mirrored_keypoints, right.keypoints), support)
     both = [] if plain is None or certain else [(plain, False)]
     if mirrored is not None:
         both.append((mirrored, True))
     both.sort(key=lambda pair: -pair[0].inliers)
     yield from ((found, is_mirrored) for found, is_mirrored in both if found.inliers >= T.min_inliers)
+
+
+def _is_another_page(left: Picture, right: Picture, pairs: Correspondences) -> bool:
+    """Return whether two documents lie on each other as they are, and show other print there: pages of one template."""
+    if len(pairs) <= T.certain_inliers or not are_documents(left, right):
+        return False
+    whole = Transform.whole(Orientation.UPRIGHT, left.size, right.size)
+    frames = left.to_thumbnail.then(whole).then(right.to_thumbnail.inverse())
+    return most_agree(pairs, frames) and is_refused(left, right, whole)
 
 
 def _between_thumbnails(left: Picture, right: Picture, transform: Transform, *, mirrored: bool) -> Transform:
@@ -226,6 +280,10 @@ def _compared(overlap: Overlap | None, inliers: int, *, perspective: bool) -> _A
     if overlap is None or comparison is None:
         return None
     is_document = comparison.document_score >= DOCUMENT
+    if comparison.mismatch_share > (T.max_mismatch if is_document else _max_mismatch(inliers)):
+        return None
+    if is_document and _shows_another_page(overlap, comparison):
+        return None
     if comparison.median_shift > (T.certain_median_shift if is_document else T.max_median_shift):
         return None
     # In a document every block that differs has to be covered, so that here too no more may.
@@ -236,7 +294,17 @@ def _compared(overlap: Overlap | None, inliers: int, *, perspective: bool) -> _A
         is_same = _is_same_small_document
     if not is_same(comparison, overlay, inliers):
         return None
-    return _Accepted(overlap, comparison, overlay, inliers, perspective)
+    return _Accepted(overlap, comparison, overlay, inliers, perspective, overlap.transform)
+
+
+def _shows_another_page(overlap: Overlap, comparison: Comparison) -> bool:
+    """Return whether the correlations alone refuse a document: shifts and overlays cost several times as much."""
+    if comparison.mismatch_share > 0 and _is_illegible(overlap):
+        return True
+    if comparison.mismatch_share > T.document_mismatch:
+        return shows_other_print(comparison)
+    legible = comparison.p02_correlation >= T.document_correlation
+    return not (legible and _is_evenly_degraded(comparison, comparison.min_correlation))
 
 
 def _is_same_photo(comparison: Comparison, overlay: Overlay | None, inliers: int) -> bool:
@@ -301,7 +369,7 @@ def _is_evenly_degraded(comparison: Comparison, min_correlation: float) -> bool:
 
 def _judge(left: Picture, right: Picture, accepted: _Accepted, *, exchanged: bool) -> Verdict:
     """Make the verdict of a match: its class, and the evidence in words."""
-    transform = accepted.overlap.transform
+    transform = accepted.transform
     one = cover(left.thumbnail, right.thumbnail, transform)
     other = cover(right.thumbnail, left.thumbnail, transform.inverse())
     comparison, overlay = accepted.comparison, accepted.overlay
@@ -312,7 +380,7 @@ def _judge(left: Picture, right: Picture, accepted: _Accepted, *, exchanged: boo
         over_right = overlay.over_reference != accepted.overlap.reference_is_left
     straight = not accepted.perspective and transform.skew <= T.max_skew
     certain = comparison.median_shift <= T.certain_median_shift and (changed == 0 or has_overlay)
-    certain = certain and accepted.inliers >= T.min_inliers and not accepted.scrolled
+    certain = certain and accepted.inliers >= T.min_inliers and not accepted.is_part
     if comparison.document_score >= DOCUMENT:
         certain = certain and changed == 0 and comparison.min_correlation >= T.certain_document_correlation
     # A rotation or a perspective makes the match partial already; doubt need not be mentioned then.

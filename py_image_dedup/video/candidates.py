@@ -49,6 +49,10 @@ class Placement:
     orientation: Orientation
     votes: int = 0
 
+    def reversed(self) -> Placement:
+        """Return the same with left and right exchanged."""
+        return Placement(-self.offset, self.orientation.inverse, self.votes)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -82,27 +86,30 @@ class _Shots:
     end: Float64Array
 
 
-def find_candidates(profiles: Sequence[VideoProfile], should_stop: Callable[[], bool] = never) -> Iterator[Candidate]:
+def find_candidates(
+    profiles: Sequence[VideoProfile], should_stop: Callable[[], bool] = never, *, first: int | None = None
+) -> Iterator[Candidate]:
     """Yield the pairs of videos that may be copies, by their places in the sequence.
 
     Args:
         profiles: Profiles of the videos. Some hundred bytes for each sampled frame are in memory.
         should_stop: Returns whether to end early.
+        first: Number of videos at the beginning of the sequence of which one has to be in each pair; by default all.
     """
     shots = _shots(profiles)
     if len(shots.signatures) == 0:
         return
     index = SearchIndex(shots.signatures)
     counts = np.bincount(shots.video, minlength=len(profiles))
-    first = np.searchsorted(shots.video, np.arange(len(profiles) + 1))
-    for left in range(len(profiles)):
+    starts = np.searchsorted(shots.video, np.arange(len(profiles) + 1))
+    for left in range(len(profiles) if first is None else first):
         if should_stop():
             return
         if not counts[left]:
             continue
-        found = index.query(shots.signatures[first[left] : first[left + 1]], MAX_DISTANCE)
+        found = index.query(shots.signatures[starts[left] : starts[left + 1]], MAX_DISTANCE)
         for right, pairs in _by_video(found, shots, left):
-            placements = _placements(pairs, shots, int(first[left]))
+            placements = _placements(pairs, shots, int(starts[left]))
             few = int(min(counts[left], counts[right]))
             needed = 1 if few <= _FEW else max(2, math.ceil(_LEAST_SHARE * few))
             placements = [each for each in placements if each.votes >= needed]

@@ -18,12 +18,13 @@ import msgspec
 from py_image_dedup.media.limits import Limits, MediaError
 from py_image_dedup.media.opened_file import OpenedFile
 from py_image_dedup.media.process import Worker, command_of, end, start_worker
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.media.worker.protocol import Closed, Message, receive, send_file
 from py_image_dedup.model.closing import Closing
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.video.candidates import Placement
 from py_image_dedup.video.comparison import Comparison
-from py_image_dedup.video.facts import VideoProfile, unpack
+from py_image_dedup.video.facts import VideoFacts, VideoProfile, unpack
 
 COMMAND: Final = command_of("py_image_dedup.video.worker")
 _MEGABYTE: Final = 1 << 20
@@ -54,10 +55,18 @@ class ComparedVideos:
     Attributes:
         comparison: The comparison of the frames.
         sounds_equal: Whether the sound is the same, as far as both have any.
+        frames_equal: Whether every decoded frame is equal; compared only where that is possible.
     """
 
     comparison: Comparison
     sounds_equal: bool
+    frames_equal: bool = False
+
+
+def _may_be_equal(left: VideoFacts, right: VideoFacts) -> bool:
+    """Return whether the frames of two videos may be equal, pixel by pixel."""
+    one, other = ((each.width, each.height, each.frames, each.bits, each.is_hdr) for each in (left, right))
+    return one == other
 
 
 class VideoWorker(Closing):
@@ -128,6 +137,7 @@ class VideoWorker(Closing):
             "placements": [[each.offset, int(each.orientation)] for each in placements],
             "same_packets": same_packets,
             "with_sound": all(each.facts.audio for each in profiles),
+            "may_be_equal": _may_be_equal(profiles[0].facts, profiles[1].facts),
         }
         seconds = _PAIR_FACTOR * self._limits.timeout_seconds
         answer, _ = self._exchange(request, list(files), seconds)
@@ -136,6 +146,20 @@ class VideoWorker(Closing):
         except (KeyError, msgspec.ValidationError) as error:
             self.close()
             raise MediaError(FailureReason.CRASHED, "the decoder returned an invalid answer") from error
+
+    def render(self, descriptor: int, size: RenderedSize) -> bytes:
+        """Return a frame of a video that shows something, encoded in the format of ``RenderedSize.media_type``.
+
+        Args:
+            descriptor: Descriptor of the open file.
+            size: Size of the rendered picture.
+
+        Raises:
+            MediaError: It is no video, or cannot be decoded; ``crashed`` and ``timeout`` included.
+        """
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        request = {"task": "render", "rendered_size": size.value}
+        return self._exchange(request, [descriptor], self._limits.timeout_seconds)[1]
 
     def close(self) -> None:
         """End the process; closing twice is no error."""

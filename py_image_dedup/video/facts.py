@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from py_image_dedup.model.photo import SIGNATURE_LENGTH, PhotoFacts
+from py_image_dedup.model.photo import SIGNATURE_LENGTH, Footage, PhotoFacts
 from py_image_dedup.signature.arrays import Float32Array, Int8Array
 
 VIDEO_VERSION: Final = 1
@@ -92,6 +92,14 @@ class VideoFacts:
         return self.frames / self.seconds if self.seconds else 0.0
 
     @property
+    def footage(self) -> Footage:
+        """The properties that reports show beside those of photos."""
+        audio = tuple(
+            ", ".join(filter(None, (each.codec, _channel_words(each.channels), each.language))) for each in self.audio
+        )
+        return Footage(self.seconds, self.codec, round(self.frame_rate, 3), audio)
+
+    @property
     def as_photo_facts(self) -> PhotoFacts:
         """The properties that photos have as well, for reports and rules."""
         return PhotoFacts(
@@ -104,6 +112,10 @@ class VideoFacts:
             has_gps=self.has_gps,
             frames=max(1, self.frames),
         )
+
+
+def _channel_words(channels: int) -> str:
+    return {0: "", 1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
 
 
 @dataclass(frozen=True, slots=True)

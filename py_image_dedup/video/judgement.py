@@ -41,6 +41,7 @@ class VideoPair:
         comparison: The comparison of their frames.
         same_packets: Whether the encoded pictures are equal.
         sounds_equal: Whether the sound is the same, as far as both have any.
+        same_frames: Whether every decoded frame is equal, though the encoded pictures differ.
     """
 
     left: VideoFacts
@@ -50,6 +51,12 @@ class VideoPair:
     comparison: Comparison
     same_packets: bool = False
     sounds_equal: bool = True
+    same_frames: bool = False
+
+    @property
+    def same_pictures(self) -> bool:
+        """Whether both show exactly the same pictures."""
+        return self.same_packets or self.same_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ def judge(pair: VideoPair) -> Judgement | None:
         coverage_right=times.coverage_right,
         words_reversed=tuple(_words(_reversed(pair), times.reversed())),
     )
-    if pair.same_packets:
+    if pair.same_pictures:
         match_class = MatchClass.SAME_PIXELS
     elif comparison.relation is Relation.OVERLAID:
         match_class = MatchClass.EDITED
@@ -104,7 +111,14 @@ def judge(pair: VideoPair) -> Judgement | None:
 def _reversed(pair: VideoPair) -> VideoPair:
     turned = pair.comparison.reversed()
     return VideoPair(
-        pair.right, pair.left, pair.right_area, pair.left_area, turned, pair.same_packets, pair.sounds_equal
+        pair.right,
+        pair.left,
+        pair.right_area,
+        pair.left_area,
+        turned,
+        pair.same_packets,
+        pair.sounds_equal,
+        pair.same_frames,
     )
 
 
@@ -198,9 +212,9 @@ def _lacks(pair: VideoPair, times: _Times) -> tuple[str, ...]:
     mine, theirs = left.pixels * pair.left_area.share, right.pixels * pair.right_area.share
     conditions = (
         ("length", times.right_has_more),
-        ("resolution", not pair.same_packets and theirs > _MORE_PIXELS * mine),
-        ("detail", not pair.same_packets and _has_more_detail(right, theirs, left, mine)),
-        ("frame rate", not pair.same_packets and right.frame_rate > _MORE_FRAMES * left.frame_rate),
+        ("resolution", not pair.same_pictures and theirs > _MORE_PIXELS * mine),
+        ("detail", not pair.same_pictures and _has_more_detail(right, theirs, left, mine)),
+        ("frame rate", not pair.same_pictures and right.frame_rate > _MORE_FRAMES * left.frame_rate),
         ("bit depth", right.bits > left.bits),
         ("high dynamic range", right.is_hdr and not left.is_hdr),
         ("sound", not pair.sounds_equal or bool(_missing(left.audio, right.audio))),
@@ -240,7 +254,7 @@ def _channels(tracks: tuple[Track, ...]) -> int:
 
 def _inspection(pair: VideoPair, times: _Times, lacks: tuple[str, ...]) -> Inspection:
     seen = pair.comparison
-    if seen.relation is Relation.STILL and not pair.same_packets:
+    if seen.relation is Relation.STILL and not pair.same_pictures:
         return Inspection(
             Outcome.UNDECIDED,
             "Nothing moves in the two videos, or too little: another take of the same scene would look the same.",
@@ -257,9 +271,9 @@ def _inspection(pair: VideoPair, times: _Times, lacks: tuple[str, ...]) -> Inspe
             lacks,
         )
     if not lacks and times.is_whole:
-        what = (
-            "The encoded pictures are equal" if pair.same_packets else "The same film from the first to the last frame"
-        )
+        what = "The same film from the first to the last frame"
+        if pair.same_pictures:
+            what = "The encoded pictures are equal" if pair.same_packets else "Every frame is equal, pixel by pixel"
         return Inspection(Outcome.COVERED, f"{what}, and the keeper has at least its resolution, length and sound.")
     if not times.is_whole and (not lacks or lacks == ("length",)):
         more = "the other one" if times.right_has_more else "the keeper"

@@ -1,9 +1,11 @@
-"""Exact frames of a video at given times, small and grey, for comparing it with another one."""
+"""Exact frames of a video: at given times, small and grey, for comparing it with another one; and all of two videos."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import av
@@ -27,6 +29,8 @@ _GO_ON_SECONDS: Final = 1.0
 _BACK_SECONDS: Final = (0.0, 2.0, 10.0)
 """How much earlier a search begins if the container led to a frame that is too late."""
 _BLUR: Final = 3
+_SAME_TIME: Final = 0.003
+"""Seconds by which containers round the time of a frame."""
 
 
 class VideoReader:
@@ -149,3 +153,55 @@ def open_reader(
         media.check_size(track, limits)
         reserve(media.decoder_bytes(track))
         yield VideoReader(container, track, seconds, frame_rate, area)
+
+
+def frames_equal(left: BinaryIO, right: BinaryIO, limits: Limits, *, seconds: float) -> bool:
+    """Return whether two videos show the same frames at the same times, pixel by pixel.
+
+    Both are decoded side by side until a frame differs, which is the first one unless one video was made from the other
+    without loss.
+
+    Args:
+        left: An open binary file that can seek.
+        right: Another one.
+        limits: Cost limits of one file.
+        seconds: Time after which they count as different.
+
+    Raises:
+        MediaError: One of them is no video.
+    """
+    ends = time.monotonic() + seconds
+    with media.open_video(left) as (one, track, _), media.open_video(right) as (other, others, _):
+        for each in (track, others):
+            media.check_size(each, limits)
+        frames = zip_longest(_timed(one, track), _timed(other, others))
+        return all(
+            mine is not None and theirs is not None and _is_same(mine, theirs) and time.monotonic() < ends
+            for mine, theirs in frames
+        )
+
+
+def _timed(container: InputContainer, track: VideoStream) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield all frames with their times from the first one on, in seconds."""
+    base, start = float(track.time_base or 1), None
+    for frame in container.decode(track):
+        at = 0.0 if frame.pts is None else frame.pts * base
+        start = at if start is None else start
+        yield at - start, frame
+
+
+def _is_same(one: tuple[float, av.VideoFrame], other: tuple[float, av.VideoFrame]) -> bool:
+    (at, left), (then, right) = one, other
+    if abs(at - then) > _SAME_TIME or (left.format.name, left.width, left.height) != (
+        right.format.name,
+        right.width,
+        right.height,
+    ):
+        return False
+    # What the numbers stand for has to be the same as well; some containers state it, and some do not.
+    if left.colorspace != right.colorspace or left.color_range != right.color_range:
+        return False
+    try:
+        return bool(np.array_equal(left.to_ndarray(), right.to_ndarray()))
+    except ValueError:  # a format of pixels that PyAV has no array for
+        return False

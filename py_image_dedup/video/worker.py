@@ -1,4 +1,4 @@
-"""The video worker: a process that samples one video, or compares two.
+"""The video worker: a process that samples one video, renders a frame of it, or compares two.
 
 Started as ``python -m py_image_dedup.video.worker`` by ``video.client`` with a socket as its standard input. Videos are
 decoded here and not in the program itself, because a hostile or broken file may end the process that decodes it, or
@@ -23,6 +23,7 @@ import cv2
 import msgspec
 
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
+from py_image_dedup.media.rendering import RenderedSize
 from py_image_dedup.media.worker.main import allow_memory, set_timer
 from py_image_dedup.media.worker.protocol import Closed, Message, receive_file, send
 from py_image_dedup.model.failure import FailureReason
@@ -31,12 +32,17 @@ from py_image_dedup.signature.blas import single_threaded_blas
 from py_image_dedup.video.candidates import Placement
 from py_image_dedup.video.comparison import Comparison, Relation, compare
 from py_image_dedup.video.facts import PictureArea, pack
-from py_image_dedup.video.reader import open_reader
+from py_image_dedup.video.reader import frames_equal, open_reader
 from py_image_dedup.video.sampling import sample
 from py_image_dedup.video.sound import sounds_equal
+from py_image_dedup.video.still import render_still
 
 _SPARE_BYTES = 512 << 20
 """Address space beyond the frames of the decoder: code that is loaded late, buffers, and sampled frames."""
+_ALIGNED = 0.1
+"""Offset up to which two videos begin at once, seconds; it is measured on frames that may stand still."""
+_EXACT_SHARE = 0.5
+"""Share of the time limit of a pair in which all frames are compared."""
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -57,7 +63,7 @@ class Request(msgspec.Struct, frozen=True):
     """A request to the worker; the open files come with it.
 
     Attributes:
-        task: ``sample`` for one file, ``compare`` for two.
+        task: ``sample`` or ``render`` for one file, ``compare`` for two.
         max_pixels: Largest frame, pixels.
         memory_bytes: Memory that decoding a file may need.
         seconds: Time limit of the request.
@@ -65,6 +71,8 @@ class Request(msgspec.Struct, frozen=True):
         placements: How the second may lie in the first one: offset in seconds, and number of the orientation.
         same_packets: Whether the encoded pictures are known to be equal, so that only the sound is compared.
         with_sound: Whether the sound is compared.
+        rendered_size: Size of the picture, for ``render``.
+        may_be_equal: Whether all frames are compared exactly, if the others agree.
     """
 
     task: str
@@ -75,6 +83,8 @@ class Request(msgspec.Struct, frozen=True):
     placements: tuple[tuple[float, int], ...] = ()
     same_packets: bool = False
     with_sound: bool = False
+    rendered_size: RenderedSize = RenderedSize.THUMBNAIL
+    may_be_equal: bool = False
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -83,10 +93,12 @@ class Compared(msgspec.Struct, frozen=True):
     Attributes:
         comparison: The comparison of the frames.
         sounds_equal: Whether the sound is the same, as far as both have any.
+        frames_equal: Whether every frame is equal.
     """
 
     comparison: Comparison
     sounds_equal: bool
+    frames_equal: bool
 
 
 def main() -> int:
@@ -122,6 +134,8 @@ def _answer(request: Request, files: Sequence[BinaryIO]) -> tuple[Message, bytes
         if request.task == "sample":
             found = sample(files[0], limits, _reserve(limits))
             return {"packets": found.packet_digest.hex()}, pack(found.profile)
+        if request.task == "render":
+            return {}, render_still(files[0], request.rendered_size, limits, _reserve(limits))
         return {"compared": msgspec.to_builtins(_compare(request, files, limits))}, b""
     except Exception as error:  # noqa: BLE001 - a broken file makes decoders raise anything
         failure = explain(_readable(error))
@@ -155,7 +169,11 @@ def _compare(request: Request, files: Sequence[BinaryIO], limits: Limits) -> Com
     if request.with_sound and comparison.relation is not Relation.DIFFERENT:
         lengths = (request.sides[0].seconds, request.sides[1].seconds)
         equal = sounds_equal(files[0], files[1], comparison.offset, lengths)
-    return Compared(comparison, equal)
+    exact = False
+    is_aligned = comparison.orientation is Orientation.UPRIGHT and abs(comparison.offset) < _ALIGNED
+    if request.may_be_equal and is_aligned and comparison.relation in {Relation.SAME, Relation.STILL}:
+        exact = frames_equal(files[0], files[1], limits, seconds=_EXACT_SHARE * request.seconds)
+    return Compared(comparison, equal, exact)
 
 
 def _reserve(limits: Limits) -> Reserve:

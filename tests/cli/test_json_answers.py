@@ -68,6 +68,26 @@ def test_what_waits_in_quarantine(home: Home) -> None:
     assert len(preview["other_outcomes"]) == 1
 
 
+def test_what_came_back_from_the_quarantine(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    (waiting,) = home.json("quarantine", "list", str(home.photos))["files"]
+    shutil.rmtree(home.folder / "state" / "runs")  # the quarantine has records of its own
+    restored = home.json("quarantine", "restore", str(home.small))
+    (run,) = restored["runs"]
+    assert run["run"] == waiting["run"]
+    assert [(each["path"], each["outcome"]) for each in run["files"]] == [(waiting["original"], "done")]
+    assert restored["without_record"] == []
+    assert home.small.exists()
+    stray = home.photos / ".py-image-dedup-quarantine" / waiting["run"] / "stray.jpg"
+    stray.parent.mkdir(parents=True, exist_ok=True)
+    stray.write_bytes(b"put here by hand")
+    restored = home.json("quarantine", "restore", str(stray))
+    assert restored["runs"] == []
+    (file,) = restored["without_record"]
+    assert (file["original"], file["problem"]) == (str(home.photos / "stray.jpg"), None)
+    assert (home.photos / "stray.jpg").exists()
+
+
 def test_what_an_undo_would_do(home: Home) -> None:
     (run,) = home.json("undo", "--dry-run")["runs"]
     assert [each["outcome"] for each in run["files"]] == ["planned"]

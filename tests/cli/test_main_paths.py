@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -320,3 +321,27 @@ def test_one_run_writes_reports_of_every_format(program: Program, library: Path)
     named = program.call("deduplicate", library, "--summary", "--report", "names", "--format", "groups")
     assert named.code == 0, named.err
     assert json.loads((program.home / "names").read_text()) == {"group-1": first}
+
+
+def test_a_carried_out_plan_and_an_analysis_write_the_same_reports(program: Program, library: Path) -> None:
+    def reports(name: str) -> list[str]:
+        return [part for suffix in ("html", "csv") for part in ("--report", f"{name}.{suffix}")]
+
+    analysed = program.call("analyse", library, "--summary", "--thumbnails", "beside", *reports("analysed"))
+    assert analysed.code == 0, analysed.err
+    assert (program.home / "analysed.csv").read_text().count("unreadable") == 1
+    assert '"groups":[]' in (program.home / "analysed.html").read_text()
+    assert program.call("deduplicate", library, "--summary").code == 0
+    (plan,) = (program.state / "runs").glob("*/plan.json")
+    tried = program.call("apply", plan, "--dry-run", "--thumbnails", "beside", *reports("tried"))
+    assert tried.code == 0, tried.err
+    assert len(list((program.home / "tried.html.pictures").glob("*.webp"))) == 3
+    (plan.parent / "result.json").unlink()  # then the groups are not known
+    done = program.call("apply", plan, "--yes", "--summary", "--report", "done", "--format", "csv")
+    assert done.code == 0, done.err
+    assert "Group 1" not in done.out
+    with (program.home / "done").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["role"], row["outcome"]) for row in rows] == [("redundant", "done")] * 2
+    assert {row["keeper"] for row in rows} == {str(library / "2019" / "beach.jpg")}
+    assert not any(Path(row["path"]).exists() for row in rows)

@@ -8,6 +8,7 @@ import numpy as np
 
 from py_image_dedup.features.arrangement import PlacedWords, agreement
 from py_image_dedup.features.extract import extract
+from py_image_dedup.media.worker.protocol import Panel
 from py_image_dedup.signature.arrays import Float64Array
 from tests.support.photographs import photograph
 
@@ -85,3 +86,17 @@ def test_words_that_occur_more_than_twice_have_no_place() -> None:
     _, counts = np.unique(PlacedWords.of(features).words, return_counts=True)
 
     assert counts.max() <= 2
+
+
+def test_the_words_of_a_photo_agree_with_those_of_the_page_that_it_is_on() -> None:
+    photo = np.asarray(photograph(1, 328, 246).convert("L"))
+    page = np.asarray(photograph(2, 328, 246).convert("L"))
+    panel = Panel(0.2, 0.1, 0.5, 0.4, 328, 246, photo.tobytes())
+    alone = PlacedWords.of(extract(photo))
+
+    with_photo, without = (PlacedWords.of(extract(page, panels)) for panels in ([panel], []))
+
+    assert np.all(np.diff(with_photo.words.astype(np.int64)) >= 0)
+    found = agreement([alone], [with_photo, without, *pages(10)])
+    assert found.words[0] > 0.9 * len(alone)
+    assert found.words[1] < 5

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -21,60 +18,9 @@ from py_image_dedup.model.match import MatchClass, Verdict
 from py_image_dedup.store.sqlite.store import SqliteStore
 from py_image_dedup.verification.picture import Picture
 from py_image_dedup.verification.verify import verify
+from tests.support.faint import dark, foggy, half, lens_cap, smooth_sky, stars
 from tests.support.photographs import grey, photograph
 from tests.support.pictures import write
-
-Levels = npt.NDArray[np.float64]
-
-
-def saved(levels: Levels, quality: int = 90) -> Image.Image:
-    """Return the picture as a JPEG file of it shows it."""
-    stream = io.BytesIO()
-    Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=quality)
-    return Image.open(stream)
-
-
-def levels(seed: int) -> Levels:
-    return np.asarray(photograph(seed).convert("L"), dtype=np.float64)
-
-
-def dark(seed: int, light: float) -> Image.Image:
-    return saved(levels(seed) * light + np.random.default_rng(seed).normal(0, 0.7, (360, 480)))
-
-
-def foggy(seed: int) -> Image.Image:
-    return saved(205 + 0.1 * (levels(seed) - 128))
-
-
-def stars(seed: int, size: tuple[int, int] = (900, 600)) -> Image.Image:
-    """Return a night sky: 400 stars, most of them faint."""
-    random = np.random.default_rng(seed)
-    sky = np.zeros(size[::-1])
-    for _ in range(400):
-        x, y = int(random.integers(3, size[0] - 3)), int(random.integers(3, size[1] - 3))
-        sky[y, x] = min(600.0, 60 + 60 * random.pareto(1.3))
-    sky = cv2.GaussianBlur(sky, (0, 0), 1.0).astype(np.float64)
-    return saved(sky + 9 + random.normal(0, 1.5, sky.shape))
-
-
-def lens_cap(seed: int) -> Image.Image:
-    random = np.random.default_rng(seed)
-    return saved(random.normal(random.uniform(0, 5), random.uniform(0.5, 2.5), (300, 400)), 80)
-
-
-def smooth_sky(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """Return a sky that is lighter towards the horizon, with soft clouds."""
-    random = np.random.default_rng(seed)
-    down, across = np.mgrid[0 : size[1], 0 : size[0]] / np.array(size[::-1])[:, None, None]
-    sky: Levels = random.uniform(60, 120) + down * random.uniform(50, 110) + across * random.uniform(-40, 40)
-    for cells in (3, 6):
-        clouds = random.normal(0, 9, (cells, cells + 2)).astype(np.float32)
-        sky += cv2.resize(clouds, size, interpolation=cv2.INTER_CUBIC)
-    return saved(sky + random.normal(0, 1, sky.shape))
-
-
-def half(image: Image.Image) -> Image.Image:
-    return saved(np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS), np.float64))
 
 
 def seen(image: Image.Image) -> Picture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from py_image_dedup.features.codebook import DIMENSIONS, LARGEST, codebook
+from py_image_dedup.features.codebook import DIMENSIONS, FEATURES_VERSION, LARGEST, codebook
 from py_image_dedup.features.extract import (
     DOCUMENT,
     MAX_FEATURES,
@@ -24,6 +25,7 @@ from py_image_dedup.features.extract import (
     pack,
     unpack,
 )
+from py_image_dedup.media.worker.protocol import Panel
 from tests.support.photographs import grey as grey_of
 from tests.support.photographs import photograph
 
@@ -144,6 +146,82 @@ def test_packing_any_descriptors_loses_nothing(count: int, seed: int) -> None:
 
 def test_packed_features_are_compact(grey: Grey) -> None:
     assert len(pack(extract(grey))) < 9_000
+
+
+def panel(seed: int, box: tuple[float, float, float, float]) -> Panel:
+    pixels = grey_of(photograph(seed), 120)
+    return Panel(*box, pixels.shape[1], pixels.shape[0], pixels.tobytes())
+
+
+BOXES = ((0.1, 0.2, 0.5, 0.6), (0.5, 0.7, 0.9, 0.95))
+
+
+def with_insets(grey: Grey) -> Features:
+    return extract(grey, [panel(seed, box) for seed, box in enumerate(BOXES)])
+
+
+def test_each_photo_inside_a_picture_has_features_of_its_own(grey: Grey) -> None:
+    features, plain = with_insets(grey), extract(grey)
+
+    assert np.array_equal(features.descriptors, plain.descriptors)
+    assert features.thumbnail == plain.thumbnail
+    for inset, seed, (left, top, right, bottom) in zip(features.insets, range(2), BOXES, strict=True):
+        alone = extract(grey_of(photograph(seed), 120))
+        assert np.array_equal(inset.features.points, alone.points)
+        assert inset.points[:, 0].min() >= left * features.width
+        assert inset.points[:, 0].max() <= right * features.width
+        assert inset.points[:, 1].min() >= top * features.height
+        assert inset.points[:, 1].max() <= bottom * features.height
+
+
+def test_print_and_empty_panels_have_no_features(grey: Grey) -> None:
+    text = np.full((120, 160), 250, dtype=np.uint8)
+    text[10:110:8, 10:150:2] = 20
+    blank = np.full((120, 160), 90, dtype=np.uint8)
+    panels = [Panel(*BOXES[0], 160, 120, pixels.tobytes()) for pixels in (text, blank)]
+    assert document_score(text) > POSSIBLE_DOCUMENT
+    assert extract(grey, panels).insets == ()
+
+
+def test_insets_come_back_from_the_index_as_they_went_in(grey: Grey) -> None:
+    features = with_insets(grey)
+    back = unpack(pack(features))
+
+    assert back.thumbnail == features.thumbnail
+    for one, other in zip(features.insets, back.insets, strict=True):
+        assert (one.left, one.top, one.width, one.height) == pytest.approx(
+            (other.left, other.top, other.width, other.height), abs=1e-3
+        )
+        assert pack(one.features) == pack(other.features)
+
+
+def test_features_without_insets_are_packed_as_in_earlier_releases(grey: Grey) -> None:
+    plain, page = pack(extract(grey)), pack(with_insets(grey))
+    assert plain[0] == FEATURES_VERSION
+    assert page[0] == FEATURES_VERSION + 128
+    assert plain.endswith(extract(grey).thumbnail)
+
+
+def test_damaged_insets_are_refused(grey: Grey) -> None:
+    features = with_insets(grey)
+    packed = pack(features)
+    nested = replace(features, insets=(replace(features.insets[0], features=features),))
+    flat = replace(features, insets=(replace(features.insets[0], width=0.0),))
+    for damaged in (packed[:-1], packed[: len(packed) - len(pack(features.insets[1].features)) - 3]):
+        with pytest.raises(ValueError, match="damaged"):
+            unpack(damaged)
+    for wrong in (nested, flat):
+        with pytest.raises(ValueError, match="damaged"):
+            unpack(pack(wrong))
+
+
+def test_the_insets_of_a_mirrored_picture_are_mirrored(grey: Grey) -> None:
+    features = with_insets(grey)
+    mirrored = features.mirrored()
+    for one, other in zip(features.insets, mirrored.insets, strict=True):
+        assert other.left == pytest.approx(features.width - one.left - one.width)
+        assert np.allclose(other.points[:, 0], features.width - one.points[:, 0], atol=0.01)
+    assert np.array_equal(mirrored.mirrored().insets[0].features.descriptors, features.insets[0].features.descriptors)
 
 
 def test_bytes_of_another_version_are_refused(grey: Grey) -> None:

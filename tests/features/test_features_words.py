@@ -12,7 +12,8 @@ from py_image_dedup.features import visual_words
 from py_image_dedup.features.codebook import CENTRES, DIMENSIONS, HALVES, LARGEST, Codebook, codebook
 from py_image_dedup.features.extract import Features, extract
 from py_image_dedup.features.keypoints import LENGTH, MIRROR
-from py_image_dedup.features.visual_words import MAX_REPEATS, WordArray, quantise, words
+from py_image_dedup.features.visual_words import MAX_REPEATS, WordArray, pack_words, quantise, unpack_words, words
+from py_image_dedup.media.worker.protocol import Panel
 from py_image_dedup.signature.arrays import Int8Array
 from tests.support.photographs import grey, photograph
 
@@ -33,6 +34,17 @@ def plain_words(book: Codebook, descriptors: Int8Array) -> WordArray:
     ]
     upper, lower = (near.argmax(axis=1) for near in nearness)
     return (upper * CENTRES + lower).astype(np.uint32)
+
+
+def test_the_words_of_a_page_are_its_own_and_those_of_the_photos_on_it() -> None:
+    page, photo = grey(photograph(1)), grey(photograph(2), 120)
+    panel = Panel(0.1, 0.1, 0.5, 0.5, photo.shape[1], photo.shape[0], photo.tobytes())
+    plain, mirrored = unpack_words(pack_words(extract(page, [panel])))
+    for found, own, other in (
+        (plain, extract(page), extract(photo)),
+        (mirrored, extract(page).mirrored(), extract(photo).mirrored()),
+    ):
+        assert np.array_equal(found, np.union1d(words(own.descriptors), words(other.descriptors)))
 
 
 def random_descriptors(count: int, seed: int) -> Int8Array:

@@ -24,6 +24,7 @@ from tests.inspection.pictures import (
     scene,
     words,
 )
+from tests.support.photographs import photograph
 
 SEEDS = range(8)
 BURST = (480, 360)
@@ -167,6 +168,20 @@ def an_erased_object(seed):
     mask[top - 3 : bottom + 4, left - 3 : right + 4] = 255
     without = Image.fromarray(cv2.inpaint(np.asarray(with_it), mask, 4, cv2.INPAINT_TELEA))
     return saved(with_it), saved(without, quality=88)
+
+
+def an_erased_detail_of_a_small_copy(seed):
+    """A tenth of a per cent of a photo that was saved roughly and reduced: most of what differs beyond rounding."""
+    for number in range(40 + 10 * seed, 50 + 10 * seed):
+        whole = photograph(number, 360, 270)
+        left, top, right, bottom = a_place(whole, seed, 20, 20)
+        mask = np.zeros((whole.height, whole.width), dtype=np.uint8)
+        mask[top:bottom, left:right] = 255
+        without = cv2.inpaint(np.asarray(whole), mask, 3, cv2.INPAINT_TELEA)
+        if (np.abs(np.asarray(whole).astype(int) - without).max(axis=2) > 30).sum() > 64:
+            break
+    small = Image.fromarray(without).resize((180 + 9 * seed, 135 + 7 * seed), KERNELS[seed % 4])
+    return saved(whole, quality=50), saved(small, quality=(50, 60, 75)[seed % 3])
 
 
 def a_grey_lower_part(seed):
@@ -431,7 +446,8 @@ DIFFERENT = [
     another_hole_in_the_opacity, a_burst_of_which_one_frame_was_reduced, a_reduced_burst_by_its_clock,
     another_figure_on_an_invoice, another_figure_on_a_scan, another_figure_on_a_reduced_page,
     another_quote_over_one_picture, another_subtitle, a_subtitle_on_a_reduced_frame, closed_eyes, a_moved_chess_piece,
-    a_moved_ball, a_light_that_is_on, a_mosaic, a_blurred_region, a_black_bar, an_erased_object, a_grey_lower_part,
+    a_moved_ball, a_light_that_is_on, a_mosaic, a_blurred_region, a_black_bar, an_erased_object,
+    an_erased_detail_of_a_small_copy, a_grey_lower_part,
     a_copy_that_broke_off, other_white_text_on_a_transparent_ground, a_flattened_cut_out,
     an_animation_and_its_first_frame, animations_with_another_last_frame, scans_with_another_last_page,
     pages_and_their_cover, a_burst_in_daylight, a_burst_indoors, a_hand_held_burst, a_bracket, a_bracket_without_exif,

@@ -192,6 +192,17 @@ def test_pixels_too_deep_for_eight_bits_keep_their_range(tmp_path: Path, decoder
     assert np.all(np.diff(found[50].astype(int)) >= 0)
 
 
+def test_twelve_bits_in_a_file_of_sixteen_have_the_whole_range(tmp_path: Path, decoder: Decoder) -> None:
+    ramp = np.tile(np.linspace(0, 4095, 200).astype(np.uint16), (100, 1))
+    for suffix in (".png", ".tif"):
+        found = look(decoder, save(tmp_path / f"ramp{suffix}", Image.fromarray(ramp))).canonical
+        assert found.min() <= 2
+        assert found.max() >= 253
+        assert len(np.unique(found)) > 90
+    brighter = Image.fromarray(np.where(ramp > 4000, 4096, ramp).astype(np.uint16))
+    assert look(decoder, save(tmp_path / "more.png", brighter)).canonical.max() == 16
+
+
 def test_numbers_without_a_range_are_stretched(tmp_path: Path, decoder: Decoder) -> None:
     heights = np.tile(np.linspace(-3000, 8000, 100).astype(np.float32), (100, 1))
     found = look(decoder, write(tmp_path / "a.tif", Image.fromarray(heights))).canonical

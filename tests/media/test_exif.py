@@ -62,6 +62,21 @@ def test_the_stamp_of_an_editor_makes_a_copy_no_richer() -> None:
     assert read_exif(exif.tobytes()).fields == before == 1
 
 
+def test_what_programs_write_into_any_file_makes_a_copy_no_richer() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "a title"
+    before = read_exif(exif.tobytes()).fields
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = 96.0, 96.0
+    exif[ExifTags.Base.ResolutionUnit], exif[ExifTags.Base.YCbCrPositioning] = 2, 1
+    exif[ExifTags.Base.Orientation] = 1
+    taken = exif.get_ifd(ExifTags.IFD.Exif)
+    taken[ExifTags.Base.ExifVersion], taken[ExifTags.Base.FlashPixVersion] = b"0232", b"0100"
+    taken[ExifTags.Base.ComponentsConfiguration], taken[ExifTags.Base.ColorSpace] = b"\1\2\3\0", 1
+    taken[ExifTags.Base.ExifImageWidth], taken[ExifTags.Base.ExifImageHeight] = 1600, 1004
+    taken[ExifTags.Base.ExifInteroperabilityOffset] = {1: "R98", 2: b"0100"}
+    assert read_exif(exif.tobytes()).fields == before == 1
+
+
 def test_the_prefix_of_jpeg_files_makes_no_difference() -> None:
     bare = block().removeprefix(b"Exif\0\0")
     assert read_exif(bare) == read_exif(b"Exif\0\0" + bare)

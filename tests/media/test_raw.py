@@ -19,7 +19,7 @@ from py_image_dedup.media.worker.inspect import read_embedded, read_full
 from py_image_dedup.model.failure import FailureReason
 from tests.media.test_decode import difference, expected, look, refusal
 from tests.support.pictures import picture
-from tests.support.raw_files import dng, raf, write_dng
+from tests.support.raw_files import dng, enlarged, raf, write_dng
 
 pytest.importorskip("rawpy")
 WIDTH, HEIGHT = 640, 480
@@ -141,3 +141,30 @@ def test_a_person_is_shown_the_preview(tmp_path: Path, photo: Image.Image, conte
     with Renderer(Limits()) as renderer:
         shown = Image.open(io.BytesIO(renderer.render(path, RenderedSize.THUMBNAIL)))
     assert shown.width / shown.height == pytest.approx(WIDTH / HEIGHT, abs=0.02)
+
+
+def test_a_hundred_megapixels_need_memory_for_the_values_and_no_more(tmp_path: Path, photo: Image.Image) -> None:
+    width, height = 11_600, 8_700
+    path = tmp_path / "large.dng"
+    path.write_bytes(enlarged(dng(photo.resize((322, 242)), preview=photo), (322, 242), (width, height)))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + 2 * width * height)  # the values, all of them 0
+    with Decoder() as decoder:
+        found = look(decoder, path)
+        assert (found.facts.width, found.facts.height) == (width, height)
+        after_preview = peak_bytes(decoder)
+        assert after_preview < 200 << 20, "the preview is decoded, and no value of the sensor"
+        assert len(decoder.pixel_digest(path)) == 32
+        assert peak_bytes(decoder) - after_preview < 6 * width * height
+    with Decoder(Limits(memory_bytes=200 << 20)) as modest:
+        with pytest.raises(MediaError) as failure:
+            modest.pixel_digest(path)
+        assert failure.value.reason is FailureReason.TOO_LARGE
+
+
+def peak_bytes(decoder: Decoder) -> int:
+    """The largest memory that the process of a decoder has used so far."""
+    process = decoder._client._process
+    assert process is not None
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])

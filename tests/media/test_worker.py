@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ import pytest
 from py_image_dedup.media.decoder import Decoder, WorkerClient
 from py_image_dedup.media.limits import Limits, MediaError, explain
 from py_image_dedup.media.opened_file import read_file
+from py_image_dedup.media.process import KEPT_BYTES, start_worker
 from py_image_dedup.model.failure import FailureReason
 from tests.support.pictures import picture, write
 
@@ -197,3 +200,25 @@ time.sleep(60)
     while alive(guard) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(guard)
+
+
+FAULTS = """
+import resource, socket
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+b"x" * (36 << 20)
+before = faults()
+b"x" * (36 << 20)
+socket.socket(fileno=0).sendall(str(faults() - before).encode())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other settings")
+@pytest.mark.parametrize(("kept_bytes", "is_kept"), [(KEPT_BYTES, False), (128 << 20, True)])
+def test_a_worker_does_not_get_memory_anew_that_it_keeps(kept_bytes, is_kept):
+    worker = start_worker((sys.executable, "-c", FAULTS), socket.socketpair, kept_bytes)
+    try:
+        worker.connection.settimeout(20)
+        assert (int(worker.connection.recv(20)) < 1000) is is_kept
+    finally:
+        worker.close()

@@ -15,6 +15,7 @@ from py_image_dedup.api import find_duplicates
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.html import page_template, write_page
 from py_image_dedup.report.page_content import as_script
+from tests.support.clips import Clip, encode, pan
 from tests.support.pictures import picture, write
 
 HOSTILE = "<script>alert(1)</script>.jpg".replace("/", "\u2215")
@@ -22,6 +23,7 @@ QUOTED = "\"onerror='alert(2)'&lt;.jpg"
 BIDI = "photo\u202egpj.exe.jpg"
 BROKEN_LINE = "line\nbreak\t.jpg"
 NOT_UTF8 = "not\udcff\udcfeutf8.jpg"
+SIDECAR = '<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 HOSTILE_NAMES = (HOSTILE, QUOTED, BIDI, BROKEN_LINE, NOT_UTF8)
 
 
@@ -41,7 +43,7 @@ class Report:
 
 
 def make_report(top: Path) -> Report:
-    """Photos with copies by bytes, turned, smaller and cropped ones, and hostile names."""
+    """Copies by bytes, turned, smaller and cropped photos, a photo of two files, a film, and hostile names."""
     folder = top / "Pictures"
     for seed in range(1, 6):
         first = write(folder / "2019" / f"photo {seed}.jpg", picture(seed, 640, 480))
@@ -56,6 +58,15 @@ def make_report(top: Path) -> Report:
         path = write(folder / "named" / f"named {place}.jpg", picture(20 + place, 320, 240))
         path = path.rename(path.with_name(name))
         shutil.copyfile(path, folder / "named" / f"copy of {place}.jpg")
+    for place in ("Raw", "Backup/Raw"):
+        write(folder / place / "DSC_0001.jpg", picture(40, 320, 240))
+        (folder / place / "DSC_0001.xmp").write_text(SIDECAR)
+    write(folder / "2019" / "beach.jpg", picture(41, 640, 480))
+    write(folder / "WhatsApp" / "IMG-20190401-WA0001.jpg", picture(41, 640, 480).resize((320, 240)))
+    film = encode(Clip(pan(1, 2)))
+    for place in ("Films", "Backup/Films"):
+        (folder / place).mkdir(parents=True)
+        (folder / place / "film.mp4").write_bytes(film)
     state = top / "state"
     result = find_duplicates(folder, state_directory=state)
     assert result.error is None
@@ -87,7 +98,7 @@ def make_large_report(path: Path, groups: int) -> Path:
     }  # fmt: skip
     content = {
         "version": 1, "run": f"large-{groups}", "started": "2025-01-02T03:04:05+00:00", "dry_run": True,
-        "roots": ["/photos"], "base": "/photos", "files_searched": groups * 10, "unreadable": 0,
+        "roots": ["/photos"], "base": "/photos", "compared": True, "files_searched": groups * 10, "unreadable": 0,
         "folders": [{"name": f"/photos/{number}", "files": 400, "address": f"file:///photos/{number}"}
                     for number in range(40)],
         "files": files,

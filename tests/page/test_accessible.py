@@ -56,8 +56,12 @@ def test_nothing_serious_is_found_in_any_view(
     found = {"groups": serious(page)}
     page.keyboard.press(" ")
     found["decided"] = serious(page)
-    page.get_by_role("button", name="Compare").first.click()
+    turned = page.locator(".card", has=page.locator('.name[title$="turned.png"]'))
+    turned.get_by_role("button", name="Compare").click()
     found["compare"] = serious(page)
+    page.keyboard.press("5")
+    page.locator(".pane").nth(2).wait_for()
+    found["all files"] = serious(page)
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     found["help"] = serious(page)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ import jsonschema
 import pytest
 from PIL import Image, ImageStat
 
+from py_image_dedup.model.plan import OutcomeStatus
 from py_image_dedup.removal.plan import RemovalOptions
 from py_image_dedup.removal.serialization import load_plan
+from py_image_dedup.report.html import write_page
+from py_image_dedup.report.text import shown_groups
 from py_image_dedup.review.decisions import decided_plan, load_decisions
 from tests.page.conftest import PHONE, Open
 from tests.page.reports import HOSTILE_NAMES, Report, make_large_report
@@ -63,7 +67,7 @@ def saved(page: Page, target: Path) -> dict[str, Any]:
 
 
 def test_every_group_says_which_file_stays_and_why(page: Page, report: Report) -> None:
-    assert totals(page).startswith(f"{len(report.result.groups) + len(report.result.reported)} groups")
+    assert totals(page).startswith(f"{len(shown_groups(report.result)) + len(report.result.reported)} groups")
     card = group_with(page, "turned.png")
     assert verdicts(card)[0] == "keep"
     assert set(verdicts(card)[1:]) <= {"remove", "stays"}
@@ -127,7 +131,7 @@ def test_filters_narrow_the_groups_and_the_totals_follow(page: Page, report: Rep
     everything = totals(page)
     page.get_by_label("identical").check()
     identical = sum(
-        any(each.match.match_class == "identical" for each in group.redundant) for group in report.result.groups
+        any(each.match.match_class == "identical" for each in group.redundant) for group in shown_groups(report.result)
     )
     assert totals(page).startswith(f"{identical} groups")
     page.get_by_label("identical").uncheck()
@@ -281,6 +285,80 @@ def test_everything_like_this_is_decided_at_once(page: Page) -> None:
     page.get_by_label("Search").fill("")
     page.get_by_label("State", exact=True).select_option("decided")
     assert int(totals(page).split()[0]) >= 3
+
+
+def test_everything_that_messengers_sent_is_decided_at_once(page: Page) -> None:
+    card = group_with(page, "WA0001")
+    card.get_by_role("button", name="Decide for all like this").first.click()
+    dialog = page.get_by_role("dialog", name="All like this")
+    dialog.get_by_role("button", name="Remove all copies that messengers sent").click()
+    assert card.locator(".state").inner_text() == "decided"
+    assert card.locator(".tile.goes .name").all_inner_texts() == ["IMG-20190401-WA0001.jpg"]
+    assert "reduced to 50 %" in card.locator(".tile.goes .chips").inner_text()
+
+
+def test_a_photo_of_several_files_is_one_and_goes_as_one(page: Page, report: Report, tmp_path: Path) -> None:
+    card = group_with(page, "DSC_0001")
+    assert page.locator(".card").count() == 1
+    assert totals(page).startswith("1 group 2 to remove")
+    assert "one photo with DSC_0001.xmp" in card.locator(".tile.goes .chips").inner_text()
+    card.get_by_role("button", name="Remove 1", exact=True).click()
+    saved(page, tmp_path / "decisions.json")
+    decisions = load_decisions(tmp_path / "decisions.json")
+    plan = decided_plan(load_plan(report.plan), report.result, decisions, RemovalOptions()).plan
+    assert sorted(action.source.path.suffix for action in plan.actions) == [".jpg", ".xmp"]
+
+
+def test_a_video_is_shown_by_a_frame_with_its_length_codec_and_sound(page: Page) -> None:
+    card = group_with(page, "film.mp4")
+    image = card.locator(".tile img").first
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 128
+    assert card.locator(".tile.keeper .frames").inner_text() == "\u25b6 0:02"
+    assert "h264 12 fps, no sound" in card.locator(".tile.keeper .facts").inner_text()
+    card.get_by_role("button", name="Compare").click()
+    table = page.get_by_role("dialog", name="Compare pictures").locator("table")
+    row = table.get_by_role("row", name="Video").inner_text().split("\t")
+    assert row == ["Video", "h264, 12 frames/s", "h264, 12 frames/s"]
+
+
+def test_the_page_of_a_real_run_says_what_was_removed(open_page: Open, report: Report, tmp_path: Path) -> None:
+    done = tuple(replace(each, status=OutcomeStatus.DONE) for each in report.result.outcomes)
+    write_page(replace(report.result, run="real", dry_run=False, outcomes=done), tmp_path / "real.html", threads=2)
+    page = open_page(tmp_path / "real.html")
+    assert f"{len(done)} removed, " in totals(page)
+    assert "to remove" not in totals(page)
+    card = group_with(page, "photo 4")
+    assert verdicts(card) == ["keep", "deleted"]
+    assert card.locator(".state").inner_text() == "removed"
+    assert card.get_by_role("button", name="Make keeper").count() == 0
+    page.get_by_role("button", name="Numbers", exact=True).click()
+    assert page.get_by_role("heading", name="Freed, by class").is_visible()
+    assert page.locator(".containments").count() == 0
+
+
+def test_all_files_of_a_group_are_compared_at_once(page: Page) -> None:
+    card = group_with(page, "photo 1")
+    card.get_by_role("button", name="Compare").click()
+    dialog = page.get_by_role("dialog", name="Compare pictures")
+    page.keyboard.press("5")
+    assert dialog.locator(".pane").count() == 3
+    before, turned = (dialog.locator(".layer").nth(place).bounding_box() for place in (0, 2))
+    assert before is not None
+    assert turned is not None
+    assert turned["width"] == pytest.approx(before["width"], abs=1)  # it lies as its keeper lies
+    box = dialog.locator(".stage").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.wheel(0, -400)
+    page.wait_for_timeout(100)
+    widths = {round(dialog.locator(".layer").nth(place).bounding_box()["width"]) for place in range(3)}  # type: ignore[index]
+    assert len(widths) == 1
+    assert widths.pop() > before["width"] * 1.5
+    caption = dialog.get_by_role("button", name="remove: turned.png")
+    caption.click()
+    assert caption.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("k")
+    assert dialog.get_by_role("button", name="stays: turned.png").is_visible()
 
 
 def test_decisions_stay_when_the_page_is_opened_again(page: Page) -> None:

@@ -37,7 +37,8 @@ def test_a_decision_is_applied_and_taken_back(open_page: Open, review: Review) -
     assert review.library.files() == before
     page.get_by_role("button", name="Apply 1 group").click()
     page.get_by_role("button", name="Remove 1 file").click()
-    card.get_by_text("removed", exact=True).wait_for()
+    card.locator(".state").get_by_text("removed", exact=True).wait_for()
+    assert card.locator(".tile.goes .verdict").all_inner_texts() == ["removed"]
     assert [Path(name).name for name in set(before) - set(review.library.files())] == [goes]
     page.get_by_label("Applied steps").get_by_role("button", name="Undo").click()
     page.get_by_text("Brought back").wait_for()

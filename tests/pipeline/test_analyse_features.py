@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from py_image_dedup.features.describe import ImageFeatures
+from py_image_dedup.features.extract import unpack
 from py_image_dedup.media.decoder import Decoder, WorkerClient
 from py_image_dedup.media.limits import Limits, MediaError, MemoryBudget
 from py_image_dedup.media.opened_file import read_file
@@ -39,6 +41,16 @@ def test_a_worker_extracts_the_same_features_as_this_process(tmp_path: Path) -> 
     assert here[3] == ImageFeatures()
 
 
+def test_a_worker_extracts_the_same_features_of_a_page_as_this_process(tmp_path: Path) -> None:
+    page = Image.new("RGB", (900, 1200), "white")
+    page.paste(picture(1), (100, 200))
+    path = write(tmp_path / "page.jpg", page)
+    here = extracted(decoder_for(1, 1, features=True), path)
+    there = extracted(decoder_for(MANY, 1, features=True), path)
+    assert here == there
+    assert len(unpack(here[0].features or b"").insets) == 1
+
+
 def test_features_of_many_pictures_are_extracted_by_the_workers_that_decode_them(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jpg", picture(1))
     limits = Limits()
@@ -57,10 +69,7 @@ def test_without_features_there_is_a_signature_alone(tmp_path: Path) -> None:
 
 
 def process(make: str) -> MakeDecoder:
-    code = (
-        "from py_image_dedup.media.worker import main as worker\n"
-        f"def make(width, height, pixels): {make}\nworker.main(make)"
-    )
+    code = f"from py_image_dedup.media.worker import main as worker\ndef make(decoded): {make}\nworker.main(make)"
     return lambda limits, budget: Decoder(limits, budget, WorkerClient(limits, (sys.executable, "-c", code)))
 
 

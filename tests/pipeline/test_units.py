@@ -18,7 +18,7 @@ from py_image_dedup.model.match import Group, MatchClass
 from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import Plan
 from py_image_dedup.pipeline.rank import GroupRanker, Ranked, rank
-from py_image_dedup.pipeline.units import Coverage, UnitMatcher, joined_by_unit, settled, units_around
+from py_image_dedup.pipeline.units import Coverage, UnitMatcher, joined, settled, units_around
 from py_image_dedup.ranking.ranker import Ranker
 from py_image_dedup.ranking.rules import parse_identical_rules
 from py_image_dedup.removal.plan import ActionChoice, RemovalOptions, make_plan
@@ -87,7 +87,7 @@ class Library:
             rules = parse_identical_rules(["shorter-folder-path"])
             ranker = Ranker(rules, Ownership(self.roots).is_protected, 0.1, identical_rules=rules, units=units)
             group_ranker = GroupRanker(UnitMatcher(matcher, coverage), ranker, REMOVABLE, units)
-            ranked = rank(joined_by_unit(groups, units), group_ranker, observer=ignore, should_stop=never)
+            ranked = rank(joined(groups, units), group_ranker, observer=ignore, should_stop=never)
             ranked = settled(ranked, coverage)
         plan = make_plan("run", ranked.groups, inventory.roots, self.removal, units=ranked.units, taken=self._is_taken)
         return Decided(self.root, ranked, plan)

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from py_image_dedup.ranking.copy_names import copy_folders, find_copy_marker, plain_name
+from py_image_dedup.ranking.copy_names import copy_folders, find_copy_marker, is_from_messenger, plain_name
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,17 @@ def test_a_folder_of_copies_is_seen_by_its_name(folder: str) -> None:
 @pytest.mark.parametrize("folder", ["Copyright", "Template", "Templates", "Temple", "Hamburg", "Copilot", "Inboxes"])
 def test_a_folder_that_only_resembles_one_is_not(folder: str) -> None:
     assert copy_folders(PurePosixPath("/photos") / folder / "copy.jpg") == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_sent"),
+    [
+        ("/p/IMG-20190401-WA0001.jpg", True), ("/p/WhatsApp Video 2020-01-01 at 10.10.10.mp4", True),
+        ("/p/signal-2021-03-04-101010.jpg", True), ("/p/photo_2019-01-01_10-11-12.jpg", True),
+        ("/p/received_123456.jpeg", True), ("/WhatsApp Images/Sent/a.jpg", True), ("/Telegram/a.jpg", True),
+        ("/p/IMG_1.jpg", False), ("/p/signal.jpg", False), ("/p/photo_1.jpg", False), ("/Signals/a.jpg", False),
+        ("/my whatsapp/a.jpg", False),
+    ],
+)  # fmt: skip
+def test_what_messengers_sent_is_known_by_the_name_or_the_folder(path: str, is_sent: bool) -> None:
+    assert is_from_messenger(PurePosixPath(path)) is is_sent

@@ -9,7 +9,7 @@ from pathlib import Path
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Evidence, Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
-from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
+from py_image_dedup.model.photo import Footage, IndexEntry, PhotoFacts, Versions
 from py_image_dedup.model.plan import QUARANTINE_NAME, Action, ActionKind, Outcome, OutcomeStatus, Quarantined
 from py_image_dedup.model.result import PhaseSummary, RunResult
 
@@ -25,6 +25,13 @@ def entry(
     stat = FileStat(ROOT / path, size, TIME, 42, len(path))
     facts = PhotoFacts("JPEG", width, height, 31, CAPTURED, "Nokia 3", has_gps=True)
     return IndexEntry(stat, VERSIONS, digest=bytes(range(32)), facts=facts, failure=failure)
+
+
+def film(path: str) -> IndexEntry:
+    """A video of 75 seconds."""
+    found = entry(path, width=1920, height=1080)
+    footage = Footage(75.04, "h264", 29.97, ("aac, stereo, deu", "ac3, 6 channels"))
+    return replace(found, facts=PhotoFacts("MP4", 1920, 1080, 3, frames=2249, footage=footage))
 
 
 def outcome(

@@ -123,6 +123,21 @@ def test_a_picture_that_changed_since_the_run_has_no_thumbnail(library: Path, tm
     assert 'type="text/plain"' not in (tmp_path / "duplicates.html").read_text(encoding="utf-8")
 
 
+def test_files_that_the_run_has_moved_have_thumbnails(tmp_path: Path) -> None:
+    copy = write(tmp_path / "photos" / "copy.jpg", picture(1).resize((160, 120)))
+    write(tmp_path / "photos" / "one.jpg", picture(1))
+    seen = find_duplicates(tmp_path / "photos")
+    (planned,) = seen.outcomes
+    assert planned.action.source.path == copy
+    target = copy.rename(tmp_path / "elsewhere.jpg")
+    done = replace(planned, status=OutcomeStatus.DONE, target=target)
+    write_page(replace(seen, dry_run=False, outcomes=(done,)), tmp_path / "done.html", threads=1)
+    page = (tmp_path / "done.html").read_text(encoding="utf-8")
+    assert len(re.findall('type="text/plain" id="p', page)) == 2
+    (group,) = content_of(page)["groups"]
+    assert (group["members"][0]["action"], group["members"][0]["outcome"]) == ("quarantine", "done")
+
+
 def test_a_failed_page_leaves_the_older_one(found: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "duplicates.html"
     path.write_text("older", encoding="utf-8")

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from py_image_dedup.model.match import Match, MatchClass, RankedGroup, Reason, Redundant
-from py_image_dedup.model.plan import ActionKind, OutcomeStatus
+from py_image_dedup.model.plan import ActionKind, Kept, OutcomeStatus
 from py_image_dedup.model.result import RunResult
 from py_image_dedup.report.lists import COLUMNS, quoted, write_groups, write_lists, write_script, write_table
 from tests.report import results
-from tests.report.results import PARTIAL, ROOT, entry, result
+from tests.report.results import PARTIAL, ROOT, entry, film, result
 
 HOSTILE = (
     "plain.jpg", "with space.jpg", "comma, and.jpg", "it's.jpg", '"quoted".jpg', "$(touch evil).jpg", "`id`.jpg",
@@ -52,6 +52,39 @@ def test_the_table_has_one_row_for_each_file(tmp_path: Path) -> None:
     assert os.fsdecode(base64.b64decode(turned["path_bytes"])) == str(results.TURNED.entry.stat.path)
     assert found[1]["path_bytes"] == ""
     assert found[-2]["reason"] == "it ends after 7 bytes"
+
+
+def test_the_table_lists_files_of_actions_outside_of_groups(tmp_path: Path) -> None:
+    run = replace(
+        result(OutcomeStatus.DONE, OutcomeStatus.SKIPPED, groups=(), failures=()),
+        kept_in_quarantine=(Kept(ROOT / "kept.jpg", "no whole keeper is left"),),
+    )
+    expired = replace(run.outcomes[0], action=replace(run.outcomes[0].action, kind=ActionKind.EXPIRE))
+    write_table(replace(run, outcomes=(*run.outcomes[1:], expired)), tmp_path / "x.csv")
+    found = rows(tmp_path / "x.csv")
+    columns = ("role", "path", "keeper", "class", "action", "outcome", "size", "reason")
+    keeper, first, second = (each.stat for each in (results.KEEPER, results.IDENTICAL.entry, results.TURNED.entry))
+    second_path = os.fsencode(second.path).decode("utf-8", "replace")
+    assert [[row[name] for name in columns] for row in found] == [
+        ["redundant", second_path, str(keeper.path), "similar", "quarantine", "skipped", "310000",
+         run.outcomes[1].message],
+        ["quarantine", str(first.path), str(keeper.path), "identical", "expire", "done", "3250000", ""],
+        ["quarantine", f"{ROOT}/kept.jpg", "", "", "", "", "", "no whole keeper is left"],
+    ]  # fmt: skip
+
+
+def test_the_table_has_the_length_codec_frame_rate_and_sound_of_a_video(tmp_path: Path) -> None:
+    match = replace(PARTIAL, right=film("x.mp4"))
+    write_table(replace(result(groups=(), failures=()), outcomes=(), reported=(match,)), tmp_path / "x.csv")
+    found = [[row[name] for name in ("seconds", "codec", "frame_rate", "audio")] for row in rows(tmp_path / "x.csv")]
+    assert found == [[""] * 4, ["75.040", "h264", "29.97", "aac, stereo, deu + ac3, 6 channels"]]
+
+
+def test_the_table_lists_both_files_of_a_match_that_is_only_reported(tmp_path: Path) -> None:
+    write_table(replace(result(groups=(), failures=()), outcomes=(), reported=(PARTIAL,)), tmp_path / "x.csv")
+    found = [(row["role"], row["path"], row["keeper"]) for row in rows(tmp_path / "x.csv")]
+    left, right = str(PARTIAL.left.stat.path), str(PARTIAL.right.stat.path)
+    assert found == [("match", left, ""), ("match", right, left)]
 
 
 def test_a_spreadsheet_takes_no_name_of_a_camera_for_a_formula(tmp_path: Path) -> None:
@@ -180,6 +213,64 @@ def test_the_script_leaves_alone_what_has_changed(tmp_path: Path) -> None:
     assert set(names(photos)) == left
     (photos / "keeper's.jpg").unlink()
     assert run_script(tmp_path / "x.sh").stdout.startswith(b"0 of ")
+
+
+def photo_of_two_files(folder: Path, kinds: tuple[ActionKind, ActionKind]) -> RunResult:
+    """A planned run that removes a JPEG and its RAW file, which are one photo and copies of two keepers."""
+    groups, outcomes = [], []
+    for number, (suffix, kind) in enumerate(zip(("jpg", "raw"), kinds, strict=True), start=1):
+        kept, one = (
+            replace(entry(f"{name}{number}"), stat=replace(entry("x").stat, path=folder / f"{name}.{suffix}", size=3))
+            for name in ("keeper", "copy")
+        )
+        for each in (kept, one):
+            each.stat.path.write_bytes(b"%3d" % number)
+        found = Redundant(Match(kept, one, MatchClass.IDENTICAL), Reason("path", "a", "b"))
+        target = None if kind is ActionKind.DELETE else folder / "out" / one.stat.path.name
+        planned = results.outcome(number, found, kind, OutcomeStatus.PLANNED, target)
+        outcomes.append(replace(planned, action=replace(planned.action, group=number, unit=1, parts=2)))
+        groups.append(RankedGroup(kept, (found,)))
+    return replace(result(groups=tuple(groups), failures=()), outcomes=tuple(outcomes))
+
+
+@pytest.mark.parametrize("in_groups", [True, False])
+@pytest.mark.parametrize("kind", [ActionKind.DELETE, ActionKind.MOVE])
+def test_the_script_removes_all_files_of_a_photo(tmp_path: Path, kind: ActionKind, in_groups: bool) -> None:
+    run = photo_of_two_files(tmp_path, (kind, kind))
+    write_script(run if in_groups else replace(run, groups=()), tmp_path / "x.sh")
+    assert len(run_script(tmp_path / "x.sh", DRY_RUN="1").stdout.splitlines()) == 3
+    done = run_script(tmp_path / "x.sh")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"2 of 2 files done\n", b"")
+    assert not list(tmp_path.glob("copy.*"))
+    assert len(list(tmp_path.glob("out/*"))) == (2 if kind is ActionKind.MOVE else 0)
+
+
+@pytest.mark.parametrize("changed", ["copy.jpg", "copy.raw", "keeper.jpg", "keeper.raw"])
+def test_the_script_removes_no_file_of_a_photo_of_which_one_must_stay(tmp_path: Path, changed: str) -> None:
+    write_script(photo_of_two_files(tmp_path, (ActionKind.DELETE, ActionKind.MOVE)), tmp_path / "x.sh")
+    (tmp_path / changed).write_bytes(b"other bytes now")
+    before = names(tmp_path)
+    done = run_script(tmp_path / "x.sh")
+    assert done.stdout == b"0 of 2 files done\n"
+    assert b"so are the other files of this photo" in done.stderr
+    assert names(tmp_path) == before
+
+
+def test_the_script_stops_at_the_first_failure_within_a_photo_and_says_so(tmp_path: Path) -> None:
+    write_script(photo_of_two_files(tmp_path, (ActionKind.MOVE, ActionKind.MOVE)), tmp_path / "x.sh")
+    (tmp_path / "out").write_bytes(b"no folder")
+    done = run_script(tmp_path / "x.sh")
+    assert done.stdout == b"0 of 2 files done\n"
+    assert b"failed: %s\n" % os.fsencode(tmp_path / "copy.jpg") in done.stderr
+    assert b"copy.raw" not in done.stderr
+    assert {"copy.jpg", "copy.raw"} <= set(names(tmp_path))
+
+
+def test_a_photo_of_which_one_file_is_not_planned_is_a_comment(tmp_path: Path) -> None:
+    run = photo_of_two_files(tmp_path, (ActionKind.DELETE, ActionKind.DELETE))
+    skipped = replace(run.outcomes[1], status=OutcomeStatus.SKIPPED)
+    write_script(replace(run, outcomes=(run.outcomes[0], skipped)), tmp_path / "x.sh")
+    assert run_script(tmp_path / "x.sh").stdout == b"0 of 0 files done\n"
 
 
 def test_what_is_not_planned_is_a_comment(tmp_path: Path) -> None:

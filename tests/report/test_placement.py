@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from blake3 import blake3
 from PIL import Image
 
 from py_image_dedup.model.file import FileStat
-from py_image_dedup.model.photo import IndexEntry, PhotoFacts, Versions
+from py_image_dedup.model.photo import Footage, IndexEntry, PhotoFacts, Versions
 from py_image_dedup.report.placement import Placer
 from tests.support.pictures import picture, write
 
@@ -51,6 +52,16 @@ def test_a_crop_that_was_turned_lies_there_too(placer: Placer, tmp_path: Path) -
     matrix = placer.place(entry(whole), entry(crop))
     assert matrix is not None
     assert np.allclose(corners(matrix, 540, 720), [[120, 630], [120, 90], [840, 90], [840, 630]], atol=2.5)
+
+
+def test_videos_have_no_place_and_are_not_read(placer: Placer, tmp_path: Path) -> None:
+    path = write(tmp_path / "whole.jpg", picture(3, 960, 720))
+    whole, crop = entry(path), entry(write(tmp_path / "crop.jpg", Image.open(path).crop((120, 90, 840, 630))))
+    assert whole.facts is not None
+    assert placer.place(whole, crop) is not None
+    video = replace(whole, facts=replace(whole.facts, footage=Footage(3.0, "h264", 25.0)))
+    assert placer.place(video, crop) is None
+    assert placer.place(crop, video) is None
 
 
 def test_another_photo_has_no_place(placer: Placer, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from py_image_dedup.report.result_json import (
     load_result,
     write_result,
 )
-from tests.report.results import GROUP, IDENTICAL, PARTIAL, ROOT, TURNED, entry, result
+from tests.report.results import GROUP, IDENTICAL, PARTIAL, ROOT, TURNED, entry, film, result
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs/schemas/result.schema.json").read_text())
 
@@ -49,6 +49,7 @@ RESULTS = {
     "names that are not UTF-8": replace(
         result(), roots=(ROOT, Path("/mnt/\udcff")), pruned_folders=(Path("/mnt/\udcff/a"),)
     ),
+    "a video": replace(result(), reported=(replace(PARTIAL, right=film("x.mp4")),)),
     "an unreadable copy": replace(
         result(), reported=(replace(PARTIAL, right=replace(entry("x"), facts=None, digest=None)),)
     ),

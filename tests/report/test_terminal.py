@@ -12,8 +12,8 @@ from py_image_dedup.model.inspection import Outcome as Finding
 from py_image_dedup.model.match import Match, MatchClass, Orientation, RankedGroup, Reason, Redundant
 from py_image_dedup.model.plan import Kept, Outcome, OutcomeStatus
 from py_image_dedup.model.result import PhaseSummary, RunResult
-from py_image_dedup.report.terminal import TerminalReport, WhyItStays
-from tests.report.results import EXPIRED, GROUP, KEEPER, PARTIAL, ROOT, entry, result
+from py_image_dedup.report.terminal import TerminalReport, WhyItStays, entry_words
+from tests.report.results import EXPIRED, GROUP, KEEPER, PARTIAL, ROOT, entry, film, result
 
 PLANNED, DONE, SKIPPED, FAILED = OutcomeStatus
 
@@ -118,6 +118,18 @@ def test_matches_that_are_only_shown_are_shown() -> None:
     assert lines.index("              partial, distance 0.400, crop: 43 % of it") > second
 
 
+def test_a_video_is_shown_with_its_length_codec_frame_rate_and_sound() -> None:
+    silent = film("b.mp4")
+    assert silent.facts is not None
+    assert silent.facts.footage is not None
+    silent = replace(silent, facts=replace(silent.facts, footage=replace(silent.facts.footage, seconds=9.5, audio=())))
+    copy = Redundant(Match(film("a.mp4"), silent, MatchClass.SIMILAR, 0.01), Reason("path", "", ""))
+    lines = printed(result(groups=(RankedGroup(film("a.mp4"), (copy,)),), failures=()))
+    facts = "1920 x 1080, 3.1 MiB, MP4"
+    assert f"              {facts}, 1 min 15 s, h264, 29.97 frames/s, aac, stereo, deu + ac3, 6 channels" in lines
+    assert f"              similar, distance 0.010; {facts}, 9.5 s, h264, 29.97 frames/s, no sound" in lines
+
+
 def test_a_file_that_is_not_whole_says_so() -> None:
     failure = Failure(ROOT / "half.jpg", Phase.ANALYSE, FailureReason.TRUNCATED, "half of it is missing")
     half = Redundant(
@@ -209,3 +221,11 @@ def test_files_that_leave_the_quarantine_and_those_that_stay_there_are_listed() 
     start = lines.index("Kept in quarantine: 1 file")
     assert lines[start + 1] == "    kept.jpg: Its keeper does not exist any more."
     assert "Quarantine    1 file to be permanently deleted" in lines
+
+
+def test_what_a_file_has_beside_its_picture_is_named() -> None:
+    assert KEEPER.facts is not None
+    rich_facts = replace(KEEPER.facts, frames=12, embedded=("film", "gain map"))
+    assert entry_words(KEEPER) == "4000 x 3000, 3.1 MiB, JPEG"
+    words = entry_words(replace(KEEPER, facts=rich_facts))
+    assert words == "4000 x 3000, 3.1 MiB, JPEG, 12 frames, with a film, with a gain map"

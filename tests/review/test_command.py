@@ -43,6 +43,28 @@ def test_it_prints_its_address_serves_and_ends(program: Program, library: Path, 
     assert contents(library) == before
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--exclude", "/copies/", "--min-pixels", "400x300"),
+        ("--same-dimensions", "--similarity", "strict", "--exclude", "copy"),
+    ],
+)
+def test_the_options_of_a_run_select_what_is_reviewed(
+    program: Program, library: Path, options: tuple[str, ...]
+) -> None:
+    ended = program.call("review", library, "--no-browser", *options)
+    assert ended.code == 0, ended.err
+    assert "There are no duplicates to review." in ended.err
+
+
+def test_originals_are_compared_with_and_scopes_refused(program: Program, library: Path) -> None:
+    wrong = program.call("review", library / "copies", "--against", library / "2019", "--scope", "all")
+    assert (wrong.code, "--against and --scope contradict each other." in wrong.err) == (2, True)
+    alone = program.call("review", library / "2019", "--against", library / "copies", "--extension", "png")
+    assert "There are no duplicates to review." in alone.err
+
+
 def test_without_duplicates_there_is_nothing_to_review(program: Program, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     ended = program.call("review", tmp_path / "empty", "--no-browser")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from py_image_dedup.model.failure import Failure, FailureReason, Phase
 from py_image_dedup.model.file import FileStat
 from py_image_dedup.model.match import Orientation
-from py_image_dedup.model.photo import SIGNATURE_LENGTH, IndexEntry, PhotoFacts, Signature, Versions
+from py_image_dedup.model.photo import SIGNATURE_LENGTH, IndexEntry, PhotoFacts, ShotMarks, Signature, Versions
 from py_image_dedup.signature.arrays import Int8Array
 from py_image_dedup.signature.distance import distances
 from py_image_dedup.signature.orientation import orient_signature
@@ -49,7 +49,8 @@ def entry_of(path: str | Path, content: object = None, signature: Int8Array | Si
 def full_entry(path: str) -> IndexEntry:
     """A photo of which everything is known."""
     entry = entry_of(path, signature=random_signatures(1, 1)[0])
-    return replace(entry, pixel_digest=digest_of("pixels"), image_data_digest=digest_of("data"))
+    facts = replace(FACTS, shot=ShotMarks(0.004, -1.0, True, 2, "a burst"), embedded=("film", "gain map"))
+    return replace(entry, facts=facts, pixel_digest=digest_of("pixels"), image_data_digest=digest_of("data"))
 
 
 def failed_entry(path: str, reason: FailureReason = FailureReason.NO_PERMISSION, content: object = None) -> IndexEntry:

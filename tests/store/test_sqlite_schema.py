@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from py_image_dedup.model.photo import PhotoFacts, ShotMarks
 from py_image_dedup.store.sqlite.database import APPLICATION_ID, MIGRATIONS, migrate
 from py_image_dedup.store.sqlite.store import SqliteStore
 from tests.store.contract_verdicts import featured, vocabulary
@@ -68,6 +69,25 @@ def test_an_index_from_before_image_data_digests_has_all_its_entries_without_the
         assert (entry.digest, entry.pixel_digest, entry.image_data_digest) == (b"d" * 32, b"p" * 32, None)
         store.put([replace(entry, image_data_digest=b"i" * 32)])
         assert [entry.image_data_digest for entry in store.entries(None)] == [b"i" * 32]
+
+
+def test_an_index_from_before_the_marks_of_series_is_read_and_marks_are_added(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, MIGRATIONS[:5])
+        connection.execute("INSERT INTO versions VALUES (1, 1, 1, 0)")
+        connection.execute(
+            "INSERT INTO contents VALUES (1, ?, 1, 'JPEG', 4, 3, 0, NULL, NULL, 0, 1, NULL, NULL, NULL, NULL, NULL, ?)",
+            (b"d" * 32, b"i" * 32),
+        )
+        connection.execute("INSERT INTO files VALUES (CAST('/a/x.jpg' AS BLOB), 1, 2, 3, 4, 1, 1, NULL, NULL, NULL)")
+    with SqliteStore(path) as store:
+        [entry] = store.entries(None)
+        assert entry.facts == PhotoFacts("JPEG", 4, 3)
+        assert entry.facts.shot is None, "not known, which is not the same as none"
+        marked = replace(entry.facts, shot=ShotMarks(sequence=3), embedded=("gain map",))
+        store.put([replace(entry, facts=marked)])
+        assert [entry.facts for entry in store.entries(None)] == [marked]
 
 
 def test_a_migration_that_fails_leaves_the_index_as_it_was(tmp_path: Path) -> None:

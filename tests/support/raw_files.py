@@ -93,6 +93,24 @@ def dng(
     return _tiff(magic, [(main | shown, stream.getvalue()), (sensor, pixels)])
 
 
+def enlarged(content: bytes, sensor: tuple[int, int], size: tuple[int, int]) -> bytes:
+    """A DNG file that states a larger sensor, whose values follow behind the file: the writer adds them.
+
+    Args:
+        content: A DNG file.
+        sensor: Width and height of its sensor, which are those of nothing else in it.
+        size: Width and height to state.
+    """
+    made = bytearray(content)
+    lengths = made.find(struct.pack("<HHII", 279, 4, 1, 2 * sensor[0] * sensor[1]))
+    fields = {256: size[0], 257: size[1], 273: len(made), 278: size[1], 279: 2 * size[0] * size[1]}
+    for at in range(lengths - 10 * 12, lengths + 12, 12):
+        (tag,) = struct.unpack_from("<H", made, at)
+        if tag in fields:
+            struct.pack_into("<HHII", made, at, tag, 4, 1, fields[tag])
+    return bytes(made)
+
+
 def _tiff(magic: bytes, directories: list[tuple[Tags, bytes]]) -> bytes:
     """A little-endian TIFF file; the directories after the first are its sub-directories."""
     out = bytearray(magic + struct.pack("<I", 8))

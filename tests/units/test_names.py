@@ -32,6 +32,9 @@ def units(*names: str) -> list[tuple[str, ...]]:
         ("PXL_2.MP.jpg", "PXL_2.MP"),
         ("PXL_2.MP.jpg", "PXL_2.MP.mp4"),
         ("MVIMG_3.jpg", "MVIMG_3.mp4"),
+        ("PXL_20210101_120000123.RAW-01.COVER.jpg", "PXL_20210101_120000123.RAW-02.ORIGINAL.dng"),
+        ("PXL_20210101_120000123.RAW-01.MP.COVER.jpg", "PXL_20210101_120000123.RAW-02.ORIGINAL.dng"),
+        ("PXL_20210101_120000123.PORTRAIT-02.ORIGINAL.jpg", "PXL_20210101_120000123.PORTRAIT-01.COVER.jpg"),
         ("IMG_1.JPG", "IMG_1.THM", "IMG_1.WAV"),
         ("IMG_1234.HEIC", "IMG_1234.MOV", "IMG_E1234.HEIC", "IMG_E1234.MOV", "IMG_1234.AAE", "IMG_O1234.AAE"),
         ("IMG_1234.JPG", "IMG_E1234.JPG"),
@@ -57,6 +60,8 @@ def test_these_files_are_one_photo_whatever_the_case(names: tuple[str, ...]) -> 
     [
         ("a.jpg", "a.png"),
         ("a.heic", "a.jpg"),
+        ("PXL_20210101_120000123.RAW-01.COVER.jpg", "PXL_20210101_120000456.RAW-02.ORIGINAL.dng"),
+        ("a.RAW-01.COVER.jpg", "a.RAW-02.ORIGINAL.dng"),
         ("a.jpg", "b.CR2"),
         ("a.png", "a.mov"),
         ("a.jpg", "a2.jpg.json"),

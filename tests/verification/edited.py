@@ -9,6 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from py_image_dedup.features.extract import extract, pack, unpack
+from py_image_dedup.media.worker.decode import canonical
+from py_image_dedup.media.worker.panels import find_panels
+from py_image_dedup.media.worker.protocol import Panel
 from py_image_dedup.verification.picture import Picture
 from tests.support.photographs import grey, photograph
 
@@ -20,6 +23,19 @@ def seen(image: Image.Image, quality: int | None = 85) -> Picture:
         image.convert("RGB").save(stream, "JPEG", quality=quality)
         image = Image.open(stream)
     return Picture(unpack(pack(extract(grey(image)))))
+
+
+def seen_with_insets(image: Image.Image) -> Picture:
+    """The picture as verification gets it of a decoder that looks for the photos on it."""
+    found = canonical(image.convert("L"), image.size, 1)
+    panels = []
+    for box in find_panels(found):
+        left, right = (edge * image.width / found.width for edge in box[::2])
+        top, bottom = (edge * image.height / found.height for edge in box[1::2])
+        part = grey(image.crop((round(left), round(top), round(right), round(bottom))))
+        shares = (left / image.width, top / image.height, right / image.width, bottom / image.height)
+        panels.append(Panel(*shares, part.shape[1], part.shape[0], part.tobytes()))
+    return Picture(unpack(pack(extract(np.asarray(found), panels))))
 
 
 @cache

@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from py_image_dedup.verification.compare import Comparison, compare, detect_overlay
+from py_image_dedup.verification.compare import Comparison, compare, detect_overlay, shows_other_print
 from py_image_dedup.verification.registration import overlap, register
 from py_image_dedup.verification.transform import Transform, scaling, translation
 from tests.support.photographs import grey, photograph
+from tests.verification.edited import letter
 
 Grey = npt.NDArray[np.uint8]
 
@@ -147,6 +148,18 @@ def test_a_piece_of_another_photo_is_not_drawn(picture: Grey) -> None:
 
     assert found is not None
     assert not detect_overlay(found, comparison).has_overlay
+
+
+def test_other_print_on_the_same_paper_is_noticed_and_print_under_a_bar_is_not() -> None:
+    pages = [grey(letter(5, digits=digits), short=256) for digits in (1, 2)]
+    covered = pages[0].copy()
+    covered[100:160, 20:200] = 0
+
+    other, hidden = compared(*pages), compared(pages[0], covered)
+
+    assert (shows_other_print(other), shows_other_print(hidden)) == (True, False)
+    assert detect_overlay(other.overlap, other).uncovered > 0
+    assert detect_overlay(hidden.overlap, hidden).uncovered == 0
 
 
 def compared(left: Grey, right: Grey) -> Comparison:

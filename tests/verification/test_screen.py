@@ -15,7 +15,7 @@ from py_image_dedup.verification.transform import Transform
 from py_image_dedup.verification.verify import verify
 from tests.support.documents import book_page, invoice, screenshot, slide
 from tests.support.photographs import photograph
-from tests.verification.edited import original, seen
+from tests.verification.edited import letter, original, seen
 
 KINDS: dict[str, tuple[Callable[[int], Image.Image], int]] = {
     "screenshots of one app": (screenshot, 6),
@@ -54,6 +54,27 @@ def test_pages_of_one_template_are_refused_mostly_without_registration(kind: str
 
     assert [verify(one, other) for one, other in pairs] == [None] * len(pairs)
     assert len(registrations) <= len(pairs)
+
+
+@pytest.mark.parametrize("numbers", [(43, 163), (83, 123)])
+def test_invoices_that_differ_in_a_few_words_are_refused_without_registration(
+    numbers: tuple[int, int], registrations: list[bool]
+) -> None:
+    """At half size too little of them differs."""
+    one, other = (seen(invoice(number)) for number in numbers)
+
+    assert verify(one, other) is None
+    assert registrations == []
+
+
+@pytest.mark.parametrize("quality", [85, 20])
+@pytest.mark.parametrize("size", [1.0, 0.6])
+def test_a_copy_of_a_form_is_not_refused(size: float, quality: int) -> None:
+    form = letter(5, digits=1)
+    copy = form.resize((round(size * form.width), round(size * form.height)), Image.Resampling.LANCZOS)
+    one, other = seen(form), seen(copy, quality)
+
+    assert not is_refused(one, other, Transform.whole(Orientation.UPRIGHT, one.size, other.size))
 
 
 @pytest.mark.parametrize("kind", KINDS)

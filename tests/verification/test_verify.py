@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 from py_image_dedup.features.extract import extract
 from py_image_dedup.model.match import MatchClass, Orientation
 from py_image_dedup.verification.picture import Picture
-from py_image_dedup.verification.verify import Verdict, verify
+from py_image_dedup.verification.verify import Verdict, locate, verify
 from tests.support.photographs import photograph
-from tests.verification.edited import layered, letter, original, seen
+from tests.verification.edited import layered, letter, original, seen, seen_with_insets
 
 Edit = Callable[[Image.Image], Image.Image]
 
@@ -141,6 +142,48 @@ def test_a_photo_on_a_page_is_partial() -> None:
     assert found.match_class is MatchClass.PARTIAL
     assert found.evidence.words == ("on a page: the keeper is 24 % of it",)
     assert found.evidence.coverage_left > 0.99
+
+
+@cache
+def page_with_a_small_photo(form: int = 78, left: int = 24, top: int = 124) -> Picture:
+    page = letter(form)
+    page.paste(Image.new("RGB", (480, 108), "#f8f8f4"), (0, top - 9))
+    page.paste(photograph(1).resize((120, 90), Image.Resampling.LANCZOS), (left, top))
+    return seen_with_insets(page)
+
+
+@pytest.mark.parametrize("edit", [lambda image: image, lambda image: cropped(image, 0.1, 0, 1, 0.9), ImageOps.mirror])
+def test_a_photo_on_a_quarter_of_a_page_is_partial(edit: Edit) -> None:
+    photo, page = seen(edit(photograph(1))), page_with_a_small_photo()
+
+    for found in (verify(photo, page), verify(page, photo)):
+        assert found is not None
+        assert found.match_class is MatchClass.PARTIAL
+        assert min(found.evidence.coverage_left, found.evidence.coverage_right) < 0.05
+        assert max(found.evidence.coverage_left, found.evidence.coverage_right) > 0.97
+
+
+def test_a_photo_is_located_on_the_page() -> None:
+    photo, page = original(1), page_with_a_small_photo()
+    corners = np.array([[0, 0, 1], [photo.size[0], photo.size[1], 1]]).T
+
+    to_page, to_photo = locate(photo, page), locate(page, photo)
+
+    assert to_page is not None
+    assert to_photo is not None
+    placed = to_page @ corners
+    expected = np.array([[24, 124], [144, 214]]) * page.size / (480, 640)
+    assert np.abs((placed[:2] / placed[2]).T - expected).max() < 0.5
+    back = to_photo @ placed
+    assert np.abs(back / back[2] - corners).max() < 0.5
+
+
+def test_two_pages_with_one_photo_do_not_match_by_it_and_other_photos_do_not_match_the_page() -> None:
+    other = page_with_a_small_photo(79, 300, 332)
+
+    assert len(other.insets) == len(page_with_a_small_photo().insets) == 1
+    assert verify(page_with_a_small_photo(), other) is None
+    assert [verify(original(seed), page_with_a_small_photo()) for seed in range(20, 26)] == [None] * 6
 
 
 def test_an_overlap_of_two_crops_is_partial() -> None:

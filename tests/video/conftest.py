@@ -84,7 +84,7 @@ class Desk:
 
         def seen(keeper: VideoProfile, other: VideoProfile, comparison: Comparison) -> Judgement | None:
             facts, areas = (keeper.facts, other.facts), (keeper.area, other.area)
-            return judge(VideoPair(*facts, *areas, comparison, same, found.sounds_equal))
+            return judge(VideoPair(*facts, *areas, comparison, same, found.sounds_equal, found.frames_equal))
 
         return (
             seen(left.profile, right.profile, found.comparison),

@@ -6,6 +6,7 @@ import pytest
 
 from py_image_dedup.model.inspection import Outcome
 from py_image_dedup.model.match import MatchClass, Orientation
+from py_image_dedup.video.candidates import Placement, find_candidates
 from tests.support import clips
 from tests.support.clips import Clip, Frame, encode
 from tests.video.conftest import Desk
@@ -125,3 +126,37 @@ def test_videos_that_only_look_alike_do_not_match(desk: Desk, one: object, two: 
     assert callable(one)
     assert callable(two)
     assert desk.judge(encode(Clip(one())), encode(Clip(two(), bit_rate=200_000))) is None
+
+
+def test_videos_that_are_searched_for_lead_to_all_others_whichever_comes_first(
+    desk: Desk, original: bytes, edited: dict[str, bytes]
+) -> None:
+    whole, later = (desk.sample(data).profile for data in (original, edited["trimmed 1 s"]))
+    [there] = find_candidates([whole, later])
+    [back] = find_candidates([later, whole], first=1)
+    assert (back.left, back.right) == (0, 1)
+    assert 0.8 < there.placements[0].offset < 1.2, "the second begins a second later"
+    assert back.placements[0].reversed().offset == pytest.approx(there.placements[0].offset, abs=0.3)
+    assert list(find_candidates([whole, later], first=0)) == []
+    swapped = Placement(1.5, Orientation.ROTATE_90, 3).reversed()
+    assert swapped == Placement(-1.5, Orientation.ROTATE_270, 3)
+
+
+def test_a_transcode_without_loss_has_the_same_pixels_in_other_packets(desk: Desk, pan: list[Frame]) -> None:
+    lossless = encode(Clip(pan[:24], options={"crf": "0"}))
+    archived = encode(Clip(pan[:24], codec="ffv1", container="mkv"))
+    verdict, reverse = desk.both_ways(lossless, archived)
+    for each in (verdict, reverse):
+        assert each is not None
+        assert (each.match_class, each.inspection.outcome) == (MatchClass.SAME_PIXELS, Outcome.COVERED)
+        assert each.inspection.reason.startswith("Every frame is equal, pixel by pixel")
+
+
+def test_one_pixel_of_one_frame_makes_a_transcode_similar_only(desk: Desk, pan: list[Frame]) -> None:
+    changed = [frame.copy() for frame in pan[:24]]
+    changed[20][40:42, 40:42] ^= 8
+    verdict = desk.judge(
+        encode(Clip(pan[:24], options={"crf": "0"})), encode(Clip(changed, codec="ffv1", container="mkv"))
+    )
+    assert verdict is not None
+    assert verdict.match_class is MatchClass.SIMILAR

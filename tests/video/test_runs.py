@@ -257,15 +257,33 @@ def test_videos_are_not_read_unless_they_take_part(library: Library, original: b
     assert result.groups == ()
 
 
-def test_a_batch_reads_videos_and_leaves_their_copies_to_the_next_run(library: Library, original: bytes) -> None:
+def test_a_batch_compares_its_videos_with_those_that_are_known(
+    library: Library, original: bytes, edited: dict[str, bytes]
+) -> None:
+    library.put("holiday.mp4", original)
+    library.put("known copy.mkv", edited["container"])
+    library.run()
+    small = library.put("sent/small.mp4", edited["half size"])
+    film, picture = library.put("live/IMG_1.mov", remux(original, "mov")), library.put("live/IMG_1.JPG", b"x")
+    with SqliteStore(library.state / "index.sqlite3") as store:
+        work = Deduplicator(store, options(library.state))
+        result = work.process([Root(library.folder)], [bytes(small), bytes(film), bytes(picture)], [], dry_run=True)
+        entry = store.get(small)
+    assert entry is not None
+    assert entry.versions == VIDEO_VERSIONS
+    [group] = result.groups
+    assert {each.path.name for each in group.redundant} >= {"small.mp4"}
+    assert "IMG_1.mov" not in {each.path.name for each in (*group.redundant, group.keeper)}, "it belongs to a photo"
+    inspected = next(each for each in result.phases if each.phase is Phase.INSPECT)
+    assert inspected.counts["videos"] == 3
+    with SqliteStore(library.state / "index.sqlite3") as store:
+        work = Deduplicator(store, options(library.state))
+        assert work.process([Root(library.folder)], [bytes(picture)], [], dry_run=True).groups == ()
+
+
+def test_two_copies_in_one_batch_are_found(library: Library, original: bytes) -> None:
     paths = [library.put("holiday.mp4", original), library.put("holiday copy.mp4", original)]
     with SqliteStore(library.state / "index.sqlite3") as store:
         work = Deduplicator(store, options(library.state))
-        raw = [bytes(path) for path in paths]
-        assert work.process([Root(library.folder)], raw, [], dry_run=True).groups == ()
-        entry = store.get(paths[0])
-        assert entry is not None
-        assert entry.versions == VIDEO_VERSIONS
-        assert entry.facts is not None
-        assert (entry.facts.format, entry.facts.width, entry.facts.frames) == ("MP4", 128, 48)
-    assert names(library.run()) == {"holiday.mp4": ["holiday copy.mp4"]}
+        result = work.process([Root(library.folder)], [bytes(path) for path in paths], [], dry_run=True)
+    assert names(result) == {"holiday.mp4": ["holiday copy.mp4"]}

@@ -175,3 +175,86 @@ def test_a_worker_that_dies_costs_its_file(tmp_path: Path, original: bytes) -> N
     with VideoWorker(Limits(), dies) as worker, read_file(path) as file, pytest.raises(MediaError) as failure:
         worker.sample(file)
     assert failure.value.reason is FailureReason.CRASHED
+
+
+def repeated(data: bytes, times: int) -> bytes:
+    """The packets of a clip again and again, which costs no encoding."""
+    out = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(out, "w", format="matroska") as target:
+        track = source.streams.video[0]
+        copy = target.add_stream_from_template(track)
+        packets = [packet for packet in source.demux(track) if packet.size]
+        length = max(packet.pts + (packet.duration or 0) for packet in packets if packet.pts is not None)
+        stored = [(bytes(packet), packet.pts, packet.dts, packet.is_keyframe) for packet in packets]
+        for number in range(times):
+            for content, pts, dts, is_key in stored:
+                packet = av.Packet(content)
+                packet.stream, packet.time_base, packet.is_keyframe = copy, track.time_base, is_key
+                packet.pts, packet.dts = pts + number * length, dts + number * length
+                target.mux(packet)
+    return out.getvalue()
+
+
+def ten_seconds(seed: int) -> bytes:
+    return encode(Clip(clips.pan(seed, 10, (256, 192), rate=4), rate=4, options={"bf": "0", "g": "8"}))
+
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An hour of video: ten seconds, again and again."""
+    path = tmp_path_factory.mktemp("long") / "hour.mkv"
+    path.write_bytes(repeated(ten_seconds(8), 360))
+    return path
+
+
+def peak_bytes(worker: VideoWorker) -> int:
+    """The largest memory that the process of a worker has used so far."""
+    assert worker._worker is not None
+    status = Path(f"/proc/{worker._worker.process.pid}/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def test_an_hour_needs_no_more_memory_than_a_minute(hour: Path, tmp_path: Path) -> None:
+    minute = tmp_path / "minute.mkv"
+    minute.write_bytes(repeated(ten_seconds(9), 6))
+    with VideoWorker(Limits()) as worker:
+        with read_file(minute) as file:
+            assert worker.sample(file)[0].facts.seconds == pytest.approx(60, abs=2)
+        before = peak_bytes(worker)
+        with read_file(hour) as file:
+            found = worker.sample(file)[0]
+        assert found.facts.seconds == pytest.approx(3600, abs=30)
+        assert MOST_FRAMES / 2 <= len(found.times) <= 2 * MOST_FRAMES
+        assert peak_bytes(worker) - before < 48 << 20
+
+
+def test_a_video_that_takes_too_long_is_ended_by_the_kernel_and_the_next_one_is_read(
+    hour: Path, tmp_path: Path, original: bytes
+) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(original)
+    with VideoWorker(Limits(timeout_seconds=20)) as worker:
+        with read_file(path) as file:
+            worker.sample(file)
+        patient, worker._limits = worker._limits, Limits(timeout_seconds=0.01 - hour.stat().st_size / (4 << 20))
+        with read_file(hour) as file, pytest.raises(MediaError) as failure:
+            worker.sample(file)
+        assert failure.value.reason is FailureReason.TIMEOUT
+        worker._limits = patient
+        with read_file(path) as file:
+            assert worker.sample(file)[0].facts.frames == 48
+
+
+@pytest.mark.parametrize("box", [b"stts", b"stsz", b"stsc"])
+def test_a_count_that_lies_costs_its_file_and_no_memory(
+    box: bytes, tmp_path: Path, worker: VideoWorker, original: bytes
+) -> None:
+    at = original.find(box) + (12 if box == b"stsz" else 8)
+    lying = original[:at] + b"\x7f\xff\xff\xff" + original[at + 4 :]
+    (tmp_path / "good.mp4").write_bytes(original)
+    with read_file(tmp_path / "good.mp4") as file:
+        worker.sample(file)
+    before = peak_bytes(worker)
+    # Memory that a file asks for without need is refused by the limit of its process.
+    assert read(tmp_path / "x.mp4", lying, worker).reason in {FailureReason.CORRUPT, FailureReason.TOO_LARGE}
+    assert peak_bytes(worker) - before < 64 << 20

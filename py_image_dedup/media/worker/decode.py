@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from PIL import Image
@@ -12,9 +15,10 @@ from py_image_dedup.media.limits import Limits, MediaError, Reserve
 from py_image_dedup.media.worker.exif import ExifFacts, read_exif, read_tiff
 from py_image_dedup.media.worker.jxl import is_upright
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes
-from py_image_dedup.media.worker.protocol import DecodedPicture
+from py_image_dedup.media.worker.panels import WANTED_SIDE, Box, find_panels
+from py_image_dedup.media.worker.protocol import DecodedPicture, Panel
 from py_image_dedup.model.failure import FailureReason
-from py_image_dedup.model.photo import PhotoFacts
+from py_image_dedup.model.photo import PhotoFacts, ShotMarks
 
 LARGEST_SHORT_SIDE = 246
 """Largest short side of the canonical image, pixels, with a signature window of 12; decoders may scale down to it."""
@@ -62,7 +66,10 @@ def _nearest(wanted: float, largest: int) -> int:
 
 
 _STRIP_PIXELS = 4 << 20
+_MOST_PIXELS = 8 << 20
+"""Largest number of pixels of a JPEG file that is decoded again for its panels."""
 _DEEP = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+_WHITE_12, _WHITE_16 = 4095, 65535
 _WITH_ALPHA = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 
 _TURNS = {
@@ -93,7 +100,7 @@ def canonical(picture: Image.Image, size: tuple[int, int], orientation: int) -> 
             reduced scale.
         orientation: EXIF orientation, 1 to 8.
     """
-    small = _average(picture, canonical_size(*size))
+    small = _average(picture, canonical_size(*size), _levels(picture))
     turn = _TURNS.get(orientation)
     return small if turn is None else small.transpose(turn)
 
@@ -114,9 +121,9 @@ def to_rgba(picture: Image.Image) -> Image.Image:
     return (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
 
 
-def _average(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _average(picture: Image.Image, size: tuple[int, int], levels: tuple[float, float]) -> Image.Image:
     width, height = picture.size
-    scale, offset = _levels(picture)
+    scale, offset = levels
     factor = min(width // size[0], height // size[1]) // 2
     if factor < 2:
         grey = _to_grey(picture, scale, offset)
@@ -151,9 +158,14 @@ def _levels(picture: Image.Image) -> tuple[float, float]:
 
     Files of 32-bit values do not define white: integers from 0 to 65535 are taken as 16 bits; floats as 0 to 1, 0 to
     255 or 16 bits, the first range that contains them; anything else is stretched from its minimum to its maximum.
+
+    Cameras and microscopes write values of 12 bits into files of 16. Where no value has more, they are taken as 12
+    bits: the upper 8 of 16 bits would leave sixteen levels of them.
     """
     if picture.mode in _DEEP:
-        return 1 / 257, 0.5
+        extrema = picture.getextrema()
+        highest = extrema[1] if extrema else _WHITE_16
+        return 255 / (_WHITE_12 if isinstance(highest, int) and highest <= _WHITE_12 else _WHITE_16), 0.5
     if picture.mode not in {"I", "F"}:
         return 1.0, 0.0
     low, high = (float(value) for value in picture.getextrema() if not isinstance(value, tuple))
@@ -170,9 +182,16 @@ def _levels(picture: Image.Image) -> tuple[float, float]:
 _RAW_TAGS = frozenset({50706, 33421, 33422})
 """TIFF tags of RAW photos: the version of DNG, and the pattern of a sensor's colour filters."""
 _SUBFILE, _SUB_DIRECTORIES = 254, 330
+_GOOGLE_BURST = re.compile(rb"GCamera:BurstI[Dd](?:=[\"']|>)\s*([0-9A-Za-z-]{4,100})")
 
 
-def decode(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) -> DecodedPicture:
+def decode(
+    picture: Image.Image,
+    kind: str,
+    limits: Limits,
+    reserve: Reserve,
+    reopen: Callable[[], Image.Image] | None = None,
+) -> DecodedPicture:
     """Decode a picture to its facts and its canonical image.
 
     Args:
@@ -180,6 +199,7 @@ def decode(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) ->
         kind: Name of its format.
         limits: Cost limits of one file.
         reserve: Reserves the memory that decoding needs.
+        reopen: Function that opens the picture once more; panels are sought only if it is given.
 
     Raises:
         MediaError: The picture is too large, or a RAW photo in a TIFF container.
@@ -201,17 +221,104 @@ def decode(picture: Image.Image, kind: str, limits: Limits, reserve: Reserve) ->
     if not isinstance(picture, Jpeg):  # a JPEG was decoded at a reduced scale; others may be upright only now
         width, height = picture.size
     image = canonical(picture, (width, height), orientation)
-    facts = PhotoFacts(
+    panels: tuple[Panel, ...] = ()
+    if reopen is not None and (boxes := find_panels(image)):
+        panels = _cut_panels(picture, (width, height), orientation, image.size, boxes, reopen)
+    facts = facts_of(kind, (width, height), orientation, exif)
+    facts = replace(facts, frames=frames, shot=_marked(facts, picture))
+    return DecodedPicture(facts, *image.size, image.tobytes(), panels=panels)
+
+
+def facts_of(kind: str, size: tuple[int, int], orientation: int, exif: ExifFacts) -> PhotoFacts:
+    """Return the facts of a photo.
+
+    Args:
+        kind: Name of its format.
+        size: Width and height as it is stored, pixels.
+        orientation: EXIF orientation that is still to be applied, 1 to 8.
+        exif: The facts of its EXIF block.
+    """
+    width, height = size[::-1] if orientation >= 5 else size
+    return PhotoFacts(
         format=kind,
-        width=height if orientation >= 5 else width,
-        height=width if orientation >= 5 else height,
+        width=width,
+        height=height,
         exif_fields=exif.fields,
         captured=exif.captured,
         camera=exif.camera,
         has_gps=exif.has_gps,
-        frames=frames,
+        shot=exif.shot,
     )
-    return DecodedPicture(facts, *image.size, image.tobytes())
+
+
+def _marked(facts: PhotoFacts, picture: Image.Image) -> ShotMarks | None:
+    """Return what tells shots apart, with the identifier that Google's camera writes into the XMP of a burst."""
+    xmp = picture.info.get("xmp")
+    found = _GOOGLE_BURST.search(xmp) if isinstance(xmp, bytes) else None
+    if found is None or facts.shot is None or facts.shot.burst is not None:
+        return facts.shot
+    return replace(facts.shot, burst=found[1].decode("ascii"))
+
+
+def _cut_panels(
+    picture: Image.Image,
+    size: tuple[int, int],
+    orientation: int,
+    canonical_size_upright: tuple[int, int],
+    boxes: Sequence[Box],
+    reopen: Callable[[], Image.Image],
+) -> tuple[Panel, ...]:
+    """Return the canonical images of panels, from a finer scale of a JPEG file where they are small.
+
+    Args:
+        picture: The picture as it is stored, loaded.
+        size: Width and height of the whole picture as it is stored.
+        orientation: EXIF orientation, 1 to 8.
+        canonical_size_upright: Width and height of the canonical image.
+        boxes: Panels in the canonical image.
+        reopen: Function that opens the picture once more.
+    """
+    across, down = canonical_size_upright
+    smallest = min(min(right - left, bottom - top) for left, top, right, bottom in boxes)
+    if isinstance(picture, Jpeg):
+        picture = _finer(picture, size, smallest / min(across, down), reopen)
+    panels = []
+    for box in boxes:
+        left, top, right, bottom = shares = (box[0] / across, box[1] / down, box[2] / across, box[3] / down)
+        if orientation != 1:
+            left, top, right, bottom = _stored(shares, orientation)
+        width, height = picture.size
+        cut = picture.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+        small = upright(_average(cut, canonical_size(*cut.size), _levels(picture)), orientation)
+        panels.append(Panel(*shares, *small.size, small.tobytes()))
+    return tuple(panels)
+
+
+def _finer(picture: Image.Image, size: tuple[int, int], share: float, reopen: Callable[[], Image.Image]) -> Image.Image:
+    """Return a JPEG file decoded at the smallest scale that leaves enough pixels of a share of its short side."""
+    side = min(size)
+    enough = (scale for scale in (8, 4, 2) if share * side / scale >= WANTED_SIDE)
+    scale = next(enough, 1)
+    while size[0] * size[1] > _MOST_PIXELS * scale * scale:
+        scale *= 2
+    if side / scale <= 1.5 * min(picture.size):
+        return picture
+    finer = reopen()
+    finer.draft("L", (size[0] // scale, size[1] // scale))
+    finer.load()
+    return finer
+
+
+def _stored(shares: tuple[float, float, float, float], orientation: int) -> tuple[float, float, float, float]:
+    """Return a box of the upright picture as a box of the picture as it is stored."""
+    left, top, right, bottom = shares
+    if orientation in {5, 6, 7, 8}:
+        left, top, right, bottom = top, left, bottom, right
+    if orientation in {2, 3, 7, 8}:
+        left, right = 1 - right, 1 - left
+    if orientation in {3, 4, 6, 7}:
+        top, bottom = 1 - bottom, 1 - top
+    return left, top, right, bottom
 
 
 def refuse_raw(picture: Image.Image) -> None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
+
+from py_image_dedup.media.worker.maker_notes import apple_burst, sequence_number
+from py_image_dedup.model.photo import ShotMarks
 
 ReadAt: TypeAlias = Callable[[int, int], bytes]
 """``(offset, length) -> bytes``; the result is shorter or empty beyond the end."""
@@ -26,8 +29,12 @@ _MAKE, _MODEL, _ORIENTATION = 0x010F, 0x0110, 0x0112
 _TAKEN, _DIGITISED = 0x9003, 0x9004
 _FRACTION = {_TAKEN: 0x9291, _DIGITISED: 0x9292}
 """SubSecTimeOriginal and SubSecTimeDigitized: decimals of the seconds, by which the frames of a burst differ."""
+_EXPOSURE_TIME, _BIAS, _EXPOSURE_MODE, _MAKER_NOTE = 0x829A, 0x9204, 0xA402, 0x927C
+_AUTO_BRACKET = 2
 _LATITUDE, _LONGITUDE = 2, 4
-_SHORT = 3
+_SHORT, _RATIONAL, _SIGNED_RATIONAL = 3, 5, 10
+_LONGEST_NOTE = 16 << 10
+"""Bytes of a maker note that are read; directories stand at its beginning."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _MAX_ENTRIES = 1000
 
@@ -42,6 +49,11 @@ _EDITOR_STAMPS = frozenset({0x000B, 0x0131, 0x0132})
 """ProcessingSoftware, Software, DateTime: written by editors. They are not counted, so that an edited copy does not
 appear to have more metadata than its original."""
 
+_DEFAULTS = frozenset({0x011A, 0x011B, 0x0128, 0x0213})
+"""Resolution and its unit, and the place of chroma, which programs write into any file and which tell nothing of it."""
+_EXIF_DEFAULTS = frozenset({0x9000, 0x9101, 0xA000, 0xA001, 0xA002, 0xA003})
+"""The same of the EXIF directory: versions, components, colour space, and the size that the picture has anyway."""
+
 _DECIMALS = re.compile(rb"\d+")
 _DATE = re.compile(rb"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 
@@ -51,13 +63,14 @@ class ExifFacts:
     """The facts of an EXIF block, as far as it is readable.
 
     Attributes:
-        fields: Number of tags in the main, EXIF, GPS and interoperability directories, without pointers between them,
-            tags of the pixel layout of a TIFF file, and tags of editing programs.
+        fields: Number of tags in the main, EXIF and GPS directories that say something of the photo: without pointers
+            between them, tags of the pixel layout, tags of editing programs, and what programs write into any file.
         orientation: Orientation, 1 to 8; 1 if missing or out of range.
         captured: ``DateTimeOriginal``, else ``DateTimeDigitized``, with fractions of a second where they are stored;
             never the time of an edit.
         camera: Maker and model; the maker is not repeated.
         has_gps: Whether latitude and longitude are stored as numbers.
+        shot: What tells the shots of a burst or bracket apart.
     """
 
     fields: int = 0
@@ -65,6 +78,7 @@ class ExifFacts:
     captured: datetime | None = None
     camera: str | None = None
     has_gps: bool = False
+    shot: ShotMarks = field(default_factory=ShotMarks)
 
 
 def read_exif(block: bytes) -> ExifFacts:
@@ -83,14 +97,17 @@ def read_tiff(read: ReadAt) -> ExifFacts:
     main = reader.directory(reader.number(read(4, 4)))
     exif = reader.directory(reader.pointer(main.get(_EXIF_DIRECTORY)))
     gps = reader.directory(reader.pointer(main.get(_GPS_DIRECTORY)))
-    interop = reader.directory(reader.pointer(exif.get(_INTEROP_DIRECTORY)))
+    orientation = reader.orientation(main.get(_ORIENTATION))
+    upright = frozenset({_ORIENTATION}) if orientation == 1 else frozenset()
     return ExifFacts(
-        fields=sum(len(tags.keys() - _POINTERS) for tags in (exif, gps, interop))
-        + len(main.keys() - _POINTERS - _LAYOUT - _EDITOR_STAMPS),
-        orientation=reader.orientation(main.get(_ORIENTATION)),
+        fields=len(exif.keys() - _POINTERS - _EXIF_DEFAULTS)
+        + len(gps.keys() - _POINTERS)
+        + len(main.keys() - _POINTERS - _LAYOUT - _EDITOR_STAMPS - _DEFAULTS - upright),
+        orientation=orientation,
         captured=_moment(reader, exif, _TAKEN) or _moment(reader, exif, _DIGITISED),
         camera=_camera(_text(reader.value(main.get(_MAKE))), _text(reader.value(main.get(_MODEL)))),
         has_gps=reader.is_position(gps.get(_LATITUDE)) and reader.is_position(gps.get(_LONGITUDE)),
+        shot=_shot(reader, exif),
     )
 
 
@@ -99,12 +116,12 @@ class _Reader:
 
     def __init__(self, read: ReadAt, order: str) -> None:
         self._read = read
-        self._order = order
+        self.order = order
         self._seen: set[int] = set()
 
     def number(self, four: bytes) -> int:
         """Return four bytes as an offset; 0, which means none, if there are fewer."""
-        return int(struct.unpack(self._order + "I", four)[0]) if len(four) == 4 else 0
+        return int(struct.unpack(self.order + "I", four)[0]) if len(four) == 4 else 0
 
     def pointer(self, field: _Field | None) -> int:
         """Return the offset that a field holds; 0 without a field."""
@@ -118,31 +135,58 @@ class _Reader:
         length = self._read(offset, 2)
         if len(length) < 2:
             return {}
-        count = min(struct.unpack(self._order + "H", length)[0], _MAX_ENTRIES)
+        count = min(struct.unpack(self.order + "H", length)[0], _MAX_ENTRIES)
         block = self._read(offset + 2, 12 * count)
-        fields = struct.iter_unpack(self._order + "HHI4s", block[: len(block) // 12 * 12])
+        fields = struct.iter_unpack(self.order + "HHI4s", block[: len(block) // 12 * 12])
         return {tag: (kind, many, value) for tag, kind, many, value in fields if kind in _SIZES}
 
-    def value(self, field: _Field | None) -> bytes:
-        """Return the bytes of a value, at most 256."""
+    def value(self, field: _Field | None, longest: int = 256) -> bytes:
+        """Return the bytes of a value, at most as many as given."""
         if field is None:
             return b""
         kind, count, inline = field
         size = count * _SIZES[kind]
-        return inline[:size] if size <= 4 else self._read(self.number(inline), min(size, 256))
+        return inline[:size] if size <= 4 else self._read(self.number(inline), min(size, longest))
+
+    def short(self, field: _Field | None) -> int | None:
+        """Return a number of two bytes; ``None`` for any other value."""
+        if field is None or field[0] != _SHORT:
+            return None
+        return int(struct.unpack(self.order + "H2x", field[2])[0])
+
+    def ratio(self, field: _Field | None) -> float | None:
+        """Return the quotient that a field holds; ``None`` if it holds none, or a denominator of 0."""
+        form = {_RATIONAL: "2I", _SIGNED_RATIONAL: "2i"}.get(field[0]) if field else None
+        value = self.value(field)
+        if form is None or len(value) != 8:
+            return None
+        over, under = struct.unpack(self.order + form, value)
+        return over / under if under else None
 
     def orientation(self, field: _Field | None) -> int:
         """Return the value of the orientation tag; 1 if it is invalid."""
         if field is None:
             return 1
         kind, _, value = field
-        found = int(struct.unpack(self._order + ("H2x" if kind == _SHORT else "I"), value)[0])
+        found = int(struct.unpack(self.order + ("H2x" if kind == _SHORT else "I"), value)[0])
         return found if 1 <= found <= 8 else 1
 
     def is_position(self, field: _Field | None) -> bool:
         """Return whether a field holds degrees, minutes and seconds; phones without a GPS fix write 0/0."""
         value = self.value(field)
-        return len(value) == 24 and all(struct.unpack(self._order + "6I", value)[1::2])
+        return len(value) == 24 and all(struct.unpack(self.order + "6I", value)[1::2])
+
+
+def _shot(reader: _Reader, exif: dict[int, _Field]) -> ShotMarks:
+    seconds = reader.ratio(exif.get(_EXPOSURE_TIME))
+    note = reader.value(exif.get(_MAKER_NOTE), _LONGEST_NOTE)
+    return ShotMarks(
+        exposure_seconds=seconds or None,
+        bias=reader.ratio(exif.get(_BIAS)),
+        is_bracketed=reader.short(exif.get(_EXPOSURE_MODE)) == _AUTO_BRACKET,
+        sequence=sequence_number(note, reader.order),
+        burst=apple_burst(note),
+    )
 
 
 def _moment(reader: _Reader, exif: dict[int, _Field], tag: int) -> datetime | None:

@@ -25,38 +25,24 @@ from py_image_dedup.media.worker.decode import (
     to_rgba,
     upright,
 )
+from py_image_dedup.media.worker.embedded import embedded_beside
 from py_image_dedup.media.worker.open import has_more_pictures, open_picture, stored_bits
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.full_picture import Frame, FullPicture, ShotFacts
 
 MOST_FRAMES = 500
 """Frames that are read; a file with more is not decided."""
-_HEAD = 1 << 20
-"""Bytes at the beginning of a file in which its boxes and metadata are looked for; also the length of one read."""
-_TAIL = 64 << 10
-"""Bytes at the end, where some telephones list what they have appended."""
-_LONGEST_SEGMENT = 64 << 10
-_MOST_SEGMENTS = 500
-_MOST_PICTURES = 8
-"""Pictures behind the first one of a JPEG file whose metadata are read."""
 _ONE_PICTURE = frozenset({"PSD", "ICO", "CUR", "ICNS", "JPEG"})
 """Here further frames are layers, sizes or previews of the one picture."""
 _THUMBNAIL_SIDE = 256
 _COLOUR_PIXELS = 1_000_000
 """Colour is looked for in at most so many means of pixels."""
+_COLOUR_ROWS = 64
+"""Rows of these means that are made together."""
 _COLOURED = 12
 """Difference of channels, grey levels, that chroma noise of a grey JPEG stays below."""
 _COLOURED_SHARE = 0.0005
 """Share of pixels that have to be coloured: a red stamp on a page is 0.1 %."""
-
-_MARKS = {
-    "gain map": (b"hdrgm:Version", b"urn:com:apple:photo:2020:aux:hdrgainmap", b"HDRGainMap",
-                 b"urn:iso:std:iso:ts:21496"),
-    "depth map": (b"GDepth:", b"urn:com:apple:photo:2018:aux:depth", b"apdi:DepthData", b"AuxiliaryImageType>depth",
-                  b'Item:Semantic="Depth"', b'Semantic="Depth"', b"urn:mpeg:hevc:2015:auxid:2"),
-    "film": (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1", b"MicroVideo>1", b"MotionPhoto_Data"),
-}  # fmt: skip
-_FILM_BRANDS = frozenset({b"ftypmp41", b"ftypmp42", b"ftypisom", b"ftypiso2", b"ftypqt  ", b"ftypMSNV", b"ftypavc1"})
 
 
 def read_full(stream: BinaryIO | Path, max_pixels: int) -> FullPicture:
@@ -94,7 +80,7 @@ def read_embedded(stream: BinaryIO, max_pixels: int) -> tuple[str, frozenset[str
     """
     with _opened(stream) as (picture, kind):
         _check_size(picture, max_pixels)
-        return kind, _embedded(picture, stream, kind)
+        return kind, embedded_beside(picture, stream, kind)
 
 
 @contextmanager
@@ -114,20 +100,12 @@ def _opened(stream: BinaryIO) -> Iterator[tuple[Image.Image, str]]:
         raise explain(error) from error
 
 
-def _embedded(picture: Image.Image, stream: BinaryIO, kind: str) -> frozenset[str]:
-    found = _extras(picture, stream, kind)
-    has_more = kind == "MPO" and int(getattr(picture, "n_frames", 1)) > 1
-    if has_more and "gain map" not in found and _has_second_eye(picture):
-        found |= {"second eye"}
-    return found
-
-
 def _read(picture: Image.Image, stream: BinaryIO, kind: str, max_pixels: int) -> FullPicture:
     _check_size(picture, max_pixels)
     if kind == "TIFF":
         refuse_raw(picture)
     mode, bits = picture.mode, stored_bits(picture, kind)
-    extras = _embedded(picture, stream, kind)
+    extras = embedded_beside(picture, stream, kind)
     tables = tuple(tuple(table) for _, table in sorted(getattr(picture, "quantization", {}).items()))
     subsampling = ""
     if kind in {"JPEG", "MPO"}:
@@ -208,17 +186,26 @@ def _significant(values: npt.NDArray[np.generic]) -> int:
 
 
 def _is_coloured(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether enough means of square groups of pixels are coloured; most photos show it in their first rows."""
     if pixels.ndim == 2:
         return False
-    few = pixels
-    # Halving is several times quicker than the same reduction in one step.
-    while few.shape[0] > 1 and few.shape[1] > 1 and (few is pixels or few.size / 3 > _COLOUR_PIXELS):
-        height, width = few.shape[0] // 2, few.shape[1] // 2
-        cut = few[: 2 * height, : 2 * width]
-        few = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    blue, green, red = cv2.split(few)
-    spread = cv2.subtract(cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red))
-    return bool((spread > _COLOURED).mean() > _COLOURED_SHARE)
+    height, width, halvings = pixels.shape[0], pixels.shape[1], 0
+    while height > 1 and width > 1 and (not halvings or height * width > _COLOUR_PIXELS):
+        height, width, halvings = height // 2, width // 2, halvings + 1
+    found, least = 0, _COLOURED_SHARE * height * width
+    rows = _COLOUR_ROWS << halvings
+    for top in range(0, height << halvings, rows):
+        few = pixels[top : min(top + rows, height << halvings)]
+        for _ in range(halvings):
+            size = few.shape[1] // 2, few.shape[0] // 2
+            # Halving is several times quicker than the same reduction in one step.
+            few = np.asarray(cv2.resize(few[:, : 2 * size[0]], size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        blue, green, red = cv2.split(few)
+        spread = cv2.subtract(cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red))
+        found += int(np.count_nonzero(spread > _COLOURED))
+        if found > least:
+            return True
+    return False
 
 
 def _frames(picture: Image.Image, count: int, max_pixels: int) -> tuple[Frame, ...]:
@@ -237,80 +224,6 @@ def _frames(picture: Image.Image, count: int, max_pixels: int) -> tuple[Frame, .
         grey.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX)
         found.append(Frame(digest, np.array(grey, dtype=np.uint8)))
     return tuple(found)
-
-
-def _has_second_eye(picture: Image.Image) -> bool:
-    """Whether the second picture of an MPO is no thumbnail."""
-    entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
-    kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries[1:]]
-    return any("Thumbnail" not in kind for kind in kinds)
-
-
-def _extras(picture: Image.Image, stream: BinaryIO, kind: str) -> frozenset[str]:
-    """Return the names of what is embedded; reads metadata by seeking, and never holds more than a few megabytes."""
-    place = stream.tell()
-    size = stream.seek(0, SEEK_END)
-    xmp = picture.info.get("xmp")
-    parts = [xmp if isinstance(xmp, bytes) else b""]
-    is_jpeg = kind in {"JPEG", "MPO"}
-    if is_jpeg:
-        parts.append(_segments(stream, 0))
-        parts.extend(_segments(stream, start) for start in _further_pictures(picture))
-    else:
-        stream.seek(0)
-        parts.append(stream.read(_HEAD))
-    stream.seek(max(0, size - _TAIL))
-    parts.append(stream.read(_TAIL))
-    content = b"\0".join(parts)
-    found = {name for name, marks in _MARKS.items() if any(mark in content for mark in marks)}
-    if is_jpeg and "film" not in found and _has_film(stream):
-        found.add("film")
-    stream.seek(place)
-    return frozenset(found)
-
-
-def _segments(stream: BinaryIO, start: int) -> bytes:
-    """Return the application segments of the JPEG picture at an offset, without a preview's pixels behind them."""
-    stream.seek(start)
-    if stream.read(2) != b"\xff\xd8":
-        return b""
-    found: list[bytes] = []
-    total = 0
-    for _ in range(_MOST_SEGMENTS):
-        head = stream.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
-            break
-        length = int.from_bytes(head[2:], "big") - 2
-        if length < 0:
-            break
-        if 0xE1 <= head[1] <= 0xEF and total < _HEAD:
-            found.append(stream.read(min(length, _LONGEST_SEGMENT)))
-            total += length
-        else:
-            stream.seek(length, 1)
-    return b"\0".join(found)
-
-
-def _further_pictures(picture: Image.Image) -> list[int]:
-    """Return where the pictures behind the first one of a JPEG file begin."""
-    entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
-    base = int(picture.info.get("mpoffset", 0))
-    return [base + int(entry.get("DataOffset", 0)) for entry in entries[1 : 1 + _MOST_PICTURES]]
-
-
-def _has_film(stream: BinaryIO) -> bool:
-    """Whether a film is appended that the metadata do not speak of; reads the file piece by piece."""
-    stream.seek(0)
-    last = b""
-    while piece := stream.read(_HEAD):
-        piece = last + piece
-        at = piece.find(b"ftyp")
-        while at >= 0:
-            if piece[at : at + 8] in _FILM_BRANDS:
-                return True
-            at = piece.find(b"ftyp", at + 1)
-        last = piece[-7:]
-    return False
 
 
 def _shot(picture: Image.Image) -> ShotFacts:

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, TypeAlias
 
@@ -24,18 +25,19 @@ from PIL import Image
 from py_image_dedup.media.formats import RAW, format_named
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
 from py_image_dedup.media.worker.decode import decode
+from py_image_dedup.media.worker.embedded import embedded_beside
 from py_image_dedup.media.worker.image_data import image_data_digest
 from py_image_dedup.media.worker.jxl import read_header
 from py_image_dedup.media.worker.open import has_more_pictures, open_picture, webp_bytes, webp_size
 from py_image_dedup.media.worker.pixel_digest import digest_pixels
-from py_image_dedup.media.worker.protocol import Closed, Message, receive, receive_file, send
+from py_image_dedup.media.worker.protocol import Closed, DecodedPicture, Message, receive, receive_file, send
 from py_image_dedup.model.failure import FailureReason
 
 Task: TypeAlias = Callable[[BinaryIO, str, Limits, Reserve], tuple[Message, bytes]]
 """``(stream, format, limits, reserve) -> (message, bytes)``."""
 
-MakeExtras: TypeAlias = Callable[[int, int, bytes], Sequence[bytes]]
-"""``(width, height, pixels) -> parts``: computed by a higher layer from the canonical image, in the worker itself."""
+MakeExtras: TypeAlias = Callable[[DecodedPicture], Sequence[bytes]]
+"""``decoded -> parts``: computed by a higher layer from the canonical image and the panels, in the worker itself."""
 
 _SPARE_BYTES = 256 << 20
 """Address space beyond the reserved memory, for code that is loaded late and what the estimates leave out."""
@@ -46,13 +48,21 @@ def main(make_extras: MakeExtras | None = None) -> int:
     """Serve requests until the other side closes the connection, and return the exit code.
 
     Args:
-        make_extras: Computes extras from each canonical image, which are returned with it.
+        make_extras: Computes extras from each decoded picture, which are returned with it.
     """
     # Pillow's process-wide settings are changed here and in prepare_reader only, in a process of our own: the size is
     # checked against the limits instead, and the warnings of decoders have no reader.
     Image.MAX_IMAGE_PIXELS = None
     warnings.simplefilter("ignore")
-    return serve({"decode": partial(_decode, make_extras=make_extras), "digest": _digest, "describe": _describe})
+    plain = partial(_decode, make_extras=make_extras)
+    return serve(
+        {
+            "decode": plain,
+            "decode-with-panels": partial(plain, panels=True),
+            "digest": _digest,
+            "describe": _describe,
+        }
+    )
 
 
 def serve(tasks: dict[str, Task]) -> int:
@@ -111,8 +121,18 @@ def _answer(
 
 
 def _decode(
-    stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve, make_extras: MakeExtras | None = None
+    stream: BinaryIO,
+    kind: str,
+    limits: Limits,
+    reserve: Reserve,
+    make_extras: MakeExtras | None = None,
+    *,
+    panels: bool = False,
 ) -> tuple[Message, bytes]:
+    def reopen() -> Image.Image:
+        stream.seek(0)
+        return open_picture(stream, kind)
+
     image_data: bytes | None = None
     if kind == RAW:
         from py_image_dedup.media.worker.raw import decode_raw  # it needs an optional package
@@ -121,23 +141,33 @@ def _decode(
     else:
         reserve = prepare_reader(stream, kind, limits, reserve)
         with open_picture(stream, kind) as picture:
-            decoded = decode(picture, kind, limits, reserve)
+            decoded = decode(picture, kind, limits, reserve, reopen if panels else None)
             image_data = image_data_digest(stream, picture, kind)
+            # The digest of a JPEG ends where its picture ends, unless others follow that belong to it.
+            behind = stream.tell() if image_data is not None and "mp" not in picture.info else 0
+            embedded = tuple(sorted(embedded_beside(picture, stream, kind, behind)))
+            decoded = replace(decoded, facts=replace(decoded.facts, embedded=embedded))
     extras: Sequence[bytes] = ()
     if make_extras is not None:
         # A failure here is a defect of the program and not of the file: the parent then computes the extras itself and
         # sees the error.
         with suppress(Exception):
-            extras = make_extras(decoded.width, decoded.height, decoded.pixels)
+            extras = make_extras(decoded)
     message: dict[str, object] = {
         "facts": msgspec.to_builtins(decoded.facts),
         "width": decoded.width,
         "height": decoded.height,
         "extras": [len(part) for part in extras],
     }
+    parts = [decoded.pixels, *extras]
+    if decoded.panels and not extras:
+        message["panels"] = [
+            (panel.left, panel.top, panel.right, panel.bottom, panel.width, panel.height) for panel in decoded.panels
+        ]
+        parts += [panel.pixels for panel in decoded.panels]
     if image_data is not None:
         message["image_data"] = image_data.hex()
-    return message, b"".join((decoded.pixels, *extras))
+    return message, b"".join(parts)
 
 
 def _digest(stream: BinaryIO, kind: str, limits: Limits, reserve: Reserve) -> tuple[Message, bytes]:

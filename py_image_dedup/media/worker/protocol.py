@@ -30,6 +30,34 @@ class Closed(Exception):  # noqa: N818 - a state of the connection
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """A photo inside a picture, as on a page or in a collage; see ``media.worker.panels``.
+
+    Attributes:
+        left: Its left edge, share of the picture's width, 0 to 1.
+        top: Its upper edge, share of the picture's height.
+        right: Its right edge, share of the picture's width.
+        bottom: Its lower edge, share of the picture's height.
+        width: Width of its canonical image, pixels.
+        height: Height of its canonical image, pixels.
+        pixels: Its canonical image, one byte a pixel, row by row. It may be finer than that of the whole picture.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    width: int
+    height: int
+    pixels: bytes
+
+    @property
+    def canonical(self) -> npt.NDArray[np.uint8]:
+        """The canonical image: uint8, shape ``(height, width)``, C-contiguous, read-only."""
+        return _array(self.width, self.height, self.pixels)
+
+
+@dataclass(frozen=True, slots=True)
 class DecodedPicture:
     """A picture that was decoded whole.
 
@@ -41,6 +69,7 @@ class DecodedPicture:
         extras: What the worker computed from the canonical image; empty by default, see ``media.worker.main``.
         image_data_digest: Digest of the compressed image data, 32 bytes, if the format has one; see
             ``media.worker.image_data``.
+        panels: Photos inside the picture, the largest first; only if they were asked for, and not beside extras.
     """
 
     facts: PhotoFacts
@@ -49,14 +78,19 @@ class DecodedPicture:
     pixels: bytes
     extras: tuple[bytes, ...] = ()
     image_data_digest: bytes | None = None
+    panels: tuple[Panel, ...] = ()
 
     @property
     def canonical(self) -> npt.NDArray[np.uint8]:
         """The canonical image: uint8, shape ``(height, width)``, C-contiguous, read-only."""
-        # Not at the top: a worker that only decodes does without NumPy.
-        import numpy as np
+        return _array(self.width, self.height, self.pixels)
 
-        return np.frombuffer(self.pixels, dtype=np.uint8).reshape(self.height, self.width)
+
+def _array(width: int, height: int, pixels: bytes) -> npt.NDArray[np.uint8]:
+    # Not at the top: a worker that only decodes does without NumPy.
+    import numpy as np
+
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(height, width)
 
 
 def send(connection: socket.socket, message: Message, body: bytes | memoryview = b"") -> None:

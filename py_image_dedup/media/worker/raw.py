@@ -18,12 +18,11 @@ from PIL import Image
 
 from py_image_dedup.media.formats import RAW
 from py_image_dedup.media.limits import Limits, MediaError, Reserve, explain
-from py_image_dedup.media.worker.decode import LARGEST_SHORT_SIDE, canonical, scale_down, upright
+from py_image_dedup.media.worker.decode import LARGEST_SHORT_SIDE, canonical, facts_of, scale_down, upright
 from py_image_dedup.media.worker.exif import ExifFacts, read_exif, read_tiff
 from py_image_dedup.media.worker.open import Jpeg, needed_bytes
 from py_image_dedup.media.worker.protocol import DecodedPicture
 from py_image_dedup.model.failure import FailureReason
-from py_image_dedup.model.photo import PhotoFacts
 
 if TYPE_CHECKING:
     import rawpy
@@ -102,16 +101,7 @@ def decode_raw(stream: BinaryIO, limits: Limits, reserve: Reserve) -> DecodedPic
             shown = preview
             shown.load()
         image = canonical(shown, (width, height), orientation)
-    facts = PhotoFacts(
-        format=RAW,
-        width=height if orientation >= 5 else width,
-        height=width if orientation >= 5 else height,
-        exif_fields=exif.fields,
-        captured=exif.captured,
-        camera=exif.camera,
-        has_gps=exif.has_gps,
-    )
-    return DecodedPicture(facts, *image.size, image.tobytes())
+    return DecodedPicture(facts_of(RAW, (width, height), orientation, exif), *image.size, image.tobytes())
 
 
 def render_raw(stream: BinaryIO, limits: Limits, reserve: Reserve) -> Image.Image:
@@ -182,7 +172,7 @@ def _opened(stream: BinaryIO) -> Iterator[rawpy.RawPy]:
     import rawpy
 
     try:
-        with rawpy.imread(stream) as raw:
+        with rawpy.imread(_source(stream)) as raw:
             yield raw
     except rawpy.LibRawFileUnsupportedError as error:
         message = "LibRaw cannot read this RAW photo: it is damaged, or its camera is not known"
@@ -195,6 +185,15 @@ def _opened(stream: BinaryIO) -> Iterator[rawpy.RawPy]:
         cause = error.args[0] if error.args else ""
         words = cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)
         raise MediaError(FailureReason.CORRUPT, f"LibRaw cannot read this RAW photo: {words}") from error
+
+
+def _source(stream: BinaryIO) -> str | BinaryIO:
+    """Return the name of an open file, which LibRaw reads piece by piece; of any other stream it reads everything."""
+    with suppress(OSError):
+        name = f"/proc/self/fd/{stream.fileno()}"
+        if os.path.exists(name):  # noqa: PTH110 - quicker, and the name is of the kernel
+            return name
+    return stream
 
 
 def _preview(raw: rawpy.RawPy, limits: Limits) -> Jpeg | None:

@@ -227,6 +227,8 @@ def _extra(entry: IndexEntry) -> dict[str, Any]:
             facts.format, facts.width, facts.height, facts.exif_fields, captured, facts.camera, facts.has_gps,
             facts.frames,
         ]  # fmt: skip
+        if facts.marks is not None:
+            extra["marks"] = facts.marks
     if entry.failure is not None:
         extra["failure"] = [entry.failure.phase.value, entry.failure.reason.value, entry.failure.message]
     if entry.pixel_digest is not None:
@@ -291,7 +293,9 @@ def _entry_of(fields: Mapping[str, Any], versions: dict[tuple[int, int, int], Ve
     if "facts" in extra:
         kind, width, height, exif_fields, captured, camera, has_gps, frames = extra["facts"]
         when = datetime.fromisoformat(captured) if captured else None
-        facts = PhotoFacts(kind, width, height, exif_fields, when, camera, has_gps, frames)
+        facts = PhotoFacts(kind, width, height, exif_fields, when, camera, has_gps, frames).with_marks(
+            extra.get("marks")
+        )
     if "failure" in extra:
         phase, reason, message = extra["failure"]
         failure = Failure(stat.path, Phase(phase), FailureReason(reason), message)

@@ -166,7 +166,10 @@ _INSPECTED = (
 
 _IMAGE_DATA = ("ALTER TABLE contents ADD COLUMN image_data_digest BLOB",)
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT, _INSPECTED, _IMAGE_DATA)
+# What tells shots of a series apart, and what is embedded beside the picture: JSON; NULL where it was not looked for.
+_MARKS = ("ALTER TABLE contents ADD COLUMN marks",)
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERIFIED, _ABSENT, _INSPECTED, _IMAGE_DATA, _MARKS)
 """Element ``n`` holds the statements that bring an index from version ``n`` to ``n + 1``; version 0 is an empty file.
 
 A published migration is never edited: a change of the tables is a new element.

@@ -21,7 +21,7 @@ WORD: Final = 2**64
 
 _CONTENT = """
     c.digest, c.format, c.width, c.height, c.exif_fields, c.captured, c.camera, c.has_gps, c.frames,
-    c.signature, c.pixel_digest, c.image_data_digest
+    c.signature, c.pixel_digest, c.image_data_digest, c.marks
 """
 _OF_FILE = f"""
     SELECT f.path, f.content, f.size, f.mtime_ns, f.device, f.inode, f.versions,
@@ -90,7 +90,7 @@ def _entry_of(row: Row, versions: VersionTable) -> IndexEntry:
     (
         raw_path, _, size, mtime_ns, device, inode, version_id, phase, reason, message,
         digest, form, width, height, exif_fields, captured, camera, has_gps, frames, signature, pixel_digest,
-        image_data_digest,
+        image_data_digest, marks,
     ) = row  # fmt: skip
     stat = FileStat(Path(os.fsdecode(raw_path)), size, mtime_ns, device % WORD, inode % WORD)
     facts = None
@@ -104,7 +104,7 @@ def _entry_of(row: Row, versions: VersionTable) -> IndexEntry:
             camera=None if camera is None else _text(camera),
             has_gps=bool(has_gps),
             frames=frames,
-        )
+        ).with_marks(marks)
     failure = None
     if reason is not None:
         failure = Failure(stat.path, Phase(phase), FailureReason(reason), _text(message))
@@ -141,7 +141,8 @@ def content_row(entry: IndexEntry, version_id: int, content_id: int) -> Row:
             facts.has_gps, facts.frames,
         )  # fmt: skip
     digests = (entry.pixel_digest, *_failure_row(entry), entry.image_data_digest)
-    return (content_id, entry.digest, version_id, *described, signature, *digests)
+    marks = None if facts is None else facts.marks
+    return (content_id, entry.digest, version_id, *described, signature, *digests, marks)
 
 
 def damaged(path: Path, cause: str) -> StoreError:
@@ -182,14 +183,14 @@ MAX_CONTENT_ID: Final = 2**32 - 1
 """Content ids have 32 bits in the stored pairs; exceeding this raises ``StoreError``."""
 
 _PUT_CONTENT = """
-    INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET
         versions = excluded.versions, format = excluded.format, width = excluded.width, height = excluded.height,
         exif_fields = excluded.exif_fields, captured = excluded.captured, camera = excluded.camera,
         has_gps = excluded.has_gps, frames = excluded.frames, signature = excluded.signature,
         pixel_digest = excluded.pixel_digest, failure_phase = excluded.failure_phase,
         failure_reason = excluded.failure_reason, failure_message = excluded.failure_message,
-        image_data_digest = excluded.image_data_digest
+        image_data_digest = excluded.image_data_digest, marks = excluded.marks
 """
 _PUT_FILE = """
     INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
