@@ -470,7 +470,7 @@ def _rank(
     run.know(groups=ranked.groups, reported=reported, units=ranked.units.units, series=ranked.series)
     for group in ranked.groups:
         context.observer(GroupFound(group))
-    for match in ranked.reported:
+    for match in reported:
         context.observer(MatchReported(match))
     run.check_stopped()
     return ranked
