@@ -2,11 +2,12 @@
 
     PYTHONPATH=. python benchmarks/whole_runs.py [LIBRARY ...] [--rounds N] [--czkawka PROGRAM] [--keep FOLDER]
 
-All run as a user starts them, as processes, with an empty index and without a cache, and take turns: this program with
-verified matches, as by default, and by distance, and czkawka. Printed are the
-CPU seconds of each with its child processes, user and system, which hardly depend on what else the machine does but for
-a factor that both share; the wall time; the ratios of both within a round, in the median; and how many copies are in a
-group with their photo, and how many groups have several photos. The libraries:
+All run as a user starts them, as processes, with an empty index and without a cache, and take turns: this program whole
+(``deduplicate --dry-run``); this program without the comparison in full (``--no-inspect``), which czkawka does not have
+either; and czkawka. Printed are the CPU seconds of each with its child processes, user and system, which
+hardly depend on what else the machine does but for a factor that all share; the wall time; the ratios within a round,
+in the median; and how many copies are in a group with their photo, and how many groups have several photos.
+The libraries:
 
 - ``screenshots``: 450 of one chat app, ``invoices``: 120 of one shop; one in ten is a copy of the one before.
 - ``phone``: ten copies of each phone photo, with other bytes behind its end.
@@ -93,7 +94,7 @@ def race(folder: Path, czkawka: str | None, rounds: int) -> None:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     copies = len(files) - len({photo_of(folder, path) for path in files})
     print(f"{folder.name}: {len(files):,} files, {copies} copies; load {os.getloadavg()[0]:.0f}", flush=True)
-    contestants: dict[str, Run] = {"verified": partial(ours, folder), "by distance": partial(by_distance, folder)}
+    contestants: dict[str, Run] = {"whole": partial(whole, folder), "found only": partial(found_only, folder)}
     if czkawka is not None:
         contestants["czkawka"] = partial(peer, czkawka, folder)
     used: dict[str, list[Used]] = {name: [] for name in contestants}
@@ -161,14 +162,14 @@ def photo_of(folder: Path, path: Path) -> str:
     return path.stem.partition("-")[0] if folder.name in COPIED else path.stem
 
 
-def ours(folder: Path, out: Path) -> tuple[Command, Path]:
+def whole(folder: Path, out: Path) -> tuple[Command, Path]:
     program, result = Path(sys.executable).with_name("py-image-dedup"), out / "result.json"
     return (program, "--state-directory", out, "-q", "deduplicate", "--dry-run", "--report", result, folder), result
 
 
-def by_distance(folder: Path, out: Path) -> tuple[Command, Path]:
-    command, result = ours(folder, out)
-    return (*command, "--matching", "distance"), result
+def found_only(folder: Path, out: Path) -> tuple[Command, Path]:
+    command, result = whole(folder, out)
+    return (*command, "--no-inspect"), result
 
 
 def peer(program: str, folder: Path, out: Path) -> tuple[Command, Path]:

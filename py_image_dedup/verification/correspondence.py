@@ -132,7 +132,8 @@ def fit(pairs: Correspondences, min_support: int = T.min_matches) -> Fit | None:
     tried: BoolArray = np.zeros(len(pairs), dtype=np.bool_)
     for _ in range(T.max_hypotheses):
         hypothesis = int(np.where(tried, 0, support).argmax())
-        if tried[hypothesis] or support[hypothesis] < T.min_matches:
+        # Support is counted generously: a hypothesis gets no more inliers than that.
+        if tried[hypothesis] or support[hypothesis] < (T.min_matches if best is None else best.inliers + 1):
             break
         # Hypotheses with mostly the same supporters would lead to the same transform.
         tried |= 10 * (agreeing & agreeing[hypothesis]).sum(axis=1) > 7 * support
