@@ -6,6 +6,7 @@ both show the same; is it one exposure; is anything different inside; and does t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -18,6 +19,7 @@ from py_image_dedup.inspection.detail import (
     has_other_alpha,
     has_structure,
     is_equal,
+    is_on_pixels,
     is_page,
     is_poor,
     lacking,
@@ -177,6 +179,13 @@ class _Encoded:
         """Whether the other file is the keeper, edited as a whole."""
         return self.edited is not None and self.edited.is_all
 
+    def refuted(self, undone: Callable[[], Edited | None]) -> frozenset[Side]:
+        """Return the sides whose file the other one was not saved from, though most of it is explained so."""
+        near = [(Side.LEFT, self.edited)] if self.other is not None and self.other.is_near else []
+        if self.keeper is not None and self.keeper.is_near:
+            near.append((Side.RIGHT, undone()))
+        return frozenset(side for side, edit in near if edit is None or not edit.found.is_whole)
+
     @property
     def changed(self) -> Pixels | None:
         """Blocks that were changed, 1 or 0, in the direction that explains more; ``None`` if there are none."""
@@ -240,11 +249,11 @@ def _of_edited(
         if edit.lattice is None and not (back is not None and back.is_all):
             found = origin.by_edit(edit.words)
         else:
-            found = origin.judge(evidence)
+            found = origin.judge(replace(evidence, refuted=encoded.refuted(lambda: back)))
     if lacks:
         return more(lacks, has_more, found)
-    what = "" if edit is None else edit.words
-    reason = f"The other file is what encoding the keeper makes after {what}, to within the rounding of its values."
+    what = f"after {edit.words}, " if edit else ""
+    reason = f"The other file is what encoding the keeper makes {what}to within the rounding of its values."
     return Inspection(Outcome.COVERED, reason, original=found)
 
 
@@ -451,19 +460,13 @@ class _Question:
         """Compare one file with the other one as it was edited as a whole, if that foresees more."""
         encoded, pair = self.encoded, self.pair
         is_close = not found.spots and found.usual <= THRESHOLDS.legible
-        if encoded is None or encoded.edited is None or is_close or not self._is_on_pixels():
+        if encoded is None or encoded.edited is None or is_close or not is_on_pixels(pair, self.keeper, self.other):
             return found
         made = [replace(pair, keeper=encoded.edited.pixels)] if encoded.edited.is_likely else []
         undone = self._undone()
         if undone is not None and undone.is_likely:
             made.append(replace(pair, other=undone.pixels))
         return min((found, *map(difference, made)), key=lambda one: one.usual)
-
-    def _is_on_pixels(self) -> bool:
-        """Whether the pixels of the one file lie on those of the other, and all are compared."""
-        pair = self.pair
-        are_plain = np.allclose(pair.to_keeper, np.eye(3)) and np.allclose(pair.to_other, np.eye(3))
-        return are_plain and pair.valid.shape == self.keeper.pixels.shape[:2] == self.other.pixels.shape[:2]
 
     def _undone(self) -> Edited | None:
         """Return the edit of the other file that explains the keeper best."""
@@ -563,11 +566,12 @@ class _Question:
             outside(self.other, pair.to_other, pair.valid)[1],
         )
         cut = (lost, lost_levels(pair.other, pair.keeper, pair.valid))
+        refuted = frozenset() if self.encoded is None else self.encoded.refuted(self._undone)
         found = replace(self._evidence(noise), gain=gain, bordered=bordered, lost=cut, explained=self._explained)
-        return origin.judge(found)
+        return origin.judge(replace(found, refuted=refuted))
 
     def _explained(self) -> tuple[float, float]:
-        """Return the shares of the other file's blocks and of the keeper's that an edit of the other one explains."""
+        """Return the shares of the other file's and of the keeper's blocks that an edit of the other one explains."""
         if self.encoded is None or self.encoded.edited is None:
             return 0.0, 0.0
         back = self._undone()

@@ -6,15 +6,17 @@ exchanged; only reasons that hardly ever err are ``sure``.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, luma, shrunk
-from py_image_dedup.inspection.lattice import PIXELS, Lattice, earlier_quality, lattice, quality, table_of
+from py_image_dedup.inspection.lattice import PIXELS, Lattice, earlier_quality, lattice, quality
 from py_image_dedup.inspection.shots import Noise
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture, ShotFacts
@@ -66,6 +68,7 @@ class Evidence:
         lost: Levels that are cut off in the keeper only, and in the other file only.
         explained: Returns the shares of the other file's blocks, and of the keeper's, that rounding explains after an
             edit of the whole of the other one; 0 where that was not measured.
+        refuted: Sides whose file the other one was not saved from: it has blocks that this does not explain.
     """
 
     left: FullPicture
@@ -78,6 +81,7 @@ class Evidence:
     bordered: tuple[bool, bool]
     lost: tuple[tuple[str, ...], tuple[str, ...]]
     explained: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)
+    refuted: frozenset[Side] = frozenset()
     _measured: dict[Side, Lattice | None] = field(default_factory=dict)
 
     @property
@@ -201,7 +205,7 @@ def _by_lattice(evidence: Evidence) -> Original:
         if later is not None and later.between and (first is None or not first.between):
             reason = f"{evidence.saved_again(side)}, after a save at quality {later.between}"
             found = _is(side, reason, sure=evidence.is_on_one_size)
-        elif later is not None and later.is_rounding:
+        elif later is not None and later.is_rounding and side not in evidence.refuted:
             found = _by_rounding(evidence, side, later)
         if found.side is not Side.UNKNOWN:
             return found
@@ -329,7 +333,7 @@ def _by_weak_lattice(evidence: Evidence) -> Original:
         if first.is_within and first.miss < 0.8 * later.miss and later.miss > _NOT_REPEATED:
             return _is(side, "{1} holds compression noise of {0}", sure=False)
     for side, first, later in ((Side.LEFT, one, two), (Side.RIGHT, two, one)):
-        is_even = later.reach < _EVEN_ENOUGH
+        is_even = later.reach < _EVEN_ENOUGH and side not in evidence.refuted
         if is_even and later.wide < 0.35 and first.wide > 2.2 * later.wide and first.wide > 0.1:
             return _is(side, "most of what {1} lacks of {0} is lost in rounding", sure=False)
     return Original()
@@ -504,12 +508,9 @@ def saved_error(source: FullPicture, copy: FullPicture) -> float:
 
     Args:
         source: The file to be saved.
-        copy: The file whose tables and chroma are used; infinitely far if no usual encoder writes them.
+        copy: The file whose tables and chroma are used; infinitely far if it is no JPEG in colour.
     """
-    kept = quality(copy.quantisation)
-    if not kept or not copy.subsampling or copy.pixels.ndim != source.pixels.ndim:
-        return math.inf
-    if not np.array_equal(table_of(kept).ravel(), np.array(copy.quantisation[0], dtype=np.float32)):
+    if copy.subsampling not in _SAMPLINGS or copy.pixels.ndim != source.pixels.ndim:
         return math.inf
     height, width = (min(length, _PART) for length in source.pixels.shape[:2])
     rows, columns = (
@@ -518,11 +519,11 @@ def saved_error(source: FullPicture, copy: FullPicture) -> float:
             ((source.pixels.shape[0] - height) // 32 * 16, height), ((source.pixels.shape[1] - width) // 32 * 16, width)
         )
     )  # fmt: skip
-    options = [cv2.IMWRITE_JPEG_QUALITY, kept, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLINGS[copy.subsampling]]
-    done, stored = cv2.imencode(".jpg", np.ascontiguousarray(source.pixels[rows, columns]), options)
-    if not done:
-        return math.inf
-    again = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    stored = io.BytesIO()
+    part = Image.fromarray(np.ascontiguousarray(source.pixels[rows, columns][..., ::-1]))
+    tables = [list(table) for table in copy.quantisation]
+    part.save(stored, "JPEG", qtables=tables, subsampling=_SAMPLINGS[copy.subsampling])
+    again = cv2.imdecode(np.frombuffer(stored.getbuffer(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     # The neighbourhood of a block that lies outside of the part has its share in the chroma at its edge.
     inner = np.s_[16:-16, 16:-16]
     if again is None or not again[inner].size:
@@ -532,11 +533,8 @@ def saved_error(source: FullPicture, copy: FullPicture) -> float:
 
 _PART = 512
 """Side of the part that is saved again, pixels; its corner is that of a block of 16, in which chroma is stored."""
-_SAMPLINGS = {
-    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
-    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
-}
+_SAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+"""Numbers of the kinds of subsampling, as Pillow takes them."""
 
 
 def is_repeated(pixels: Pixels) -> bool:

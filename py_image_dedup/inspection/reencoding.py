@@ -46,6 +46,8 @@ _MOST_FAILED = 0.5
 """Share of blocks that are missed from which on they are not looked at one by one."""
 _ALL = 0.998
 """Share of the blocks that has to be explained."""
+_MOST = 0.5
+"""Share of the blocks that another tone would not leave explained."""
 _NEARLY_ALL = 0.9
 """Share of the blocks with structure that rounding has to nearly explain, so that the others count as changed."""
 _RIM = 5
@@ -91,6 +93,11 @@ class Reencoding:
     def is_whole(self) -> bool:
         """Whether all of the file is explained, but for what a rounding more leaves in a few blocks."""
         return self.explained > _ALL and self.worst <= _NEARLY
+
+    @property
+    def is_near(self) -> bool:
+        """Whether most of the file is explained, and not all: it is near the other one, and was not encoded from it."""
+        return self.explained > _MOST and not self.is_whole
 
     @property
     def is_unchanged(self) -> bool:

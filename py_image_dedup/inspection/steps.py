@@ -78,7 +78,8 @@ def _jump(
     profile = np.where(usable, residual, 0).sum(axis=axis, dtype=np.float64) / weight
     jump = _differences(profile)
     # The damaged file has the step too: what the picture itself does there is seen in the file that steps less.
-    own = [_differences(np.where(usable, plane, 0).sum(axis=axis, dtype=np.float64) / weight) for plane in pictures]
+    means = [np.where(usable, plane, 0).sum(axis=axis, dtype=np.float64) / weight for plane in pictures]
+    own = [_differences(mean) for mean in means]
     spread = 1.4826 * float(np.median(np.abs(jump - np.median(jump))))
     limit = max(THRESHOLDS.least_step, THRESHOLDS.step_deviations * spread)
     place = int(np.argmax(np.abs(jump)))
@@ -92,11 +93,18 @@ def _jump(
     lasts = abs(float(np.median(after) - np.median(before))) > abs(jump[place]) / 2
     if not lasts:
         return None
-    steps = [abs(float(each[place])) for each in own]
-    clear = [step < _NONE * abs(jump[place]) for step in steps]
-    if clear[0] is clear[1] or max(steps) < _ALL * abs(jump[place]):
-        return at, Side.UNKNOWN
-    return at, Side.LEFT if clear[0] else Side.RIGHT
+    # A damaged file has all of the step between two rows, where a horizon that it hides took some more.
+    around = np.arange(max(2, at - _WINDOW // 2), min(len(profile) - 1, at + _WINDOW // 2))
+    sharp = around[np.argmax(np.abs(profile[around + 1] - profile[around - 2]))]
+    sides = set()
+    for steps in (
+        [abs(float(each[place])) for each in own],
+        [abs(mean[sharp + 1] - mean[sharp - 2]) for mean in means],
+    ):
+        clear = [step < _NONE * abs(jump[place]) for step in steps]
+        is_told = clear[0] is not clear[1] and max(steps) >= _ALL * abs(jump[place])
+        sides.add((Side.LEFT if clear[0] else Side.RIGHT) if is_told else Side.UNKNOWN)
+    return at, sides.pop() if len(sides) == 1 else Side.UNKNOWN
 
 
 def _goes_on(pictures: tuple[Float32Array, Float32Array], usable: Mask, place: int, axis: int) -> bool:

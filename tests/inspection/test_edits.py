@@ -1,5 +1,6 @@
 """Edits of the whole picture that are made anew: they explain such a copy exactly, and nothing that was drawn."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
@@ -84,3 +85,43 @@ def test_another_exposure_is_explained_by_no_edit():
     one, two = (saved(exposed(scene(9), seed, 3000), quality=92) for seed in (1, 2))
     found = edited(two, one.pixels)
     assert found is None or not found.is_all
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_coarse_file_was_not_saved_from_one_whose_blocks_do_not_explain_it(swapped):
+    """A smoothed copy in fine quality foresees most of what its coarse original holds, but not all of it."""
+    content = encoded(exposed(scene(11), 11, 1500), quality=70)
+    smooth = Image.fromarray(cv2.bilateralFilter(np.asarray(reopened(content)), 5, 25, 3))
+    pair = (read(content), saved(smooth, quality=95))
+    found = inspect(*(reversed(pair) if swapped else pair)).original
+    assert not (found.sure and found.side is (Side.LEFT if swapped else Side.RIGHT)), found
+
+
+def test_a_copy_with_the_tables_of_an_editor_is_saved_again_exactly():
+    content = encoded(scene(12), quality=88)
+    found = inspect(read(content), saved(reopened(content), quality="web_very_high"))
+    assert found.original.side is Side.LEFT, found.original
+
+
+def test_the_plain_sky_over_which_a_mark_was_drawn_is_no_missing_part():
+    clear = scene(13)
+    clear.paste((250, 250, 250), (0, 0, clear.width, 60))
+    clear.paste((245, 245, 245), (0, 50, clear.width, 70))
+    marked = clear.copy()
+    for x in range(0, marked.width, 8):
+        marked.paste((90, 90, 90), (x, 5, x + 4, 45))
+    found = inspect(saved(clear, quality=92), saved(marked, quality=90))
+    assert not (found.original.sure and found.original.side is Side.RIGHT), found.original
+
+
+def test_a_finer_copy_that_was_drawn_on_is_no_sure_original():
+    """Neither was made from the other one: the coarse copy has nothing of what was drawn."""
+    content = encoded(exposed(scene(14), 14, 6000), quality=95)
+    drawn = reopened(content)
+    for x in range(100, 300, 10):
+        drawn.paste((200, 60, 60), (x, 150, x + 5, 170))
+    pair = (saved(drawn, quality=95), saved(reopened(content), quality=60))
+    for files in (pair, pair[::-1]):
+        found = inspect(*files)
+        assert found.outcome is Outcome.EDITED
+        assert not (found.original.sure and files[found.original.side is Side.RIGHT] is pair[0]), found.original
