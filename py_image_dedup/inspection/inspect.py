@@ -29,7 +29,7 @@ from py_image_dedup.inspection.detail import (
     outside,
 )
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
-from py_image_dedup.inspection.lattice import Lattice, earlier_quality, lattice, quality, table_of
+from py_image_dedup.inspection.lattice import LOSSLESS, Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.reencoding import (
     Edited,
@@ -43,9 +43,13 @@ from py_image_dedup.inspection.reencoding import (
 from py_image_dedup.inspection.regions import describe, missing, within
 from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
 from py_image_dedup.inspection.shots import (
+    Exposure,
     Noise,
+    exposure,
+    is_filtered,
     is_on_one_scale,
     is_reduced,
+    is_repeated,
     measure_noise,
     other_moment,
     rounding_noise,
@@ -113,18 +117,13 @@ def inspect(
         orientation = turn(keeper.pixels, other.pixels, orientation)
     encoded = _Encoded.of(keeper, other, transform, orientation)
     if encoded is not None and has_structure(other.pixels):
-        if encoded.other is not None and encoded.other.is_whole:
+        if encoded.other is not None and encoded.other.is_whole and is_repeated(other, encoded.shown, keeper):
             return _of_reencoded(keeper, other, encoded, lacks, has_more, facts)
         if encoded.is_edit and not other_moment(keeper.shot, other.shot):
             return _of_edited(keeper, other, encoded, lacks, has_more)
     settled = encoded is not None and encoded.is_settled
     pair = align(*on_one_ground(keeper, other), transform, orientation, settled=settled)
     return _Question(keeper, other, pair, lacks, has_more, facts, encoded).answer()
-
-
-def _of_noise(noise: Noise) -> str:
-    own = f"{noise.keeper:.1f} and {noise.other:.1f} grey levels"
-    return f"Each file has noise of its own, {own}: they are two exposures."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,7 +303,8 @@ class _Question:
         if pair.correlation < THRESHOLDS.same_correlation:
             reason = f"The pictures do not show the same: they agree to {100 * max(0.0, pair.correlation):.0f} %."
             return self._result(Outcome.DIFFERENT, reason, missing(pair))
-        if self.encoded is not None and self.encoded.keeper is not None and self.encoded.keeper.is_whole:
+        first = None if self.encoded is None else self.encoded.keeper
+        if first is not None and first.is_whole and is_repeated(self.keeper, self.other.pixels, self.other):
             return self._rest(Noise(0, 0, 0))
         changed = self._changed()
         if changed is not None:
@@ -313,7 +313,7 @@ class _Question:
         edited = self._edited()
         if edited is not None and edited.original.sure and edited.original != self.facts:
             return edited  # damage says more than noise does
-        return self._another_shot(noise) or edited or self._view() or self._rest(noise)
+        return self._another_shot(noise) or edited or self._view() or self._proven(self._rest(noise), noise)
 
     def _result(self, outcome: Outcome, reason: str, original: Original | None = None) -> Inspection:
         known = original if original is not None and original.side is not Side.UNKNOWN else self.facts
@@ -325,13 +325,13 @@ class _Question:
         beyond = self._beyond_rounding(noise) if level and noise.is_on_both else (False, False)
         suspicious = noise.is_independent and (scaled or all(beyond))
         exposed = any(beyond) and (self._are_alike() or self._is_exposed_otherwise() or self._are_unforeseen(noise))
-        if exposed and not self._was_derived():
-            return self._result(Outcome.ANOTHER_SHOT, _of_noise(noise))
+        if exposed and not self._was_derived() and not is_filtered(self.keeper, self.other, self.pair, noise):
+            return self._result(Outcome.ANOTHER_SHOT, noise.sentence)
         if not (moment or suspicious) or self._is_derived(noise, scaled=scaled, moment=bool(moment)):
             return None
         same_kind = noise.is_strong and self.keeper.format == self.other.format and not scaled
         if suspicious and (self._shows_all() or same_kind):
-            return self._result(Outcome.ANOTHER_SHOT, _of_noise(noise))
+            return self._result(Outcome.ANOTHER_SHOT, noise.sentence)
         if moment:
             return self._result(Outcome.ANOTHER_SHOT, f"The camera says that they are two exposures: {moment}.")
         return None
@@ -352,7 +352,7 @@ class _Question:
         keeper, other = (
             luma(pixels)[::3, ::3][inside].astype(np.int16) for pixels in (self.pair.keeper, self.pair.other)
         )
-        if not inside.any() or float(np.abs(keeper - other).mean()) < _LIGHTER:
+        if not inside.any() or abs(float(keeper.mean()) - float(other.mean())) < _LIGHTER:
             return False
         return all(one is not None and one.wide > THRESHOLDS.foreseen_by_neither for one in self._lattices())
 
@@ -368,9 +368,7 @@ class _Question:
         WebP and AVIF smooth away what the coefficients of the other file would repeat.
         """
         measured = zip(self._lattices(), (self.keeper, self.other), strict=True)
-        return any(self._lattices()) and all(
-            one is not None or file.format in origin.LOSSLESS for one, file in measured
-        )
+        return any(self._lattices()) and all(one is not None or file.format in LOSSLESS for one, file in measured)
 
     def _is_derived(self, noise: Noise, *, scaled: bool, moment: bool) -> bool:
         """Whether the coefficients of one JPEG are foreseen from the other file to within rounding.
@@ -392,6 +390,12 @@ class _Question:
             met = THRESHOLDS.foreseen_reduced if is_rounding else THRESHOLDS.foreseen_exactly
             return best < THRESHOLDS.foreseen_reduced or self._is_reduced_anew(met)
         return best < (THRESHOLDS.foreseen_by_neither if moment else THRESHOLDS.foreseen) or self._was_derived()
+
+    def _proven(self, found: Inspection, noise: Noise) -> Inspection:
+        """Return what was found, if one file is foreseen from the other as a copy is: likeness proves no copy."""
+        covered = found.outcome is Outcome.COVERED
+        told = exposure(self.keeper, self.other, self.pair, self._lattices(), noise) if covered else Exposure.SAME
+        return found if told is Exposure.SAME else self._result(told.outcome, told.value)
 
     def _beyond_rounding(self, noise: Noise) -> tuple[bool, bool]:
         """Return for each file whether its noise is more than its encoding leaves: rounding alone is no camera's."""
@@ -421,7 +425,7 @@ class _Question:
             (self.other, self.keeper, self._back),
             (self.keeper, self.other, self._forth),
         ):
-            earlier = earlier_quality(file) if file.quantisation or file.format in origin.LOSSLESS else 0
+            earlier = earlier_quality(file) if file.quantisation or file.format in LOSSLESS else 0
             if not earlier or earlier >= (quality(file.quantisation) or 101):
                 continue
             table = tuple(int(step) for step in table_of(earlier).ravel())

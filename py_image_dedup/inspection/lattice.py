@@ -18,6 +18,8 @@ from py_image_dedup.inspection.align import Mask, Matrix, Pixels, Plane, luma
 from py_image_dedup.inspection.forecast import Forecast, forecast
 from py_image_dedup.model.full_picture import FullPicture
 
+LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM", "TGA", "QOI", "SGI", "PCX", "PSD"})
+"""Formats that keep each pixel."""
 _WINDOW = 512
 """Side of the part of a picture that is looked at, pixels; a multiple of 8 as its corner is."""
 _FEWEST_COEFFICIENTS = 40
@@ -70,6 +72,9 @@ class Lattice:
         between: Quality of a save between the two files, by which the errors are explained; 0 if there was none.
         grain: Root mean square of what is not foreseen, grey levels, if it is white and even over the picture as noise
             that a program adds; 0 otherwise.
+        added: What the coefficients differ by beyond their own rounding, as foreseen, squared grey levels; infinite if
+            too few of them tell.
+        step: Root mean square of the steps that this was measured in.
     """
 
     miss: float
@@ -79,6 +84,8 @@ class Lattice:
     unforeseen: float = 0.0
     between: int = 0
     grain: float = 0.0
+    added: float = math.inf
+    step: float = 1.0
 
     @property
     def is_repeated(self) -> bool:
@@ -168,7 +175,33 @@ def lattice(picture: FullPicture, source: Pixels, matrix: Matrix, table: tuple[i
         math.sqrt(max(left, 0) / max(power, 1e-9)),
         between,
         _grain(error, foreseen) if beyond > _GRAINY else 0.0,
+        *beyond_rounding(coefficients[foreseen.whole] - signed[foreseen.whole], coefficients[foreseen.whole], steps),
     )
+
+
+def beyond_rounding(foreseen: Plane, stored: Plane, steps: Plane) -> tuple[float, float]:
+    """Measure what coefficients differ by from foreseen ones, beyond what rounding those makes.
+
+    Args:
+        foreseen: Blocks of coefficients, shape ``(blocks, 8, 8)``.
+        stored: The same of the file.
+        steps: Of its quantisation table, 8 x 8.
+
+    Returns:
+        The mean square, each coefficient weighted by its rounding, and the root mean square of the steps; infinite and
+        1 if too few coefficients are foreseen beyond one step.
+    """
+    told = np.abs(foreseen) > steps
+    told[:, 0, 0] = False
+    if np.count_nonzero(told) < _FEWEST_COEFFICIENTS:
+        return math.inf, 1.0
+    expected, step = foreseen[told], np.broadcast_to(steps, told.shape)[told]
+    error = np.clip(stored[told] - expected, -2 * step - 4, 2 * step + 4)
+    rounding = np.rint(expected / step) * step - expected
+    weight = 1 / (step * step / 12 + np.float32(0.5))
+    total = float(weight.sum())
+    added = float((weight * (error * error - rounding * rounding)).sum()) / total
+    return added, math.sqrt(float((weight * step * step).sum()) / total)
 
 
 def _grain(error: Plane, foreseen: Forecast) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, luma, shrunk
-from py_image_dedup.inspection.lattice import PIXELS, Lattice, earlier_quality, lattice, quality
+from py_image_dedup.inspection.lattice import LOSSLESS, PIXELS, Lattice, earlier_quality, lattice, quality
 from py_image_dedup.inspection.shots import Noise
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture, ShotFacts
@@ -33,8 +33,6 @@ _ADDED_GRAIN = 1.8
 """Grey levels of white noise that is in one file only, from which on it was added."""
 _PALER = 0.25
 """Ratio of the spread of chroma below which colours were taken away."""
-LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM", "TGA", "QOI", "SGI", "PCX", "PSD"})
-"""Formats that keep each pixel."""
 _NAMES = {Side.LEFT: ("A", "B"), Side.RIGHT: ("B", "A")}
 
 

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.inspection.align import Mask, Pixels, Plane, luma
-from py_image_dedup.inspection.lattice import Lattice
-from py_image_dedup.inspection.original import LOSSLESS
+from py_image_dedup.inspection.lattice import LOSSLESS, Lattice
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.inspection.tone import edits
 from py_image_dedup.model.full_picture import FullPicture
@@ -195,7 +194,7 @@ class _Way:
     def look(self, rows: tuple[Pixels, Pixels]) -> tuple[_Strip, Plane]:
         """Look at some rows of the file and of the source; the errors of luma are returned beside, without signs."""
         grey, *chroma = _planes(*rows, self.shared)
-        size = _coefficients(np.asarray(cv2.subtract(*grey, dtype=cv2.CV_32F), dtype=np.float32))
+        size = coefficients(np.asarray(cv2.subtract(*grey, dtype=cv2.CV_32F), dtype=np.float32))
         np.abs(size, out=size)
         return _Strip(_missed(size, *rows, self.steps[0], 0.0), chroma), size
 
@@ -331,8 +330,8 @@ def plain_lattices(
         top = (height - _STRIP_ROWS) * number // max(1, count - 1) // _SIDE * _SIDE if count > 1 else 0
         parts = [pixels[top : min(height, top + _STRIP_ROWS), :width] for pixels in pictures]
         greys = [luma(np.ascontiguousarray(part)) for part in parts]
-        cut_off = _is_cut_off(parts[0]) | _is_cut_off(parts[1])
-        error = _coefficients(np.asarray(cv2.subtract(greys[0], greys[1], dtype=cv2.CV_32F), dtype=np.float32))
+        cut_off = is_cut_off(parts[0]) | is_cut_off(parts[1])
+        error = coefficients(np.asarray(cv2.subtract(greys[0], greys[1], dtype=cv2.CV_32F), dtype=np.float32))
         for grey, table, ratios in zip(greys, steps, found, strict=True):
             if table is not None:
                 ratios.append(_Stored.of(grey, cut_off, table).ratios(error))
@@ -453,7 +452,7 @@ def _of_chroma(planes: list[Pixels], steps: Plane, shared: tuple[int, int]) -> _
     leak = 0.0 if shared == (1, 1) else _LEAK * float(steps.max())
     parts = []
     for one, two in _strips(seen, wanted):
-        size = _coefficients(np.asarray(cv2.subtract(one, two, dtype=cv2.CV_32F), dtype=np.float32))
+        size = coefficients(np.asarray(cv2.subtract(one, two, dtype=cv2.CV_32F), dtype=np.float32))
         parts.append(_missed(np.abs(size, out=size), one, two, steps, leak))
     return _Missed.joined(parts)
 
@@ -462,7 +461,7 @@ def _missed(size: Plane, seen: Pixels, wanted: Pixels, steps: Plane, leak: float
     """Compare the coefficients of an error, without their signs, with what rounding leaves.
 
     Args:
-        size: Of the error's coefficients, of luma or of a plane of chroma, as ``_coefficients`` returns them.
+        size: Of the error's coefficients, of luma or of a plane of chroma, as ``coefficients`` returns them.
         seen: The JPEG's picture there, grey or BGR, or its plane of chroma.
         wanted: The same of the other picture.
         steps: Of the quantisation table, 8 x 8.
@@ -525,12 +524,20 @@ def _is_clipped(seen: list[Plane], wanted: list[Plane], steps: Plane) -> Mask:
     return np.asarray(clipped & (away <= lost + _SIDE**2), dtype=np.bool_)
 
 
-def _coefficients(plane: Plane) -> Plane:
+def coefficients(plane: Plane) -> Plane:
     """Return the coefficients of the blocks of a plane, shape ``(rows, 8, columns, 8)``."""
     height, width = plane.shape
     down = np.matmul(_COSINES, plane.reshape(height // _SIDE, _SIDE, width))
     across = down.reshape(-1, _SIDE) @ _COSINES.T
     return np.asarray(across.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE), dtype=np.float32)
+
+
+def plane_of(values: Plane) -> Plane:
+    """Return the plane whose coefficients were returned by ``coefficients``, in blocks of 8 x 8."""
+    rows, _, columns, _ = values.shape
+    across = np.matmul(_COSINES.T, values.reshape(rows, _SIDE, columns * _SIDE))
+    down = across.reshape(-1, _SIDE) @ _COSINES
+    return np.asarray(down.reshape(rows * _SIDE, columns * _SIDE), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -554,7 +561,7 @@ class _Stored:
             cut_off: Blocks that are clipped.
             table: The steps, 8 x 8.
         """
-        values = _coefficients(grey.astype(np.float32) - _MIDDLE)
+        values = coefficients(grey.astype(np.float32) - _MIDDLE)
         rows, _, columns, _ = values.shape
         least = np.where(table >= _SMALLEST_STEP, np.float32(_STORED) * table, np.float32(np.inf))
         least[0, 0] = np.inf
@@ -585,7 +592,7 @@ def lattice_of(file: FullPicture, seen: Pixels, wanted: Plane) -> Lattice | None
     """
     table = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
     error = np.asarray(cv2.subtract(seen, wanted, dtype=cv2.CV_32F), dtype=np.float32)
-    return _measured(_Stored.of(seen, _is_cut_off(seen), table).ratios(_coefficients(error)))
+    return _measured(_Stored.of(seen, is_cut_off(seen), table).ratios(coefficients(error)))
 
 
 def _measured(ratio: Plane) -> Lattice | None:
@@ -595,7 +602,7 @@ def _measured(ratio: Plane) -> Lattice | None:
     return Lattice(miss, float((ratio > _WIDE).mean()), most / max(miss, 1e-6))
 
 
-def _is_cut_off(pixels: Pixels) -> Mask:
+def is_cut_off(pixels: Pixels) -> Mask:
     """Return which blocks are clipped somewhere."""
     low, high = _CLIPPED
     channels = pixels.shape[2] if pixels.ndim > 2 else 1

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from py_image_dedup.inspection.align import Matrix, Pixels, Plane, luma, scaling, unturned
+from py_image_dedup.inspection.align import Mask, Matrix, Pixels, Plane, luma, scaling, unturned
 from py_image_dedup.inspection.forecast import Resampling, box, cubic, lanczos, linear
 from py_image_dedup.inspection.lattice import Lattice
-from py_image_dedup.inspection.reencoding import lattice_of
+from py_image_dedup.inspection.reencoding import is_cut_off, lattice_of
 from py_image_dedup.model.full_picture import FullPicture
 
 _WINDOW = 256
@@ -34,6 +34,7 @@ _KERNELS = (
     Resampling(lanczos, 3, widens=True),
     Resampling(linear, 1, widens=True),
     Resampling(box, 0.5, widens=True),
+    Resampling(None, 1, widens=True),
     Resampling(linear, 1),
     Resampling(cubic(-0.75), 2),
 )
@@ -73,6 +74,25 @@ def reduced_anew(file: FullPicture, source: Pixels, matrix: Matrix) -> Pixels | 
     return _made(unturned(source, matrix)[0], file.pixels.shape, found[1])
 
 
+def anew(file: FullPicture, source: Pixels, matrix: Matrix) -> Iterator[tuple[Pixels, Plane, Mask]]:
+    """Make the middle of a file anew from another picture, once with each of the usual kernels.
+
+    Args:
+        file: The smaller file, or one of two of the same size.
+        source: The other picture, uint8, grey or BGR.
+        matrix: 3 x 3, from the file's pixels to the other picture's.
+
+    Yields:
+        The luma of the file's part, whole blocks of its JPEG; what a kernel makes of the other picture there; and the
+        blocks in which neither is clipped. Nothing if the file is too small, or does not show the whole picture.
+    """
+    rows, columns = (_middle(length) for length in file.pixels.shape[:2])
+    free: Mask | None = None
+    for _, seen, wanted in _middles(file, source, matrix):
+        free = ~is_cut_off(np.ascontiguousarray(file.pixels[rows, columns])) if free is None else free
+        yield seen, wanted, free & ~is_cut_off(np.asarray(np.rint(wanted), dtype=np.uint8))
+
+
 def reductions(source: Pixels, matrix: Matrix, shape: tuple[int, ...]) -> Iterator[Pixels]:
     """Reduce the whole of a picture with each of the usual kernels.
 
@@ -108,31 +128,36 @@ def _made(turned: Pixels, shape: tuple[int, ...], way: Resampling) -> Pixels:
 
 
 def _best(file: FullPicture, source: Pixels, matrix: Matrix) -> tuple[Lattice, Resampling] | None:
-    height, width = file.pixels.shape[:2]
-    turned, rest = unturned(source, matrix)
-    ratios = (turned.shape[1] / width, turned.shape[0] / height)
-    rows, columns = _middle(height), _middle(width)
-    small = min(rows.stop - rows.start, columns.stop - columns.start) < _SMALLEST
-    if (
-        file.format not in {"JPEG", "MPO"}
-        or not file.quantisation
-        or small
-        or not _is_plain(rest, ratios, (height, width))
-    ):
+    if file.format not in {"JPEG", "MPO"} or not file.quantisation:
         return None
-    seen = luma(np.ascontiguousarray(file.pixels[rows, columns]))
     best: tuple[Lattice, Resampling] | None = None
-    for way in _KERNELS:
-        down, across = _bands(way, ratios[1], rows, turned.shape[0]), _bands(way, ratios[0], columns, turned.shape[1])
-        (top, bottom), (left, right) = _span(down), _span(across)
-        grey = luma(np.ascontiguousarray(turned[top:bottom, left:right]))
-        made = _resampled(grey, down, across, (top, left))
-        found = lattice_of(file, seen, np.clip(made, 0, 255, out=made))
+    for way, seen, wanted in _middles(file, source, matrix):
+        found = lattice_of(file, seen, wanted)
         if found is not None and (best is None or found.wide < best[0].wide):
             best = (found, way)
             if found.wide < _EXACTLY / 2:
                 break
     return best
+
+
+def _middles(file: FullPicture, source: Pixels, matrix: Matrix) -> Iterator[tuple[Resampling, Pixels, Plane]]:
+    """Yield each kernel with the luma of the middle of a file, and what it makes of the other picture there."""
+    height, width = file.pixels.shape[:2]
+    turned, rest = unturned(source, matrix)
+    ratios = (turned.shape[1] / width, turned.shape[0] / height)
+    rows, columns = _middle(height), _middle(width)
+    small = min(rows.stop - rows.start, columns.stop - columns.start) < _SMALLEST
+    if small or min(ratios) < 1 or not _is_plain(rest, ratios, (height, width)):
+        return
+    seen = luma(np.ascontiguousarray(file.pixels[rows, columns]))
+    for way in _KERNELS:
+        down, across = _bands(way, ratios[1], rows, turned.shape[0]), _bands(way, ratios[0], columns, turned.shape[1])
+        (top, bottom), (left, right) = _span(down), _span(across)
+        grey = luma(np.ascontiguousarray(turned[top:bottom, left:right]))
+        made = _resampled(grey, down, across, (top, left))
+        yield way, seen, np.clip(made, 0, 255, out=made)
+        if max(ratios) == 1:
+            return
 
 
 _Band = tuple[slice, Plane, int]
@@ -141,23 +166,27 @@ _Band = tuple[slice, Plane, int]
 
 def _bands(way: Resampling, ratio: float, places: slice, length: int) -> list[_Band]:
     """Return the weights of a line's pixels for some pixels of the reduced line."""
-    weigh = way.weigh or box
     wide = ratio if way.widens else 1.0
     reach = way.reach * wide
     centres = (np.arange(places.start, places.stop) + 0.5) * ratio - 0.5
     # Each pixel is made of few: of those that are beyond the line's ends none counts.
     near = np.floor(centres - reach).astype(np.intp)[:, None] + np.arange(math.ceil(2 * reach) + 2)
-    values = np.where((near >= 0) & (near < length), weigh((near - centres[:, None]) / wide), 0)
+    apart = near - centres[:, None]
+    if way.weigh is None:
+        weights = np.maximum(np.minimum(apart + 0.5, wide / 2) - np.maximum(apart - 0.5, -wide / 2), 0)
+    else:
+        weights = way.weigh(apart / wide)
+    values = np.where((near >= 0) & (near < length), weights, 0)
     total = values.sum(axis=1, keepdims=True)
     values = (values / np.where(total == 0, 1, total)).astype(np.float32)
     bands = []
     for start in range(0, len(near), _LINES):
         part = slice(start, min(len(near), start + _LINES))
         first, last = int(near[part.start, 0]), int(near[part.stop - 1, -1]) + 1
-        weights = np.zeros((part.stop - start, last - first), dtype=np.float32)
-        np.put_along_axis(weights, near[part] - first, values[part], axis=1)
+        band = np.zeros((part.stop - start, last - first), dtype=np.float32)
+        np.put_along_axis(band, near[part] - first, values[part], axis=1)
         begin, end = max(0, first), min(length, last)
-        bands.append((part, weights[:, begin - first : end - first], begin))
+        bands.append((part, band[:, begin - first : end - first], begin))
     return bands
 
 

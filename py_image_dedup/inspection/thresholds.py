@@ -46,6 +46,21 @@ class Thresholds:
             webcam frames saved at two qualities had 0.44 and more, edits, filters and added noise 0.36 at most, but for
             a median filter, which leaves no coefficient as it was.
         foreseen_alike: Ratio of the two shares, at least: 0.94 and more for exposures, 0.76 at most for copies.
+        added: What the coefficients of one of two files differ by from a forecast by the other at most, beyond their
+            rounding, if both are of one exposure; squared grey levels, of a file of full contrast. Edits of tone and
+            filters left 5 at most, exposures 5.1 at least, most of them 10 to 100.
+        added_small: The same for a file of less than half the side, in which noise was averaged.
+        added_moved: The same for two files that no turn and no change of size lays over each other: a crop or a
+            straightened copy left 3.2 at most, frames of a hand-held camera 4.0 at least.
+        added_rounding: Share of the squared steps that is added to these.
+        added_lighter: The same for a reduced file that is lighter or darker.
+        added_anew: The same power, where one of the usual kernels makes the file of the other one: colour edits left
+            0.6 at most.
+        added_reduced: The same for a reduced file: copies had 0.3, with more contrast 0.6; frames of a tripod 0.6 at
+            least.
+        added_sibling: Share of the other file's squared steps that is added to it; rounding has a twelfth.
+        coarsest_sibling: Step that this is taken of at most: the rounding of coarser ones hides the noise of a camera.
+        added_between: Grey levels for each step of a save between them: values beside a tie are rounded to either side.
         foreseen_larger: The same share for the larger of two files, from which on it has detail of its own; files
             enlarged 1.25 to 3 times had 0.36 at most, reductions left 0.53 at least.
         poor_quality: JPEG quality below which a keeper has lost what a person misses.
@@ -81,6 +96,16 @@ class Thresholds:
     foreseen_by_neither: float = 0.18
     unforeseen: float = 0.4
     foreseen_alike: float = 0.9
+    added: float = 4.2
+    added_small: float = 2.5
+    added_moved: float = 2.4
+    added_rounding: float = 0.015
+    added_lighter: float = 1.2
+    added_anew: float = 0.7
+    added_reduced: float = 0.5
+    added_sibling: float = 0.08
+    coarsest_sibling: float = 7.0
+    added_between: float = 0.25
     foreseen_larger: float = 0.43
     poor_quality: int = 50
     unexplained: float = 0.45
