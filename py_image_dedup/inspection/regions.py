@@ -28,6 +28,8 @@ _RIM = 8
 """Pixels around a region that are compared with it; the smoothing of differences widens it by some 5."""
 _BEFORE = 3
 """Rows before a plain band in which the picture goes on as it was."""
+_LIKE = 0.9
+"""Share of such a row that is like the band, from which on the band is a part of the picture."""
 _BUSIER = 1.35
 """Ratio of edges from which on one side has something more."""
 _ALL_ALIKE = 0.995
@@ -188,7 +190,7 @@ def _missing(whole: np.typing.NDArray[np.uint8], damaged: np.typing.NDArray[np.u
             continue
         # The sky and the margin of a page are plain up to the edge as well, and become so by and by.
         before = theirs[max(0, len(theirs) - run - _BEFORE)]
-        if float(np.median(np.abs(before - last))) <= _STEP:
+        if float((np.abs(before - last) <= _STEP).mean()) > _LIKE:
             continue
         box = [(0, height - run, width, run), (0, 0, run, height), (0, 0, width, run), (width - run, 0, run, height)]
         left, top, wide, high = box[(0, 3, 2, 1)[turns]]
