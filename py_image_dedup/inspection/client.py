@@ -292,7 +292,7 @@ def _respond(message: Message, keeper_stream: BinaryIO, other_stream: BinaryIO) 
 
 def _of_same_pixels(keeper_format: str, keeper: frozenset[str], other_format: str, other: frozenset[str]) -> Inspection:
     """Return what two files with equal pixels are to each other, by their formats and what else is in them."""
-    from py_image_dedup.inspection.inspect import more
+    from py_image_dedup.inspection.detail import more
     from py_image_dedup.inspection.original import of_formats
 
     lacks, has_more = tuple(sorted(other - keeper)), tuple(sorted(keeper - other))

@@ -20,6 +20,7 @@ from py_image_dedup.inspection.lattice import quality
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.inspection.tone import fit, sample
 from py_image_dedup.model.full_picture import Frame, FullPicture
+from py_image_dedup.model.inspection import Inspection, Original, Outcome
 
 _BLOCK = 8
 """Pixels: clipping is looked at in blocks, in which noise averages out and a scene does not."""
@@ -167,6 +168,26 @@ def lacking(keeper: FullPicture, other: FullPicture) -> tuple[str, ...]:
         found.append("wide gamut")
     found.extend(sorted(other.extras - keeper.extras))
     return tuple(found)
+
+
+def more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) -> Inspection:
+    """Return what a pair is of which the keeper lacks something.
+
+    Args:
+        lacks: Names of what only the other file has; not empty.
+        has_more: Names of what only the keeper has.
+        original: The file that the other one was made from.
+    """
+    missing = ", ".join(lacks)
+    if has_more:
+        reason = (
+            "Each file has something that the other lacks: "
+            f"the keeper lacks {missing}, the other {', '.join(has_more)}."
+        )
+        return Inspection(Outcome.BOTH_HAVE_MORE, reason, lacks=lacks, original=original)
+    return Inspection(
+        Outcome.MORE, f"The keeper lacks what the other file has: {missing}.", lacks=lacks, original=original
+    )
 
 
 def has_other_alpha(keeper: FullPicture, other: FullPicture) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from py_image_dedup.inspection import original as origin
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, plain, turn, unturned
+from py_image_dedup.inspection.coefficients import plain_lattice, plain_lattices
 from py_image_dedup.inspection.detail import (
     has_less_detail,
     has_other_alpha,
@@ -24,6 +25,7 @@ from py_image_dedup.inspection.detail import (
     is_poor,
     lacking,
     lost_levels,
+    more,
     of_other_kind,
     on_one_ground,
     outside,
@@ -31,16 +33,8 @@ from py_image_dedup.inspection.detail import (
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
 from py_image_dedup.inspection.lattice import LOSSLESS, Lattice, earlier_quality, lattice, quality, table_of
 from py_image_dedup.inspection.lattice import gain as gain_of
-from py_image_dedup.inspection.reencoding import (
-    Edited,
-    Reencoding,
-    edited,
-    plain_lattice,
-    plain_lattices,
-    reencoding,
-    reencodings,
-)
-from py_image_dedup.inspection.regions import describe, missing, within
+from py_image_dedup.inspection.reencoding import Edited, Reencoding, edited, reencoding, reencodings
+from py_image_dedup.inspection.regions import describe, missing, step_across, within
 from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
 from py_image_dedup.inspection.shots import (
     Exposure,
@@ -54,7 +48,6 @@ from py_image_dedup.inspection.shots import (
     other_moment,
     rounding_noise,
 )
-from py_image_dedup.inspection.steps import step_across
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture
 from py_image_dedup.model.inspection import Inspection, Original, Outcome, Region, Side
@@ -260,26 +253,6 @@ def _of_equal(lacks: tuple[str, ...], has_more: tuple[str, ...], facts: Original
     if lacks:
         return more(lacks, has_more, facts)
     return Inspection(Outcome.COVERED, "Every pixel of the first picture is equal.", original=facts)
-
-
-def more(lacks: tuple[str, ...], has_more: tuple[str, ...], original: Original) -> Inspection:
-    """Return what a pair is of which the keeper lacks something.
-
-    Args:
-        lacks: Names of what only the other file has; not empty.
-        has_more: Names of what only the keeper has.
-        original: The file that the other one was made from.
-    """
-    missing = ", ".join(lacks)
-    if has_more:
-        reason = (
-            "Each file has something that the other lacks: "
-            f"the keeper lacks {missing}, the other {', '.join(has_more)}."
-        )
-        return Inspection(Outcome.BOTH_HAVE_MORE, reason, lacks=lacks, original=original)
-    return Inspection(
-        Outcome.MORE, f"The keeper lacks what the other file has: {missing}.", lacks=lacks, original=original
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

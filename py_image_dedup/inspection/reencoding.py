@@ -8,7 +8,6 @@ likeness is needed to say so. Where nearly all blocks are explained, the others 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,16 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.inspection.align import Mask, Pixels, Plane, luma
+from py_image_dedup.inspection.coefficients import CLIPPED, COSINES, SIDE, coefficients, plain_lattice
 from py_image_dedup.inspection.lattice import LOSSLESS, Lattice
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.inspection.tone import edits
 from py_image_dedup.model.full_picture import FullPicture
 
-_SIDE = 8
 _STRIP = 1 << 18
 """Pixels of the rows that are looked at together, so that they stay in the processor's cache."""
-_STRIPS, _STRIP_ROWS = 6, 64
-"""Strips of rows that are looked at for the errors of coefficients, and the rows of each."""
 _SLACK = 4.0
 """Of a coefficient: the pixels of both files are whole numbers in three channels, which leaves 0.45 to 0.7 grey levels
 of deviation in each coefficient of their difference, and a large photo has ten million of them."""
@@ -35,10 +32,6 @@ _NEARLY = 8.0
 rounds once more."""
 _CERTAIN = 16.0
 """Of a coefficient beyond one step and a half, from which on a block was changed: two grey levels of all its pixels."""
-_ALL_WITHIN = 253
-"""Mean of a mask of 255 over a block, which one pixel that is missing in it brings below."""
-_CLIPPED = (3, 252)
-"""Grey levels up to which, and from which on, decoding may have cut off what was stored."""
 _LEAK = 0.2
 """Share of the coarsest step of chroma that enlarging subsampled chroma carries to other coefficients."""
 _MOST_FAILED = 0.5
@@ -60,15 +53,7 @@ _FEWEST_ACTIVE = 24
 """Blocks with structure that the share is taken of."""
 _ACTIVE = 4.0
 """Grey levels of deviation from which on a block has structure."""
-_WIDE = 0.6
-"""Of a step; rounding errs by 0.5 at most."""
-_STORED = 0.7
-"""Of a step from which on a coefficient was not rounded to zero."""
-_SMALLEST_STEP = 3
-_FEWEST_COEFFICIENTS = 40
 _LUMA_AND_CHROMA = 2
-_MIDDLE = 128
-"""Grey level that JPEG takes from each pixel."""
 _SHARED = {"4:4:4": (1, 1), "4:2:2": (2, 1), "4:2:0": (2, 2)}
 """Pixels across and down that share one pair of chroma values."""
 
@@ -184,7 +169,7 @@ class _Way:
     def of(file: FullPicture, source: Pixels) -> _Way | None:
         """Return the way; ``None`` if the file is no JPEG, or differs in size, colour or kind of coding."""
         steps = _steps(file)
-        if not steps or source.shape[:2] != file.pixels.shape[:2] or min(source.shape[:2]) < 2 * _SIDE:
+        if not steps or source.shape[:2] != file.pixels.shape[:2] or min(source.shape[:2]) < 2 * SIDE:
             return None
         if file.pixels.ndim == 3 and source.ndim == 2:
             return None
@@ -285,58 +270,9 @@ _PART, _PART_MARGIN = 256, 16
 
 
 def _part(length: int) -> slice:
-    size = min(_PART, length // (2 * _SIDE) * (2 * _SIDE))
-    start = (length - size) // 2 // (2 * _SIDE) * (2 * _SIDE)
+    size = min(_PART, length // (2 * SIDE) * (2 * SIDE))
+    start = (length - size) // 2 // (2 * SIDE) * (2 * SIDE)
     return slice(start, start + size)
-
-
-def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
-    """Measure how a JPEG's coefficients are met by another picture of the same size, tone and colour.
-
-    Args:
-        file: The JPEG, or any other file.
-        source: The other picture, turned as the file is, uint8, grey or BGR.
-
-    Returns:
-        What was measured; ``None`` if the file is no JPEG, or too few coefficients tell.
-    """
-    return plain_lattices((file.pixels, source), (file, None))[0]
-
-
-def plain_lattices(
-    pictures: tuple[Pixels, Pixels], files: tuple[FullPicture | None, FullPicture | None]
-) -> tuple[Lattice | None, Lattice | None]:
-    """Measure how the coefficients of each of two JPEGs are met by the other picture, as ``plain_lattice`` does.
-
-    Args:
-        pictures: Both, turned in the same way, uint8, grey or BGR.
-        files: The file of each picture; ``None`` if nothing is to be known about its coefficients.
-
-    Returns:
-        What was measured of each; ``None`` if that is no JPEG, or too few coefficients tell.
-    """
-    steps = [
-        np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
-        if file is not None and file.format in {"JPEG", "MPO"} and file.quantisation
-        else None
-        for file in files
-    ]
-    if not any(table is not None for table in steps):
-        return None, None
-    height, width = (length // _SIDE * _SIDE for length in pictures[0].shape[:2])
-    count = min(_STRIPS, -(-height // _STRIP_ROWS))
-    found: tuple[list[Plane], list[Plane]] = ([], [])
-    for number in range(count):
-        top = (height - _STRIP_ROWS) * number // max(1, count - 1) // _SIDE * _SIDE if count > 1 else 0
-        parts = [pixels[top : min(height, top + _STRIP_ROWS), :width] for pixels in pictures]
-        greys = [luma(np.ascontiguousarray(part)) for part in parts]
-        cut_off = is_cut_off(parts[0]) | is_cut_off(parts[1])
-        error = coefficients(np.asarray(cv2.subtract(greys[0], greys[1], dtype=cv2.CV_32F), dtype=np.float32))
-        for grey, table, ratios in zip(greys, steps, found, strict=True):
-            if table is not None:
-                ratios.append(_Stored.of(grey, cut_off, table).ratios(error))
-    one, two = (_measured(np.concatenate(ratios)) if ratios else None for ratios in found)
-    return one, two
 
 
 def _steps(file: FullPicture) -> list[Plane]:
@@ -345,11 +281,11 @@ def _steps(file: FullPicture) -> list[Plane]:
     if file.alpha is not None or file.is_cmyk:
         return []
     if file.format in LOSSLESS:
-        return [np.ones((_SIDE, _SIDE), dtype=np.float32)]
+        return [np.ones((SIDE, SIDE), dtype=np.float32)]
     known = file.format in {"JPEG", "MPO"} and 1 <= len(tables) <= _LUMA_AND_CHROMA
     if not known or (file.pixels.ndim == 3 and file.subsampling not in _SHARED):
         return []
-    return [np.array(table, dtype=np.float32).reshape(_SIDE, _SIDE) for table in tables]
+    return [np.array(table, dtype=np.float32).reshape(SIDE, SIDE) for table in tables]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -394,7 +330,7 @@ def _changed(missed: _Missed, pixels: Pixels) -> Mask:
 
 def _strips(one: Pixels, two: Pixels) -> Iterator[tuple[Pixels, Pixels]]:
     """Yield the same rows of two pictures, whole blocks of chroma but for the last ones."""
-    rows = max(1, _STRIP // one.shape[1] // (2 * _SIDE)) * 2 * _SIDE
+    rows = max(1, _STRIP // one.shape[1] // (2 * SIDE)) * 2 * SIDE
     for top in range(0, len(one), rows):
         yield one[top : top + rows], two[top : top + rows]
 
@@ -423,7 +359,7 @@ def _reduced(planes: tuple[Pixels, Pixels], shared: tuple[int, int]) -> tuple[Pi
 
 
 def _whole_blocks(seen: Pixels, wanted: Pixels) -> tuple[Pixels, Pixels]:
-    return _extended(seen, wanted, -seen.shape[0] % _SIDE, -seen.shape[1] % _SIDE)
+    return _extended(seen, wanted, -seen.shape[0] % SIDE, -seen.shape[1] % SIDE)
 
 
 def _extended(seen: Pixels, wanted: Pixels, down: int, across: int) -> tuple[Pixels, Pixels]:
@@ -469,7 +405,7 @@ def _missed(size: Plane, seen: Pixels, wanted: Pixels, steps: Plane, leak: float
     """
     rows, _, columns, _ = size.shape
     bound = steps / 2 + np.float32(_SLACK + leak)
-    over = size.reshape(rows, _SIDE, -1) - np.tile(bound, columns)
+    over = size.reshape(rows, SIDE, -1) - np.tile(bound, columns)
     by = over.max(axis=1)
     while by.shape[1] > columns:
         by = np.maximum(by[:, ::2], by[:, 1::2])
@@ -487,8 +423,8 @@ def _missed(size: Plane, seen: Pixels, wanted: Pixels, steps: Plane, leak: float
 
 def _at(seen: Pixels, wanted: Pixels, places: tuple[npt.NDArray[np.intp], ...]) -> tuple[list[Plane], list[Plane]]:
     """Return the planes of some blocks of two pictures, each of shape ``(blocks, 8, 8)``: luma, and chroma if any."""
-    reach = np.arange(_SIDE)
-    rows, columns = ((place[:, None] * _SIDE + reach) for place in places)
+    reach = np.arange(SIDE)
+    rows, columns = ((place[:, None] * SIDE + reach) for place in places)
     last_row, last_column = seen.shape[0] - 1, seen.shape[1] - 1
     # What was filled in is known of the source only.
     beyond = (rows > last_row)[:, :, None] | (columns > last_column)[:, None, :]
@@ -499,9 +435,9 @@ def _at(seen: Pixels, wanted: Pixels, places: tuple[npt.NDArray[np.intp], ...]) 
         blocks[0][beyond] = blocks[1][beyond]
     found = []
     for block in blocks:
-        flat = block.reshape(-1, _SIDE, *block.shape[3:])
+        flat = block.reshape(-1, SIDE, *block.shape[3:])
         planes = [flat] if flat.ndim == 2 else cv2.split(cv2.cvtColor(flat, cv2.COLOR_BGR2YCrCb))
-        found.append([np.asarray(plane, dtype=np.float32).reshape(-1, _SIDE, _SIDE) for plane in planes])
+        found.append([np.asarray(plane, dtype=np.float32).reshape(-1, SIDE, SIDE) for plane in planes])
     return found[0], found[1]
 
 
@@ -511,120 +447,23 @@ def _is_clipped(seen: list[Plane], wanted: list[Plane], steps: Plane) -> Mask:
     Clipping takes a decoded block nearer to what was encoded, but not coefficient by coefficient: as a whole it may be
     away by as much as the rounding of this very block was. Where a channel is clipped, rounding of chroma counts too.
     """
-    known = _COSINES @ (wanted[0] - 128) @ _COSINES.T
+    known = COSINES @ (wanted[0] - 128) @ COSINES.T
     lost = np.square(known - np.rint(known / steps) * steps).sum(axis=(1, 2))
     away = np.square(seen[0] - wanted[0]).sum(axis=(1, 2))
-    low, high = _CLIPPED
+    low, high = CLIPPED
     channels = [seen[0]]
     if len(seen) > 1:
         luma_of, red, blue = seen[0], seen[1] - 128, seen[2] - 128
         channels += [luma_of + 1.402 * red, luma_of + 1.772 * blue, luma_of - 0.714 * red - 0.344 * blue]
         lost = lost + sum(np.square(one - two).sum(axis=(1, 2)) for one, two in zip(seen[1:], wanted[1:], strict=True))
     clipped = np.stack([((channel <= low) | (channel >= high)).any(axis=(1, 2)) for channel in channels]).any(axis=0)
-    return np.asarray(clipped & (away <= lost + _SIDE**2), dtype=np.bool_)
-
-
-def coefficients(plane: Plane) -> Plane:
-    """Return the coefficients of the blocks of a plane, shape ``(rows, 8, columns, 8)``."""
-    height, width = plane.shape
-    down = np.matmul(_COSINES, plane.reshape(height // _SIDE, _SIDE, width))
-    across = down.reshape(-1, _SIDE) @ _COSINES.T
-    return np.asarray(across.reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE), dtype=np.float32)
-
-
-def plane_of(values: Plane) -> Plane:
-    """Return the plane whose coefficients were returned by ``coefficients``, in blocks of 8 x 8."""
-    rows, _, columns, _ = values.shape
-    across = np.matmul(_COSINES.T, values.reshape(rows, _SIDE, columns * _SIDE))
-    down = across.reshape(-1, _SIDE) @ _COSINES
-    return np.asarray(down.reshape(rows * _SIDE, columns * _SIDE), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Stored:
-    """Those coefficients of a part of a JPEG that were not rounded to zero, and are not clipped.
-
-    Attributes:
-        places: Where they are in the array of all coefficients.
-        steps: What each was rounded to.
-    """
-
-    places: npt.NDArray[np.intp]
-    steps: Plane
-
-    @staticmethod
-    def of(grey: Pixels, cut_off: Mask, table: Plane) -> _Stored:
-        """Return the coefficients of a picture that tell.
-
-        Args:
-            grey: The luma of the part, uint8, whole blocks.
-            cut_off: Blocks that are clipped.
-            table: The steps, 8 x 8.
-        """
-        values = coefficients(grey.astype(np.float32) - _MIDDLE)
-        rows, _, columns, _ = values.shape
-        least = np.where(table >= _SMALLEST_STEP, np.float32(_STORED) * table, np.float32(np.inf))
-        least[0, 0] = np.inf
-        size = np.abs(values, out=values).reshape(rows, _SIDE, -1)
-        places = np.flatnonzero(size > np.tile(least, columns))
-        width = columns * _SIDE
-        row, across = np.divmod(places, width)
-        if cut_off.any():
-            kept = ~cut_off[row // _SIDE, across // _SIDE]
-            places, row, across = places[kept], row[kept], across[kept]
-        return _Stored(places, table[row % _SIDE, across % _SIDE])
-
-    def ratios(self, error: Plane) -> Plane:
-        """Return the errors in steps, by the coefficients of all of the error."""
-        return np.asarray(np.abs(error.ravel()[self.places]) / self.steps, dtype=np.float32)
-
-
-def lattice_of(file: FullPicture, seen: Pixels, wanted: Plane) -> Lattice | None:
-    """Measure how the coefficients of a part of a JPEG are met.
-
-    Args:
-        file: The JPEG.
-        seen: The luma of the part, whose corner is that of a block, whole blocks.
-        wanted: The luma that is expected, float32, the same height and width.
-
-    Returns:
-        What was measured; ``None`` if too few coefficients tell.
-    """
-    table = np.array(file.quantisation[0], dtype=np.float32).reshape(_SIDE, _SIDE)
-    error = np.asarray(cv2.subtract(seen, wanted, dtype=cv2.CV_32F), dtype=np.float32)
-    return _measured(_Stored.of(seen, is_cut_off(seen), table).ratios(coefficients(error)))
-
-
-def _measured(ratio: Plane) -> Lattice | None:
-    if len(ratio) < _FEWEST_COEFFICIENTS:
-        return None
-    miss, most = (float(value) for value in np.quantile(ratio, (0.5, 0.9)))
-    return Lattice(miss, float((ratio > _WIDE).mean()), most / max(miss, 1e-6))
-
-
-def is_cut_off(pixels: Pixels) -> Mask:
-    """Return which blocks are clipped somewhere."""
-    low, high = _CLIPPED
-    channels = pixels.shape[2] if pixels.ndim > 2 else 1
-    within = cv2.inRange(pixels, (low,) * channels, (high,) * channels)
-    size = within.shape[1] // _SIDE, within.shape[0] // _SIDE
-    return np.asarray(cv2.resize(within, size, interpolation=cv2.INTER_AREA) < _ALL_WITHIN, dtype=np.bool_)
+    return np.asarray(clipped & (away <= lost + SIDE**2), dtype=np.bool_)
 
 
 def _active(pixels: Pixels, shape: tuple[int, ...]) -> Mask:
     """Return the blocks that have structure."""
-    side = _SIDE // 2
+    side = SIDE // 2
     grey = np.ascontiguousarray(luma(pixels)[::2, ::2])
     few = _filled(grey, shape[0] * side - grey.shape[0], shape[1] * side - grey.shape[1]).astype(np.float32)
     mean, square = (cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA) for plane in (few, few * few))
     return np.asarray(square - mean * mean > _ACTIVE**2, dtype=np.bool_)
-
-
-def _cosines() -> Plane:
-    place = np.arange(_SIDE)
-    basis = np.cos((2 * place[None, :] + 1) * place[:, None] * math.pi / 16) * 0.5
-    basis[0] /= math.sqrt(2)
-    return basis.astype(np.float32)
-
-
-_COSINES = _cosines()

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from py_image_dedup.inspection.align import Mask, Matrix, Pixels, Plane, luma, scaling, unturned
+from py_image_dedup.inspection.coefficients import is_cut_off, lattice_of
 from py_image_dedup.inspection.forecast import Resampling, box, cubic, lanczos, linear
 from py_image_dedup.inspection.lattice import Lattice
-from py_image_dedup.inspection.reencoding import is_cut_off, lattice_of
 from py_image_dedup.model.full_picture import FullPicture
 
 _WINDOW = 256

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.inspection.align import Aligned, Mask, Matrix, Pixels, Plane, luma, whole
+from py_image_dedup.inspection.coefficients import coefficients, is_cut_off, plane_of
 from py_image_dedup.inspection.difference import windows
 from py_image_dedup.inspection.forecast import forecast
 from py_image_dedup.inspection.lattice import LOSSLESS, Lattice, beyond_rounding, table_of
-from py_image_dedup.inspection.reencoding import coefficients, is_cut_off, plane_of
 from py_image_dedup.inspection.resampling import anew
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture, ShotFacts

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from py_image_dedup.inspection.coefficients import plain_lattice
 from py_image_dedup.inspection.inspect import inspect
-from py_image_dedup.inspection.reencoding import plain_lattice, reencoding
+from py_image_dedup.inspection.reencoding import reencoding
 from py_image_dedup.model.inspection import Outcome, Side
 from tests.inspection.pictures import encoded, exposed, read, reopened, saved, scene
 

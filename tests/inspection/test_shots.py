@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from py_image_dedup.inspection.coefficients import coefficients, plane_of
 from py_image_dedup.inspection.inspect import inspect
-from py_image_dedup.inspection.reencoding import coefficients, plane_of
 from py_image_dedup.model.inspection import Outcome
 from tests.inspection.pictures import encoded, exposed, reopened, saved, scene
 
