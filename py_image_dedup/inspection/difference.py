@@ -390,6 +390,13 @@ def grouped(mask: Mask, valid: Mask) -> Difference:
 def _grouped(mask: Mask, excess: Plane) -> tuple[Spot, ...]:
     """Return the regions of a mask; words and lines are one region for a person."""
     reach = max(5, round(min(excess.shape) / 40)) | 1
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
+        return ()
+    # Most regions are small: only what is around them is looked at.
+    left, top = max(0, x - reach) // 2 * 2, max(0, y - reach) // 2 * 2
+    around = np.s_[top : y + height + reach, left : x + width + reach]
+    mask, excess = mask[around], excess[around]
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
     number, groups, boxes, _ = cv2.connectedComponentsWithStats(wide, connectivity=8)
     found = []
@@ -397,9 +404,10 @@ def _grouped(mask: Mask, excess: Plane) -> tuple[Spot, ...]:
         x, y, width, height = (int(value) for value in boxes[group, :4])
         part = np.s_[y : y + height, x : x + width]
         rows, columns = np.nonzero(mask[part] & (groups[part] == group))
-        top, left = y + int(rows.min()), x + int(columns.min())
+        first_row, first_column = y + int(rows.min()), x + int(columns.min())
         energy = float(excess[part][rows, columns].sum() - len(rows))
-        right, bottom = x + int(columns.max()) + 1, y + int(rows.max()) + 1
-        found.append(Spot(left, top, right - left, bottom - top, len(rows), round(energy, 1)))
+        wide_by, high_by = x + int(columns.max()) + 1 - first_column, y + int(rows.max()) + 1 - first_row
+        spot = Spot(left + first_column, top + first_row, wide_by, high_by, len(rows), round(energy, 1))
+        found.append(spot)
     found.sort(key=lambda spot: -spot.energy)
     return tuple(found)

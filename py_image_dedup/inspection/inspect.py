@@ -65,6 +65,8 @@ _ADDED = 0.25
 """Ratio of the noise of two files below which some was added to one: a poorer quality takes three quarters at most."""
 _SAME_AREA = 1.1
 """Ratio of areas up to which noise is as strong as it was."""
+_AROUND = 16
+"""Pixels around changed blocks that smoothing reaches."""
 _HALVED = 0.1
 """Share of the picture that differs from which on a step across it is looked for."""
 _CROPPED = 0.03
@@ -417,7 +419,11 @@ class _Question:
         wide = np.repeat(np.repeat(near, _BLOCK, axis=0), _BLOCK, axis=1)[:height, :width]
         size = self.pair.valid.shape[::-1]
         there = cv2.resize(wide, size, interpolation=cv2.INTER_NEAREST) > 0
-        mask = np.asarray(there & differing(self.pair), dtype=np.bool_)
+        mask = np.zeros_like(there)
+        left, top, across, down = cv2.boundingRect(there.view(np.uint8))
+        part = np.s_[max(0, top - _AROUND) : top + down + _AROUND, max(0, left - _AROUND) : left + across + _AROUND]
+        shown = replace(self.pair, keeper=self.pair.keeper[part], other=self.pair.other[part])
+        np.logical_and(there[part], differing(shown), out=mask[part])
         return self._of(grouped(mask if mask.any() else there, self.pair.valid))
 
     def _edited(self) -> Inspection | None:
