@@ -6,19 +6,18 @@ exchanged; only reasons that hardly ever err are ``sure``.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, luma, shrunk
 from py_image_dedup.inspection.lattice import LOSSLESS, PIXELS, Lattice, earlier_quality, lattice, quality
 from py_image_dedup.inspection.shots import Noise
 from py_image_dedup.inspection.thresholds import THRESHOLDS
+from py_image_dedup.media.worker.inspect import SAMPLINGS, saved_again
 from py_image_dedup.model.full_picture import FullPicture, ShotFacts
 from py_image_dedup.model.inspection import Original, Side
 
@@ -508,7 +507,7 @@ def saved_error(source: FullPicture, copy: FullPicture) -> float:
         source: The file to be saved.
         copy: The file whose tables and chroma are used; infinitely far if it is no JPEG in colour.
     """
-    if copy.subsampling not in _SAMPLINGS or copy.pixels.ndim != source.pixels.ndim:
+    if copy.subsampling not in SAMPLINGS or copy.pixels.ndim != source.pixels.ndim:
         return math.inf
     height, width = (min(length, _PART) for length in source.pixels.shape[:2])
     rows, columns = (
@@ -517,22 +516,16 @@ def saved_error(source: FullPicture, copy: FullPicture) -> float:
             ((source.pixels.shape[0] - height) // 32 * 16, height), ((source.pixels.shape[1] - width) // 32 * 16, width)
         )
     )  # fmt: skip
-    stored = io.BytesIO()
-    part = Image.fromarray(np.ascontiguousarray(source.pixels[rows, columns][..., ::-1]))
-    tables = [list(table) for table in copy.quantisation]
-    part.save(stored, "JPEG", qtables=tables, subsampling=_SAMPLINGS[copy.subsampling])
-    again = cv2.imdecode(np.frombuffer(stored.getbuffer(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    again = saved_again(source.pixels[rows, columns], copy.quantisation, copy.subsampling)
     # The neighbourhood of a block that lies outside of the part has its share in the chroma at its edge.
     inner = np.s_[16:-16, 16:-16]
-    if again is None or not again[inner].size:
+    if not again[inner].size:
         return math.inf
     return float(cv2.absdiff(again, np.ascontiguousarray(copy.pixels[rows, columns]))[inner].mean())
 
 
 _PART = 512
 """Side of the part that is saved again, pixels; its corner is that of a block of 16, in which chroma is stored."""
-_SAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
-"""Numbers of the kinds of subsampling, as Pillow takes them."""
 
 
 def is_repeated(pixels: Pixels) -> bool:

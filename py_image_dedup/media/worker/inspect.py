@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import SEEK_END, BytesIO
 from pathlib import Path
@@ -30,6 +30,8 @@ from py_image_dedup.media.worker.open import has_more_pictures, open_picture, st
 from py_image_dedup.model.failure import FailureReason
 from py_image_dedup.model.full_picture import Frame, FullPicture, ShotFacts
 
+SAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+"""Pillow's numbers of the kinds of subsampling of chroma."""
 MOST_FRAMES = 500
 """Frames that are read; a file with more is not decided."""
 _ONE_PICTURE = frozenset({"PSD", "ICO", "CUR", "ICNS", "JPEG"})
@@ -81,6 +83,29 @@ def read_embedded(stream: BinaryIO, max_pixels: int) -> tuple[str, frozenset[str
     with _opened(stream) as (picture, kind):
         _check_size(picture, max_pixels)
         return kind, embedded_beside(picture, stream, kind)
+
+
+def saved_again(
+    pixels: npt.NDArray[np.uint8], quantisation: Sequence[Sequence[int]], subsampling: str
+) -> npt.NDArray[np.uint8]:
+    """Return a picture as it is after it was saved as JPEG with the tables of another file.
+
+    Args:
+        pixels: uint8, BGR, height and width at least 1.
+        quantisation: Tables of luma and chroma, 64 steps each, in rows.
+        subsampling: Of chroma, a key of ``SAMPLINGS``.
+
+    Returns:
+        uint8, BGR, of the same shape.
+
+    Thread-safety: any number of threads.
+    """
+    stored = BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
+    tables = [list(table) for table in quantisation]
+    picture.save(stored, "JPEG", qtables=tables, subsampling=SAMPLINGS[subsampling])
+    decoded = cv2.imdecode(np.frombuffer(stored.getbuffer(), dtype=np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(decoded, dtype=np.uint8)
 
 
 @contextmanager
