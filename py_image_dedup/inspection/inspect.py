@@ -31,7 +31,15 @@ from py_image_dedup.inspection.detail import (
     outside,
 )
 from py_image_dedup.inspection.difference import Difference, difference, differing, grouped
-from py_image_dedup.inspection.lattice import LOSSLESS, Lattice, earlier_quality, lattice, quality, table_of
+from py_image_dedup.inspection.lattice import (
+    LOSSLESS,
+    Lattice,
+    as_saved_before,
+    earlier_quality,
+    lattice,
+    quality,
+    steps_of,
+)
 from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.reencoding import Edited, Reencoding, edited, reencoding, reencodings
 from py_image_dedup.inspection.regions import describe, missing, step_across, within
@@ -368,9 +376,17 @@ class _Question:
 
     def _proven(self, found: Inspection, noise: Noise) -> Inspection:
         """Return what was found, if one file is foreseen from the other as a copy is: likeness proves no copy."""
-        covered = found.outcome is Outcome.COVERED
-        told = exposure(self.keeper, self.other, self.pair, self._lattices(), noise) if covered else Exposure.SAME
-        return found if told is Exposure.SAME else self._result(told.outcome, told.value)
+        if found.outcome is not Outcome.COVERED:
+            return found
+        keeper, other = as_saved_before(self.keeper), as_saved_before(self.other)
+        lattices = self._lattices()
+        if keeper is not self.keeper or other is not self.other:
+            lattices = [lattice(keeper, other.pixels, self._forth), lattice(other, keeper.pixels, self._back)]
+        told = exposure(keeper, other, self.pair, lattices, noise)
+        # The paper of a page that no camera took is without noise: what differs of it is legible, or rounding.
+        if told is Exposure.SAME or (told is Exposure.EMPTY and is_page(self.pair.other)):
+            return found
+        return self._result(told.outcome, told.value, found.original)
 
     def _beyond_rounding(self, noise: Noise) -> tuple[bool, bool]:
         """Return for each file whether its noise is more than its encoding leaves: rounding alone is no camera's."""
@@ -389,8 +405,7 @@ class _Question:
         files = [self.other]
         earlier = earlier_quality(self.other)
         if 0 < earlier < quality(self.other.quantisation):
-            table = tuple(int(step) for step in table_of(earlier).ravel())
-            files.append(replace(self.other, quantisation=(table,)))
+            files.append(replace(self.other, quantisation=(steps_of(earlier),)))
         found = (best_lattice(file, self.keeper.pixels, self._back) for file in files)
         return any(one is not None and one.wide < bound for one in found)
 
@@ -403,8 +418,7 @@ class _Question:
             earlier = earlier_quality(file) if file.quantisation or file.format in LOSSLESS else 0
             if not earlier or earlier >= (quality(file.quantisation) or 101):
                 continue
-            table = tuple(int(step) for step in table_of(earlier).ravel())
-            found = lattice(file, source.pixels, matrix, table)
+            found = lattice(file, source.pixels, matrix, steps_of(earlier))
             if found is not None and found.wide < THRESHOLDS.foreseen:
                 return True
         return False

@@ -8,7 +8,7 @@ is met with the error of its own rounding, evenly spread over half a step. Of tw
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -386,6 +386,17 @@ def table_of(wanted: int) -> npt.NDArray[np.float32]:
     percent = 5000 // wanted if wanted < 50 else 200 - 2 * wanted
     steps = np.clip((_PLAIN * percent + 50) // 100, 1, 255)
     return np.asarray(steps.reshape(8, 8), dtype=np.float32)
+
+
+def steps_of(wanted: int) -> tuple[int, ...]:
+    """Return the same table as a file states it, row by row."""
+    return tuple(int(step) for step in table_of(wanted).ravel())
+
+
+def as_saved_before(picture: FullPicture) -> FullPicture:
+    """Return a file without loss as the JPEG that it once was, if its coefficients show one; any other as it is."""
+    earlier = earlier_quality(picture) if picture.format in LOSSLESS else 0
+    return replace(picture, format="JPEG", quantisation=(steps_of(earlier),)) if earlier else picture
 
 
 def earlier_quality(picture: FullPicture) -> int:

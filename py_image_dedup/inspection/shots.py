@@ -16,7 +16,7 @@ from py_image_dedup.inspection.align import Aligned, Mask, Matrix, Pixels, Plane
 from py_image_dedup.inspection.coefficients import coefficients, is_cut_off, plane_of
 from py_image_dedup.inspection.difference import windows
 from py_image_dedup.inspection.forecast import forecast
-from py_image_dedup.inspection.lattice import LOSSLESS, Lattice, beyond_rounding, table_of
+from py_image_dedup.inspection.lattice import LOSSLESS, Lattice, beyond_rounding, quality, table_of
 from py_image_dedup.inspection.resampling import anew
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.model.full_picture import FullPicture, ShotFacts
@@ -49,6 +49,8 @@ _ALIGNED = 300_000
 """Pixels of that grid."""
 _CLEARLY = 2.0
 """Times what a copy may have beyond its rounding, from which on two exposures are certain."""
+_NO_CAMERA = 30
+"""JPEG quality at which no camera saves: a file of it was saved again by a program."""
 _FORESEEN = 0.3
 """Share of what a copy may have, up to which it is one though a kernel foresees more: frames of a tripod had 0.34."""
 _MANY_TILES, _NOTHING = 30, 0.1
@@ -261,6 +263,8 @@ def exposure(
     if min(told, default=math.inf) <= (_FORESEEN if is_known else 1):
         return Exposure.SAME
     if is_level and is_filtered(keeper, other, pair, noise):
+        return Exposure.SAME
+    if told and min(told) <= _CLEARLY and any(0 < quality(file.quantisation) <= _NO_CAMERA for file in files):
         return Exposure.SAME
     if told:
         is_clear = min(told) > _CLEARLY and pair.scale > _SMALLEST_SCALE
@@ -493,8 +497,8 @@ def _added(made: Plane, stored: Plane, steps: Plane) -> Added:
     some = np.s_[:: max(1, len(made) // _SEARCHED_BLOCKS)]
     found = Added(*beyond_rounding(made, stored, steps))
     least, between = _EXPLAINED * beyond_rounding(made[some], stored[some], steps)[0], None
-    for quality in _QUALITIES:
-        table = table_of(quality)
+    for each in _QUALITIES:
+        table = table_of(each)
         tried = beyond_rounding(np.rint(made[some] / table) * table, stored[some], steps)[0]
         if tried < least:
             least, between = tried, table
