@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -15,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.inspection.align import Aligned, Mask, Matrix, Pixels, luma, scaling, shrunk
-from py_image_dedup.inspection.difference import foresee, windows
-from py_image_dedup.inspection.lattice import quality
+from py_image_dedup.inspection.difference import Difference, difference, foresee, windows
+from py_image_dedup.inspection.lattice import gain, quality
+from py_image_dedup.inspection.resampling import reductions
 from py_image_dedup.inspection.thresholds import THRESHOLDS
 from py_image_dedup.inspection.tone import fit, sample
 from py_image_dedup.model.full_picture import Frame, FullPicture
@@ -311,3 +313,30 @@ def is_on_pixels(pair: Aligned, keeper: FullPicture, other: FullPicture) -> bool
     """Whether the pixels of one file lie on those of the other, and all of them are compared."""
     are_plain = np.allclose(pair.to_keeper, np.eye(3)) and np.allclose(pair.to_other, np.eye(3))
     return are_plain and pair.valid.shape == keeper.pixels.shape[:2] == other.pixels.shape[:2]
+
+
+def gain_beyond(keeper: FullPicture, other: FullPicture, scale: float, forth: Matrix) -> float:
+    """Return what the larger file has beyond the smaller one; 0 if both are of one size, or the larger is a JPEG.
+
+    Args:
+        keeper: The file that stays.
+        other: The file that would go.
+        scale: Pixels of the other file in one of the keeper, along a side.
+        forth: 3 x 3, from the keeper's pixels to the other file's.
+    """
+    if 1 / THRESHOLDS.larger <= scale <= THRESHOLDS.larger:
+        return 0.0
+    larger, smaller = (other, keeper) if scale > 1 else (keeper, other)
+    if larger.quantisation:
+        return 0.0
+    matrix = np.asarray(np.linalg.inv(forth) if scale > 1 else forth, dtype=np.float64)
+    return gain(larger.pixels, smaller.pixels, matrix, max(scale, 1 / scale))
+
+
+def closest(pair: Aligned, keeper: FullPicture, other: FullPicture, found: Difference) -> Difference:
+    """Compare with the keeper as programs reduce it, which leaves less of a page than a blurred forecast does."""
+    size = other.pixels.shape[:2]
+    if pair.other.shape[:2] != size or not np.allclose(pair.to_other, np.eye(3)) or keeper.alpha is not None:
+        return found
+    made = (replace(pair, keeper=one) for one in reductions(keeper.pixels, pair.to_keeper, size))
+    return min((found, *map(difference, made)), key=lambda one: one.usual)

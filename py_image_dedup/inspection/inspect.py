@@ -16,6 +16,8 @@ from py_image_dedup.inspection import original as origin
 from py_image_dedup.inspection.align import Aligned, Matrix, Pixels, align, luma, plain, turn, unturned
 from py_image_dedup.inspection.coefficients import plain_lattice, plain_lattices
 from py_image_dedup.inspection.detail import (
+    closest,
+    gain_beyond,
     has_less_detail,
     has_other_alpha,
     has_structure,
@@ -43,7 +45,7 @@ from py_image_dedup.inspection.lattice import (
 from py_image_dedup.inspection.lattice import gain as gain_of
 from py_image_dedup.inspection.reencoding import Edited, Reencoding, edited, reencoding, reencodings
 from py_image_dedup.inspection.regions import describe, missing, step_across, within
-from py_image_dedup.inspection.resampling import best_lattice, reduced_anew, reductions
+from py_image_dedup.inspection.resampling import best_lattice, reduced_anew
 from py_image_dedup.inspection.shots import (
     Exposure,
     Noise,
@@ -448,7 +450,7 @@ class _Question:
                 return self._stepped(*step)
             if found.usual <= THRESHOLDS.legible or not is_page(self.pair.other):
                 return None
-            found = self._closest(found)
+            found = closest(self.pair, self.keeper, self.other, found)
             if found.usual > THRESHOLDS.legible:
                 return self._result(Outcome.UNDECIDED, "The pages agree too roughly to tell whether a figure differs.")
         return self._of(found) if found.spots else None
@@ -470,14 +472,6 @@ class _Question:
         if not self.undone and self.encoded is not None:
             self.undone.append(edited(replace(self.keeper, pixels=self.encoded.shown), self.other.pixels))
         return self.undone[0] if self.undone else None
-
-    def _closest(self, found: Difference) -> Difference:
-        """Compare with the keeper as programs reduce it, which leaves less of a page than a blurred forecast does."""
-        pair, size = self.pair, self.other.pixels.shape[:2]
-        if pair.other.shape[:2] != size or not np.allclose(pair.to_other, np.eye(3)) or self.keeper.alpha is not None:
-            return found
-        made = (replace(pair, keeper=one) for one in reductions(self.keeper.pixels, pair.to_keeper, size))
-        return min((found, *map(difference, made)), key=lambda one: one.usual)
 
     def _of(self, found: Difference) -> Inspection:
         if found.share > THRESHOLDS.most_changed:
@@ -534,7 +528,7 @@ class _Question:
     def _rest(self, noise: Noise) -> Inspection:
         lacks = list(self.lacks)
         lost = lost_levels(self.pair.keeper, self.pair.other, self.pair.valid)
-        gain = self._gain()
+        gain = gain_beyond(self.keeper, self.other, self.pair.scale, self._forth)
         original = self.facts if self.facts.side is not Side.UNKNOWN else self._made_from(noise, lost, gain)
         if has_other_alpha(self.keeper, self.other):
             lacks.append("transparency")
@@ -593,14 +587,3 @@ class _Question:
             self.lattices.append(lattice(self.keeper, self.other.pixels, self._forth))
             self.lattices.append(lattice(self.other, self.keeper.pixels, self._back))
         return self.lattices
-
-    def _gain(self) -> float:
-        """Return what the larger file has beyond the smaller one; 0 if both are of one size."""
-        scale = self.pair.scale
-        if 1 / THRESHOLDS.larger <= scale <= THRESHOLDS.larger:
-            return 0.0
-        larger, smaller = (self.other, self.keeper) if scale > 1 else (self.keeper, self.other)
-        if larger.quantisation:
-            return 0.0
-        matrix = self._back if scale > 1 else self._forth
-        return gain_of(larger.pixels, smaller.pixels, matrix, max(scale, 1 / scale))

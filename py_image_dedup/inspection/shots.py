@@ -57,10 +57,8 @@ _MANY_TILES, _NOTHING = 30, 0.1
 """Quiet places, and grey levels of noise of its own that a file has none below: exposures had 0.3 at least."""
 _SAME_LIGHT = 3.0
 """Grey levels by which smoothing and grain change the mean at most."""
-_LIKELY, _SURE = 2.0, 6.0
-"""Standard errors."""
-_GRAINIER = 2.2
-"""Ratio of the noise in quiet places, from which on grain was added to one file."""
+_LIKELY, _SURE, _GRAINIER = 2.0, 6.0, 2.2
+"""Standard errors, and the ratio of the noise in quiet places from which on grain was added to one file."""
 _PART, _PARTS = 128, 3
 """Side of the parts that an explained file is looked at in, pixels, and how many along a side of the picture."""
 _NO_EDIT = (0.3, 3.0)
@@ -78,10 +76,8 @@ _SAME_CONTRAST = (0.98, 1.02)
 """Change of contrast that is none."""
 _LIGHTER = 6.0
 """Grey levels by which two exposures differ in light, on average."""
-_COARSER, _MUCH_COARSER = 1.1, 1.6
-"""Ratios of the steps of two files."""
-_NOISE = 4.0
-"""Grey levels of noise that are smoothed away, to see what is left of a scene."""
+_COARSER, _MUCH_COARSER, _NOISE = 1.1, 1.6, 4.0
+"""Ratios of the steps of two files, and grey levels of noise that are smoothed away to see what is left of a scene."""
 _FINELY = 150.0
 """Levels of 16 bits to a grey level."""
 
@@ -264,11 +260,11 @@ def exposure(
         return Exposure.SAME
     if is_level and is_filtered(keeper, other, pair, noise):
         return Exposure.SAME
-    if told and min(told) <= _CLEARLY and any(0 < quality(file.quantisation) <= _NO_CAMERA for file in files):
-        return Exposure.SAME
+    if told and min(told) > _CLEARLY and pair.scale > _SMALLEST_SCALE:
+        return Exposure.OTHER
     if told:
-        is_clear = min(told) > _CLEARLY and pair.scale > _SMALLEST_SCALE
-        return Exposure.OTHER if is_clear else Exposure.UNCLEAR
+        is_coarse = any(0 < quality(file.quantisation) <= _NO_CAMERA for file in files) and min(told) <= _CLEARLY
+        return Exposure.SAME if is_coarse else Exposure.UNCLEAR
     # Where nearly all is clipped, only the quiet places are left.
     return Exposure.SAME if is_level and _is_burnt(pair) and not noise.is_independent else Exposure.EMPTY
 
