@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -148,8 +148,18 @@ def judge(evidence: Evidence) -> Original:
     ):  # fmt: skip
         found = rule(evidence)
         if found.side is not Side.UNKNOWN:
+            found = _unless_cut_off(found, evidence)
             return found if found.sure else by_camera_data(evidence.left.shot, evidence.right.shot) or found
     return by_camera_data(evidence.left.shot, evidence.right.shot) or Original()
+
+
+def _unless_cut_off(found: Original, evidence: Evidence) -> Original:
+    """Turn an original round that lacks levels of the other file: nothing is made of what was cut off before.
+
+    A brightened sibling of a JPEG foresees all of its coefficients where neither is white, as a source would.
+    """
+    clipped = _by_clipping(evidence)
+    return replace(clipped, sure=found.sure) if clipped.side is _other(found.side) else found
 
 
 def by_camera_data(ours: ShotFacts, theirs: ShotFacts) -> Original | None:

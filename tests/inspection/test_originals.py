@@ -209,6 +209,16 @@ def test_text_on_a_saved_copy_leaves_its_rounding_around_it(photo):
     assert_made_from(read(photo), saved(drawn, quality=75), words="saved again")
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_cut_off_by_brightening_is_no_source_of_the_whole(seed):
+    picture = scene(seed, SIZE)
+    whole = saved(picture, quality=92)
+    bright = saved(ImageEnhance.Brightness(picture).enhance(1.9), "PNG")
+    for found, side in ((inspect(whole, bright).original, "left"), (inspect(bright, whole).original, "right")):
+        assert found.side.value == side, found.reason
+    assert not inspect(bright, whole).is_removable
+
+
 @pytest.mark.parametrize("dark", [16, 24])
 def test_the_file_without_a_step_of_brightness_is_the_whole_one(dark):
     picture = photograph(2, 480, 360)
