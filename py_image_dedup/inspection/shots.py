@@ -74,10 +74,8 @@ _BURNT, _MOSTLY = 253, 0.5
 """Grey level from which on a channel may be clipped, and the share of the pixels."""
 _SAME_CONTRAST = (0.98, 1.02)
 """Change of contrast that is none."""
-_LIGHTER = 6.0
-"""Grey levels by which two exposures differ in light, on average."""
-_COARSER, _MUCH_COARSER, _NOISE = 1.1, 1.6, 4.0
-"""Ratios of the steps of two files, and grey levels of noise that are smoothed away to see what is left of a scene."""
+_LIGHTER, _COARSER, _MUCH_COARSER, _NOISE = 6.0, 1.1, 1.6, 4.0
+"""Grey levels by which exposures differ in light; ratios of the steps of two files; grey levels of noise smoothed away."""
 _FINELY = 150.0
 """Levels of 16 bits to a grey level."""
 
@@ -479,7 +477,9 @@ def added_anew(file: FullPicture, source: Pixels, matrix: Matrix) -> Added:
             continue
         stored = _blocks(seen.astype(np.float32) - 128)[blocks]
         there = np.repeat(np.repeat(free, _BLOCK, axis=0), _BLOCK, axis=1)
-        slope, offset = np.polyfit(wanted[there], seen[there], 1)
+        (spread, common), (_, _) = np.cov(wanted[there].astype(np.float64), seen[there].astype(np.float64))
+        slope = common / spread if spread else 1.0
+        offset = float(seen[there].mean()) - slope * float(wanted[there].mean())
         edited = [wanted * np.float32(slope) + np.float32(offset)] if _NO_EDIT[0] < slope < _NO_EDIT[1] else []
         for number, plane in enumerate((wanted, *edited)):
             found = _added(_blocks(plane - 128)[blocks], stored, steps)
