@@ -30,7 +30,7 @@ export function DoneView({ content, served, turn, busy, undo, fail }: DoneProps)
       {runs.length === 0 && <p class="empty">Nothing was removed so far.</p>}
       {served.removes && runs.length > 0 && (
         <p class="hint">
-          What you restore here is remembered as no duplicate. Only copies with the same bytes are removed again as soon as the daemon sees them: protect or exclude their folder first.
+          What you restore here is remembered as no duplicate and stays, until you start a removal yourself.
         </p>
       )}
       {runs.map((run) => (

@@ -75,7 +75,7 @@ _BURNT, _MOSTLY = 253, 0.5
 _SAME_CONTRAST = (0.98, 1.02)
 """Change of contrast that is none."""
 _LIGHTER, _COARSER, _MUCH_COARSER, _NOISE = 6.0, 1.1, 1.6, 4.0
-"""Grey levels by which exposures differ in light; ratios of the steps of two files; grey levels of noise smoothed away."""
+"""Grey levels by which exposures differ in light; ratios of steps of two files; grey levels of noise to smooth away."""
 _FINELY = 150.0
 """Levels of 16 bits to a grey level."""
 
