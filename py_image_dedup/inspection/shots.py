@@ -23,30 +23,24 @@ from py_image_dedup.model.full_picture import FullPicture, ShotFacts
 from py_image_dedup.model.inspection import Outcome
 from py_image_dedup.model.match import Orientation
 
-_TILE = 24
-_BLOCK = 8
-"""Pixels of the side of a block of a JPEG."""
+_TILE, _BLOCK = 24, 8
+"""Pixels of the side of a place that noise is measured in, and of a block of a JPEG."""
 _FINE, _COARSE = 0.6, 2.4
 """Pixels: noise is measured between these, above what JPEG leaves out and below what is drawn."""
 _QUIETEST = 0.25
 """Share of the tiles that are looked at: those with least in them but noise."""
 _BUSIEST = 0.2
 """Share of the tiles that show how contrast and sharpness of the pictures differ: those with most in them."""
-_BLACK, _WHITE = 10, 245
-"""Grey levels beyond which noise is cut off."""
-_SILENT = 0.05
-"""Squared grey levels: a tile that encoding left nothing in says nothing."""
+_BLACK, _WHITE, _SILENT = 10, 245, 0.05
+"""Grey levels beyond which noise is cut off, and squared ones: a tile that encoding left nothing in says nothing."""
 _WINDOW, _WINDOWS = 336, 3
 """Side of the parts that are looked at, in pixels, and how many along a side of the picture."""
 _FEWEST_TILES = 6
-_MOST_SCALED = 1.04
-_SMALLEST_SCALE = 0.45
-"""Ratio of sides below which the noise of a reduction was averaged out."""
-_MOVED = 0.3
-"""Pixels of the keeper, or of the grid that pictures are aligned on if it is coarser, that two files may lie beside a
+_MOST_SCALED, _SMALLEST_SCALE = 1.04, 0.45
+"""Ratios of sides: of one scale, and below which the noise of a reduction was averaged out."""
+_MOVED, _ALIGNED = 0.3, 300_000
+"""Pixels of the keeper, or of the grid of so many pixels that pictures are aligned on, that two files may lie beside a
 plain change of size: copies had 0.15 at most, hand-held frames 0.4 at least."""
-_ALIGNED = 300_000
-"""Pixels of that grid."""
 _CLEARLY = 2.0
 """Times what a copy may have beyond its rounding, from which on two exposures are certain."""
 _NO_CAMERA = 30
@@ -55,6 +49,8 @@ _FORESEEN = 0.3
 """Share of what a copy may have, up to which it is one though a kernel foresees more: frames of a tripod had 0.34."""
 _MANY_TILES, _NOTHING = 30, 0.1
 """Quiet places, and grey levels of noise of its own that a file has none below: exposures had 0.3 at least."""
+_WELL_MEASURED, _UNLIKE = 200, 0.55
+"""Quiet places, and ratio of noise that exposures do not have: two stops apart 0.71, saved again at 50 0.63."""
 _SAME_LIGHT = 3.0
 """Grey levels by which smoothing and grain change the mean at most."""
 _LIKELY, _SURE, _GRAINIER = 2.0, 6.0, 2.2
@@ -64,16 +60,12 @@ _PART, _PARTS = 128, 3
 _NO_EDIT = (0.3, 3.0)
 """Changes of contrast beyond which a straight line is no description of an edit."""
 _FEWEST_BLOCKS, _FEWEST_COEFFICIENTS = 16, 40
-_QUALITIES = range(40, 97)
-"""Qualities that a save between two files is looked for at."""
-_SEARCHED_BLOCKS = 200
-"""Blocks that it is looked for in."""
+_QUALITIES, _SEARCHED_BLOCKS = range(40, 97), 200
+"""Qualities that a save between two files is looked for at, and the blocks that it is looked for in."""
 _EXPLAINED = 0.7
 """Share of what was not foreseen that a save between two files leaves at most, to be one."""
-_BURNT, _MOSTLY = 253, 0.5
-"""Grey level from which on a channel may be clipped, and the share of the pixels."""
-_SAME_CONTRAST = (0.98, 1.02)
-"""Change of contrast that is none."""
+_BURNT, _MOSTLY, _SAME_CONTRAST = 253, 0.5, (0.98, 1.02)
+"""Grey level from which on a channel may be clipped, and the share of the pixels; change of contrast that is none."""
 _LIGHTER, _COARSER, _MUCH_COARSER, _NOISE = 6.0, 1.1, 1.6, 4.0
 """Grey levels by which exposures differ in light; ratios of steps of two files; grey levels of noise to smooth away."""
 _FINELY = 150.0
@@ -105,6 +97,11 @@ class Noise:
         weaker, stronger = sorted((self.keeper, self.other))
         measured = self.tiles >= _FEWEST_TILES and weaker >= THRESHOLDS.noise_measurable
         return measured and weaker > THRESHOLDS.noise_alike * stronger
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether the noise is measured well, and of a strength in each that no two exposures of one camera have."""
+        return self.tiles >= _WELL_MEASURED and min(self.keeper, self.other) < _UNLIKE * max(self.keeper, self.other)
 
     @property
     def sentence(self) -> str:
@@ -253,6 +250,8 @@ def exposure(
     if is_level and noise.tiles >= _MANY_TILES and min(noise.keeper, noise.other) < _NOTHING:
         return Exposure.SAME
     told = _told(pair, lattices, is_plain=is_plain)
+    if is_plain and noise.is_unlike and min(told, default=math.inf) < _LIKELY * _CLEARLY:
+        return Exposure.SAME
     # Where a usual kernel foresees better than any filter, nothing was edited, and what is left is no edit's.
     if min(told, default=math.inf) <= (_FORESEEN if is_known else 1):
         return Exposure.SAME

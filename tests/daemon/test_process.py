@@ -282,9 +282,9 @@ def test_five_thousand_files_dropped_at_once_are_all_handled(daemon: DaemonProce
 
 def test_a_file_that_an_undo_restored_stays_until_a_run_by_hand_removes_it(daemon: DaemonProcess) -> None:
     daemon.start()
-    copy, smaller = daemon.photos / "1 copy.jpg", daemon.photos / "1 smaller.jpg"
+    copy, smaller = daemon.photos / "1 copy.jpg", daemon.photos / "1 sent.jpg"
     shutil.copy2(daemon.photos / "1.jpg", copy)
-    smaller.write_bytes(jpeg(1, size=(160, 120)))
+    smaller.write_bytes(jpeg(1, quality=40))
     daemon.until(lambda: daemon.moved() == {copy.name, smaller.name})
     for run in (daemon.state / "runs").iterdir():
         assert daemon.command("undo", run.name).returncode == 0
