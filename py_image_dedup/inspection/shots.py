@@ -246,10 +246,11 @@ def exposure(
     if exact:
         return Exposure.SAME
     is_level = is_plain and is_on_one_scale(pair)
-    # Of two exposures, each has noise of its own.
-    if is_level and noise.tiles >= _MANY_TILES and min(noise.keeper, noise.other) < _NOTHING:
-        return Exposure.SAME
     told = _told(pair, lattices, is_plain=is_plain)
+    # Of two exposures each has noise of its own, unless light cut it off in one: then its coefficients differ.
+    is_silent = noise.tiles >= _MANY_TILES and min(noise.keeper, noise.other) < _NOTHING
+    if is_level and is_silent and min(told, default=0.0) <= _CLEARLY:
+        return Exposure.SAME
     if is_plain and noise.is_unlike and min(told, default=math.inf) < _LIKELY * _CLEARLY:
         return Exposure.SAME
     # Where a usual kernel foresees better than any filter, nothing was edited, and what is left is no edit's.
