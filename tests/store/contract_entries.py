@@ -235,6 +235,12 @@ class EntriesContract(OneStore):
         assert known[digest_of(3)] == failed_entry("/d/w.jpg", FailureReason.CORRUPT, content=3)
         assert store.known([]) == {}
 
+    def test_nothing_is_known_after_a_clear(self, store: Store) -> None:
+        store.put([entry_of(f"/a/{number}.jpg", number) for number in range(20)])
+        assert len(list(store.entries(None))) == 20
+        store.clear()
+        assert store.known(digest_of(number) for number in range(20)) == {}
+
     def test_many_digests_are_looked_up_in_one_go(self, store: Store) -> None:
         library = [entry_of(f"/a/{number}.jpg", number) for number in range(2000)]
         store.put(library)

@@ -107,6 +107,7 @@ class ElasticStore(StoreWithCaches):
         for hits in self._reader.pages(None, Reading(EVERYTHING, columns=(STAT_PACKED,))):
             raw_paths = [unpack_stat(column(hit, STAT_PACKED))[0] for hit in hits]
             self._write(bulk.delete_operation(entry_id(raw_path), raw_path) for raw_path in raw_paths)
+        self._reader.refreshed()  # searches by digest would find what was deleted since the last refresh
         self._words.forget()
         with self._verdict_file.transaction():
             self._verdicts.clear()
