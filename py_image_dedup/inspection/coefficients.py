@@ -31,6 +31,13 @@ _MIDDLE = 128
 """Grey level that JPEG takes from each pixel."""
 
 
+def luma_steps(file: FullPicture) -> Plane | None:
+    """Return the steps of a JPEG's luma, float32, 8 x 8; ``None`` if the file is none or its table is not known."""
+    if file.format not in {"JPEG", "MPO"} or not file.quantisation:
+        return None
+    return np.array(file.quantisation[0], dtype=np.float32).reshape(SIDE, SIDE)
+
+
 def plain_lattice(file: FullPicture, source: Pixels) -> Lattice | None:
     """Measure how a JPEG's coefficients are met by another picture of the same size, tone and colour.
 
@@ -56,12 +63,7 @@ def plain_lattices(
     Returns:
         What was measured of each; ``None`` if that is no JPEG, or too few coefficients tell.
     """
-    steps = [
-        np.array(file.quantisation[0], dtype=np.float32).reshape(SIDE, SIDE)
-        if file is not None and file.format in {"JPEG", "MPO"} and file.quantisation
-        else None
-        for file in files
-    ]
+    steps = [None if file is None else luma_steps(file) for file in files]
     if not any(table is not None for table in steps):
         return None, None
     height, width = (length // SIDE * SIDE for length in pictures[0].shape[:2])

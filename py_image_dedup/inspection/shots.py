@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from py_image_dedup.inspection.align import Aligned, Mask, Matrix, Pixels, Plane, luma, whole
-from py_image_dedup.inspection.coefficients import coefficients, is_cut_off, plane_of
+from py_image_dedup.inspection.coefficients import coefficients, is_cut_off, luma_steps, plane_of
 from py_image_dedup.inspection.difference import windows
 from py_image_dedup.inspection.forecast import forecast
 from py_image_dedup.inspection.lattice import LOSSLESS, Lattice, beyond_rounding, quality, table_of
@@ -550,11 +550,7 @@ def _denoised(tile: Plane) -> Plane:
 
 def _steps(file: FullPicture) -> Plane | None:
     """Return the steps of luma, which are whole numbers in a file without loss; ``None`` if they are not known."""
-    if file.format in LOSSLESS:
-        return np.ones((_BLOCK, _BLOCK), dtype=np.float32)
-    if file.format not in {"JPEG", "MPO"} or not file.quantisation:
-        return None
-    return np.array(file.quantisation[0], dtype=np.float32).reshape(_BLOCK, _BLOCK)
+    return np.ones((_BLOCK, _BLOCK), dtype=np.float32) if file.format in LOSSLESS else luma_steps(file)
 
 
 def _blocks(plane: npt.NDArray[np.float32]) -> Plane:
